@@ -1,0 +1,419 @@
+/* core.c - the core itself: time, and what to do next. */
+#include "engine.h"
+
+/* ---- making and freeing ----------------------------------------------------------------------------------------------- */
+
+static const int64_t default_grace = INT64_C(5000000000);
+
+orr_core *orr_core_new(const orr_core_options *options)
+{
+    orr_core *core = orr_mem_new(&options->alloc, 1, sizeof *core);
+    if (core == NULL)
+        return NULL;
+    core->alloc = options->alloc;
+    core->hooks = options->hooks;
+    core->now = options->now;
+    core->grace = options->grace > 0 ? options->grace : default_grace;
+    orr_timers_init(&core->timers, core->alloc);
+    return core;
+}
+
+void orr_core_free(orr_core *core)
+{
+    if (core == NULL)
+        return;
+    core->hooks.event = NULL;
+    core->hooks.record = NULL;
+    while (core->runs != NULL)
+        orr_run_free(core->runs);
+    while (core->pools != NULL)
+        orr_pool_destroy(core->pools);
+    while (core->breakers != NULL) {
+        orr_breaker *b = core->breakers;
+        core->breakers = b->next;
+        orr_breaker_destroy(b);
+    }
+    orr_timers_free(&core->timers);
+    orr_alloc alloc = core->alloc;
+    orr_mem_free(&alloc, core, 1, sizeof *core);
+}
+
+void orr_core_listen(orr_core *core, uint32_t mask)
+{
+    core->listen = mask;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------------------------------- */
+
+/* Each timer sees its own time as the present one, so that a late call gives the same history as a timely one. */
+void orr_core_advance(orr_core *core, int64_t now)
+{
+    orr_timer timer;
+    uint32_t id;
+    while (orr_timers_first(&core->timers, &timer, &id) && timer.time <= now) {
+        orr_timers_remove(&core->timers, id);
+        if (timer.time > core->now)
+            core->now = timer.time;
+        orr_fire(core, &timer);
+    }
+    if (now > core->now)
+        core->now = now;
+}
+
+int64_t orr_core_now(const orr_core *core)
+{
+    return core->now;
+}
+
+int64_t orr_core_deadline(const orr_core *core)
+{
+    return orr_timers_deadline(&core->timers);
+}
+
+/* ---- starting -------------------------------------------------------------------------------------------------------- */
+
+static void act(orr_action *action, orr_action_kind kind, orr_run *run, uint32_t t)
+{
+    action->kind = kind;
+    action->run = run;
+    action->task = orr_task_of(run, t);
+    action->seq = run->seq;
+    action->phase = ORR_PHASE_RUN;
+    action->reason = ORR_CANCEL_NONE;
+}
+
+/* An open breaker is not an attempt: a node that would be retried waits for it, any other fails at once. */
+static void refuse(orr_run *run, uint32_t t, orr_breaker *b)
+{
+    static const orr_error error = {"circuit_open", "its breaker is open: what it calls has failed too often", false, -1,
+                                    0};
+    const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
+    if (!orr_retry_wants(policy, run->cells[t].attempt > 0 ? run->cells[t].attempt : 1u, &error) ||
+        orr_need_more(run, t) == NULL || !orr_breaker_hold(b, run, t)) {
+        orr_give_up(run, t, &error);
+    } else {
+        orr_put_held(run, t);
+        orr_event e = {.due = b->until, .name = b->name};
+        orr_emit(run, ORR_EV_NODE_WAITING, t, &e);
+    }
+    orr_decide(run);
+}
+
+static void take_place(orr_more *more, bool token)
+{
+    if (more == NULL || more->pool == NULL)
+        return;
+    orr_pool_take(more->pool, token);
+    more->holds_pool = true;
+}
+
+static void go_on(orr_run *run, uint32_t t, orr_action *action)
+{
+    orr_more *more = orr_more_of(run, t);
+    more->resuming = false;
+    take_place(more, false);
+    orr_put_woken(run, t, ORR_NODE_RUNNING);
+    if (!orr_wind_attempt(run, t, more->left))
+        orr_cancel_live(run, t, ORR_CANCEL_TIMEOUT); /* without a timer it could run for ever */
+    orr_emit(run, ORR_EV_NODE_RESUMED, t, NULL);
+    act(action, ORR_ACT_RESUME, run, t);
+}
+
+/* The task has its turn. Nothing comes of it where it is refused or fails: the action then stays as it was. */
+static void begin(orr_run *run, uint32_t t, orr_action *action)
+{
+    orr_more *more = orr_more_of(run, t);
+    orr_phase phase = more != NULL ? (orr_phase)more->phase : ORR_PHASE_RUN;
+    uint32_t node = orr_node_of(run, t);
+    const orr_policy *policy = orr_policy_of(run, node);
+    run->cells[t].flags &= (uint8_t)~CELL_QUEUED;
+    run->queued--;
+    if (more != NULL && more->resuming) {
+        go_on(run, t, action);
+        return;
+    }
+    orr_breaker *b = phase == ORR_PHASE_RUN ? orr_breaker_of(run, node) : NULL;
+    orr_pass pass = b != NULL ? orr_breaker_ask(b) : PASS_YES;
+    if (pass == PASS_NO) {
+        refuse(run, t, b);
+        return;
+    }
+    if ((b != NULL && (more = orr_need_more(run, t)) == NULL) || !orr_wind_attempt(run, t, policy->timeout)) {
+        orr_end_failed(run, t, &orr_no_memory);
+        return;
+    }
+    take_place(more, true);
+    if (b != NULL)
+        orr_breaker_enter(run, t, b, pass == PASS_PROBE);
+    orr_put_started(run, t, phase);
+    if ((more = orr_more_of(run, t)) != NULL)
+        more->since = run->core->now;
+    if (orr_listens(run->core, ORR_EV_NODE_STARTED)) {
+        orr_event e = {.due = -1, .phase = (uint8_t)phase};
+        orr_emit(run, ORR_EV_NODE_STARTED, t, &e);
+    }
+    act(action, ORR_ACT_START, run, t);
+    action->phase = (uint8_t)phase;
+}
+
+/* The next task of a pool that has a place and, for a start, a token. True when one had its turn: the action says
+ * whether something came of it. Which pools there are may have changed then, so the caller looks anew. */
+static bool from_pool(orr_core *core, orr_pool *pool, orr_priority p, orr_action *action)
+{
+    orr_line *line = orr_pool_free_place(pool) ? orr_ring_pick(&pool->ring, p) : NULL;
+    int64_t due;
+    if (line == NULL)
+        return false;
+    orr_run *run = line->run;
+    uint32_t t = line->head[p];
+    if (!orr_more_of(run, t)->resuming && !orr_pool_token(pool, &due)) {
+        orr_pool_arm(pool);
+        return false;
+    }
+    orr_ring_turn(&pool->ring, line, p);
+    orr_line_pop(&pool->ring, line, p);
+    if (--pool->waiting == 0)
+        core->pools_waiting--;
+    begin(run, t, action);
+    if (run->concurrency > 0)
+        orr_run_gate(run);
+    return true;
+}
+
+static bool from_pools(orr_core *core, orr_priority p, orr_action *action)
+{
+    for (orr_pool *pool = core->pools; pool != NULL; pool = pool->next)
+        if (pool->waiting > 0 && from_pool(core, pool, p, action))
+            return true;
+    return false;
+}
+
+static bool from_lines(orr_core *core, orr_priority p, orr_action *action)
+{
+    orr_line *line = core->ready.at[p];
+    if (line == NULL)
+        return false;
+    orr_run *run = line->run;
+    orr_ring_turn(&core->ready, line, p);
+    begin(run, orr_line_pop(&core->ready, line, p), action);
+    if (run->concurrency > 0)
+        orr_run_gate(run);
+    return true;
+}
+
+/* ---- telling -------------------------------------------------------------------------------------------------------------- */
+
+static bool tell_task(orr_core *core, orr_action *action)
+{
+    orr_run *run = core->act_run;
+    uint32_t t = core->act_task;
+    orr_more *more = orr_more_of(run, t);
+    core->act_run = more->act_run;
+    core->act_task = more->act_task;
+    act(action, more->act_abandon ? ORR_ACT_ABANDON : ORR_ACT_CANCEL, run, t);
+    action->reason = more->cancel;
+    bool stale = !more->act_abandon && (run->cells[t].flags & CELL_LIVE) == 0;
+    more->act_cancel = more->act_abandon = false;
+    if (run->cells[t].state == ORR_NODE_COMPLETED && !more->expanded)
+        orr_drop_more(run, t);
+    return !stale; /* it ended before it could be asked */
+}
+
+static bool told(orr_core *core, orr_action *action)
+{
+    while (core->act_run != NULL)
+        if (tell_task(core, action))
+            return true;
+    orr_run *run = core->end_head;
+    if (run == NULL)
+        return false;
+    core->end_head = run->end_next;
+    if (core->end_head == NULL)
+        core->end_tail = NULL;
+    act(action, ORR_ACT_RUN_END, run, ORR_NONE);
+    return true;
+}
+
+/* ---- what next ----------------------------------------------------------------------------------------------------------- */
+
+/* All tasks of the run stand in pools that have no places at all, and nothing else of it is under way. */
+static bool shut_out(const orr_run *run)
+{
+    uint32_t shut = 0;
+    for (const orr_line *line = run->lines; line != NULL; line = line->of_run)
+        if (line->pool->max == 0 && !line->pool->paused)
+            shut += line->count;
+    return shut > 0 && shut == run->queued && run->live == 0 && run->timed == 0 && !run->paused && !run->ended;
+}
+
+static bool look_for_stalls(orr_core *core)
+{
+    bool found = false;
+    for (orr_run *run = core->runs, *next; run != NULL && core->pools_waiting > 0; run = next) {
+        next = run->next;
+        if (!shut_out(run))
+            continue;
+        orr_stalled(run);
+        found = true;
+    }
+    return found;
+}
+
+/* One task has its turn: the first of the highest priority, those in pools before the others. */
+static bool turn(orr_core *core, orr_action *action)
+{
+    bool pools = core->pools_waiting > 0 && !core->pools_stuck;
+    for (int p = 0; p < ORR_PRIO_COUNT; p++)
+        if ((pools && from_pools(core, (orr_priority)p, action)) || from_lines(core, (orr_priority)p, action))
+            return true;
+    if (!pools)
+        return false;
+    core->pools_stuck = true;
+    return look_for_stalls(core);
+}
+
+bool orr_core_next(orr_core *core, orr_action *action)
+{
+    action->kind = ORR_ACT_NONE;
+    while (!told(core, action)) {
+        if (!turn(core, action))
+            return false;
+        if (action->kind != ORR_ACT_NONE)
+            return true;
+    }
+    return true;
+}
+
+/* ---- events of runs and tasks ------------------------------------------------------------------------------------------ */
+
+void orr_run_begin(orr_run *run)
+{
+    orr_core *core = run->core;
+    const orr_plan *plan = run->plan;
+    if (run->state != ORR_RUN_PENDING)
+        return;
+    run->state = ORR_RUN_RUNNING;
+    run->stats.started = core->now;
+    orr_emit(run, ORR_EV_RUN_STARTED, ORR_NONE, NULL);
+    run->deciding = true;
+    if (plan->timeout > 0 &&
+        !orr_timer_on(core, &run->timeout_timer, core->now + plan->timeout, run, 0, TIMER_RUN)) {
+        run->failed = true;
+        orr_stop(run, ORR_STOP_TIMEOUT, &orr_no_memory);
+    }
+    for (uint32_t i = 0; i < plan->n_nodes; i++)
+        if (plan->in_first[i] == plan->in_first[i + 1])
+            orr_consider(run, i);
+    run->deciding = false;
+    orr_decide(run);
+}
+
+void orr_run_pause(orr_run *run)
+{
+    if (run->paused || run->ended)
+        return;
+    orr_put_run(run, ORR_REC_PAUSED, 0, NULL);
+    orr_run_gate(run);
+    orr_emit(run, ORR_EV_RUN_PAUSED, ORR_NONE, NULL);
+}
+
+void orr_run_resume(orr_run *run)
+{
+    if (!run->paused || run->ended)
+        return;
+    orr_put_run(run, ORR_REC_RESUMED, 0, NULL);
+    orr_run_gate(run);
+    orr_emit(run, ORR_EV_RUN_RESUMED, ORR_NONE, NULL);
+}
+
+/* The task whose current, live attempt this is, or ORR_NONE. */
+static uint32_t current(const orr_run *run, const orr_task *task)
+{
+    uint32_t t = orr_index(run, task->node, task->item);
+    if (t == ORR_NONE || (run->cells[t].flags & CELL_LIVE) == 0 || run->cells[t].attempt != task->attempt)
+        return ORR_NONE;
+    const orr_more *more = orr_more_of(run, t);
+    return (more != NULL ? more->iteration : 0) == task->iteration ? t : ORR_NONE;
+}
+
+orr_status orr_task_end(orr_run *run, const orr_task *task, const orr_result *result)
+{
+    uint32_t t = current(run, task);
+    if (t == ORR_NONE)
+        return ORR_ESTATE;
+    orr_end_attempt(run, t, result);
+    if (run->concurrency > 0)
+        orr_run_gate(run);
+    orr_decide(run);
+    return ORR_OK;
+}
+
+orr_status orr_task_wait(orr_run *run, const orr_task *task, int64_t due)
+{
+    orr_core *core = run->core;
+    uint32_t t = current(run, task);
+    if (t == ORR_NONE || run->cells[t].state != ORR_NODE_RUNNING)
+        return ORR_ESTATE;
+    orr_more *more = orr_need_more(run, t);
+    if (more == NULL || orr_timers_reserve(&core->timers, 1) != ORR_OK)
+        return ORR_ENOMEM;
+    if (more->cancel != ORR_CANCEL_NONE)
+        return ORR_ESTATE;
+    const orr_timer *attempt = orr_timers_get(&core->timers, more->attempt_timer);
+    more->left = attempt != NULL ? attempt->time - core->now : 0;
+    orr_timer_off(core, &more->attempt_timer);
+    orr_timer_off(core, &more->beat_timer);
+    orr_put_waiting(run, t, due);
+    orr_release(run, t);
+    if (due >= 0)
+        orr_timer_on(core, &more->wake_timer, due, run, t, TIMER_WAKE);
+    if (run->concurrency > 0)
+        orr_run_gate(run);
+    orr_event e = {.due = due};
+    orr_emit(run, ORR_EV_NODE_WAITING, t, &e);
+    return ORR_OK;
+}
+
+orr_status orr_task_wake(orr_run *run, const orr_task *task)
+{
+    uint32_t t = current(run, task);
+    if (t == ORR_NONE || run->cells[t].state != ORR_NODE_WAITING)
+        return ORR_ESTATE;
+    orr_wake(run, t);
+    orr_decide(run);
+    return ORR_OK;
+}
+
+orr_status orr_task_heartbeat(orr_run *run, const orr_task *task)
+{
+    uint32_t t = current(run, task);
+    orr_more *more = t != ORR_NONE ? orr_more_of(run, t) : NULL;
+    if (t == ORR_NONE)
+        return ORR_ESTATE;
+    if (more != NULL)
+        more->beat = run->core->now;
+    return ORR_OK;
+}
+
+orr_cancel_reason orr_task_cancelled(const orr_run *run, const orr_task *task)
+{
+    uint32_t t = current(run, task);
+    const orr_more *more = t != ORR_NONE ? orr_more_of(run, t) : NULL;
+    return more != NULL ? (orr_cancel_reason)more->cancel : ORR_CANCEL_NONE;
+}
+
+int64_t orr_task_due(const orr_run *run, const orr_task *task)
+{
+    uint32_t t = current(run, task);
+    const orr_more *more = t != ORR_NONE ? orr_more_of(run, t) : NULL;
+    int64_t due = INT64_MAX;
+    if (more == NULL)
+        return due;
+    const uint32_t ids[] = {more->attempt_timer, more->beat_timer, more->deadline_timer, more->grace_timer};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        const orr_timer *timer = orr_timers_get(&run->core->timers, ids[i]);
+        if (timer != NULL && timer->time < due)
+            due = timer->time;
+    }
+    return due;
+}

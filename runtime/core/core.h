@@ -1,0 +1,372 @@
+/* core.h - the part that decides: a deterministic state machine, sans I/O.
+ *
+ * Events and a time go in (orr_run_begin, orr_task_end, orr_core_advance ...); actions come out (orr_core_next),
+ * records and events leave through hooks in the order they happen. The core never reads a clock, never
+ * calls the system, Lua or libuv, and has no globals. An equal sequence of calls gives an equal sequence of
+ * actions. It is not re-entrant: no hook may call back into the core.
+ *
+ * Times are nanoseconds since the Unix epoch on a clock that never goes back, supplied by the caller.
+ */
+#ifndef ORR_CORE_H
+#define ORR_CORE_H
+
+#include "plan.h"
+
+typedef struct orr_core orr_core;
+typedef struct orr_run orr_run;
+
+/* ---- states -------------------------------------------------------------------------------------------- */
+
+#define ORR_NODE_STATES(X) \
+    X(PENDING, "pending") X(READY, "ready") X(RUNNING, "running") X(WAITING, "waiting") X(RETRYING, "retrying") \
+    X(COMPLETED, "completed") X(FAILED, "failed") X(SKIPPED, "skipped") X(CANCELLED, "cancelled") \
+    X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") X(COMPENSATION_FAILED, "compensation_failed")
+
+#define ORR_RUN_STATES(X) \
+    X(PENDING, "pending") X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused") X(COMPLETED, "completed") \
+    X(FAILED, "failed") X(CANCELLED, "cancelled") X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") \
+    X(COMPENSATION_FAILED, "compensation_failed")
+
+#define ORR_ENUM_NODE(id, name) ORR_NODE_##id,
+typedef enum { ORR_NODE_STATES(ORR_ENUM_NODE) ORR_NODE_STATE_COUNT } orr_node_state;
+#undef ORR_ENUM_NODE
+#define ORR_ENUM_RUN(id, name) ORR_RUN_##id,
+typedef enum { ORR_RUN_STATES(ORR_ENUM_RUN) ORR_RUN_STATE_COUNT } orr_run_state;
+#undef ORR_ENUM_RUN
+
+const char *orr_node_state_name(orr_node_state s);
+const char *orr_run_state_name(orr_run_state s);
+/* Whether the transition tables allow the step. */
+bool orr_node_may_go(orr_node_state from, orr_node_state to);
+bool orr_run_may_go(orr_run_state from, orr_run_state to);
+/* completed, failed, skipped, cancelled and the three ends of a compensation */
+bool orr_node_settled(orr_node_state s);
+bool orr_run_ended(orr_run_state s);
+
+/* ---- identity ------------------------------------------------------------------------------------------ */
+
+/* A task is what can be attempted: a node, or one item of a node with `each`. `item` is ORR_NONE for a node
+ * without items and for the node as a whole. `attempt` counts from 1 and never repeats within
+ * (run, node, item, iteration), so a late completion is told from a current one by it. */
+typedef struct orr_task {
+    uint32_t node, item, iteration, attempt;
+} orr_task;
+
+/* ---- errors of a node ---------------------------------------------------------------------------------- */
+
+typedef struct orr_error {
+    const char *code;    /* "timeout", "handler_error", ...; never NULL */
+    const char *message; /* one sentence; never NULL */
+    bool not_retryable;  /* the error itself says that another try is of no use */
+    int64_t retry_after; /* ns from now, or -1: wait this long before the next attempt instead of the backoff */
+    uint64_t value;      /* the caller's handle to the whole error, passed through to records */
+} orr_error;
+
+/* ---- asking the caller to evaluate (pure, synchronous) --------------------------------------------------- */
+
+typedef enum {
+    ORR_ASK_WHEN,      /* a node's `when`             -> truth */
+    ORR_ASK_EDGE_WHEN, /* an edge's `when`            -> truth; `edge` says which */
+    ORR_ASK_EACH,      /* a node's list               -> count; the caller keeps the list */
+    ORR_ASK_UNTIL,     /* a loop's `until` after an iteration completed -> truth */
+    ORR_ASK_POOL       /* a keyed pool's name         -> name (valid until the hook is called again) */
+} orr_ask_kind;
+
+typedef struct orr_ask {
+    orr_ask_kind kind;
+    orr_task task;
+    uint32_t edge;
+} orr_ask;
+
+typedef struct orr_answer {
+    bool truth;
+    uint32_t count;
+    const char *name;
+    uint64_t value;  /* ORR_ASK_EACH: handle to the list, passed on to the record */
+    orr_error error; /* filled where the hook returns false; strings valid until it is called again */
+} orr_answer;
+
+/* ---- journal records ------------------------------------------------------------------------------------- */
+
+#define ORR_RECORDS(X) \
+    X(RUN_CREATED, "run_created") X(ATTEMPT_STARTED, "attempt_started") X(ATTEMPT_FAILED, "attempt_failed") \
+    X(COMPLETED, "completed") X(FAILED, "failed") X(SKIPPED, "skipped") X(CANCELLED, "cancelled") \
+    X(EXPANDED, "expanded") X(ITERATED, "iterated") X(WAITING, "waiting") X(WOKEN, "woken") X(READY, "ready") \
+    X(EDGE, "edge") X(STOPPING, "stopping") X(CLEANUP, "cleanup") X(PAUSED, "paused") X(RESUMED, "resumed") \
+    X(HELD, "held") X(RUN_ENDED, "run_ended")
+
+#define ORR_ENUM_RECORD(id, name) ORR_REC_##id,
+typedef enum { ORR_RECORDS(ORR_ENUM_RECORD) ORR_RECORD_COUNT } orr_record_kind;
+#undef ORR_ENUM_RECORD
+const char *orr_record_name(orr_record_kind kind);
+
+/* One fact about a run. State is a fold over records: live state and recovered state come from the same
+ * orr_run_fold. Pointers are valid during the hook only. */
+typedef struct orr_record {
+    orr_record_kind kind;
+    uint64_t seq; /* within the run, from 1 */
+    int64_t time;
+    orr_task task;       /* node ORR_NONE where the record concerns the whole run */
+    uint8_t phase;       /* orr_phase of an attempt */
+    uint8_t reason;      /* orr_skip_reason, orr_stop_cause, orr_run_state or truth of an edge, by kind */
+    uint16_t port;       /* COMPLETED: the outcome taken, ORR_PORT_ANY for none */
+    uint32_t count;      /* EXPANDED: items. EDGE: the edge's number */
+    int64_t due;         /* ATTEMPT_FAILED, WAITING, ITERATED, HELD: when it goes on; -1 = not by time */
+    uint64_t value;      /* the caller's handle: output, list or error */
+    const orr_error *error; /* FAILED, ATTEMPT_FAILED, CANCELLED, RUN_ENDED; else NULL */
+} orr_record;
+
+/* ---- events ------------------------------------------------------------------------------------------------ */
+
+#define ORR_EVENTS(X) \
+    X(RUN_STARTED, "run_started") X(NODE_READY, "node_ready") X(NODE_STARTED, "node_started") \
+    X(NODE_WAITING, "node_waiting") X(NODE_RESUMED, "node_resumed") X(NODE_RETRYING, "node_retrying") \
+    X(NODE_EXPANDED, "node_expanded") X(NODE_ITERATED, "node_iterated") X(NODE_COMPLETED, "node_completed") \
+    X(NODE_FAILED, "node_failed") X(NODE_SKIPPED, "node_skipped") X(NODE_CANCELLED, "node_cancelled") \
+    X(NODE_SILENT, "node_silent") X(LAYER_COMPLETED, "layer_completed") X(RUN_STOPPING, "run_stopping") \
+    X(RUN_PAUSED, "run_paused") X(RUN_RESUMED, "run_resumed") X(RUN_STALLED, "run_stalled") \
+    X(RUN_COMPLETED, "run_completed") X(RUN_FAILED, "run_failed") X(RUN_CANCELLED, "run_cancelled") \
+    X(BREAKER_OPENED, "breaker_opened") X(BREAKER_HALF_OPEN, "breaker_half_open") X(BREAKER_CLOSED, "breaker_closed")
+
+#define ORR_ENUM_EVENT(id, name) ORR_EV_##id,
+typedef enum { ORR_EVENTS(ORR_ENUM_EVENT) ORR_EVENT_COUNT } orr_event_kind;
+#undef ORR_ENUM_EVENT
+const char *orr_event_name(orr_event_kind kind);
+#define ORR_EV_BIT(kind) (1u << (kind))
+
+typedef struct orr_event {
+    orr_event_kind kind;
+    orr_run *run; /* NULL for a breaker's event */
+    int64_t time;
+    orr_task task;
+    uint8_t phase;          /* orr_phase */
+    uint8_t reason;         /* orr_skip_reason or orr_stop_cause */
+    uint32_t count;         /* NODE_EXPANDED: items. LAYER_COMPLETED: the layer */
+    int64_t due;            /* NODE_RETRYING, NODE_WAITING: when it goes on; -1 = not by time */
+    uint64_t seq;           /* the record after which this may be shown */
+    const orr_error *error; /* or NULL */
+    const char *name;       /* a breaker's name, the outcome of a node_completed; or NULL */
+} orr_event;
+
+/* ---- why ----------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    ORR_SKIP_NONE,
+    ORR_SKIP_UPSTREAM, /* the join can no longer be satisfied; `by` is a dependency that settled wrong */
+    ORR_SKIP_WHEN,     /* `when` was false */
+    ORR_SKIP_OUTCOME   /* no outcome it depends on was taken; `by` is the switch */
+} orr_skip_reason;
+
+typedef enum {
+    ORR_STOP_NONE,
+    ORR_STOP_FAILURE, /* on_error after an unhandled failure */
+    ORR_STOP_CANCEL,  /* somebody asked */
+    ORR_STOP_TIMEOUT, /* the run's own timeout */
+    ORR_STOP_STALL
+} orr_stop_cause;
+
+typedef enum {
+    ORR_WHY_SETTLED,    /* it has ended; `state` says how, `skip` why it was skipped, `by` because of whom */
+    ORR_WHY_RUNNING,    /* attempt `count` since `since` */
+    ORR_WHY_DEPENDENCY, /* `by` has not settled; `count` dependencies in all */
+    ORR_WHY_RUN_LIMIT,  /* the run's concurrency: `count` of `limit` */
+    ORR_WHY_POOL,       /* pool `name` is full: `count` of `limit`; `by` in `by_run` holds a place */
+    ORR_WHY_RATE,       /* pool `name` has no token before `due` */
+    ORR_WHY_BREAKER,    /* breaker `name` is open until `due` */
+    ORR_WHY_BACKOFF,    /* the next attempt is due at `due` */
+    ORR_WHY_TIMER,      /* sleeps until `due` */
+    ORR_WHY_SIGNAL,     /* waits to be woken */
+    ORR_WHY_PRIORITY,   /* ready; others are before it: `count` */
+    ORR_WHY_PAUSED,     /* the run is paused */
+    ORR_WHY_STOPPED,    /* the run is ending (`cause`); it will not start */
+    ORR_WHY_ITEMS       /* `count` of `limit` items have ended */
+} orr_why_kind;
+
+typedef struct orr_why {
+    orr_why_kind kind;
+    orr_node_state state;
+    uint32_t by; /* a node, or ORR_NONE */
+    const orr_run *by_run;
+    const char *name;
+    uint32_t count, limit;
+    int64_t due, since;
+    orr_skip_reason skip;
+    orr_stop_cause cause;
+} orr_why;
+
+/* ---- actions --------------------------------------------------------------------------------------------- */
+
+typedef enum { ORR_PHASE_RUN, ORR_PHASE_FALLBACK, ORR_PHASE_COMPENSATE } orr_phase;
+
+typedef enum { ORR_CANCEL_NONE, ORR_CANCEL_RUN, ORR_CANCEL_TIMEOUT, ORR_CANCEL_DEADLINE, ORR_CANCEL_HEARTBEAT,
+               ORR_CANCEL_REST, ORR_CANCEL_CLEANUP_TIMEOUT } orr_cancel_reason;
+
+typedef enum {
+    ORR_ACT_NONE,
+    ORR_ACT_START,   /* begin attempt `task` (phase `phase`); answer with orr_task_end */
+    ORR_ACT_RESUME,  /* `task`, suspended by orr_task_wait, has a slot again: let it go on */
+    ORR_ACT_CANCEL,  /* ask `task` to stop (`reason`); it still answers with orr_task_end */
+    ORR_ACT_ABANDON, /* the grace is over: the core has settled `task`; drop it, its answer is no longer wanted */
+    ORR_ACT_RUN_END  /* the run is over; free it with orr_run_free when its state has been read */
+} orr_action_kind;
+
+typedef struct orr_action {
+    orr_action_kind kind;
+    orr_run *run;
+    orr_task task;
+    uint8_t phase;
+    uint8_t reason; /* orr_cancel_reason */
+    uint64_t seq;   /* the record that must be durable before this may be done */
+} orr_action;
+
+/* ---- the core ---------------------------------------------------------------------------------------------- */
+
+typedef struct orr_hooks {
+    void *ud;
+    /* True and the answer, or false and answer->error. Required where a plan's policies or edges ask. */
+    bool (*evaluate)(void *ud, orr_run *run, const orr_ask *ask, orr_answer *answer);
+    void (*record)(void *ud, orr_run *run, const orr_record *record); /* NULL: nobody keeps a journal */
+    void (*event)(void *ud, const orr_event *event);                  /* NULL: nobody listens */
+} orr_hooks;
+
+typedef struct orr_core_options {
+    orr_alloc alloc;
+    orr_hooks hooks;
+    int64_t now;
+    int64_t grace; /* ns between asking a task to stop and abandoning it; 0 = 5 s */
+} orr_core_options;
+
+/* NULL when out of memory. */
+orr_core *orr_core_new(const orr_core_options *options);
+/* Frees the core and every run in it. No action is emitted. */
+void orr_core_free(orr_core *core);
+
+/* Which events the hook is called for: ORR_EV_BIT of kinds, or-ed. None at first: an event nobody asked for
+ * costs nothing. */
+void orr_core_listen(orr_core *core, uint32_t mask);
+
+/* Sets the time and fires what is due. An earlier time than before is taken as the present one. */
+void orr_core_advance(orr_core *core, int64_t now);
+int64_t orr_core_now(const orr_core *core);
+
+/* The time of the earliest timer, or INT64_MAX. */
+int64_t orr_core_deadline(const orr_core *core);
+
+/* The next thing to do, or false when there is none at this time. A start is decided here and not earlier,
+ * so that what became ready meanwhile is seen in its place. */
+bool orr_core_next(orr_core *core, orr_action *action);
+
+/* Defines or redefines a pool. `max` is the number of places; 0 closes it. `rate` tokens per `per` ns, burst
+ * of `rate` (at least 1); 0 = no rate. A name "a:..." that has no definition takes that of "a", with places
+ * of its own. ORR_ENOMEM, ORR_EINVAL. */
+orr_status orr_core_pool(orr_core *core, const char *name, uint32_t max, double rate, int64_t per);
+/* Whether the name, or its part before the first ':', is defined. */
+bool orr_core_has_pool(const orr_core *core, const char *name);
+orr_status orr_core_pool_pause(orr_core *core, const char *name, bool paused);
+
+typedef struct orr_breaker_options {
+    uint32_t threshold; /* failures within `window` that open it; 0 = 5 */
+    int64_t window;     /* ns; 0 = 60 s */
+    int64_t cooldown;   /* ns; 0 = 30 s */
+    uint32_t probes;    /* attempts let through while half open; 0 = 1 */
+} orr_breaker_options;
+orr_status orr_core_breaker(orr_core *core, const char *name, const orr_breaker_options *options);
+
+/* ---- runs ---------------------------------------------------------------------------------------------- */
+
+typedef struct orr_run_options {
+    uint8_t id[16];       /* UUIDv7 */
+    uint64_t seed;        /* of every chance in the run */
+    uint32_t concurrency; /* overrides the plan's where not 0 */
+    void *ud;             /* the caller's, see orr_run_ud */
+    uint64_t value;       /* handle to the input, for the record */
+} orr_run_options;
+
+/* Makes a run in state pending; holds the plan. NULL when out of memory. */
+orr_run *orr_run_new(orr_core *core, orr_plan *plan, const orr_run_options *options);
+/* Lets it start: its nodes without dependencies become ready. */
+void orr_run_begin(orr_run *run);
+/* Frees an ended run, or one that is dropped: its pool places and breaker probes are given back. */
+void orr_run_free(orr_run *run);
+
+/* Asks the run to end: what runs is cancelled, then cleanup nodes run, bounded by the cleanup timeout. A second call
+ * cancels those too. No effect on an ended run. */
+void orr_run_cancel(orr_run *run);
+void orr_run_pause(orr_run *run);   /* starts nothing more until resumed; what runs goes on */
+void orr_run_resume(orr_run *run);
+
+orr_core *orr_run_core(const orr_run *run);
+orr_plan *orr_run_plan(const orr_run *run);
+void *orr_run_ud(const orr_run *run);
+orr_run_state orr_run_get_state(const orr_run *run);
+const uint8_t *orr_run_id_of(const orr_run *run);
+uint64_t orr_run_seed(const orr_run *run);
+/* The cause that stopped it, or ORR_STOP_NONE. */
+orr_stop_cause orr_run_cause(const orr_run *run);
+/* The first unhandled failure: its node, or ORR_NONE; the error in *error (NULL allowed), valid as long as the run. */
+uint32_t orr_run_failure(const orr_run *run, orr_error *error);
+
+/* State of a node (item ORR_NONE) or of one of its items. */
+orr_node_state orr_run_node_state(const orr_run *run, uint32_t node, uint32_t item);
+/* How a node ended for those that depend on it: 'C', 'F', 'S', 'X', or 0 while it has not. */
+char orr_run_outcome(const orr_run *run, uint32_t node);
+/* The error of a failed or cancelled node or item; false if there is none. */
+bool orr_run_error(const orr_run *run, uint32_t node, uint32_t item, orr_error *error);
+uint32_t orr_run_items(const orr_run *run, uint32_t node); /* ORR_NONE before it was expanded */
+
+typedef struct orr_run_stats {
+    uint32_t by_state[ORR_NODE_STATE_COUNT]; /* nodes */
+    uint64_t attempts, retries, items;
+    uint32_t running, peak_running; /* tasks that hold a slot */
+    int64_t created, started, ended; /* ns; 0 where it has not happened */
+} orr_run_stats;
+void orr_run_get_stats(const orr_run *run, orr_run_stats *stats);
+
+/* Explains why a node has not started, or how it ended. The same function decides it. */
+void orr_run_why(const orr_run *run, uint32_t node, uint32_t item, orr_why *why);
+
+/* Bytes that the run holds, for `bench`. */
+size_t orr_run_bytes(const orr_run *run);
+
+/* Applies a record to a run that is being rebuilt; records come in the order of their seq. ORR_EINVAL for one that
+ * does not fit (the journal is not this plan's). */
+orr_status orr_run_fold(orr_run *run, const orr_record *record);
+
+/* ---- tasks --------------------------------------------------------------------------------------------- */
+
+typedef enum { ORR_END_COMPLETED, ORR_END_FAILED, ORR_END_CANCELLED } orr_end;
+
+typedef struct orr_result {
+    orr_end end;
+    uint64_t value;   /* handle to the output, for the record */
+    uint16_t port;    /* outcome taken (orr_plan_find_port); ORR_PORT_ANY for none */
+    orr_error error;  /* where end is ORR_END_FAILED; copied */
+} orr_result;
+
+/* The attempt ended. ORR_ESTATE when the attempt is not current (it came late): nothing changes. A task that was
+ * asked to stop ends as the asking says, whatever it answers. */
+orr_status orr_task_end(orr_run *run, const orr_task *task, const orr_result *result);
+
+/* The running task waits without a slot until `due` (ns; -1: until orr_task_wake). Its attempt timeout and heartbeat
+ * stand still. It goes on with ORR_ACT_RESUME. ORR_ESTATE when it is not running. */
+orr_status orr_task_wait(orr_run *run, const orr_task *task, int64_t due);
+/* Ends such a wait early. ORR_ESTATE when the task is not waiting. */
+orr_status orr_task_wake(orr_run *run, const orr_task *task);
+
+/* A sign of life: winds the heartbeat again. */
+orr_status orr_task_heartbeat(orr_run *run, const orr_task *task);
+
+/* The reason for which the task was asked to stop, or ORR_CANCEL_NONE. */
+orr_cancel_reason orr_task_cancelled(const orr_run *run, const orr_task *task);
+
+/* When the current attempt times out (attempt timeout, deadline or heartbeat, whichever is first), or INT64_MAX. */
+int64_t orr_task_due(const orr_run *run, const orr_task *task);
+
+/* Chance for the run: a hash of (seed, node, item, iteration, attempt, salt). splitmix64's finaliser over
+ * the mixed words (Steele, Lea, Flood 2014). */
+uint64_t orr_chance(uint64_t seed, const orr_task *task, uint64_t salt);
+
+/* The backoff before the attempt after `task` (its attempt number is the failed one), in ns. */
+int64_t orr_retry_delay(const orr_retry *retry, uint64_t seed, const orr_task *task);
+
+#endif

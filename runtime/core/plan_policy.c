@@ -1,0 +1,204 @@
+/* plan_policy.c - policies and outcome names, each kept once. Nodes carry an index, so a million nodes with the same
+ * retries share one policy. */
+#include "plan_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_INDICES = UINT16_MAX }; /* as many different policies or ports as a uint16_t names, ORR_PORT_ANY apart */
+
+void orr_policy_init(orr_policy *policy) {
+    *policy = (orr_policy){.join = ORR_JOIN_ALL, .priority = ORR_PRIO_NORMAL, .retry.factor = 2};
+}
+
+/* ---- what may be in a policy ---- */
+
+static bool codes_ok(const char *const *codes, uint32_t n) {
+    if (n && !codes) return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (!codes[i]) return false;
+    return true;
+}
+
+static bool policy_ok(const orr_policy *p) {
+    const orr_retry *r = &p->retry;
+    const int64_t durations[] = {p->loop_delay, p->timeout, p->deadline, p->heartbeat,
+                                 p->estimate,   r->delay,   r->max_delay};
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
+        if (durations[i] < 0) return false;
+    return p->join <= ORR_JOIN_NEED && p->priority < ORR_PRIO_COUNT && r->strategy <= ORR_BACKOFF_RANDOM
+           && r->jitter <= ORR_JITTER_EQUAL && p->each_failures >= 0 && r->factor >= 0 && !isinf(r->factor)
+           && codes_ok(r->on, r->n_on) && codes_ok(r->unless, r->n_unless);
+}
+
+/* ---- equality by value ---- */
+
+/* Everything in a policy that is not a string, without the padding between its fields. */
+typedef struct policy_words { uint64_t w[15]; } policy_words;
+
+static uint64_t bits_of(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static policy_words words_of(const orr_policy *p) {
+    const orr_retry *r = &p->retry;
+    const uint8_t small[] = {
+        p->join,         p->priority,       p->cancel_rest,     p->ignore_errors, p->has_when,
+        p->has_each,     p->has_loop,       p->has_fallback,    p->has_compensate, p->pool_is_dynamic,
+        r->strategy,     r->jitter,         p->failures_percent,
+    };
+    policy_words words = {{0}};
+    _Static_assert(sizeof small <= 2 * sizeof *words.w, "two words hold them");
+    memcpy(words.w, small, sizeof small);
+    const uint64_t rest[] = {
+        p->need,
+        bits_of(p->each_failures),
+        p->loop_max,
+        (uint64_t)p->loop_delay,
+        (uint64_t)p->timeout,
+        (uint64_t)p->deadline,
+        (uint64_t)p->heartbeat,
+        (uint64_t)p->estimate,
+        r->max,
+        (uint64_t)r->delay,
+        (uint64_t)r->max_delay,
+        bits_of(r->factor),
+        (uint64_t)r->n_on << 32 | r->n_unless,
+    };
+    _Static_assert(sizeof rest + 2 * sizeof *words.w == sizeof words, "every word is used");
+    memcpy(words.w + 2, rest, sizeof rest);
+    return words;
+}
+
+static uint64_t hash_text(uint64_t h, const char *s) { return s ? orr_hash_bytes(h, s, strlen(s) + 1) : h + 1; }
+
+static uint32_t hash_policy(uint64_t seed, const orr_policy *p) {
+    policy_words words = words_of(p);
+    uint64_t h = orr_hash_bytes(seed, &words, sizeof words);
+    h = hash_text(hash_text(h, p->pool), p->breaker);
+    for (uint32_t i = 0; i < p->retry.n_on; i++) h = hash_text(h, p->retry.on[i]);
+    for (uint32_t i = 0; i < p->retry.n_unless; i++) h = hash_text(h, p->retry.unless[i]);
+    return orr_hash_fold(h);
+}
+
+static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
+static bool same_codes(const char *const *a, const char *const *b, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(a[i], b[i]) != 0) return false;
+    return true;
+}
+
+static bool same_policy(const orr_policy *a, const orr_policy *b) {
+    policy_words wa = words_of(a), wb = words_of(b); /* they hold the numbers of codes */
+    return memcmp(&wa, &wb, sizeof wa) == 0 && same_text(a->pool, b->pool) && same_text(a->breaker, b->breaker)
+           && same_codes(a->retry.on, b->retry.on, a->retry.n_on)
+           && same_codes(a->retry.unless, b->retry.unless, a->retry.n_unless);
+}
+
+/* ---- copies ---- */
+
+static size_t text_size(const char *s) { return s ? strlen(s) + 1 : 0; }
+
+static const char *copy_text(char **at, const char *s) {
+    if (!s) return NULL;
+    size_t size = strlen(s) + 1;
+    char *copy = memcpy(*at, s, size);
+    *at += size;
+    return copy;
+}
+
+static const char *const *copy_codes(const char ***slot, char **at, const char *const *codes, uint32_t n) {
+    if (n == 0) return NULL;
+    const char **copy = *slot;
+    for (uint32_t i = 0; i < n; i++) copy[i] = copy_text(at, codes[i]);
+    *slot += n;
+    return copy;
+}
+
+/* Replaces the strings of `p` by copies in one block: first the pointers of both code lists, then the bytes. */
+static orr_status own_strings(orr_plan_builder *b, orr_policy *p) {
+    orr_retry *r = &p->retry;
+    size_t n_codes = (size_t)r->n_on + r->n_unless;
+    size_t bytes = n_codes * sizeof(char *) + text_size(p->pool) + text_size(p->breaker);
+    for (uint32_t i = 0; i < r->n_on; i++) bytes += text_size(r->on[i]);
+    for (uint32_t i = 0; i < r->n_unless; i++) bytes += text_size(r->unless[i]);
+    if (bytes == 0) return ORR_OK;
+    const char **slot = orr_chunk_take(&b->alloc, &b->strings, bytes);
+    if (!slot) return ORR_ENOMEM;
+    char *at = (char *)(slot + n_codes);
+    r->on = copy_codes(&slot, &at, r->on, r->n_on);
+    r->unless = copy_codes(&slot, &at, r->unless, r->n_unless);
+    p->pool = copy_text(&at, p->pool);
+    p->breaker = copy_text(&at, p->breaker);
+    return ORR_OK;
+}
+
+/* ---- policies ---- */
+
+static orr_status add_policy(orr_plan_builder *b, orr_policy *p, uint32_t hash, uint16_t *index) {
+    if (b->policies.count >= MAX_INDICES) return ORR_EINVAL;
+    if (orr_vec_reserve(&b->alloc, &b->policies, 1) != ORR_OK) return ORR_ENOMEM;
+    if (orr_table_reserve(&b->alloc, &b->policy_index, b->policies.count + 1) != ORR_OK) return ORR_ENOMEM;
+    if (own_strings(b, p) != ORR_OK) return ORR_ENOMEM;
+    size_t at = orr_table_start(&b->policy_index, hash);
+    while (orr_table_next(&b->policy_index, hash, &at) != ORR_NONE) {} /* to the end of the walk */
+    *index = (uint16_t)b->policies.count++;
+    ((orr_policy *)b->policies.data)[*index] = *p;
+    orr_table_put(&b->policy_index, at, hash, *index);
+    if (p->join == ORR_JOIN_NEED) b->counts_need = true;
+    return ORR_OK;
+}
+
+orr_status orr_plan_policy(orr_plan_builder *b, const orr_policy *policy, uint16_t *index) {
+    if (!policy_ok(policy)) return ORR_EINVAL;
+    orr_policy p = *policy;
+    if (p.retry.factor == 0) p.retry.factor = 2;
+    if (p.retry.n_on == 0) p.retry.on = NULL;
+    if (p.retry.n_unless == 0) p.retry.unless = NULL;
+    uint32_t hash = hash_policy(b->hash_seed, &p);
+    const orr_policy *policies = b->policies.data;
+    if (b->policy_index.room) {
+        size_t at = orr_table_start(&b->policy_index, hash);
+        for (uint32_t i; (i = orr_table_next(&b->policy_index, hash, &at)) != ORR_NONE;) {
+            if (!same_policy(&p, &policies[i])) continue;
+            *index = (uint16_t)i;
+            return ORR_OK;
+        }
+    }
+    return add_policy(b, &p, hash, index);
+}
+
+orr_status orr_policies_begin(orr_plan_builder *b) {
+    orr_policy policy;
+    uint16_t index;
+    orr_policy_init(&policy);
+    return orr_plan_policy(b, &policy, &index);
+}
+
+/* ---- ports ---- */
+
+orr_status orr_plan_port(orr_plan_builder *b, const char *name, size_t len, uint16_t *port) {
+    if (len == 0 || memchr(name, 0, len)) return ORR_EINVAL;
+    if (orr_table_reserve(&b->alloc, &b->port_index, b->ports.count + 1) != ORR_OK) return ORR_ENOMEM;
+    uint32_t hash = orr_hash_fold(orr_hash_bytes(b->hash_seed, name, len));
+    char **ports = b->ports.data;
+    size_t at = orr_table_start(&b->port_index, hash);
+    for (uint32_t i; (i = orr_table_next(&b->port_index, hash, &at)) != ORR_NONE;) {
+        if (strncmp(ports[i], name, len) != 0 || ports[i][len] != 0) continue;
+        *port = (uint16_t)i;
+        return ORR_OK;
+    }
+    if (b->ports.count >= MAX_INDICES) return ORR_EINVAL;
+    if (orr_vec_reserve(&b->alloc, &b->ports, 1) != ORR_OK) return ORR_ENOMEM;
+    char *copy = orr_chunk_take(&b->alloc, &b->strings, len + 1);
+    if (!copy) return ORR_ENOMEM;
+    memcpy(copy, name, len);
+    copy[len] = 0;
+    *port = (uint16_t)b->ports.count++;
+    ((char **)b->ports.data)[*port] = copy;
+    orr_table_put(&b->port_index, at, hash, *port);
+    return ORR_OK;
+}

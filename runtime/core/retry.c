@@ -1,0 +1,86 @@
+/* retry.c - whether another attempt is wanted, how long it waits, and the chance in it. */
+#include "engine.h"
+
+#include <string.h>
+
+/* The finaliser of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+uint64_t orr_chance(uint64_t seed, const orr_task *task, uint64_t salt)
+{
+    uint64_t h = mix(seed);
+    h = mix(h ^ ((uint64_t)task->node << 32 | task->item));
+    h = mix(h ^ ((uint64_t)task->iteration << 32 | task->attempt));
+    return mix(h ^ salt);
+}
+
+/* base * factor^(n - 1), never more than `cap`; by doubling steps in floating point, which cannot overflow to a
+ * negative duration. */
+static double grown(const orr_retry *retry, uint32_t n, double cap)
+{
+    double delay = (double)retry->delay;
+    double factor = retry->factor > 0 ? retry->factor : 2;
+    switch (retry->strategy) {
+    case ORR_BACKOFF_LINEAR:
+        delay *= n;
+        break;
+    case ORR_BACKOFF_EXPONENTIAL:
+        for (uint32_t i = 1; i < n && delay < cap && factor != 1; i++)
+            delay *= factor;
+        break;
+    default:
+        break;
+    }
+    return delay < cap ? delay : cap;
+}
+
+int64_t orr_retry_delay(const orr_retry *retry, uint64_t seed, const orr_task *task)
+{
+    static const double ceiling = 4e18; /* about 126 years, below INT64_MAX */
+    double cap = retry->max_delay > 0 ? (double)retry->max_delay : ceiling;
+    uint32_t n = task->attempt > 0 ? task->attempt : 1;
+    double delay = grown(retry, n, cap);
+    /* 53 bits: every value of u is exact */
+    double u = (double)(orr_chance(seed, task, 1) >> 11) / 9007199254740992.0;
+    if (retry->strategy == ORR_BACKOFF_RANDOM) {
+        /* anything from the delay to its cap (three times the delay where none is given) */
+        double high = retry->max_delay > 0 ? cap : delay * 3;
+        delay += u * (high > delay ? high - delay : 0);
+    }
+    if (retry->jitter == ORR_JITTER_FULL)
+        delay *= u;
+    else if (retry->jitter == ORR_JITTER_EQUAL)
+        delay = delay / 2 + u * delay / 2;
+    return (int64_t)delay;
+}
+
+static bool listed(const char *const *codes, uint32_t n, const char *code)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(codes[i], code) == 0)
+            return true;
+    return false;
+}
+
+/* Errors of the definition and of its data are the same at the next try. */
+static bool hopeless(const char *code)
+{
+    static const char *const codes[] = {"config_error", "validation_error", "loop_exhausted", "out_of_memory"};
+    return listed(codes, sizeof codes / sizeof codes[0], code);
+}
+
+bool orr_retry_wants(const orr_policy *policy, uint32_t attempt, const orr_error *error)
+{
+    const orr_retry *r = &policy->retry;
+    if (attempt > r->max || error->not_retryable || hopeless(error->code))
+        return false;
+    if (r->n_on > 0 && !listed(r->on, r->n_on, error->code))
+        return false;
+    return !listed(r->unless, r->n_unless, error->code);
+}

@@ -1,0 +1,350 @@
+/* settle.c - how attempts and tasks end: another attempt, a fallback, an iteration more, or a settled node. */
+#include "engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- after a task has settled -------------------------------------------------------------------------------------- */
+
+/* Edges with a `when` are asked as soon as their source has settled. */
+static void ask_edges(orr_run *run, uint32_t node)
+{
+    const orr_plan *plan = run->plan;
+    for (uint32_t k = plan->out_first[node]; k < plan->out_first[node + 1]; k++) {
+        uint32_t edge = plan->out_edge[k], to = plan->out_to[k];
+        if (plan->edge_when[edge] == 0 || run->edge_done[edge] != 0)
+            continue;
+        orr_ask ask = {ORR_ASK_EDGE_WHEN, orr_task_of(run, node), edge};
+        orr_answer answer = {0};
+        bool answered = run->core->hooks.evaluate(run->core->hooks.ud, run, &ask, &answer);
+        if (!answered && run->cells[to].state == ORR_NODE_PENDING)
+            orr_end_failed(run, to, &answer.error);
+        orr_put_edge(run, node, to, edge, answered && answer.truth);
+    }
+}
+
+/* A failure that a dependent was still to take care of: now that this dependent is out, is there another? */
+static void recheck_failures(orr_run *run, uint32_t node)
+{
+    const orr_plan *plan = run->plan;
+    for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
+        uint32_t from = plan->in_from[k];
+        if ((run->cells[from].flags & CELL_HANDLED) == 0 || orr_is_handled(run, from))
+            continue;
+        run->cells[from].flags &= (uint8_t)~CELL_HANDLED;
+        orr_unhandled(run, from);
+    }
+}
+
+static void after_failure(orr_run *run, uint32_t node)
+{
+    if (orr_policy_of(run, node)->ignore_errors)
+        return;
+    if (orr_is_handled(run, node))
+        run->cells[node].flags |= CELL_HANDLED;
+    else
+        orr_unhandled(run, node);
+}
+
+static uint32_t allowed_failures(const orr_run *run, uint32_t node, uint32_t items)
+{
+    const orr_policy *policy = orr_policy_of(run, node);
+    double allowed = policy->failures_percent ? (double)items * policy->each_failures / 100 : policy->each_failures;
+    return allowed >= (double)items ? items : (uint32_t)allowed;
+}
+
+static void end_expanded(orr_run *run, uint32_t node, uint32_t allowed)
+{
+    const orr_more *more = orr_more_of(run, node);
+    if (more->items_failed <= allowed) {
+        if (more->items_cancelled > 0)
+            orr_end_cancelled(run, node);
+        else
+            orr_end_completed(run, node, ORR_PORT_ANY, 0);
+        return;
+    }
+    uint32_t first = 0;
+    while (run->cells[more->first_item + first].state != ORR_NODE_FAILED)
+        first++;
+    orr_error item = orr_no_memory;
+    orr_run_error(run, node, first, &item);
+    char text[512];
+    snprintf(text, sizeof text, "%u of %u items failed, %u may; the first is item %u: %s", more->items_failed,
+             more->n_items, allowed, first + 1, item.message);
+    orr_error error = {"each_failed", text, true, -1, item.value};
+    orr_end_failed(run, node, &error);
+}
+
+static void after_item(orr_run *run, uint32_t t)
+{
+    uint32_t node = orr_node_of(run, t);
+    orr_more *more = orr_more_of(run, node);
+    uint32_t allowed = allowed_failures(run, node, more->n_items);
+    if (orr_node_settled((orr_node_state)run->cells[node].state))
+        return;
+    if (more->items_open == 0) {
+        end_expanded(run, node, allowed);
+    } else if (more->items_failed > allowed && more->cancel == ORR_CANCEL_NONE) {
+        more->cancel = ORR_CANCEL_REST;
+        for (uint32_t i = more->first_item, n = i + more->n_items; i < n; i++)
+            orr_cancel_task(run, i, ORR_CANCEL_REST); /* the last one to end comes here again */
+    }
+}
+
+static void after(orr_run *run, uint32_t t)
+{
+    orr_more *more = orr_more_of(run, t);
+    uint8_t state = run->cells[t].state;
+    if (more != NULL) {
+        orr_release(run, t);
+        orr_clear_timers(run, t);
+    }
+    if (t >= run->plan->n_nodes) {
+        after_item(run, t);
+    } else {
+        if (run->edge_done != NULL)
+            ask_edges(run, t);
+        if (state == ORR_NODE_FAILED)
+            after_failure(run, t);
+        else if (state != ORR_NODE_COMPLETED && (run->cells[t].flags & CELL_EARLY) != 0)
+            recheck_failures(run, t);
+        if (more != NULL && state == ORR_NODE_COMPLETED && !more->expanded)
+            orr_drop_more(run, t);
+    }
+    orr_decide(run);
+}
+
+/* ---- the four ways to settle -------------------------------------------------------------------------------------- */
+
+void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value)
+{
+    orr_put_completed(run, t, port, value);
+    if (orr_listens(run->core, ORR_EV_NODE_COMPLETED)) {
+        orr_event e = {.due = -1, .name = port == ORR_PORT_ANY ? NULL : run->plan->ports[port]};
+        orr_emit(run, ORR_EV_NODE_COMPLETED, t, &e);
+    }
+    after(run, t);
+}
+
+void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error)
+{
+    orr_put_failed(run, t, error);
+    orr_error kept = *error;
+    uint32_t node, item;
+    orr_locate(run, t, &node, &item);
+    orr_run_error(run, node, item, &kept);
+    orr_event e = {.due = -1, .error = &kept};
+    orr_emit(run, ORR_EV_NODE_FAILED, t, &e);
+    after(run, t);
+}
+
+void orr_end_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t by)
+{
+    orr_put_skipped(run, t, reason, by);
+    orr_event e = {.due = -1, .reason = (uint8_t)reason, .count = by};
+    orr_emit(run, ORR_EV_NODE_SKIPPED, t, &e);
+    after(run, t);
+}
+
+void orr_end_cancelled(orr_run *run, uint32_t t)
+{
+    orr_put_cancelled(run, t);
+    orr_event e = {.due = -1, .reason = run->cause};
+    orr_emit(run, ORR_EV_NODE_CANCELLED, t, &e);
+    after(run, t);
+}
+
+/* ---- failure, and what may mend it ----------------------------------------------------------------------------------- */
+
+/* What began may go on while the run drains; while it is stopped only cleanup nodes may. */
+static bool goes_on(const orr_run *run, uint32_t t)
+{
+    if (run->mode == MODE_OPEN || run->mode == MODE_DRAIN)
+        return true;
+    return run->mode != MODE_SKIP && orr_is_cleanup(run, t);
+}
+
+static void retry_at(orr_run *run, uint32_t t, orr_phase phase, int64_t due, const orr_error *error)
+{
+    orr_more *more = orr_need_more(run, t);
+    if (more == NULL || orr_timers_reserve(&run->core->timers, 1) != ORR_OK) {
+        orr_end_failed(run, t, error);
+        return;
+    }
+    orr_put_attempt_failed(run, t, phase, due, error);
+    orr_release(run, t);
+    orr_event e = {.due = due, .error = &more->failure->error, .phase = (uint8_t)phase};
+    orr_emit(run, ORR_EV_NODE_RETRYING, t, &e);
+    if (due > run->core->now)
+        orr_timer_on(run->core, &more->wake_timer, due, run, t, TIMER_WAKE);
+    else
+        orr_wake(run, t);
+}
+
+void orr_give_up(orr_run *run, uint32_t t, const orr_error *error)
+{
+    const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
+    orr_more *more = orr_more_of(run, t);
+    bool in_fallback = more != NULL && more->phase == ORR_PHASE_FALLBACK;
+    if (!policy->has_fallback || in_fallback || !goes_on(run, t)) {
+        orr_end_failed(run, t, error);
+        return;
+    }
+    if (more != NULL) {
+        orr_timer_off(run->core, &more->deadline_timer); /* it bounded the attempts; the fallback is what follows them */
+        more->deadline = 0;
+    }
+    retry_at(run, t, ORR_PHASE_FALLBACK, run->core->now, error);
+}
+
+void orr_fail(orr_run *run, uint32_t t, const orr_error *error)
+{
+    const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
+    const orr_more *more = orr_more_of(run, t);
+    orr_task task = orr_task_of(run, t);
+    bool in_fallback = more != NULL && more->phase == ORR_PHASE_FALLBACK;
+    if (in_fallback || !goes_on(run, t) || !orr_retry_wants(policy, task.attempt, error)) {
+        orr_give_up(run, t, error);
+        return;
+    }
+    int64_t delay = error->retry_after >= 0 ? error->retry_after : orr_retry_delay(&policy->retry, run->seed, &task);
+    int64_t now = run->core->now, due = delay > INT64_MAX - now ? INT64_MAX : now + delay;
+    if (more != NULL && more->deadline > 0 && due >= more->deadline) {
+        char text[512];
+        snprintf(text, sizeof text, "its deadline would pass before another attempt could start; the last error was: %s",
+                 error->message);
+        orr_error late = {"deadline", text, true, -1, error->value};
+        orr_give_up(run, t, &late);
+        return;
+    }
+    retry_at(run, t, ORR_PHASE_RUN, due, error);
+}
+
+/* ---- the end of an attempt ------------------------------------------------------------------------------------------ */
+
+void orr_release(orr_run *run, uint32_t t)
+{
+    orr_more *more = orr_more_of(run, t);
+    if (more == NULL || more->pool == NULL)
+        return;
+    orr_pool *pool = more->pool;
+    if (more->holds_pool)
+        orr_pool_give(pool);
+    more->holds_pool = false;
+    if (pool->keyed) {
+        /* it may go when idle; who comes back asks for it again */
+        more->pool = NULL;
+        more->pool_known = false;
+        orr_pool_idle(pool);
+    }
+}
+
+/* Loops: after an iteration completed `until` is asked, with its output at hand. */
+static void iterate(orr_run *run, uint32_t t, const orr_result *result)
+{
+    const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
+    orr_more *more = orr_need_more(run, t);
+    orr_ask ask = {ORR_ASK_UNTIL, orr_task_of(run, t), 0};
+    orr_answer answer = {0};
+    if (more == NULL) {
+        orr_end_failed(run, t, &orr_no_memory);
+    } else if (!run->core->hooks.evaluate(run->core->hooks.ud, run, &ask, &answer)) {
+        orr_end_failed(run, t, &answer.error);
+    } else if (answer.truth) {
+        orr_end_completed(run, t, result->port, result->value);
+    } else if (policy->loop_max > 0 && more->iteration + 1 >= policy->loop_max) {
+        char text[96];
+        snprintf(text, sizeof text, "its loop was not done after %u iterations", policy->loop_max);
+        orr_error error = {"loop_exhausted", text, true, -1, 0};
+        orr_give_up(run, t, &error);
+    } else if (!goes_on(run, t)) {
+        orr_end_cancelled(run, t);
+    } else {
+        int64_t due = policy->loop_delay > 0 ? run->core->now + policy->loop_delay : -1;
+        if (due >= 0 && orr_timers_reserve(&run->core->timers, 1) != ORR_OK) {
+            orr_end_failed(run, t, &orr_no_memory);
+            return;
+        }
+        orr_release(run, t);
+        orr_put_iterated(run, t, due, result->value);
+        orr_event e = {.due = due};
+        orr_emit(run, ORR_EV_NODE_ITERATED, t, &e);
+        if (due >= 0)
+            orr_timer_on(run->core, &more->wake_timer, due, run, t, TIMER_WAKE);
+        else
+            orr_line_up(run, t);
+    }
+}
+
+static void end_as_answered(orr_run *run, uint32_t t, const orr_result *result)
+{
+    const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
+    const orr_more *more = orr_more_of(run, t);
+    switch (result->end) {
+    case ORR_END_COMPLETED:
+        if (policy->has_loop && (more == NULL || more->phase == ORR_PHASE_RUN))
+            iterate(run, t, result);
+        else
+            orr_end_completed(run, t, result->port, result->value);
+        break;
+    case ORR_END_FAILED:
+        orr_fail(run, t, &result->error);
+        break;
+    default:
+        orr_end_cancelled(run, t);
+        break;
+    }
+}
+
+static orr_error stopped_error(const orr_run *run, uint32_t t, uint8_t reason, char *text, size_t size)
+{
+    const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
+    switch (reason) {
+    case ORR_CANCEL_DEADLINE:
+        snprintf(text, size, "it did not end within its deadline of %.9g s", (double)policy->deadline / 1e9);
+        return (orr_error){"deadline", text, true, -1, 0};
+    case ORR_CANCEL_HEARTBEAT:
+        snprintf(text, size, "it gave no sign of life for %.9g s", (double)policy->heartbeat / 1e9);
+        return (orr_error){"heartbeat", text, false, -1, 0};
+    default:
+        snprintf(text, size, "the attempt did not end within its timeout of %.9g s", (double)policy->timeout / 1e9);
+        return (orr_error){"timeout", text, false, -1, 0};
+    }
+}
+
+/* A task that was asked to stop ends as the asking says, whatever it answered: a result that comes after its timeout is
+ * late, and one that comes after a cancel is no longer wanted. */
+void orr_end_attempt(orr_run *run, uint32_t t, const orr_result *result)
+{
+    orr_more *more = orr_more_of(run, t);
+    uint8_t reason = more != NULL ? more->cancel : ORR_CANCEL_NONE;
+    char text[160];
+    orr_error error;
+    orr_dequeue(run, t);
+    if (more != NULL) {
+        uint32_t deadline_timer = more->deadline_timer; /* goes on over all attempts */
+        more->deadline_timer = ORR_NONE;
+        orr_clear_timers(run, t);
+        more->deadline_timer = deadline_timer;
+        more->cancel = ORR_CANCEL_NONE;
+        more->resuming = false;
+    }
+    switch (reason) {
+    case ORR_CANCEL_NONE:
+        orr_breaker_report(run, t, result->end, &result->error);
+        end_as_answered(run, t, result);
+        break;
+    case ORR_CANCEL_TIMEOUT:
+    case ORR_CANCEL_HEARTBEAT:
+    case ORR_CANCEL_DEADLINE:
+        error = stopped_error(run, t, reason, text, sizeof text);
+        error.value = result->error.value;
+        orr_breaker_report(run, t, ORR_END_FAILED, &error);
+        orr_fail(run, t, &error);
+        break;
+    default:
+        orr_breaker_report(run, t, ORR_END_CANCELLED, NULL);
+        orr_end_cancelled(run, t);
+        break;
+    }
+}

@@ -1,0 +1,78 @@
+/* states.c - the names of states, records and events, and the two transition tables. */
+#include "core.h"
+
+#define NAME(id, name) name,
+static const char *const node_names[] = {ORR_NODE_STATES(NAME)};
+static const char *const run_names[] = {ORR_RUN_STATES(NAME)};
+static const char *const record_names[] = {ORR_RECORDS(NAME)};
+static const char *const event_names[] = {ORR_EVENTS(NAME)};
+#undef NAME
+
+#define N(id) (1u << ORR_NODE_##id)
+#define R(id) (1u << ORR_RUN_##id)
+
+/* By state: the states that may follow. */
+static const uint16_t node_next[ORR_NODE_STATE_COUNT] = {
+    [ORR_NODE_PENDING] = N(READY) | N(SKIPPED) | N(CANCELLED) | N(FAILED),
+    /* ready -> waiting: an open breaker holds it; -> retrying: it refuses it, the fallback is next;
+     * -> completed: `each` over an empty list */
+    [ORR_NODE_READY] = N(RUNNING) | N(WAITING) | N(RETRYING) | N(CANCELLED) | N(FAILED) | N(COMPLETED),
+    /* running -> ready: the next iteration of a loop */
+    [ORR_NODE_RUNNING] = N(READY) | N(WAITING) | N(RETRYING) | N(COMPLETED) | N(FAILED) | N(CANCELLED),
+    [ORR_NODE_WAITING] = N(READY) | N(RUNNING) | N(RETRYING) | N(COMPLETED) | N(FAILED) | N(CANCELLED),
+    /* retrying -> retrying: its deadline came, and its fallback is next */
+    [ORR_NODE_RETRYING] = N(READY) | N(RETRYING) | N(FAILED) | N(CANCELLED),
+    /* only what began may have to be undone: a completed node, or one whose last attempt ended uncertain */
+    [ORR_NODE_COMPLETED] = N(COMPENSATING),
+    [ORR_NODE_FAILED] = N(COMPENSATING),
+    [ORR_NODE_CANCELLED] = N(COMPENSATING),
+    [ORR_NODE_COMPENSATING] = N(COMPENSATED) | N(COMPENSATION_FAILED),
+};
+
+static const uint16_t run_next[ORR_RUN_STATE_COUNT] = {
+    [ORR_RUN_PENDING] = R(RUNNING) | R(CANCELLED),
+    [ORR_RUN_RUNNING] = R(WAITING) | R(PAUSED) | R(COMPLETED) | R(FAILED) | R(CANCELLED) | R(COMPENSATING),
+    [ORR_RUN_WAITING] = R(RUNNING) | R(PAUSED) | R(COMPLETED) | R(FAILED) | R(CANCELLED) | R(COMPENSATING),
+    [ORR_RUN_PAUSED] = R(RUNNING) | R(WAITING) | R(COMPLETED) | R(FAILED) | R(CANCELLED) | R(COMPENSATING),
+    [ORR_RUN_COMPENSATING] = R(COMPENSATED) | R(COMPENSATION_FAILED),
+};
+
+const char *orr_node_state_name(orr_node_state s)
+{
+    return (unsigned)s < ORR_NODE_STATE_COUNT ? node_names[s] : "?";
+}
+
+const char *orr_run_state_name(orr_run_state s)
+{
+    return (unsigned)s < ORR_RUN_STATE_COUNT ? run_names[s] : "?";
+}
+
+const char *orr_record_name(orr_record_kind kind)
+{
+    return (unsigned)kind < ORR_RECORD_COUNT ? record_names[kind] : "?";
+}
+
+const char *orr_event_name(orr_event_kind kind)
+{
+    return (unsigned)kind < ORR_EVENT_COUNT ? event_names[kind] : "?";
+}
+
+bool orr_node_may_go(orr_node_state from, orr_node_state to)
+{
+    return (unsigned)from < ORR_NODE_STATE_COUNT && (node_next[from] >> to & 1) != 0;
+}
+
+bool orr_run_may_go(orr_run_state from, orr_run_state to)
+{
+    return (unsigned)from < ORR_RUN_STATE_COUNT && (run_next[from] >> to & 1) != 0;
+}
+
+bool orr_node_settled(orr_node_state s)
+{
+    return s >= ORR_NODE_COMPLETED && s != ORR_NODE_COMPENSATING;
+}
+
+bool orr_run_ended(orr_run_state s)
+{
+    return s >= ORR_RUN_COMPLETED && s != ORR_RUN_COMPENSATING;
+}

@@ -1,0 +1,207 @@
+/* stop.c - cancelling tasks, stopping a run, its cleanup nodes, and a run in which nothing can happen any more. */
+#include "engine.h"
+
+#include <stdio.h>
+
+static const int64_t default_cleanup = INT64_C(30000000000);
+
+/* ---- telling the caller --------------------------------------------------------------------------------------------- */
+
+static void tell(orr_run *run, uint32_t t, orr_more *more)
+{
+    orr_core *core = run->core;
+    more->act_run = NULL;
+    more->act_task = ORR_NONE;
+    if (core->act_run == NULL) {
+        core->act_run = run;
+        core->act_task = t;
+    } else {
+        orr_more *last = orr_more_of(core->act_last_run, core->act_last_task);
+        last->act_run = run;
+        last->act_task = t;
+    }
+    core->act_last_run = run;
+    core->act_last_task = t;
+}
+
+/* Asks an attempt to stop. Without memory to remember the asking it is left alone: it ends by itself. */
+void orr_cancel_live(orr_run *run, uint32_t t, orr_cancel_reason reason)
+{
+    orr_core *core = run->core;
+    orr_more *more = orr_need_more(run, t);
+    if (more == NULL || more->cancel != ORR_CANCEL_NONE)
+        return;
+    more->cancel = (uint8_t)reason;
+    orr_dequeue(run, t); /* it may have been waiting for a place to go on */
+    orr_timer_off(core, &more->attempt_timer);
+    orr_timer_off(core, &more->beat_timer);
+    orr_timer_off(core, &more->wake_timer);
+    orr_timer_on(core, &more->grace_timer, core->now + core->grace, run, t, TIMER_GRACE);
+    if (!more->act_abandon)
+        tell(run, t, more);
+    more->act_cancel = true;
+}
+
+/* The grace is over: the task is settled without its answer. */
+void orr_abandon(orr_run *run, uint32_t t)
+{
+    orr_more *more = orr_more_of(run, t);
+    orr_result result = {.end = ORR_END_CANCELLED, .port = ORR_PORT_ANY};
+    if (!more->act_cancel)
+        tell(run, t, more);
+    more->act_abandon = true;
+    orr_end_attempt(run, t, &result);
+}
+
+void orr_cancel_task(orr_run *run, uint32_t t, orr_cancel_reason reason)
+{
+    orr_cell *cell = &run->cells[t];
+    orr_more *more = orr_more_of(run, t);
+    if (orr_node_settled((orr_node_state)cell->state))
+        return;
+    if ((cell->flags & CELL_LIVE) != 0) {
+        orr_cancel_live(run, t, reason);
+        return;
+    }
+    if (more != NULL && more->expanded) {
+        more->cancel = (uint8_t)reason;
+        for (uint32_t i = more->first_item, n = i + more->n_items; i < n; i++)
+            orr_cancel_task(run, i, reason);
+        return;
+    }
+    orr_dequeue(run, t);
+    orr_breaker *b = orr_breaker_of(run, orr_node_of(run, t));
+    if (b != NULL)
+        orr_breaker_unhold(b, run, t);
+    orr_end_cancelled(run, t);
+}
+
+/* ---- stopping --------------------------------------------------------------------------------------------------------- */
+
+/* What is under way or about to be; what still waits for its dependencies is settled by them. Cleanup nodes are let be
+ * unless `all`. */
+static void cancel_active(orr_run *run, bool all, orr_cancel_reason reason)
+{
+    uint32_t n = run->plan->n_nodes;
+    for (uint32_t t = 0; t < n; t++)
+        if (run->cells[t].state != ORR_NODE_PENDING && (all || !orr_is_cleanup(run, t)))
+            orr_cancel_task(run, t, reason);
+}
+
+/* Whether it has begun: then a run that drains lets it finish. */
+static bool fresh(const orr_run *run, uint32_t t)
+{
+    const orr_cell *cell = &run->cells[t];
+    const orr_more *more = orr_more_of(run, t);
+    bool waits = cell->state == ORR_NODE_READY || cell->state == ORR_NODE_WAITING;
+    return waits && (cell->flags & CELL_LIVE) == 0 && cell->attempt == 0 && (more == NULL || more->iteration == 0);
+}
+
+static void drain(orr_run *run)
+{
+    for (uint32_t t = 0; t < run->n_cells; t++) {
+        const orr_more *more = orr_more_of(run, t);
+        bool node_of_items = more != NULL && more->expanded;
+        if (!node_of_items && fresh(run, t) && !orr_is_cleanup(run, t))
+            orr_cancel_task(run, t, ORR_CANCEL_RUN);
+    }
+}
+
+void orr_stop(orr_run *run, orr_stop_cause cause, const orr_error *error)
+{
+    bool outer = !run->deciding;
+    if (run->ended || run->mode >= MODE_STOP)
+        return;
+    run->deciding = true; /* what follows from the cancels is worked off once, afterwards */
+    if (cause != ORR_STOP_FAILURE && cause != ORR_STOP_CANCEL)
+        run->failed = true;
+    orr_put_run(run, ORR_REC_STOPPING, (uint8_t)cause, error);
+    orr_event e = {.due = -1, .reason = (uint8_t)cause, .error = error};
+    orr_emit(run, ORR_EV_RUN_STOPPING, ORR_NONE, &e);
+    orr_run_gate(run);
+    if (run->mode == MODE_DRAIN)
+        drain(run);
+    else
+        cancel_active(run, false, ORR_CANCEL_RUN);
+    if (outer) {
+        run->deciding = false;
+        orr_decide(run);
+    }
+}
+
+void orr_unhandled(orr_run *run, uint32_t node)
+{
+    run->failed = true;
+    if (run->failure_node == ORR_NONE)
+        run->failure_node = node;
+    if (run->plan->on_error != ORR_ON_ERROR_CONTINUE && run->mode == MODE_OPEN)
+        orr_stop(run, ORR_STOP_FAILURE, NULL);
+}
+
+/* When all else has ended, the cleanup nodes have their time. */
+void orr_stop_progress(orr_run *run)
+{
+    orr_core *core = run->core;
+    if (run->mode != MODE_STOP || run->live != run->live_cleanup || run->ended || run->open == 0)
+        return;
+    int64_t bound = run->plan->cleanup_timeout > 0 ? run->plan->cleanup_timeout : default_cleanup;
+    orr_put_run(run, ORR_REC_CLEANUP, 0, NULL);
+    if (!orr_timer_on(core, &run->cleanup_timer, core->now + bound, run, 0, TIMER_CLEANUP))
+        orr_skip_cleanup(run, ORR_CANCEL_CLEANUP_TIMEOUT);
+    orr_run_gate(run);
+}
+
+void orr_skip_cleanup(orr_run *run, orr_cancel_reason reason)
+{
+    bool outer = !run->deciding;
+    if (run->ended || run->mode == MODE_SKIP)
+        return;
+    run->deciding = true;
+    orr_put_run(run, ORR_REC_CLEANUP, 1, NULL);
+    orr_run_gate(run);
+    cancel_active(run, true, reason);
+    if (outer) {
+        run->deciding = false;
+        orr_decide(run);
+    }
+}
+
+void orr_run_cancel(orr_run *run)
+{
+    if (run->ended)
+        return;
+    if (run->state == ORR_RUN_PENDING)
+        orr_run_begin(run);
+    if (run->cancels < UINT8_MAX)
+        run->cancels++;
+    if (run->mode < MODE_STOP)
+        orr_stop(run, ORR_STOP_CANCEL, NULL);
+    else if (run->cancels > 1)
+        orr_skip_cleanup(run, ORR_CANCEL_RUN);
+}
+
+/* ---- stalled ---------------------------------------------------------------------------------------------------------- */
+
+/* Nothing runs, waits or is due, but nodes are left: the run fails, and says what each of them waits for. */
+void orr_stalled(orr_run *run)
+{
+    static const uint32_t told = 5;
+    char text[1024];
+    uint32_t n = 0;
+    int len = snprintf(text, sizeof text, "nothing runs, waits or is due, but %u of its nodes are left", run->open);
+    for (uint32_t i = 0; i < run->plan->n_nodes && n < told && len > 0 && (size_t)len < sizeof text; i++) {
+        char why[160];
+        if (orr_node_settled((orr_node_state)run->cells[i].state))
+            continue;
+        orr_why_text(run, i, why, sizeof why);
+        len += snprintf(text + len, sizeof text - (size_t)len, "%s%s", n++ == 0 ? ": " : "; ", why);
+    }
+    orr_error error = {"stall", text, true, -1, 0};
+    orr_event e = {.due = -1, .error = &error};
+    orr_emit(run, ORR_EV_RUN_STALLED, ORR_NONE, &e);
+    orr_stop(run, ORR_STOP_STALL, &error);
+    /* what is left now cannot be settled by its dependencies */
+    for (uint32_t t = 0; t < run->plan->n_nodes && !run->ended; t++)
+        if (run->live == 0 && run->queued == 0 && run->timed == 0)
+            orr_cancel_task(run, t, ORR_CANCEL_RUN);
+}

@@ -1,0 +1,151 @@
+/* why.c - one function decides whether a ready task may start, and the same function explains it. */
+#include "engine.h"
+
+#include <stdio.h>
+
+/* A task of another node that has a place in the pool. */
+static void holder(const orr_core *core, const orr_pool *pool, orr_why *why)
+{
+    for (const orr_run *run = core->runs; run != NULL; run = run->next)
+        for (uint32_t t = 0; t < run->n_cells; t++) {
+            const orr_more *more = orr_more_of(run, t);
+            if (more == NULL || more->pool != pool || !more->holds_pool)
+                continue;
+            why->by = orr_node_of(run, t);
+            why->by_run = run;
+            return;
+        }
+}
+
+/* With `why` NULL it only decides. Tokens are only looked at, not taken. */
+bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why)
+{
+    const orr_more *more = orr_more_of(run, t);
+    orr_pool *pool = more != NULL ? more->pool : NULL;
+    const orr_breaker *b = orr_breaker_of(run, orr_node_of(run, t));
+    orr_why none, *w = why != NULL ? why : &none;
+    int64_t due = -1;
+    if (run->paused) {
+        w->kind = ORR_WHY_PAUSED;
+    } else if (run->mode == MODE_STOP || run->ended) {
+        w->kind = ORR_WHY_STOPPED;
+    } else if (run->concurrency > 0 && run->running >= run->concurrency) {
+        w->kind = ORR_WHY_RUN_LIMIT;
+        w->count = run->running;
+        w->limit = run->concurrency;
+    } else if (pool != NULL && !orr_pool_free_place(pool)) {
+        w->kind = ORR_WHY_POOL;
+        w->name = pool->name;
+        w->count = pool->used;
+        w->limit = pool->max;
+        if (why != NULL)
+            holder(run->core, pool, why);
+    } else if (pool != NULL && !more->resuming && !orr_pool_token(pool, &due)) {
+        w->kind = ORR_WHY_RATE;
+        w->name = pool->name;
+        w->due = due;
+    } else if (b != NULL && !more->resuming && orr_breaker_ask(b) == PASS_NO) {
+        w->kind = ORR_WHY_BREAKER;
+        w->name = b->name;
+        w->due = b->until;
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static void why_waiting(const orr_run *run, uint32_t t, orr_why *why)
+{
+    const orr_more *more = orr_more_of(run, t);
+    const orr_breaker *b = orr_breaker_of(run, orr_node_of(run, t));
+    why->due = more != NULL ? more->due : -1;
+    if (b != NULL && (run->cells[t].flags & CELL_LIVE) == 0 && why->due < 0) {
+        why->kind = ORR_WHY_BREAKER;
+        why->name = b->name;
+        why->due = b->until;
+    } else {
+        why->kind = why->due >= 0 ? ORR_WHY_TIMER : ORR_WHY_SIGNAL;
+    }
+}
+
+static void why_pending(const orr_run *run, uint32_t node, orr_why *why)
+{
+    const orr_plan *plan = run->plan;
+    why->kind = run->ended ? ORR_WHY_STOPPED : ORR_WHY_DEPENDENCY;
+    why->count = 0;
+    for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
+        if (orr_outcome_at(run, plan->in_from[k]) != 0)
+            continue;
+        if (why->count++ == 0)
+            why->by = plan->in_from[k];
+    }
+}
+
+static void why_active(const orr_run *run, uint32_t t, orr_why *why)
+{
+    const orr_more *more = orr_more_of(run, t);
+    if (more != NULL && more->expanded) {
+        why->kind = ORR_WHY_ITEMS;
+        why->limit = more->n_items;
+        why->count = more->n_items - more->items_open;
+        return;
+    }
+    why->kind = ORR_WHY_RUNNING;
+    why->count = run->cells[t].attempt;
+    why->since = more != NULL ? more->since : 0;
+}
+
+void orr_run_why(const orr_run *run, uint32_t node, uint32_t item, orr_why *why)
+{
+    uint32_t t = orr_index(run, node, item);
+    *why = (orr_why){.kind = ORR_WHY_SETTLED, .by = ORR_NONE, .due = -1, .cause = (orr_stop_cause)run->cause};
+    if (t == ORR_NONE)
+        return;
+    const orr_more *more = orr_more_of(run, t);
+    why->state = (orr_node_state)run->cells[t].state;
+    switch (why->state) {
+    case ORR_NODE_PENDING:
+        why_pending(run, t, why);
+        break;
+    case ORR_NODE_READY:
+        if (orr_start_gate(run, t, why)) {
+            why->kind = ORR_WHY_PRIORITY;
+            why->count = run->queued > 0 ? run->queued - 1 : 0;
+        }
+        break;
+    case ORR_NODE_RUNNING:
+        why_active(run, t, why);
+        break;
+    case ORR_NODE_WAITING:
+        why_waiting(run, t, why);
+        break;
+    case ORR_NODE_RETRYING:
+        why->kind = ORR_WHY_BACKOFF;
+        why->due = more != NULL ? more->due : -1;
+        break;
+    default:
+        why->skip = more != NULL ? (orr_skip_reason)more->skip : ORR_SKIP_NONE;
+        why->by = more != NULL ? more->by : ORR_NONE;
+        break;
+    }
+}
+
+void orr_why_text(const orr_run *run, uint32_t node, char *buffer, size_t size)
+{
+    orr_why why;
+    char number[16];
+    const char *name = orr_plan_name(run->plan, node);
+    orr_run_why(run, node, ORR_NONE, &why);
+    snprintf(number, sizeof number, "%u", node + 1);
+    if (name == NULL)
+        name = number;
+    if (why.kind == ORR_WHY_POOL && why.limit == 0)
+        snprintf(buffer, size, "%s waits for pool '%s', which has no places", name, why.name);
+    else if (why.kind == ORR_WHY_POOL)
+        snprintf(buffer, size, "%s waits for pool '%s', of which %u of %u places are taken", name, why.name, why.count,
+                 why.limit);
+    else if (why.kind == ORR_WHY_DEPENDENCY && why.by != ORR_NONE && orr_plan_name(run->plan, why.by) != NULL)
+        snprintf(buffer, size, "%s waits for %s", name, orr_plan_name(run->plan, why.by));
+    else
+        snprintf(buffer, size, "%s is %s", name, orr_node_state_name(why.state));
+}
