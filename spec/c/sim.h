@@ -1,0 +1,57 @@
+/* sim.h - runs plans on the core in virtual time, with handlers that only have an outcome and a duration. */
+#ifndef ORR_SPEC_SIM_H
+#define ORR_SPEC_SIM_H
+
+#include "../../runtime/core/core.h"
+
+/* What one attempt does. */
+typedef struct sim_deed {
+    int64_t takes;      /* ns of virtual time */
+    orr_end end;
+    const char *code;   /* of the error where it fails; NULL = "handler_error" */
+    const char *port;   /* outcome it takes, or NULL */
+    bool not_retryable;
+    int64_t retry_after; /* ns; 0 = none */
+    bool deaf;          /* does not hear a cancel: goes on until its time is over */
+    int64_t sleeps;     /* waits so long without a slot, half way */
+} sim_deed;
+
+/* One line of the history. */
+typedef struct sim_line {
+    int64_t time;
+    char what; /* 'S'tart, 'R'esume, 'E'nd, 'C'ancel, 'A'bandon, '!' run end */
+    orr_run *run;
+    orr_task task;
+    uint8_t phase;
+} sim_line;
+
+typedef struct sim sim;
+
+/* Answers for the conditions and lists of a plan; by default everything is true and lists have no items. */
+typedef struct sim_script {
+    void *ud;
+    sim_deed (*deed)(void *ud, const orr_run *run, const orr_task *task, uint8_t phase);
+    bool (*evaluate)(void *ud, orr_run *run, const orr_ask *ask, orr_answer *answer); /* NULL: the default */
+    void (*event)(void *ud, const orr_event *event);
+    void (*record)(void *ud, orr_run *run, const orr_record *record);
+    void (*tick)(void *ud, sim *s); /* before time moves on */
+} sim_script;
+
+sim *sim_new(const orr_alloc *alloc, const sim_script *script); /* NULL when out of memory */
+void sim_free(sim *s);
+orr_core *sim_core(sim *s);
+
+/* Starts a run; NULL when out of memory. */
+orr_run *sim_start(sim *s, orr_plan *plan, uint64_t seed);
+
+/* Runs until nothing is left to do or `until` is reached. The time moves from one thing that happens to the next. */
+void sim_run(sim *s, int64_t until);
+int64_t sim_now(const sim *s);
+
+const sim_line *sim_history(const sim *s, uint32_t *n);
+/* The n-th line (from 0) of that kind about a node and item (ORR_NONE for none); NULL if there is none. */
+const sim_line *sim_find(const sim *s, char what, uint32_t node, uint32_t item, uint32_t nth);
+/* Tasks between start (or resume) and end (or wait). */
+uint32_t sim_busy(const sim *s);
+
+#endif
