@@ -113,7 +113,7 @@ static void go_on(orr_run *run, uint32_t t, orr_action *action)
     more->resuming = false;
     take_place(more, false);
     orr_put_woken(run, t, ORR_NODE_RUNNING);
-    if (!orr_wind_attempt(run, t, more->left))
+    if (!orr_wind_attempt(run, t, orr_policy_of(run, orr_node_of(run, t)), more->left))
         orr_cancel_live(run, t, ORR_CANCEL_TIMEOUT); /* without a timer it could run for ever */
     orr_emit(run, ORR_EV_NODE_RESUMED, t, NULL);
     act(action, ORR_ACT_RESUME, run, t);
@@ -138,7 +138,7 @@ static void begin(orr_run *run, uint32_t t, orr_action *action)
         refuse(run, t, b);
         return;
     }
-    if ((b != NULL && (more = orr_need_more(run, t)) == NULL) || !orr_wind_attempt(run, t, policy->timeout)) {
+    if ((b != NULL && (more = orr_need_more(run, t)) == NULL) || !orr_wind_attempt(run, t, policy, policy->timeout)) {
         orr_end_failed(run, t, &orr_no_memory);
         return;
     }
@@ -195,7 +195,10 @@ static bool from_lines(orr_core *core, orr_priority p, orr_action *action)
         return false;
     orr_run *run = line->run;
     orr_ring_turn(&core->ready, line, p);
-    begin(run, orr_line_pop(&core->ready, line, p), action);
+    uint32_t t = orr_line_pop(&core->ready, line, p);
+    if (line->head[p] != ORR_NONE) /* its turn is next: what will be read then is fetched meanwhile */
+        __builtin_prefetch(&run->cells[run->plan->out_to[run->plan->out_first[line->head[p]]]], 1);
+    begin(run, t, action);
     if (run->concurrency > 0)
         orr_run_gate(run);
     return true;

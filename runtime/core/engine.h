@@ -212,11 +212,16 @@ enum { MORE_CHUNK = 64 };
 enum { TIMER_ATTEMPT, TIMER_BEAT, TIMER_DEADLINE, TIMER_WAKE, TIMER_GRACE, TIMER_RUN, TIMER_CLEANUP, TIMER_POOL,
        TIMER_BREAKER };
 
+/* The transition table of nodes (states.c): by state, the states that may follow as bits. */
+extern const uint16_t orr_node_next[ORR_NODE_STATE_COUNT];
+
 /* ---- small helpers ------------------------------------------------------------------------------------------- */
 
+/* Most plans have one policy, and then which node has which is not read: that array would cost a cache miss a node. */
 static inline const orr_policy *orr_policy_of(const orr_run *run, uint32_t node)
 {
-    return &run->plan->policies[run->plan->policy_of[node]];
+    const orr_plan *plan = run->plan;
+    return plan->n_policies == 1 ? plan->policies : &plan->policies[plan->policy_of[node]];
 }
 static inline orr_more *orr_more_of(const orr_run *run, uint32_t t)
 {
@@ -231,7 +236,13 @@ static inline bool orr_listens(const orr_core *core, orr_event_kind kind)
 /* run.c */
 void orr_locate(const orr_run *run, uint32_t t, uint32_t *node, uint32_t *item);
 uint32_t orr_index(const orr_run *run, uint32_t node, uint32_t item); /* ORR_NONE when there is no such task */
-orr_task orr_task_of(const orr_run *run, uint32_t t);
+orr_task orr_item_task(const orr_run *run, uint32_t t);
+static inline orr_task orr_task_of(const orr_run *run, uint32_t t)
+{
+    if (t < run->plan->n_nodes && run->cells[t].more == ORR_NONE)
+        return (orr_task){t, ORR_NONE, 0, run->cells[t].attempt};
+    return orr_item_task(run, t);
+}
 static inline uint32_t orr_node_of(const orr_run *run, uint32_t t)
 {
     uint32_t node, item;
@@ -274,7 +285,12 @@ void orr_timer_off(orr_core *core, uint32_t *timer);
 bool orr_timer_on(orr_core *core, uint32_t *timer, int64_t time, void *owner, uint32_t task, uint8_t kind);
 void orr_clear_timers(orr_run *run, uint32_t t);
 void orr_fire(orr_core *core, const orr_timer *timer);
-bool orr_wind_attempt(orr_run *run, uint32_t t, int64_t timeout); /* attempt timeout and heartbeat */
+bool orr_wind_timers(orr_run *run, uint32_t t, int64_t timeout, int64_t heartbeat);
+/* Attempt timeout and heartbeat; a node without them owns no timer. False when out of memory. */
+static inline bool orr_wind_attempt(orr_run *run, uint32_t t, const orr_policy *policy, int64_t timeout)
+{
+    return (timeout | policy->heartbeat) == 0 || orr_wind_timers(run, t, timeout, policy->heartbeat);
+}
 
 /* decide.c: what follows */
 void orr_decide(orr_run *run);
@@ -285,7 +301,7 @@ void orr_wake(orr_run *run, uint32_t t);
 void orr_run_check_end(orr_run *run);
 
 /* settle.c: how tasks end */
-void orr_fail(orr_run *run, uint32_t t, const orr_error *error);     /* another attempt, the fallback, or the end */
+void orr_retry_or_fail(orr_run *run, uint32_t t, const orr_error *error);     /* another attempt, the fallback, or the end */
 void orr_give_up(orr_run *run, uint32_t t, const orr_error *error);  /* the fallback, or the end */
 void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error);
 void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value);

@@ -11,30 +11,29 @@
 
 /* ---- changing one state ------------------------------------------------------------------------------------------ */
 
-static bool is_timed(uint8_t state)
-{
-    return state == ORR_NODE_WAITING || state == ORR_NODE_RETRYING;
-}
+/* States that go on at a time or when woken. */
+static const unsigned timed_states = 1u << ORR_NODE_WAITING | 1u << ORR_NODE_RETRYING;
 
 /* An illegal step is a bug of ours: it asserts in debug builds and fails the run in release builds (decide.c). */
 static void set_state(orr_run *run, uint32_t t, orr_node_state to)
 {
     orr_cell *cell = &run->cells[t];
     orr_node_state from = (orr_node_state)cell->state;
-    assert(orr_node_may_go(from, to));
-    if (!orr_node_may_go(from, to))
-        run->illegal = true;
+    bool legal = (orr_node_next[from] >> to & 1) != 0;
+    assert(legal);
+    run->illegal |= !legal;
+    cell->state = (uint8_t)to;
     if (t < run->plan->n_nodes) {
         run->stats.by_state[from]--;
         run->stats.by_state[to]++;
     }
-    run->timed += (uint32_t)is_timed((uint8_t)to) - (uint32_t)is_timed((uint8_t)from);
-    if ((cell->flags & CELL_LIVE) != 0) {
-        run->running += (uint32_t)(to == ORR_NODE_RUNNING) - (uint32_t)(from == ORR_NODE_RUNNING);
-        if (run->running > run->stats.peak_running)
-            run->stats.peak_running = run->running;
-    }
-    cell->state = (uint8_t)to;
+    if (((timed_states >> from ^ timed_states >> to) & 1) != 0)
+        run->timed += (timed_states >> to & 1) != 0 ? 1u : UINT32_MAX;
+    if ((cell->flags & CELL_LIVE) == 0)
+        return;
+    run->running -= from == ORR_NODE_RUNNING;
+    if (to == ORR_NODE_RUNNING && ++run->running > run->stats.peak_running)
+        run->stats.peak_running = run->running;
 }
 
 bool orr_is_cleanup(const orr_run *run, uint32_t t)
@@ -119,8 +118,10 @@ static void propagate(orr_run *run, uint32_t from, char outcome, uint16_t port)
 
 static void layer_down(orr_run *run, uint32_t node)
 {
+    if (run->layer_open == NULL)
+        return;
     uint32_t layer = run->plan->layer_of[node];
-    if (run->layer_open == NULL || --run->layer_open[layer] > 0)
+    if (--run->layer_open[layer] > 0)
         return;
     orr_event e = {.count = layer, .due = -1};
     orr_emit(run, ORR_EV_LAYER_COMPLETED, ORR_NONE, &e);

@@ -78,7 +78,8 @@ static uint32_t culprit(const orr_run *run, uint32_t node)
 static bool satisfied(const orr_run *run, const orr_cell *cell, const orr_policy *policy, uint32_t node)
 {
     bool failed = (cell->flags & CELL_FAILED_DEP) != 0, cancelled = (cell->flags & CELL_CANCELLED_DEP) != 0;
-    bool root = run->plan->in_first[node] == run->plan->in_first[node + 1];
+    /* where something completed there are dependencies, and the graph need not be read */
+    bool root = cell->completed == 0 && run->plan->in_first[node] == run->plan->in_first[node + 1];
     switch (policy->join) {
     case ORR_JOIN_ALL_COMPLETED:
         return root || cell->completed == orr_dependencies(run, node);

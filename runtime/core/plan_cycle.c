@@ -1,8 +1,9 @@
 /* plan_cycle.c - which nodes lie on cycles, and a short cycle to show for them. Only for plans that are refused.
  *
- * Strongly connected components are found as in Tarjan (1972), with stacks of our own, not recursion. For each one of two nodes or more, a breadth-first search from each of its nodes, cut off at the best length so far, finds
- * its shortest cycle. That is quadratic, so all searches together may look at so many edges and no more; when
- * those are used up, a component gets the one search that it must have. */
+ * Strongly connected components are found as in Tarjan (1972), with stacks of our own, not recursion. For each one of
+ * two nodes or more, a breadth-first search from each of its nodes, cut off at the best length so far, finds its
+ * shortest cycle. That is quadratic, so all searches together may look at so many edges and no more; when those are
+ * used up, a component gets the one search that it must have. */
 #include "plan_impl.h"
 
 static const uint64_t MAX_LOOKS = UINT64_C(1) << 24;

@@ -1,5 +1,5 @@
-/* plan_policy.c - policies and outcome names, each kept once. Nodes carry an index, so a million nodes with the same
- * retries share one policy. */
+/* plan_policy.c - policies and outcome names, each kept once. Nodes carry an index, so a million nodes with the
+ * same retries share one policy. */
 #include "plan_impl.h"
 
 #include <math.h>

@@ -35,7 +35,7 @@ uint32_t orr_index(const orr_run *run, uint32_t node, uint32_t item)
     return more->first_item + item;
 }
 
-orr_task orr_task_of(const orr_run *run, uint32_t t)
+orr_task orr_item_task(const orr_run *run, uint32_t t)
 {
     orr_task task = {ORR_NONE, ORR_NONE, 0, 0};
     if (t == ORR_NONE)

@@ -197,7 +197,7 @@ void orr_give_up(orr_run *run, uint32_t t, const orr_error *error)
     retry_at(run, t, ORR_PHASE_FALLBACK, run->core->now, error);
 }
 
-void orr_fail(orr_run *run, uint32_t t, const orr_error *error)
+void orr_retry_or_fail(orr_run *run, uint32_t t, const orr_error *error)
 {
     const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
     const orr_more *more = orr_more_of(run, t);
@@ -288,7 +288,7 @@ static void end_as_answered(orr_run *run, uint32_t t, const orr_result *result)
             orr_end_completed(run, t, result->port, result->value);
         break;
     case ORR_END_FAILED:
-        orr_fail(run, t, &result->error);
+        orr_retry_or_fail(run, t, &result->error);
         break;
     default:
         orr_end_cancelled(run, t);
@@ -340,7 +340,7 @@ void orr_end_attempt(orr_run *run, uint32_t t, const orr_result *result)
         error = stopped_error(run, t, reason, text, sizeof text);
         error.value = result->error.value;
         orr_breaker_report(run, t, ORR_END_FAILED, &error);
-        orr_fail(run, t, &error);
+        orr_retry_or_fail(run, t, &error);
         break;
     default:
         orr_breaker_report(run, t, ORR_END_CANCELLED, NULL);

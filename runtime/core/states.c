@@ -1,5 +1,5 @@
 /* states.c - the names of states, records and events, and the two transition tables. */
-#include "core.h"
+#include "engine.h"
 
 #define NAME(id, name) name,
 static const char *const node_names[] = {ORR_NODE_STATES(NAME)};
@@ -12,7 +12,7 @@ static const char *const event_names[] = {ORR_EVENTS(NAME)};
 #define R(id) (1u << ORR_RUN_##id)
 
 /* By state: the states that may follow. */
-static const uint16_t node_next[ORR_NODE_STATE_COUNT] = {
+const uint16_t orr_node_next[ORR_NODE_STATE_COUNT] = {
     [ORR_NODE_PENDING] = N(READY) | N(SKIPPED) | N(CANCELLED) | N(FAILED),
     /* ready -> waiting: an open breaker holds it; -> retrying: it refuses it, the fallback is next;
      * -> completed: `each` over an empty list */
@@ -59,7 +59,7 @@ const char *orr_event_name(orr_event_kind kind)
 
 bool orr_node_may_go(orr_node_state from, orr_node_state to)
 {
-    return (unsigned)from < ORR_NODE_STATE_COUNT && (node_next[from] >> to & 1) != 0;
+    return (unsigned)from < ORR_NODE_STATE_COUNT && (orr_node_next[from] >> to & 1) != 0;
 }
 
 bool orr_run_may_go(orr_run_state from, orr_run_state to)

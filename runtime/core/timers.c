@@ -29,12 +29,9 @@ void orr_clear_timers(orr_run *run, uint32_t t)
     orr_timer_off(run->core, &more->grace_timer);
 }
 
-bool orr_wind_attempt(orr_run *run, uint32_t t, int64_t timeout)
+bool orr_wind_timers(orr_run *run, uint32_t t, int64_t timeout, int64_t heartbeat)
 {
     orr_core *core = run->core;
-    int64_t heartbeat = orr_policy_of(run, orr_node_of(run, t))->heartbeat;
-    if (timeout <= 0 && heartbeat <= 0)
-        return true;
     orr_more *more = orr_need_more(run, t);
     if (more == NULL || orr_timers_reserve(&core->timers, 2) != ORR_OK)
         return false;

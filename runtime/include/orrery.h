@@ -1,0 +1,253 @@
+/* orrery.h - the workflow engine that fits inside your program: the C API. What is not here is not API.
+ *
+ * A runtime holds workflows and their runs. It does its work only in orr_step and orr_wait, on the thread that calls them; it
+ * starts no thread that was not asked for, installs no signal handler (running child processes makes libuv install
+ * one for SIGCHLD), writes to no stream and never exits. Unless said otherwise a function must be called on the thread
+ * of its runtime, and not from within one of its callbacks.
+ *
+ * Strings are UTF-8 and NUL-terminated. What is passed in is copied; what is handed out belongs to the runtime and is valid
+ * until the next call with the same runtime, unless said otherwise. Values (inputs, configurations, outputs) cross as JSON
+ * texts (RFC 8259). Times are nanoseconds.
+ *
+ * Enums only grow at their end. Structs that you fill begin with `size`, which their init function sets: a program
+ * that was compiled against an older header keeps working.
+ */
+#ifndef ORRERY_H
+#define ORRERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ORR_VERSION_MAJOR 0
+#define ORR_VERSION_MINOR 1
+#define ORR_VERSION_PATCH 0
+#define ORR_VERSION "0.1.0"
+
+#ifndef ORR_API
+#define ORR_API __attribute__((visibility("default")))
+#endif
+
+struct lua_State;
+struct uv_loop_s;
+
+typedef struct orr_runtime orr_runtime;
+typedef struct orr_workflow orr_workflow;
+typedef struct orr_builder orr_builder;
+
+/* ---- status and errors ------------------------------------------------------------------------------------------- */
+
+#define ORR_STATUSES(X) \
+    X(OK, 0, "success") \
+    X(ENOMEM, -1, "out of memory") \
+    X(EINVAL, -2, "invalid argument") \
+    X(ESTATE, -3, "not possible in this state") \
+    X(ENOTFOUND, -4, "there is no such thing") \
+    X(EDEFINITION, -5, "the definition of the workflow has mistakes") \
+    X(ESCRIPT, -6, "a script failed") \
+    X(ESTUCK, -7, "nothing is left that could happen")
+
+#define ORR_STATUS_ENUM(id, value, text) ORR_##id = value,
+typedef enum orr_status { ORR_STATUSES(ORR_STATUS_ENUM) } orr_status;
+#undef ORR_STATUS_ENUM
+
+/* The text of a status; never NULL. May be called from any thread. */
+ORR_API const char *orr_strerror(int status);
+/* The version of the library; compare with ORR_VERSION. May be called from any thread. */
+ORR_API const char *orr_version(void);
+
+/* ---- states ----------------------------------------------------------------------------------------------------------- */
+
+#define ORR_NODE_STATES(X) \
+    X(PENDING, "pending") X(READY, "ready") X(RUNNING, "running") X(WAITING, "waiting") X(RETRYING, "retrying") \
+    X(COMPLETED, "completed") X(FAILED, "failed") X(SKIPPED, "skipped") X(CANCELLED, "cancelled") \
+    X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") X(COMPENSATION_FAILED, "compensation_failed")
+
+#define ORR_RUN_STATES(X) \
+    X(PENDING, "pending") X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused") X(COMPLETED, "completed") \
+    X(FAILED, "failed") X(CANCELLED, "cancelled") X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") \
+    X(COMPENSATION_FAILED, "compensation_failed")
+
+#define ORR_ENUM_NODE(id, name) ORR_NODE_##id,
+typedef enum orr_node_state { ORR_NODE_STATES(ORR_ENUM_NODE) ORR_NODE_STATE_COUNT } orr_node_state;
+#undef ORR_ENUM_NODE
+#define ORR_ENUM_RUN(id, name) ORR_RUN_##id,
+typedef enum orr_run_state { ORR_RUN_STATES(ORR_ENUM_RUN) ORR_RUN_STATE_COUNT } orr_run_state;
+#undef ORR_ENUM_RUN
+
+/* The word for a state, as everywhere in Orrery; "?" for a number that is none. May be called from any thread. */
+ORR_API const char *orr_node_state_name(orr_node_state state);
+ORR_API const char *orr_run_state_name(orr_run_state state);
+
+/* ---- opening ---------------------------------------------------------------------------------------------------------- */
+
+/* Like lua_Alloc: `ptr` NULL allocates, `nsize` 0 frees and returns NULL; a growth that fails returns NULL and leaves
+ * the block as it was. Covers the engine's memory and, where the runtime makes the lua_State, Lua's. What libuv
+ * allocates for itself stays with libuv (uv_replace_allocator). */
+typedef void *(*orr_alloc_fn)(void *ud, void *ptr, size_t osize, size_t nsize);
+
+typedef enum orr_clock_kind {
+    ORR_CLOCK_REAL,
+    ORR_CLOCK_VIRTUAL /* jumps to the next deadline whenever nothing can run and nothing outside is under way */
+} orr_clock_kind;
+
+/* An error with its place. Strings are valid during the callback. */
+typedef struct orr_error_info {
+    int status;          /* an orr_status */
+    const char *code;    /* "definition", "handler_error", ...; never NULL */
+    const char *message; /* one sentence, several lines where a definition has several mistakes; never NULL */
+} orr_error_info;
+
+typedef struct orr_config {
+    size_t size;
+    orr_alloc_fn alloc; /* NULL: the C library's heap */
+    void *alloc_ud;
+    struct uv_loop_s *loop; /* borrowed; NULL: the runtime makes its own */
+    struct lua_State *lua;  /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own */
+    int clock;              /* orr_clock_kind */
+    int64_t now;            /* where a virtual clock starts; ns since the Unix epoch; 0: a fixed date */
+    int64_t grace;          /* between asking a handler to stop and giving it up; 0: 5 s */
+    bool watchdog; /* stop handlers that never yield at their timeout: one thread, and a handler for SIGURG */
+    void *ud;               /* for the callbacks */
+    void (*on_error)(void *ud, const orr_error_info *error); /* why a call failed; NULL: only orr_last_error */
+    void (*on_event)(void *ud, const char *event_json);      /* every event of every run as one JSON object */
+} orr_config;
+
+/* Fills in the defaults. Always call it first. */
+ORR_API void orr_config_init(orr_config *config);
+
+/* Opens a runtime. NULL when out of memory, or when a borrowed lua_State is not one of Lua 5.4 or already has a runtime
+ * on another loop; config->on_error says which. */
+ORR_API orr_runtime *orr_open(const orr_config *config);
+
+/* Cancels what is under way without waiting for it, frees every run and workflow, and what the runtime made itself. What
+ * was borrowed stays open, with the runtime's handles closing: let the loop turn once before you close it. NULL is
+ * allowed. */
+ORR_API void orr_close(orr_runtime *rt);
+
+/* The message of the last call that failed; "" if there was none. */
+ORR_API const char *orr_last_error(const orr_runtime *rt);
+
+/* The lua_State and loop of the runtime, whoever made them. */
+ORR_API struct lua_State *orr_lua(orr_runtime *rt);
+ORR_API struct uv_loop_s *orr_loop(orr_runtime *rt);
+
+/* ---- native node types ------------------------------------------------------------------------------------------------ */
+
+/* Names one attempt of a node. It is safe to keep: one whose attempt has ended is answered with ORR_ESTATE. */
+typedef struct orr_token {
+    uint64_t a, b;
+} orr_token;
+
+typedef struct orr_call {
+    orr_token token;
+    const char *config; /* JSON of the node's configuration, templates resolved; valid during the call */
+    const char *inputs; /* JSON of its dependencies' outputs by node name; valid during the call */
+    uint32_t attempt;   /* from 1 */
+} orr_call;
+
+typedef struct orr_type {
+    size_t size;
+    const char *name; /* "mail.send" */
+    const char *doc;  /* one sentence, for `orrery types`; may be NULL */
+    void *ud;
+    /* Starts an attempt and returns soon. It ends with orr_complete or orr_fail, within this call or at any later time. */
+    void (*start)(void *ud, orr_runtime *rt, const orr_call *call);
+    /* Asks an attempt to stop; it still ends with orr_complete or orr_fail, and is given up after the grace. May be
+     * NULL. */
+    void (*cancel)(void *ud, orr_runtime *rt, orr_token token);
+} orr_type;
+
+/* Registers a node type under which workflows loaded later may have nodes. ORR_EINVAL for a name that is taken or not one. */
+ORR_API int orr_register(orr_runtime *rt, const orr_type *type);
+
+/* Ends an attempt with an output (JSON text; NULL is null). ORR_ESTATE when the attempt is over, ORR_EINVAL when the text is
+ * not JSON: the attempt then fails with that as its error. These three may be called from within callbacks. */
+ORR_API int orr_complete(orr_runtime *rt, orr_token token, const char *output_json);
+ORR_API int orr_fail(orr_runtime *rt, orr_token token, const char *code, const char *message, bool retryable);
+/* A sign of life, and how far it is (0 to 1; below 0: unknown). `message` may be NULL. */
+ORR_API int orr_progress(orr_runtime *rt, orr_token token, double fraction, const char *message);
+
+/* ---- workflows -------------------------------------------------------------------------------------------------------- */
+
+/* Loads a workflow from a file: Lua, or JSON where its name ends in .json. NULL with all its mistakes in orr_last_error.
+ * The workflow lives until orr_workflow_free or orr_close. */
+ORR_API orr_workflow *orr_load_file(orr_runtime *rt, const char *path);
+/* The same from a text; `name` stands for the file in messages, and its ending says which of the two it is. */
+ORR_API orr_workflow *orr_load_string(orr_runtime *rt, const char *source, const char *name);
+/* Its runs go on. NULL is allowed. */
+ORR_API void orr_workflow_free(orr_workflow *workflow);
+ORR_API uint32_t orr_workflow_size(const orr_workflow *workflow); /* nodes */
+
+/* What a node of a graph built in C does. It runs to its end within the call: ORR_OK completes the node, anything else
+ * fails it. */
+typedef int (*orr_node_fn)(void *ud, uint32_t node);
+
+/* Builds a workflow of C functions: no Lua, no values, the cheapest nodes there are. NULL when out of memory. */
+ORR_API orr_builder *orr_build(orr_runtime *rt, const char *name, uint32_t nodes_expected, uint32_t edges_expected);
+/* Adds a node and returns its number, from 0; `name` may be NULL. A negative status on failure. */
+ORR_API int64_t orr_build_node(orr_builder *b, const char *name, orr_node_fn fn, void *ud);
+/* Node `to` depends on node `from`. */
+ORR_API int orr_build_edge(orr_builder *b, uint32_t from, uint32_t to);
+/* Compiles and frees the builder. NULL with all mistakes in orr_last_error. */
+ORR_API orr_workflow *orr_build_end(orr_builder *b);
+
+/* ---- runs ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct orr_run_id {
+    uint8_t bytes[16]; /* a UUIDv7 (RFC 9562); all zero: none */
+} orr_run_id;
+
+typedef struct orr_start_options {
+    size_t size;
+    const char *context_json; /* ctx.context: references that travel with the run; NULL: none */
+    uint64_t seed;            /* of every chance in the run; 0: from the run's id */
+    uint32_t concurrency;     /* overrides the workflow's where not 0 */
+} orr_start_options;
+ORR_API void orr_start_options_init(orr_start_options *options);
+
+/* Starts a run; work happens in steps. `input_json` and `options` may be NULL. All zero with the reason in
+ * orr_last_error when the input does not fit the workflow's schema or memory is out. */
+ORR_API orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_json,
+                             const orr_start_options *options);
+ORR_API bool orr_run_id_is_none(orr_run_id id);
+/* 36 characters and a NUL, as RFC 9562 writes it. */
+ORR_API void orr_run_id_text(orr_run_id id, char text[37]);
+
+/* Works for at most about `budget` ns (one handler is never cut short; 0: one round) and returns 1 when more could be done at
+ * once, 0 when everything waits, negative on failure. Never blocks. */
+ORR_API int orr_step(orr_runtime *rt, int64_t budget);
+/* How long a host may sleep before the next step has something to do, in ns: 0 = now, INT64_MAX = until something outside
+ * happens. A host that sleeps itself should wait on uv_backend_fd of the loop as well. */
+ORR_API int64_t orr_next_deadline(orr_runtime *rt);
+/* Runs the loop until the run has ended. ORR_ENOTFOUND; ORR_ESTUCK when nothing is left that could end it. */
+ORR_API int orr_wait(orr_runtime *rt, orr_run_id run);
+
+/* ORR_RUN_STATE_COUNT for a run that is not there. */
+ORR_API orr_run_state orr_state(orr_runtime *rt, orr_run_id run);
+/* The run's output as JSON; NULL while it runs, and where it has none. */
+ORR_API const char *orr_output(orr_runtime *rt, orr_run_id run);
+/* The output of one node as JSON; NULL where there is none. */
+ORR_API const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node);
+/* ORR_NODE_STATE_COUNT for a node that is not there. */
+ORR_API orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node);
+/* The error of a failed run as JSON {"code", "message", "node"}; NULL for any other. */
+ORR_API const char *orr_run_error_json(orr_runtime *rt, orr_run_id run);
+/* Why a node has not started, or how it ended, as JSON. */
+ORR_API const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node);
+
+/* Asks a run to end: what runs is cancelled, then its cleanup nodes run; a second call skips those. */
+ORR_API int orr_cancel(orr_runtime *rt, orr_run_id run);
+ORR_API int orr_pause(orr_runtime *rt, orr_run_id run);  /* starts nothing more; what runs goes on */
+ORR_API int orr_resume(orr_runtime *rt, orr_run_id run);
+/* Forgets an ended run and frees it; a run that is under way is forgotten when it ends. */
+ORR_API int orr_forget(orr_runtime *rt, orr_run_id run);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
