@@ -188,6 +188,18 @@ static bool from_pools(orr_core *core, orr_priority p, orr_action *action)
     return false;
 }
 
+/* The next task in line will soon have its turn: what its end will touch is fetched meanwhile. Graphs larger than the
+ * cache would otherwise wait for memory at every node. */
+static void fetch_ahead(const orr_run *run, uint32_t next)
+{
+    const orr_plan *plan = run->plan;
+    if (next >= plan->n_nodes)
+        return;
+    uint32_t edge = plan->out_first[next];
+    if (edge < plan->n_edges)
+        __builtin_prefetch(&run->cells[plan->out_to[edge]], 1);
+}
+
 static bool from_lines(orr_core *core, orr_priority p, orr_action *action)
 {
     orr_line *line = core->ready.at[p];
@@ -196,8 +208,7 @@ static bool from_lines(orr_core *core, orr_priority p, orr_action *action)
     orr_run *run = line->run;
     orr_ring_turn(&core->ready, line, p);
     uint32_t t = orr_line_pop(&core->ready, line, p);
-    if (line->head[p] != ORR_NONE) /* its turn is next: what will be read then is fetched meanwhile */
-        __builtin_prefetch(&run->cells[run->plan->out_to[run->plan->out_first[line->head[p]]]], 1);
+    fetch_ahead(run, line->head[p]);
     begin(run, t, action);
     if (run->concurrency > 0)
         orr_run_gate(run);
