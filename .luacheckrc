@@ -1,0 +1,9 @@
+std = "lua54"
+max_line_length = 140
+-- Specs speak busted.
+files["spec"] = { std = "+busted" }
+-- `w.name = …` on a workflow is how nodes are added, and reading them back is optional.
+files["examples"] = { ignore = { "241" } }
+-- Annotation files declare what is defined elsewhere.
+files["lua/orrery/library"] = { ignore = { "11.", "21." } }
+exclude_files = { "build" }

@@ -1,0 +1,117 @@
+--- A stand-in for `orrery.core` for specs of the builder: it plans a definition (mistakes of the graph included) and runs
+--- nothing. JSON is the real one's. Specs that run things use the real one altogether.
+local fake = {}
+
+local json = require("orrery.core").json
+
+-- Walks along dependencies; returns the nodes of a cycle, each depending on the one before.
+local function find_cycle(def)
+  local state = {}
+  local function visit(i, path)
+    state[i] = "open"
+    path[#path + 1] = i
+    for _, dep in ipairs(def.nodes[i].deps or {}) do
+      if dep.node ~= i and state[dep.node] == "open" then
+        local cycle = {}
+        for k = #path, 1, -1 do
+          cycle[#cycle + 1] = path[k]
+          if path[k] == dep.node then return cycle end
+        end
+      elseif dep.node ~= i and not state[dep.node] then
+        local cycle = visit(dep.node, path)
+        if cycle then return cycle end
+      end
+    end
+    path[#path] = nil
+    state[i] = "done"
+  end
+  for i = 1, #def.nodes do
+    local cycle = not state[i] and visit(i, {})
+    if cycle then return cycle end
+  end
+end
+
+local function edge_problems(def, i, add)
+  local node, seen = def.nodes[i], {}
+  for _, dep in ipairs(node.deps or {}) do
+    local before = seen[dep.node]
+    if dep.node == i then add { kind = "self_edge", node = i, other = i } end
+    if before and (before == (dep.port or "")) then
+      add { kind = "duplicate_edge", node = i, other = dep.node }
+    elseif before and (before == "" or not dep.port) then
+      add { kind = "mixed_edge", node = i, other = dep.node }
+    end
+    seen[dep.node] = dep.port or ""
+  end
+  if node.join == "need" and (node.need < 1 or node.need > #(node.deps or {})) then add { kind = "need", node = i } end
+end
+
+local function plan(def)
+  local problems = {}
+  local function add(problem) problems[#problems + 1] = problem end
+  if #def.nodes == 0 then add { kind = "empty" } end
+  for i = 1, #def.nodes do edge_problems(def, i, add) end
+  local cycle = find_cycle(def)
+  if cycle then add { kind = "cycle", node = cycle[1], path = cycle } end
+  if #problems > 0 then return nil, problems end
+  return { def = def }
+end
+
+--- Makes a fresh one.
+---@return table core
+function fake.make()
+  local core = { json = json, plan = plan, pools = {}, started = {}, handler = nil }
+  local runtime = {}
+  function runtime.pool(_, name, options) core.pools[name] = options end
+  function runtime.has_pool(_, name) return core.pools[name] ~= nil end
+  function runtime.on(_, fn)
+    core.listener = fn
+    return function() core.listener = nil end
+  end
+  function runtime.start(_, started_plan, options)
+    local run = { id = "run-1", plan = started_plan, options = options }
+    core.started[#core.started + 1] = run
+    return run
+  end
+  function runtime.wait(_, run) return run end
+  function core.runtime() return runtime end
+  function core.running() return core.handler end
+  function core.outcome(name, value) return { outcome = name, value = value } end
+  function core.set_compiler(fn) core.compiler = fn end
+  core.await, core.gather = function() end, function() end
+  return core
+end
+
+-- The standard library's modules outside the command, where they are files.
+local function stdlib_searcher(name)
+  local word = name:match "^orrery%.stdlib%.([%w_]+)$"
+  return word and loadfile("stdlib/" .. word .. ".lua") or nil
+end
+
+--- Loads the module `orrery` afresh on a fake core, apart from the one that may be loaded already.
+---@return table flow
+---@return table core
+function fake.load()
+  local kept = {}
+  for name, module in pairs(package.loaded) do
+    if name == "orrery" or name:find "^orrery%." then
+      kept[name] = module
+      package.loaded[name] = nil
+    end
+  end
+  local core, path = fake.make(), package.path
+  package.loaded["orrery.core"] = core
+  package.path = "lua/?.lua;lua/?/init.lua;" .. path
+  table.insert(package.searchers, 2, stdlib_searcher)
+  local flow = require "orrery"
+  flow.types()
+  table.remove(package.searchers, 2)
+  package.path = path
+  for name in pairs(package.loaded) do
+    if name == "orrery" or name:find "^orrery%." then package.loaded[name] = kept[name] end
+  end
+  for name, module in pairs(kept) do package.loaded[name] = module end
+  return flow, core
+end
+
+return fake
