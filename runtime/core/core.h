@@ -17,25 +17,6 @@ typedef struct orr_run orr_run;
 
 /* ---- states -------------------------------------------------------------------------------------------- */
 
-#define ORR_NODE_STATES(X) \
-    X(PENDING, "pending") X(READY, "ready") X(RUNNING, "running") X(WAITING, "waiting") X(RETRYING, "retrying") \
-    X(COMPLETED, "completed") X(FAILED, "failed") X(SKIPPED, "skipped") X(CANCELLED, "cancelled") \
-    X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") X(COMPENSATION_FAILED, "compensation_failed")
-
-#define ORR_RUN_STATES(X) \
-    X(PENDING, "pending") X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused") X(COMPLETED, "completed") \
-    X(FAILED, "failed") X(CANCELLED, "cancelled") X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") \
-    X(COMPENSATION_FAILED, "compensation_failed")
-
-#define ORR_ENUM_NODE(id, name) ORR_NODE_##id,
-typedef enum { ORR_NODE_STATES(ORR_ENUM_NODE) ORR_NODE_STATE_COUNT } orr_node_state;
-#undef ORR_ENUM_NODE
-#define ORR_ENUM_RUN(id, name) ORR_RUN_##id,
-typedef enum { ORR_RUN_STATES(ORR_ENUM_RUN) ORR_RUN_STATE_COUNT } orr_run_state;
-#undef ORR_ENUM_RUN
-
-const char *orr_node_state_name(orr_node_state s);
-const char *orr_run_state_name(orr_run_state s);
 /* Whether the transition tables allow the step. */
 bool orr_node_may_go(orr_node_state from, orr_node_state to);
 bool orr_run_may_go(orr_run_state from, orr_run_state to);

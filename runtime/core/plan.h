@@ -6,12 +6,11 @@
 #ifndef ORR_CORE_PLAN_H
 #define ORR_CORE_PLAN_H
 
+#include "../include/orrery.h" /* the words shared with the public API: status, states */
 #include "alloc.h"
 #include <stdbool.h>
 
 #define ORR_NONE UINT32_MAX
-
-typedef enum { ORR_OK = 0, ORR_ENOMEM = -1, ORR_EINVAL = -2, ORR_ESTATE = -3, ORR_ENOTFOUND = -4 } orr_status;
 
 typedef enum { ORR_JOIN_ALL, ORR_JOIN_ALL_COMPLETED, ORR_JOIN_ANY, ORR_JOIN_DONE, ORR_JOIN_FAILED, ORR_JOIN_NEED } orr_join;
 typedef enum { ORR_PRIO_CRITICAL, ORR_PRIO_HIGH, ORR_PRIO_NORMAL, ORR_PRIO_LOW, ORR_PRIO_BACKGROUND, ORR_PRIO_COUNT } orr_priority;
