@@ -196,7 +196,8 @@ static const char *at(const char *path) {
 
 static orr_http_request request(seen *s, const char *url) {
     memset(s, 0, sizeof *s);
-    return (orr_http_request){.url = url, .limit = 1 << 20, .redirects = 10, .timeout = 10000, .ud = s, .on_end = on_end};
+    return (orr_http_request){
+        .url = url, .limit = 1 << 20, .redirects = 10, .timeout = 10000, .ud = s, .on_end = on_end};
 }
 
 static orr_transfer *begin(const orr_http_request *r) {

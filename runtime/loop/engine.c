@@ -1,0 +1,133 @@
+#include "engine.h"
+
+struct orr_engine {
+    orr_alloc alloc;
+    orr_core *core;
+    orr_clock clock;
+    orr_timers timers;
+    orr_driver driver;
+};
+
+orr_engine *orr_engine_new(const orr_engine_options *options) {
+    orr_engine *rt = orr_mem_new(&options->alloc, 1, sizeof *rt);
+    if (!rt) return NULL;
+    rt->alloc = options->alloc;
+    rt->driver = options->driver;
+    if (options->virtual_clock) orr_clock_virtual(&rt->clock, options->now ? options->now : ORR_CLOCK_VIRTUAL_START);
+    else orr_clock_real(&rt->clock);
+    orr_timers_init(&rt->timers, rt->alloc);
+    rt->core = orr_core_new(&(orr_core_options){.alloc = rt->alloc,
+                                                .hooks = options->hooks,
+                                                .now = orr_clock_now(&rt->clock),
+                                                .grace = options->grace});
+    if (!rt->core) {
+        orr_mem_free(&options->alloc, rt, 1, sizeof *rt);
+        return NULL;
+    }
+    return rt;
+}
+
+void orr_engine_free(orr_engine *rt) {
+    if (!rt) return;
+    orr_alloc alloc = rt->alloc;
+    orr_core_free(rt->core);
+    orr_timers_free(&rt->timers);
+    orr_mem_free(&alloc, rt, 1, sizeof *rt);
+}
+
+orr_core *orr_engine_core(orr_engine *rt) {
+    return rt->core;
+}
+
+const orr_clock *orr_engine_clock(const orr_engine *rt) {
+    return &rt->clock;
+}
+
+int64_t orr_engine_now(const orr_engine *rt) {
+    return orr_clock_now(&rt->clock);
+}
+
+uint32_t orr_engine_timer(orr_engine *rt, int64_t due, void *owner, uint32_t task) {
+    return orr_timers_add(&rt->timers, due, owner, task, 0);
+}
+
+void orr_engine_untimer(orr_engine *rt, uint32_t id) {
+    orr_timers_remove(&rt->timers, id);
+}
+
+/* The driver's timers first: one that wakes a task cancels the core's timer for the same moment. */
+static bool fire_timers(orr_engine *rt, int64_t now) {
+    bool any = false;
+    orr_timer timer;
+    uint32_t id;
+    while (orr_timers_first(&rt->timers, &timer, &id) && timer.time <= now) {
+        orr_timers_remove(&rt->timers, id);
+        rt->driver.timer(rt->driver.ud, &timer);
+        any = true;
+    }
+    return any;
+}
+
+bool orr_engine_step(orr_engine *rt, uint32_t limit) {
+    int64_t now = orr_clock_now(&rt->clock);
+    bool any = fire_timers(rt, now);
+    orr_core_advance(rt->core, now);
+    orr_action action;
+    for (uint32_t i = 0; i < limit && orr_core_next(rt->core, &action); i++) {
+        rt->driver.act(rt->driver.ud, &action);
+        any = true;
+    }
+    return any;
+}
+
+int64_t orr_engine_deadline(const orr_engine *rt) {
+    int64_t a = orr_core_deadline(rt->core), b = orr_timers_deadline(&rt->timers);
+    return a < b ? a : b;
+}
+
+bool orr_engine_jump(orr_engine *rt) {
+    int64_t due = orr_engine_deadline(rt);
+    if (!rt->clock.is_virtual || due == INT64_MAX) return false;
+    orr_clock_jump(&rt->clock, due);
+    return true;
+}
+
+/* ---- waking up the loop -------------------------------------------------------------------------------------- */
+
+struct orr_wakeup {
+    orr_alloc alloc;
+    uv_timer_t timer;
+};
+
+orr_wakeup *orr_wakeup_new(const orr_alloc *alloc, uv_loop_t *loop) {
+    orr_wakeup *w = orr_mem_new(alloc, 1, sizeof *w);
+    if (!w) return NULL;
+    w->alloc = *alloc;
+    uv_timer_init(loop, &w->timer);
+    w->timer.data = w;
+    return w;
+}
+
+static void closed(uv_handle_t *handle) {
+    orr_wakeup *w = handle->data;
+    orr_alloc alloc = w->alloc;
+    orr_mem_free(&alloc, w, 1, sizeof *w);
+}
+
+void orr_wakeup_free(orr_wakeup *wakeup) {
+    if (wakeup) uv_close((uv_handle_t *)&wakeup->timer, closed);
+}
+
+static void woken(uv_timer_t *timer) {
+    (void)timer; /* that the loop came back is all that is wanted */
+}
+
+void orr_wakeup_arm(orr_wakeup *wakeup, int64_t ns) {
+    uint64_t ms = ns <= 0 ? 0 : (uint64_t)(ns / 1000000 + (ns % 1000000 != 0));
+    uv_update_time(wakeup->timer.loop);
+    uv_timer_start(&wakeup->timer, woken, ms, 0);
+}
+
+void orr_wakeup_disarm(orr_wakeup *wakeup) {
+    uv_timer_stop(&wakeup->timer);
+}

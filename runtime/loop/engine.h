@@ -1,0 +1,68 @@
+/* engine.h - one core with a clock, timers of its caller, and the batches in which its actions are done.
+ *
+ * A runtime knows nothing of who does the work: the driver does. It runs on one thread, the loop's.
+ */
+#ifndef ORR_LOOP_ENGINE_H
+#define ORR_LOOP_ENGINE_H
+
+#include "../core/core.h"
+#include "../core/timer.h"
+#include "clock.h"
+#include <uv.h>
+
+typedef struct orr_engine orr_engine;
+
+/* Who does what the core decides. Both are called from orr_engine_step only, and may call the core. */
+typedef struct orr_driver {
+    void *ud;
+    void (*act)(void *ud, const orr_action *action);
+    void (*timer)(void *ud, const orr_timer *timer); /* a timer of orr_engine_timer; it is no longer set */
+} orr_driver;
+
+typedef struct orr_engine_options {
+    orr_alloc alloc;
+    orr_hooks hooks;
+    orr_driver driver;
+    bool virtual_clock;
+    int64_t now;   /* where a virtual clock starts; 0 = ORR_CLOCK_VIRTUAL_START */
+    int64_t grace; /* ns, as of orr_core_options */
+} orr_engine_options;
+
+/* NULL when out of memory. Free it when none of its runs is needed any more; it frees them. */
+orr_engine *orr_engine_new(const orr_engine_options *options);
+void orr_engine_free(orr_engine *rt);
+
+orr_core *orr_engine_core(orr_engine *rt);
+const orr_clock *orr_engine_clock(const orr_engine *rt);
+
+/* Reads the clock; what the core takes for the present follows at the next step. */
+int64_t orr_engine_now(const orr_engine *rt);
+
+/* Sets a timer of the driver's and returns its id (see timer.h), ORR_NONE when out of memory. */
+uint32_t orr_engine_timer(orr_engine *rt, int64_t due, void *owner, uint32_t task);
+void orr_engine_untimer(orr_engine *rt, uint32_t id);
+
+/* Reads the clock once, fires what is due and does up to `limit` actions. True when it did anything: there may be
+ * more to do now. */
+bool orr_engine_step(orr_engine *rt, uint32_t limit);
+
+/* The time of the earliest timer, the core's or the driver's; INT64_MAX when there is none. */
+int64_t orr_engine_deadline(const orr_engine *rt);
+
+/* Lets a virtual clock jump to the next deadline. False when there is none or the clock is real. */
+bool orr_engine_jump(orr_engine *rt);
+
+/* ---- waking up the loop -------------------------------------------------------------------------------------- */
+
+/* The engine's one uv_timer_t. It is active, and so keeps the loop alive, only between arm and disarm. */
+typedef struct orr_wakeup orr_wakeup;
+
+/* NULL when out of memory. */
+orr_wakeup *orr_wakeup_new(const orr_alloc *alloc, uv_loop_t *loop);
+/* Closes the handle; it is freed by the loop's next turn, which this does not wait for. */
+void orr_wakeup_free(orr_wakeup *wakeup);
+/* Lets the loop wake up in `ns` (rounded up to ms) at the latest. */
+void orr_wakeup_arm(orr_wakeup *wakeup, int64_t ns);
+void orr_wakeup_disarm(orr_wakeup *wakeup);
+
+#endif
