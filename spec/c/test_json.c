@@ -212,7 +212,7 @@ static void the_check_says_what_and_where(void **state) {
     lua_newuserdatauv(L, 0, 0);
     lua_rawseti(L, -2, 1);
     lua_setfield(L, -2, "items");
-    assert_false(orr_value_check(L, -1, "input", "a run takes"));
+    assert_false(orr_value_check(L, -1, "input", "a run takes plain data"));
     assert_int_equal(lua_gettop(L), 2);
     assert_string_equal(lua_tostring(L, -1), "input.items[1] is a userdata; a run takes plain data: nil, boolean, "
                                              "number, string, array or table of those");
