@@ -9,7 +9,7 @@
 #define ORR_SCRIPT_H
 
 #include "../core/core.h"
-#include "../loop/runtime.h"
+#include "../loop/engine.h"
 #include <lua.h>
 #include <uv.h>
 

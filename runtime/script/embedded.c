@@ -1,0 +1,52 @@
+/* embedded.c - finds the modules that are compiled in; see embedded.h. */
+#include "embedded.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_name(const void *name, const void *module) {
+    return strcmp(name, ((const orr_embedded *)module)->name);
+}
+
+const orr_embedded *orr_embedded_find(const char *name) {
+    return bsearch(name, orr_embedded_modules, orr_embedded_count, sizeof *orr_embedded_modules, by_name);
+}
+
+/* (name) -> loader, where it is from | a line for `require`'s list of the places it looked in */
+static int search(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    const orr_embedded *found = orr_embedded_find(name);
+    if (!found) {
+        lua_pushfstring(L, "no embedded module '%s'", name);
+        return 1;
+    }
+    if (luaL_loadbufferx(L, (const char *)found->code, found->size, name, "b") != LUA_OK)
+        return luaL_error(L, "embedded module '%s' does not load: %s", name, lua_tostring(L, -1));
+    lua_pushfstring(L, "=embedded:%s", name);
+    return 2;
+}
+
+void orr_embedded_open(lua_State *L) {
+    int top = lua_gettop(L);
+    if (lua_getglobal(L, LUA_LOADLIBNAME) != LUA_TTABLE || lua_getfield(L, -1, "searchers") != LUA_TTABLE)
+        luaL_error(L, "the package library is not open in this Lua state; open it (luaL_openlibs) first");
+    lua_Integer n = luaL_len(L, -1);
+    bool there = false;
+    for (lua_Integer i = 1; i <= n && !there; i++) {
+        lua_rawgeti(L, -1, i);
+        there = lua_tocfunction(L, -1) == search;
+        lua_pop(L, 1);
+    }
+    if (!there) {
+        for (lua_Integer i = n; i >= 2; i--) {
+            lua_rawgeti(L, -1, i);
+            lua_rawseti(L, -2, i + 1);
+        }
+        lua_pushcfunction(L, search);
+        lua_rawseti(L, -2, 2);
+    }
+    lua_settop(L, top);
+}

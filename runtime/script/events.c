@@ -1,0 +1,255 @@
+/* events.c - events of the core as Lua tables, for those who listen.
+ *
+ * The core's hook only builds and queues: listeners are called between two turns, when they may start and cancel
+ * runs. Nothing is built while nobody listens.
+ */
+#include "state.h"
+#include <lauxlib.h>
+
+static void set_seconds(lua_State *L, const char *key, int64_t ns) {
+    lua_pushnumber(L, (lua_Number)ns / 1e9);
+    lua_setfield(L, -2, key);
+}
+
+static void set_integer(lua_State *L, const char *key, uint64_t n) {
+    lua_pushinteger(L, (lua_Integer)n);
+    lua_setfield(L, -2, key);
+}
+
+static void set_text(lua_State *L, const char *key, const char *text) {
+    if (!text) return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, key);
+}
+
+static bool is_loop(const orr_runbox *r, uint32_t node) {
+    const orr_plan *plan = r->plan->plan;
+    return plan->policies[plan->policy_of[node]].has_loop;
+}
+
+void orr_event_push(lua_State *L, const orr_rtbox *rt, const orr_runbox *r, const char *name, const orr_task *task,
+                    int64_t time) {
+    (void)rt;
+    lua_createtable(L, 0, 10);
+    set_text(L, "event", name);
+    set_seconds(L, "time", time);
+    if (!r) return;
+    set_text(L, "run", r->id);
+    set_text(L, "workflow", r->plan->plan->name);
+    if (!task || task->node == ORR_NONE) return;
+    orr_push_node_name(L, r, task->node);
+    lua_setfield(L, -2, "node");
+    if (task->item != ORR_NONE) set_integer(L, "item", (uint64_t)task->item + 1);
+    if (is_loop(r, task->node)) set_integer(L, "iteration", (uint64_t)task->iteration + 1);
+    if (task->attempt) set_integer(L, "attempt", task->attempt);
+}
+
+void orr_event_queue(lua_State *L, orr_rtbox *rt) {
+    orr_push_box(L, rt->script, rt);
+    lua_getiuservalue(L, -1, RT_QUEUE);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, (lua_Integer)rt->n_queued + 1);
+    rt->n_queued++;
+    lua_pop(L, 3);
+}
+
+/* ---- what each kind adds ------------------------------------------------------------------------------------------- */
+
+typedef struct event_call {
+    orr_rtbox *rt;
+    orr_runbox *r;
+    const orr_event *e;
+} event_call;
+
+static void set_error(lua_State *L, const event_call *c) {
+    if (!c->e->error) return;
+    orr_push_core_error(L, c->r, c->e->error, c->e->task.node);
+    lua_setfield(L, -2, "error");
+}
+
+/* When an attempt began is remembered while somebody listens, for `seconds` at its end. */
+static void add_started(lua_State *L, const event_call *c) {
+    orr_run_push_table(L, c->r, RUN_STARTS, 0);
+    lua_pushinteger(L, c->e->time);
+    lua_rawseti(L, -2, (lua_Integer)orr_task_handle(c->e->task.node, c->e->task.item));
+    lua_pop(L, 1);
+    if (c->e->phase == ORR_PHASE_FALLBACK) set_text(L, "phase", "fallback");
+}
+
+static void add_seconds(lua_State *L, const event_call *c) {
+    orr_run_push_table(L, c->r, RUN_STARTS, 0);
+    if (lua_rawgeti(L, -1, (lua_Integer)orr_task_handle(c->e->task.node, c->e->task.item)) == LUA_TNUMBER) {
+        int64_t since = lua_tointeger(L, -1);
+        lua_pushnumber(L, (lua_Number)(c->e->time - since) / 1e9);
+        lua_setfield(L, -4, "seconds");
+    }
+    lua_pop(L, 2);
+}
+
+static void add_completed(lua_State *L, const event_call *c) {
+    add_seconds(L, c);
+    set_text(L, "outcome", c->e->name);
+}
+
+static void add_failed(lua_State *L, const event_call *c) {
+    add_seconds(L, c);
+    set_error(L, c);
+}
+
+static void add_due(lua_State *L, const event_call *c) {
+    if (c->e->due >= 0) set_seconds(L, "due", c->e->due);
+}
+
+static void add_retrying(lua_State *L, const event_call *c) {
+    add_due(L, c);
+    if (c->e->due >= 0) set_seconds(L, "delay", c->e->due - c->e->time);
+    set_error(L, c);
+}
+
+static void add_items(lua_State *L, const event_call *c) {
+    set_integer(L, "items", c->e->count);
+}
+
+static void add_layer(lua_State *L, const event_call *c) {
+    set_integer(L, "layer", (uint64_t)c->e->count + 1);
+}
+
+static void add_skipped(lua_State *L, const event_call *c) {
+    static const char *const reasons[] = {NULL, "upstream", "when", "outcome"};
+    set_text(L, "reason", reasons[c->e->reason <= ORR_SKIP_OUTCOME ? c->e->reason : 0]);
+    orr_why why = {.by = ORR_NONE};
+    orr_run_why(c->e->run, c->e->task.node, c->e->task.item, &why);
+    if (why.by == ORR_NONE) return;
+    orr_push_node_name(L, c->r, why.by);
+    lua_setfield(L, -2, "by");
+}
+
+static void add_cause(lua_State *L, const event_call *c) {
+    static const char *const causes[] = {NULL, "failure", "cancel", "timeout", "stall"};
+    set_text(L, "cause", causes[c->e->reason <= ORR_STOP_STALL ? c->e->reason : 0]);
+}
+
+static void add_plan(lua_State *L, const event_call *c) {
+    set_integer(L, "nodes", c->r->plan->plan->n_nodes);
+    set_integer(L, "layers", c->r->plan->plan->n_layers);
+}
+
+static void add_end(lua_State *L, const event_call *c) {
+    orr_run_judge(L, c->r);
+    if (c->r->output_failed) set_text(L, "event", orr_event_name(ORR_EV_RUN_FAILED));
+    set_text(L, "state", orr_run_state_text(c->r));
+    orr_run_push_error(L, c->r);
+    lua_setfield(L, -2, "error");
+    orr_run_push(L, c->r, RUN_OUTPUT);
+    lua_setfield(L, -2, "output");
+    orr_run_push_stats(L, c->r);
+    lua_setfield(L, -2, "stats");
+}
+
+static void add_breaker(lua_State *L, const event_call *c) {
+    set_text(L, "breaker", c->e->name);
+}
+
+static void (*const adders[ORR_EVENT_COUNT])(lua_State *L, const event_call *c) = {
+    [ORR_EV_RUN_STARTED] = add_plan, [ORR_EV_NODE_STARTED] = add_started, [ORR_EV_NODE_WAITING] = add_due,
+    [ORR_EV_NODE_RETRYING] = add_retrying, [ORR_EV_NODE_EXPANDED] = add_items, [ORR_EV_NODE_COMPLETED] = add_completed,
+    [ORR_EV_NODE_FAILED] = add_failed, [ORR_EV_NODE_SKIPPED] = add_skipped, [ORR_EV_NODE_CANCELLED] = add_failed,
+    [ORR_EV_LAYER_COMPLETED] = add_layer, [ORR_EV_RUN_STOPPING] = add_cause, [ORR_EV_RUN_STALLED] = set_error,
+    [ORR_EV_RUN_COMPLETED] = add_end, [ORR_EV_RUN_FAILED] = add_end, [ORR_EV_RUN_CANCELLED] = add_end,
+    [ORR_EV_BREAKER_OPENED] = add_breaker, [ORR_EV_BREAKER_HALF_OPEN] = add_breaker,
+    [ORR_EV_BREAKER_CLOSED] = add_breaker,
+};
+
+static int build(lua_State *L) {
+    const event_call *c = lua_touserdata(L, 1);
+    orr_event_push(L, c->rt, c->r, orr_event_name(c->e->kind), &c->e->task, c->e->time);
+    if (adders[c->e->kind]) adders[c->e->kind](L, c);
+    orr_event_queue(L, c->rt);
+    return 0;
+}
+
+void orr_on_event(void *rtbox, const orr_event *event) {
+    orr_rtbox *rt = rtbox;
+    if (!rt->n_listeners || rt->script->closed) return;
+    event_call c = {rt, event->run ? orr_run_ud(event->run) : NULL, event};
+    if (orr_protect(rt->script, build, &c) != LUA_OK) rt->n_lost++;
+}
+
+/* ---- listeners ------------------------------------------------------------------------------------------------------- */
+
+/* Calls every listener with the event at the top, which is popped. The list is at `listeners`. */
+static void tell(lua_State *L, orr_script *s, int listeners, int event) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, listeners);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_pushcfunction(L, orr_error_trace);
+        if (lua_rawgeti(L, listeners, i) == LUA_TFUNCTION) {
+            lua_pushvalue(L, event);
+            if (lua_pcall(L, 1, 0, -3) != LUA_OK) {
+                const char *text = luaL_tolstring(L, -1, NULL);
+                lua_warning(s->main, "orrery: a listener failed: ", 1);
+                lua_warning(s->main, text, 0);
+            }
+        }
+        lua_settop(L, event);
+    }
+}
+
+static int flush(lua_State *L) {
+    orr_rtbox *rt = lua_touserdata(L, 1);
+    orr_push_box(L, rt->script, rt);
+    int box = lua_gettop(L);
+    lua_getiuservalue(L, box, RT_LISTENERS);
+    lua_getiuservalue(L, box, RT_QUEUE);
+    uint32_t n = rt->n_queued;
+    lua_newtable(L); /* what the listeners cause is queued here */
+    lua_setiuservalue(L, box, RT_QUEUE);
+    rt->n_queued = 0;
+    for (uint32_t i = 1; i <= n; i++) {
+        lua_rawgeti(L, box + 2, i);
+        tell(L, rt->script, box + 1, box + 3);
+        lua_settop(L, box + 2);
+    }
+    return 0;
+}
+
+bool orr_events_flush(orr_script *s, orr_rtbox *rt) {
+    if (!rt->n_queued || rt->flushing) return false;
+    rt->flushing = true;
+    orr_protect(s, flush, rt);
+    rt->flushing = false;
+    return true;
+}
+
+/* off(): (upvalues) runtime, place in the list. The place stays empty while others stand behind it. */
+static int off(lua_State *L) {
+    orr_rtbox *rt = lua_touserdata(L, lua_upvalueindex(1));
+    lua_getiuservalue(L, lua_upvalueindex(1), RT_LISTENERS);
+    lua_Integer place = lua_tointeger(L, lua_upvalueindex(2));
+    if (!place) return 0;
+    lua_pushboolean(L, false);
+    lua_rawseti(L, -2, place);
+    lua_pushinteger(L, 0);
+    lua_replace(L, lua_upvalueindex(2));
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i > 0; i--) {
+        if (lua_rawgeti(L, -1, i) == LUA_TFUNCTION) break;
+        lua_pop(L, 1);
+        lua_pushnil(L);
+        lua_rawseti(L, -2, i);
+    }
+    if (--rt->n_listeners == 0 && rt->runtime) orr_core_listen(orr_engine_core(rt->runtime), 0);
+    return 0;
+}
+
+int orr_rt_on(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_getiuservalue(L, 1, RT_LISTENERS);
+    lua_Integer place = (lua_Integer)lua_rawlen(L, -1) + 1;
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, place);
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, place);
+    lua_pushcclosure(L, off, 2);
+    if (rt->n_listeners++ == 0) orr_core_listen(orr_engine_core(rt->runtime), UINT32_MAX);
+    return 1;
+}

@@ -1,0 +1,104 @@
+/* module.c - the module table of orrery.core. */
+#include "state.h"
+#include "json.h"
+#include <lauxlib.h>
+
+/* core.running() -> ctx of the handler we are inside, or nil */
+static int core_running(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    const orr_fiber *f = orr_fiber_current(s);
+    if (!f || !f->run) return 0;
+    orr_push_ctx(L, s, orr_fiber_at(s, f->root));
+    return 1;
+}
+
+/* core.outcome(name, value) -> what a handler returns to take a named outcome */
+static int core_outcome(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    luaL_checktype(L, 1, LUA_TSTRING);
+    lua_settop(L, 2);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, 2);
+    orr_push_anchor(L, s->at.outcome_mt);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+/* core.set_compiler(fn): fn(workflow, input) -> plan, options of rt:start; what ctx:call asks */
+static int core_set_compiler(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, s->at.compiler);
+    s->at.compiler = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/* core.hrtime() -> ns on the monotonic clock */
+static int core_hrtime(lua_State *L) {
+    lua_pushinteger(L, orr_monotonic_time());
+    return 1;
+}
+
+/* core.time() -> seconds since the epoch */
+static int core_time(lua_State *L) {
+    lua_pushnumber(L, (lua_Number)orr_wall_time() / 1e9);
+    return 1;
+}
+
+/* core.pending() -> operations under way outside */
+static int core_pending(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    lua_pushinteger(L, s->pending + (lua_Integer)s->awaits);
+    return 1;
+}
+
+static int error_tostring(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "code");
+    lua_getfield(L, 1, "message");
+    lua_pushfstring(L, "%s: %s", luaL_tolstring(L, 2, NULL), luaL_tolstring(L, 3, NULL));
+    return 1;
+}
+
+static void named_metatable(lua_State *L, const char *name, int *ref) {
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "__name");
+    *ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+int luaopen_orrery_core(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"runtime", orr_core_runtime}, {"await", orr_core_await}, {"gather", orr_core_gather},
+        {"sleep", orr_core_sleep}, {"running", core_running}, {"outcome", core_outcome},
+        {"set_compiler", core_set_compiler}, {"hrtime", core_hrtime}, {"time", core_time}, {"pending", core_pending},
+        {NULL, NULL}};
+    orr_script *s = orr_script_open(L);
+    named_metatable(L, "orrery.outcome", &s->at.outcome_mt);
+    named_metatable(L, "orrery.error", &s->at.error_mt);
+    orr_push_anchor(L, s->at.error_mt);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pop(L, 1);
+    orr_open_ctx(L, s);
+    orr_open_view(L, s);
+    orr_open_run(L, s);
+    orr_open_rt(L, s);
+    orr_open_coroutines(L);
+    luaL_newlib(L, functions);
+    orr_open_plan(L, s);
+    lua_setfield(L, -2, "plan");
+    orr_open_json(L);
+    lua_setfield(L, -2, "json");
+    orr_open_process(L);
+    lua_setfield(L, -2, "spawn");
+    orr_open_http(L);
+    lua_setfield(L, -2, "transfer");
+    orr_push_anchor(L, s->at.error_mt);
+    lua_setfield(L, -2, "error_mt");
+    return 1;
+}

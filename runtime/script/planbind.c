@@ -1,0 +1,441 @@
+/* planbind.c - from a definition in Lua to a plan. What Lua functions there are go into tables beside the plan, by
+ * node or by edge; the definition itself is not kept.
+ */
+#include "state.h"
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#define MAX_SECONDS 9.0e9 /* what fits in 63 bits of nanoseconds, rounded down */
+
+int64_t orr_read_seconds(lua_State *L, int idx, const char *key) {
+    lua_getfield(L, idx, key);
+    int64_t ns = 0;
+    if (!lua_isnil(L, -1)) {
+        int is_number;
+        lua_Number seconds = lua_tonumberx(L, -1, &is_number);
+        if (!is_number || !(seconds >= 0 && seconds <= MAX_SECONDS))
+            luaL_error(L, "%s is out of range: expected seconds from 0 to %f", key, MAX_SECONDS);
+        ns = (int64_t)(seconds * 1e9);
+    }
+    lua_pop(L, 1);
+    return ns;
+}
+
+/* ---- keys of a node --------------------------------------------------------------------------------------------- */
+
+enum { KEY_NAME = 1, KEY_RUN, KEY_DEPS, KEY_PLAIN, KEY_WHEN, KEY_EACH, KEY_LOOP, KEY_FALLBACK, KEY_POOL, KEY_BREAKER, KEY_POLICY };
+
+static const struct {
+    const char *name;
+    int key;
+} node_keys[] = {
+    {"name", KEY_NAME}, {"run", KEY_RUN}, {"deps", KEY_DEPS}, {"type", KEY_PLAIN}, {"where", KEY_PLAIN},
+    {"when", KEY_WHEN}, {"each", KEY_EACH}, {"loop", KEY_LOOP}, {"fallback", KEY_FALLBACK}, {"pool", KEY_POOL},
+    {"breaker", KEY_BREAKER},
+};
+
+/* Stack of core.plan while it works. */
+enum { AT_DEF = 1, AT_KEYS, AT_PLAN, AT_NODES, AT_HANDLERS, AT_PLACES, AT_NODE };
+
+typedef struct binding {
+    orr_planbox *box;
+    lua_Integer n_nodes;
+    uint32_t edges;
+    bool run_timed;
+} binding;
+
+static void check_memory(lua_State *L, orr_status status) {
+    if (status == ORR_ENOMEM) luaL_error(L, "not enough memory for the plan");
+}
+
+/* Sets place `i` of a table of the plan's to the value at the top, which is popped. */
+static void put(lua_State *L, int table, lua_Integer i) {
+    if (lua_getiuservalue(L, AT_PLAN, table) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, AT_PLAN, table);
+    }
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, i);
+    lua_pop(L, 1);
+}
+
+static void expect(lua_State *L, int type, lua_Integer node, const char *key) {
+    if (lua_type(L, -1) != type)
+        luaL_error(L, "node %d: %s is a %s; expected a %s", (int)node, key, luaL_typename(L, -1), lua_typename(L, type));
+}
+
+/* The value of a key is at the top; pops it. */
+static void read_key(lua_State *L, lua_Integer node, int key) {
+    switch (key) {
+    case KEY_WHEN:
+        expect(L, LUA_TFUNCTION, node, "when");
+        put(L, PLAN_WHENS, node);
+        break;
+    case KEY_EACH:
+        expect(L, LUA_TFUNCTION, node, "each");
+        put(L, PLAN_EACHS, node);
+        break;
+    case KEY_LOOP:
+        expect(L, LUA_TTABLE, node, "loop");
+        lua_getfield(L, -1, "until_");
+        if (lua_isfunction(L, -1)) put(L, PLAN_UNTILS, node);
+        else lua_pop(L, 1);
+        lua_pop(L, 1);
+        break;
+    case KEY_FALLBACK:
+        expect(L, LUA_TTABLE, node, "fallback");
+        put(L, PLAN_FALLBACKS, node);
+        break;
+    case KEY_POOL:
+        if (lua_isfunction(L, -1)) put(L, PLAN_POOLS, node);
+        else lua_pop(L, 1);
+        break;
+    case KEY_BREAKER: /* its settings go to the runtime when a run starts */
+        if (lua_istable(L, -1)) put(L, PLAN_BREAKERS, node);
+        else lua_pop(L, 1);
+        break;
+    default:
+        lua_pop(L, 1);
+        break;
+    }
+}
+
+/* How the handler at the top (popped) is begun. Nodes with the same function share its place. */
+static uint32_t how_of(lua_State *L, orr_planbox *box) {
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, AT_PLACES) == LUA_TNUMBER) {
+        uint32_t how = (uint32_t)lua_tointeger(L, -1);
+        lua_pop(L, 2);
+        return how;
+    }
+    lua_pop(L, 1);
+    lua_Debug ar;
+    lua_pushvalue(L, -1);
+    lua_getinfo(L, ">u", &ar);
+    uint32_t how = ++box->n_handlers << NODE_HANDLER_SHIFT;
+    if (ar.isvararg || ar.nparams >= 1) how |= TAKES_CTX;
+    if (ar.isvararg || ar.nparams >= 2) how |= TAKES_INPUTS;
+    if (box->n_handlers >= UINT32_MAX >> NODE_HANDLER_SHIFT) luaL_error(L, "too many different handlers");
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, AT_HANDLERS, box->n_handlers);
+    lua_pushinteger(L, how);
+    lua_rawset(L, AT_PLACES);
+    return how;
+}
+
+/* What a look through the keys of a node found. */
+typedef struct node_keys_seen {
+    bool policy, deps;
+    const char *name;
+    size_t name_len;
+    uint32_t how;
+} node_keys_seen;
+
+static void read_node(lua_State *L, orr_planbox *box, lua_Integer i, node_keys_seen *seen) {
+    *seen = (node_keys_seen){0};
+    bool has_run = false;
+    lua_pushnil(L);
+    while (lua_next(L, AT_NODE)) {
+        lua_pushvalue(L, -2);
+        lua_rawget(L, AT_KEYS);
+        int key = lua_isnil(L, -1) ? KEY_POLICY : (int)lua_tointeger(L, -1);
+        lua_pop(L, 1);
+        switch (key) {
+        case KEY_NAME:
+            expect(L, LUA_TSTRING, i, "name");
+            seen->name = lua_tolstring(L, -1, &seen->name_len);
+            put(L, PLAN_NAMES, i);
+            break;
+        case KEY_RUN:
+            expect(L, LUA_TFUNCTION, i, "run");
+            seen->how = how_of(L, box);
+            has_run = true;
+            break;
+        case KEY_DEPS:
+            expect(L, LUA_TTABLE, i, "deps");
+            seen->deps = true;
+            lua_pop(L, 1);
+            break;
+        case KEY_PLAIN:
+            lua_pop(L, 1);
+            break;
+        default:
+            seen->policy = true;
+            read_key(L, i, key);
+            break;
+        }
+    }
+    if (!has_run) luaL_error(L, "node %d (%s) has no run function", (int)i, seen->name ? seen->name : "without a name");
+}
+
+static void add_edges(lua_State *L, binding *b, lua_Integer to) {
+    lua_getfield(L, AT_NODE, "deps");
+    int deps = lua_gettop(L);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, deps);
+    for (lua_Integer i = 1; i <= n; i++, lua_settop(L, deps)) {
+        if (lua_rawgeti(L, deps, i) != LUA_TTABLE) luaL_error(L, "node %d: dependency %d is no table", (int)to, (int)i);
+        lua_getfield(L, -1, "node");
+        lua_Integer from = lua_tointeger(L, -1);
+        uint16_t port = ORR_PORT_ANY;
+        size_t len;
+        lua_getfield(L, -2, "port");
+        const char *name = lua_tolstring(L, -1, &len);
+        if (name) {
+            orr_status status = orr_plan_port(b->box->builder, name, len, &port);
+            check_memory(L, status);
+            if (status != ORR_OK) luaL_error(L, "node %d: there are too many different outcomes", (int)to);
+        }
+        bool when = lua_getfield(L, -3, "when") == LUA_TFUNCTION;
+        if (when) put(L, PLAN_EDGES, (lua_Integer)b->edges + 1);
+        uint32_t index = from < 1 || from > b->n_nodes ? ORR_NONE - 1 : (uint32_t)(from - 1);
+        check_memory(L, orr_plan_edge(b->box->builder, index, (uint32_t)(to - 1), port, when));
+        b->edges++;
+    }
+    lua_settop(L, AT_NODE);
+}
+
+static uint16_t policy_of(lua_State *L, binding *b, uint32_t *how) {
+    orr_policy policy;
+    uint16_t index;
+    orr_read_policy(L, AT_NODE, &policy);
+    orr_status status = orr_plan_policy(b->box->builder, &policy, &index);
+    lua_settop(L, AT_NODE); /* the policy's strings and arrays were on the stack until here */
+    check_memory(L, status);
+    if (status != ORR_OK) luaL_error(L, "the workflow has more than 65,535 different policies");
+    if (policy.timeout || policy.deadline || policy.heartbeat) *how |= NODE_TIMED;
+    return index;
+}
+
+static void add_node(lua_State *L, binding *b, lua_Integer i) {
+    node_keys_seen seen;
+    if (lua_rawgeti(L, AT_NODES, i) != LUA_TTABLE) luaL_error(L, "node %d is no table", (int)i);
+    read_node(L, b->box, i, &seen);
+    uint16_t policy = 0;
+    if (seen.policy) policy = policy_of(L, b, &seen.how);
+    if (b->run_timed) seen.how |= NODE_TIMED;
+    uint32_t index;
+    orr_status status = orr_plan_node(b->box->builder, seen.name, seen.name_len, policy, &index);
+    check_memory(L, status);
+    if (status != ORR_OK) luaL_error(L, "node %d (%s) is refused by the plan", (int)i, seen.name ? seen.name : "?");
+    b->box->how[i - 1] = seen.how;
+    if (seen.deps) add_edges(L, b, i);
+    lua_settop(L, AT_PLACES);
+}
+
+/* ---- problems ------------------------------------------------------------------------------------------------------ */
+
+typedef struct problem_list {
+    lua_State *L;
+    int at;      /* the list */
+    bool failed; /* no memory to tell of one */
+} problem_list;
+
+static const char *const problem_kinds[] = {
+    [ORR_BAD_DUPLICATE_NAME] = "duplicate_name", [ORR_BAD_DUPLICATE_EDGE] = "duplicate_edge",
+    [ORR_BAD_SELF_EDGE] = "self_edge", [ORR_BAD_UNKNOWN_NODE] = "unknown_node", [ORR_BAD_CYCLE] = "cycle",
+    [ORR_BAD_NEED] = "need", [ORR_BAD_EMPTY] = "empty", [ORR_BAD_MIXED_EDGE] = "mixed_edge",
+};
+
+/* `node` is the node where the mistake is mended: the dependent of an edge. */
+static int push_problem(lua_State *L) {
+    const orr_problem *p = lua_touserdata(L, 2);
+    bool edge = p->kind == ORR_BAD_DUPLICATE_EDGE || p->kind == ORR_BAD_UNKNOWN_NODE || p->kind == ORR_BAD_MIXED_EDGE;
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, problem_kinds[p->kind]);
+    lua_setfield(L, -2, "kind");
+    if (p->kind != ORR_BAD_CYCLE && p->kind != ORR_BAD_EMPTY) {
+        lua_pushinteger(L, (lua_Integer)(edge ? p->b : p->a) + 1);
+        lua_setfield(L, -2, "node");
+        lua_pushinteger(L, (lua_Integer)(edge ? p->a : p->b) + 1);
+        lua_setfield(L, -2, "other");
+    }
+    if (p->n_path) {
+        lua_createtable(L, (int)p->n_path, 0);
+        for (uint32_t i = 0; i < p->n_path; i++) {
+            lua_pushinteger(L, (lua_Integer)p->path[i] + 1);
+            lua_rawseti(L, -2, (lua_Integer)i + 1);
+        }
+        lua_setfield(L, -2, "path");
+        lua_pushinteger(L, (lua_Integer)p->path[0] + 1);
+        lua_setfield(L, -2, "node");
+    }
+    lua_rawseti(L, 1, (lua_Integer)lua_rawlen(L, 1) + 1);
+    return 0;
+}
+
+static void report(void *ud, const orr_problem *problem) {
+    problem_list *list = ud;
+    lua_State *L = list->L;
+    lua_pushcfunction(L, push_problem);
+    lua_pushvalue(L, list->at);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)problem);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+    lua_pop(L, 1);
+    list->failed = true;
+}
+
+/* ---- core.plan ------------------------------------------------------------------------------------------------------ */
+
+static const char *const on_errors[] = {"stop", "drain", "continue", NULL};
+
+static void read_options(lua_State *L, orr_plan_options *o) {
+    lua_getfield(L, AT_DEF, "name");
+    o->name = lua_tostring(L, -1);
+    lua_getfield(L, AT_DEF, "on_error");
+    const char *on_error = lua_tostring(L, -1);
+    for (int i = 0; on_error && on_errors[i]; i++)
+        if (strcmp(on_error, on_errors[i]) == 0) o->on_error = (uint8_t)i;
+    lua_getfield(L, AT_DEF, "concurrency");
+    lua_Integer concurrency = lua_tointeger(L, -1);
+    if (concurrency < 0 || concurrency > UINT32_MAX) luaL_error(L, "concurrency is out of range");
+    o->concurrency = (uint32_t)concurrency;
+    o->timeout = orr_read_seconds(L, AT_DEF, "timeout");
+    o->cleanup_timeout = orr_read_seconds(L, AT_DEF, "cleanup_timeout");
+}
+
+static orr_planbox *new_box(lua_State *L, orr_script *s, lua_Integer n) {
+    orr_planbox *box = lua_newuserdatauv(L, sizeof *box, PLAN_VALUES);
+    memset(box, 0, sizeof *box);
+    box->alloc = s->alloc;
+    orr_push_anchor(L, s->at.plan_mt);
+    lua_setmetatable(L, -2);
+    box->n_how = (uint32_t)(n ? n : 1);
+    box->how = orr_mem_new(&box->alloc, box->n_how, sizeof *box->how);
+    if (!box->how) luaL_error(L, "not enough memory for the plan");
+    lua_createtable(L, (int)n, 0);
+    lua_setiuservalue(L, -2, PLAN_NAMES);
+    return box;
+}
+
+orr_planbox *orr_plan_push(lua_State *L, orr_script *s, orr_plan *plan) {
+    orr_planbox *box = new_box(L, s, 0);
+    box->plan = plan;
+    return box;
+}
+
+/* core.plan(def) -> plan | nil, problems. Raises where the definition is not of the shape that the builder makes. */
+int orr_core_plan(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    luaL_checktype(L, AT_DEF, LUA_TTABLE);
+    lua_settop(L, AT_DEF);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_getfield(L, AT_DEF, "nodes");
+    if (!lua_istable(L, -1)) return luaL_error(L, "a definition has a list `nodes`");
+    binding b = {.n_nodes = (lua_Integer)lua_rawlen(L, -1)};
+    if (b.n_nodes >= INT32_MAX) return luaL_error(L, "too many nodes");
+    orr_planbox *box = b.box = new_box(L, s, b.n_nodes);
+    lua_insert(L, AT_PLAN);
+    lua_getfield(L, AT_DEF, "output");
+    if (lua_isfunction(L, -1)) lua_setiuservalue(L, AT_PLAN, PLAN_OUTPUT);
+    lua_settop(L, AT_NODES);
+    orr_plan_options options = {0};
+    read_options(L, &options);
+    b.run_timed = options.timeout > 0;
+    box->builder = orr_plan_begin(&box->alloc, &options);
+    if (!box->builder) return luaL_error(L, "not enough memory for the plan");
+    lua_settop(L, AT_NODES);
+    lua_newtable(L); /* handlers */
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, AT_PLAN, PLAN_HANDLERS);
+    lua_newtable(L); /* handler -> how it is begun */
+    check_memory(L, orr_plan_reserve(box->builder, (uint32_t)b.n_nodes, (uint32_t)b.n_nodes));
+    for (lua_Integer i = 1; i <= b.n_nodes; i++) add_node(L, &b, i);
+
+    lua_newtable(L);
+    problem_list list = {L, lua_gettop(L), false};
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    orr_plan_builder *builder = box->builder;
+    box->builder = NULL;
+    orr_status status = orr_plan_end(builder, report, &list, &box->plan);
+    if (status == ORR_ENOMEM || list.failed) return luaL_error(L, "not enough memory for the plan");
+    if (status == ORR_OK) {
+        lua_pushvalue(L, AT_PLAN);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+/* ---- a plan in Lua --------------------------------------------------------------------------------------------- */
+
+orr_planbox *orr_check_plan(lua_State *L, int idx) {
+    orr_script *s = orr_script_of(L);
+    bool ok = lua_getmetatable(L, idx);
+    if (ok) {
+        orr_push_anchor(L, s->at.plan_mt);
+        ok = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+    }
+    luaL_argexpected(L, ok, idx, "plan");
+    return lua_touserdata(L, idx);
+}
+
+static int plan_gc(lua_State *L) {
+    orr_planbox *box = lua_touserdata(L, 1);
+    if (box->builder) orr_plan_abandon(box->builder);
+    if (box->plan) orr_plan_unref(box->plan);
+    orr_mem_free(&box->alloc, box->how, box->n_how, sizeof *box->how);
+    orr_mem_free(&box->alloc, box->natives, box->n_natives, sizeof *box->natives);
+    memset(box, 0, sizeof *box);
+    return 0;
+}
+
+static int plan_len(lua_State *L) {
+    lua_pushinteger(L, orr_check_plan(L, 1)->plan->n_nodes);
+    return 1;
+}
+
+/* plan:layers() -> {layer number, from 1, per node} */
+static int plan_layers(lua_State *L) {
+    const orr_plan *plan = orr_check_plan(L, 1)->plan;
+    lua_createtable(L, (int)plan->n_nodes, 0);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        lua_pushinteger(L, (lua_Integer)plan->layer_of[i] + 1);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* plan:critical([seconds of a node without an estimate = 1]) -> {node indices}, seconds */
+static int plan_critical(lua_State *L) {
+    const orr_plan *plan = orr_check_plan(L, 1)->plan;
+    lua_Number unknown = luaL_optnumber(L, 2, 1);
+    luaL_argcheck(L, unknown >= 0 && unknown <= MAX_SECONDS, 2, "out of range");
+    uint32_t *path = lua_newuserdatauv(L, plan->n_layers * sizeof *path, 0);
+    int64_t total;
+    uint32_t n = orr_plan_critical_path(plan, (int64_t)(unknown * 1e9), path, &total);
+    lua_createtable(L, (int)n, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_pushinteger(L, (lua_Integer)path[i] + 1);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_pushnumber(L, (lua_Number)total / 1e9);
+    return 2;
+}
+
+static int plan_bytes(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)orr_plan_bytes(orr_check_plan(L, 1)->plan));
+    return 1;
+}
+
+void orr_open_plan(lua_State *L, orr_script *s) {
+    static const luaL_Reg methods[] = {
+        {"layers", plan_layers}, {"critical", plan_critical}, {"bytes", plan_bytes}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {{"__gc", plan_gc}, {"__len", plan_len}, {NULL, NULL}};
+    luaL_newlib(L, meta);
+    lua_pushliteral(L, "orrery.plan");
+    lua_setfield(L, -2, "__name");
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    s->at.plan_mt = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_createtable(L, 0, 16);
+    for (size_t i = 0; i < sizeof node_keys / sizeof *node_keys; i++) {
+        lua_pushinteger(L, node_keys[i].key);
+        lua_setfield(L, -2, node_keys[i].name);
+    }
+    lua_pushcclosure(L, orr_core_plan, 1);
+}

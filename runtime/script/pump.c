@@ -1,0 +1,213 @@
+/* pump.c - the loop: who goes on when, and when the process sleeps. */
+#include "state.h"
+#include <lauxlib.h>
+
+#define BATCH 64                        /* actions, and fibers, between two looks at the clock */
+#define POLL_EVERY INT64_C(1000000)     /* ns between two looks at the loop while there is work */
+
+void orr_rt_use(lua_State *L, orr_rtbox *rt, int by) {
+    orr_script *s = rt->script;
+    if (by > 0 && !rt->listed) {
+        orr_push_anchor(L, s->at.active);
+        orr_push_box(L, s, rt);
+        lua_rawsetp(L, -2, rt);
+        lua_pop(L, 1);
+        orr_rtbox **link = &s->runtimes;
+        while (*link) link = &(*link)->next;
+        *link = rt;
+        rt->next = NULL;
+        rt->listed = true;
+    }
+    rt->users = (uint32_t)((int64_t)rt->users + by);
+}
+
+static void bury(orr_rtbox *rt) {
+    while (rt->graves) {
+        orr_grave *grave = rt->graves;
+        rt->graves = grave->next;
+        if (rt->runtime) orr_run_free(grave->run);
+        orr_mem_free(&rt->script->alloc, grave, 1, sizeof *grave);
+    }
+}
+
+/* Runtimes leave the list here only, so that none is collected while it is stepped. */
+static void sweep(orr_script *s) {
+    for (orr_rtbox **link = &s->runtimes; *link;) {
+        orr_rtbox *rt = *link;
+        bury(rt);
+        if (rt->users || !lua_checkstack(s->main, LUA_MINSTACK)) {
+            link = &rt->next;
+            continue;
+        }
+        *link = rt->next;
+        rt->listed = false;
+        orr_push_anchor(s->main, s->at.active);
+        lua_pushnil(s->main);
+        lua_rawsetp(s->main, -2, rt);
+        lua_pop(s->main, 1);
+    }
+}
+
+/* One round: a batch of each runtime's actions, a batch of fibers, the events of both. True when anything was done. */
+static bool turn(orr_script *s) {
+    bool any = false;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_step(rt->runtime, BATCH);
+    for (int i = 0; i < BATCH && orr_fiber_next(s); i++) any = true;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_events_flush(s, rt);
+    sweep(s);
+    return any;
+}
+
+/* Virtual time goes on when nothing can run and nothing outside is under way. */
+static bool jump(orr_script *s) {
+    if (s->n_native || ((s->pending || s->awaits) && uv_loop_alive(s->loop))) return false;
+    bool any = false;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_jump(rt->runtime);
+    return any;
+}
+
+/* ns until the next real timer, INT64_MAX for none. */
+static int64_t until_due(const orr_script *s) {
+    int64_t least = INT64_MAX;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
+        int64_t due = rt->is_virtual ? INT64_MAX : orr_engine_deadline(rt->runtime);
+        if (due == INT64_MAX) continue;
+        int64_t left = due - orr_engine_now(rt->runtime);
+        if (left < least) least = left;
+    }
+    return least < 0 ? 0 : least;
+}
+
+/* Sleeps until a timer is due or something happens on the loop. False where neither ever will. */
+static bool sleep_on_loop(orr_script *s) {
+    int64_t left = until_due(s);
+    if (left == INT64_MAX && !uv_loop_alive(s->loop)) return false;
+    if (left != INT64_MAX) orr_wakeup_arm(s->wakeup, left);
+    uv_run(s->loop, UV_RUN_ONCE);
+    orr_wakeup_disarm(s->wakeup);
+    return true;
+}
+
+bool orr_pump(orr_script *s, lua_State *L, bool (*done)(void *ud), void *ud) {
+    lua_State *from = s->from;
+    int64_t polled = orr_monotonic_time();
+    bool ended = true;
+    assert(!s->pumping);
+    s->pumping = true;
+    s->from = L;
+    while (!done(ud)) {
+        if (turn(s)) {
+            int64_t now = orr_monotonic_time();
+            if (now - polled < POLL_EVERY) continue;
+            uv_run(s->loop, UV_RUN_NOWAIT);
+            polled = now;
+        } else if (!done(ud) && !jump(s) && !sleep_on_loop(s) && !orr_fail_stuck(s)) {
+            ended = false;
+            break;
+        }
+    }
+    s->from = from;
+    s->pumping = false;
+    return ended;
+}
+
+/* ---- for the host ------------------------------------------------------------------------------------------------ */
+
+static bool fiber_ended(void *ud) {
+    return ((orr_fiber *)ud)->flags & FIBER_ENDED;
+}
+
+static int cannot_run(lua_State *L, int nargs, const char *why) {
+    lua_pop(L, nargs + 1);
+    if (!lua_checkstack(L, 2)) return LUA_ERRMEM;
+    lua_pushstring(L, why);
+    lua_pushnil(L);
+    return LUA_ERRERR;
+}
+
+static int make_default(lua_State *L) {
+    orr_rt_default(L, lua_touserdata(L, 1));
+    return 0;
+}
+
+int orr_script_run(orr_script *s, lua_State *L, int nargs, int *nresults) {
+    *nresults = 2;
+    if (s->pumping || s->current != ORR_NONE)
+        return cannot_run(L, nargs, "the loop is already running; a callback or a handler cannot run it again");
+    if (orr_protect(s, make_default, s) != LUA_OK) return cannot_run(L, nargs, "not enough memory");
+    orr_fiber *f = orr_fiber_spawn(s, L, FIBER_FREE, nargs, NULL);
+    if (!f) return cannot_run(L, -1, "not enough memory for a coroutine");
+    if (!orr_pump(s, L, fiber_ended, f)) {
+        orr_fiber_abandon(s, f);
+        return cannot_run(L, -1, "it waits for what can no longer come");
+    }
+    bool failed = f->flags & FIBER_FAILED;
+    int n = f->nargs;
+    if (!lua_checkstack(L, n + LUA_MINSTACK)) {
+        orr_fiber_release(s, f, false);
+        return cannot_run(L, -1, "too many results");
+    }
+    lua_xmove(f->co, L, n);
+    orr_fiber_release(s, f, !failed);
+    *nresults = n;
+    return failed ? LUA_ERRRUN : LUA_OK;
+}
+
+static bool drained(void *ud) {
+    orr_script *s = ud;
+    if (s->ready_head != ORR_NONE || uv_loop_alive(s->loop)) return false;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next)
+        if (rt->n_live) return false;
+    return true;
+}
+
+int orr_script_drain(orr_script *s, lua_State *L) {
+    if (s->pumping || s->current != ORR_NONE) {
+        lua_pushliteral(L, "the loop is already running; a callback or a handler cannot run it again");
+        return LUA_ERRERR;
+    }
+    if (orr_pump(s, L, drained, s)) return LUA_OK;
+    lua_pushliteral(L, "a run is left that can no longer go on");
+    return LUA_ERRRUN;
+}
+
+bool orr_script_step(orr_script *s, lua_State *L, int64_t budget) {
+    if (s->pumping || s->current != ORR_NONE) return false;
+    lua_State *from = s->from;
+    s->pumping = true;
+    s->from = L;
+    if (uv_loop_alive(s->loop)) uv_run(s->loop, UV_RUN_NOWAIT);
+    int64_t end = 0;
+    bool more;
+    do {
+        more = turn(s) || jump(s);
+        if (!more) break;
+        int64_t now = orr_monotonic_time();
+        if (!end) end = now + budget;
+        if (now >= end) break;
+    } while (more);
+    s->from = from;
+    s->pumping = false;
+    return more;
+}
+
+int64_t orr_script_deadline(orr_script *s) {
+    int64_t least = INT64_MAX;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
+        int64_t due = orr_engine_deadline(rt->runtime);
+        if (due < least) least = due;
+    }
+    return least;
+}
+
+uint32_t orr_script_cancel_all(orr_script *s) {
+    uint32_t n = 0;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
+        for (orr_runbox *r = rt->runs; r; r = r->next) {
+            if (!r->live || !r->run) continue;
+            orr_run_cancel(r->run);
+            n++;
+        }
+    }
+    return n;
+}

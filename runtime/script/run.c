@@ -1,0 +1,448 @@
+/* run.c - a run as a Lua value: starting it, its outputs, and what happens at its end. */
+#include "state.h"
+#include "json.h"
+#include <lauxlib.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+static void push_run(lua_State *L, const orr_runbox *r) {
+    if (r->self != LUA_NOREF) lua_rawgeti(L, LUA_REGISTRYINDEX, r->self);
+    else orr_push_box(L, r->script, r);
+}
+
+void orr_run_push(lua_State *L, const orr_runbox *r, int value) {
+    push_run(L, r);
+    if (lua_isnil(L, -1)) return;
+    lua_getiuservalue(L, -1, value);
+    lua_remove(L, -2);
+}
+
+void orr_run_set(lua_State *L, const orr_runbox *r, int value) {
+    push_run(L, r);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, value);
+    lua_pop(L, 1);
+}
+
+void orr_run_push_table(lua_State *L, const orr_runbox *r, int value, int narr) {
+    orr_run_push(L, r, value);
+    if (lua_istable(L, -1)) return;
+    lua_pop(L, 1);
+    lua_createtable(L, narr, 0);
+    lua_pushvalue(L, -1);
+    orr_run_set(L, r, value);
+}
+
+void orr_run_push_plan(lua_State *L, const orr_runbox *r, int value) {
+    orr_run_push(L, r, RUN_PLAN);
+    lua_getiuservalue(L, -1, value);
+    lua_remove(L, -2);
+}
+
+/* ---- outputs --------------------------------------------------------------------------------------------------------- */
+
+/* The outcome table {name, value} at the top becomes its value; its name goes into the result. */
+static void take_outcome(lua_State *L, const orr_runbox *r, orr_result *result) {
+    size_t len;
+    lua_rawgeti(L, -1, 1);
+    const char *name = lua_tolstring(L, -1, &len);
+    if (name) result->port = orr_plan_find_port(r->plan->plan, name, len);
+    lua_pop(L, 1);
+    lua_rawgeti(L, -1, 2);
+    lua_remove(L, -2);
+}
+
+static bool is_outcome(lua_State *L, const orr_script *s) {
+    if (lua_type(L, -1) != LUA_TTABLE || !lua_getmetatable(L, -1)) return false;
+    orr_push_anchor(L, s->at.outcome_mt);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+static bool is_plain(lua_State *L) {
+    switch (lua_type(L, -1)) {
+    case LUA_TNIL:
+    case LUA_TBOOLEAN:
+    case LUA_TSTRING:
+        return true;
+    case LUA_TNUMBER:
+        if (lua_isinteger(L, -1) || isfinite(lua_tonumber(L, -1))) return true;
+        break;
+    default:
+        break;
+    }
+    return orr_value_check(L, -1, "output", NULL);
+}
+
+/* outputs[node + 1] = value, or outputs[node + 1][item + 1] = value, where the list was made by the expansion. */
+static void keep_output(lua_State *L, const orr_runbox *r, const orr_task *task) {
+    orr_run_push_table(L, r, RUN_OUTPUTS, (int)r->plan->plan->n_nodes);
+    lua_Integer node = (lua_Integer)task->node + 1;
+    if (task->item == ORR_NONE) {
+        lua_insert(L, -2);
+        lua_rawseti(L, -2, node);
+        lua_pop(L, 1);
+        return;
+    }
+    lua_rawgeti(L, -1, node);
+    if (lua_isnil(L, -3)) orr_json_push_null(L);
+    else lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, (lua_Integer)task->item + 1);
+    lua_pop(L, 3);
+}
+
+bool orr_run_take_output(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result) {
+    if (is_outcome(L, s)) take_outcome(L, f->run, result);
+    if (!is_plain(L)) {
+        orr_push_error(L, s, "invalid_output", lua_tostring(L, -1));
+        lua_pushboolean(L, false);
+        lua_setfield(L, -2, "retryable");
+        return false;
+    }
+    if (!lua_isnil(L, -1)) result->value = orr_task_handle(f->task.node, f->task.item);
+    keep_output(L, f->run, &f->task);
+    return true;
+}
+
+void orr_run_push_output(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item) {
+    orr_run_push(L, r, RUN_OUTPUTS);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+        return;
+    }
+    lua_rawgeti(L, -1, (lua_Integer)node + 1);
+    lua_remove(L, -2);
+    if (item == ORR_NONE || !lua_istable(L, -1)) return;
+    lua_rawgeti(L, -1, (lua_Integer)item + 1);
+    lua_remove(L, -2);
+}
+
+bool orr_push_fallback(lua_State *L, orr_script *s, const orr_fiber *f) {
+    orr_runbox *r = f->run;
+    orr_run_push_plan(L, r, PLAN_FALLBACKS);
+    lua_rawgeti(L, -1, (lua_Integer)f->task.node + 1);
+    lua_remove(L, -2);
+    lua_getfield(L, -1, "fn");
+    if (!lua_isfunction(L, -1)) {
+        lua_pop(L, 1);
+        lua_getfield(L, -1, "value");
+        return false;
+    }
+    lua_remove(L, -2);
+    orr_push_ctx(L, s, f);
+    orr_run_push_table(L, r, RUN_ERRORS, 0);
+    lua_rawgeti(L, -1, (lua_Integer)orr_task_handle(f->task.node, f->task.item));
+    lua_remove(L, -2);
+    if (!lua_isnil(L, -1)) return true;
+    lua_pop(L, 1);
+    orr_error error; /* one of the core's: a timeout, an open breaker */
+    if (orr_run_error(r->run, f->task.node, f->task.item, &error)) orr_push_core_error(L, r, &error, f->task.node);
+    else orr_push_error(L, s, "error", "the attempt failed");
+    return true;
+}
+
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+static bool parse_uuid(const char *text, uint8_t id[16]) {
+    int n = 0;
+    for (int i = 0; i < 36; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        int digit = hex_digit(text[i]);
+        if (dash ? text[i] != '-' : digit < 0) return false;
+        if (dash) continue;
+        id[n / 2] = (uint8_t)(n % 2 ? id[n / 2] << 4 | digit : digit);
+        n++;
+    }
+    return text[36] == '\0';
+}
+
+static void format_uuid(char *text, const uint8_t id[16]) {
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) *text++ = '-';
+        *text++ = digits[id[i] >> 4];
+        *text++ = digits[id[i] & 15];
+    }
+    *text = '\0';
+}
+
+/* UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, 74 of chance. */
+static void make_uuid(uint8_t id[16], int64_t now, const uint64_t chance[2]) {
+    uint64_t ms = (uint64_t)(now / 1000000);
+    for (int i = 0; i < 6; i++) id[i] = (uint8_t)(ms >> (40 - 8 * i));
+    for (int i = 6; i < 16; i++) id[i] = (uint8_t)(chance[i & 1] >> (i / 2 * 8 % 64));
+    id[6] = (uint8_t)((id[6] & 0x0f) | 0x70);
+    id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+}
+
+/* Two words of chance: the system's, or in virtual time the same for the same run of the same runtime. */
+static void draw(lua_State *L, orr_rtbox *rt, uint64_t seed, uint64_t words[2]) {
+    if (!rt->is_virtual) {
+        int status = uv_random(NULL, NULL, words, 2 * sizeof *words, 0, NULL);
+        if (status != 0) luaL_error(L, "the system gives no random numbers: %s", uv_strerror(status));
+        return;
+    }
+    orr_task task = {(uint32_t)rt->n_started, 0, 0, 0};
+    words[0] = orr_chance(seed, &task, 1);
+    words[1] = orr_chance(seed, &task, 2);
+}
+
+static void read_run_options(lua_State *L, orr_rtbox *rt, int opts, orr_run_options *o) {
+    uint64_t words[2];
+    lua_getfield(L, opts, "seed");
+    if (lua_isnil(L, -1) && rt->is_virtual) o->seed = rt->n_started;
+    else if (!lua_isnil(L, -1)) o->seed = (uint64_t)luaL_checkinteger(L, -1);
+    draw(L, rt, o->seed, words);
+    if (lua_isnil(L, -1) && !rt->is_virtual) o->seed = words[0] ^ words[1] << 1;
+    lua_getfield(L, opts, "concurrency");
+    lua_Integer concurrency = luaL_optinteger(L, -1, 0);
+    if (concurrency < 0 || concurrency > UINT32_MAX) luaL_error(L, "concurrency is out of range: expected 1 or more");
+    o->concurrency = (uint32_t)concurrency;
+    lua_getfield(L, opts, "id");
+    if (lua_isnil(L, -1)) make_uuid(o->id, orr_engine_now(rt->runtime), words);
+    else if (!parse_uuid(luaL_checkstring(L, -1), o->id))
+        luaL_error(L, "id: expected a UUID such as 018f3c7e-1b2a-7c3d-8e4f-5a6b7c8d9e0f, got %s", lua_tostring(L, -1));
+    lua_pop(L, 3);
+}
+
+static void define_breakers(lua_State *L, orr_rtbox *rt, int plan) {
+    if (lua_getiuservalue(L, plan, PLAN_BREAKERS) == LUA_TTABLE) {
+        int list = lua_gettop(L);
+        lua_pushnil(L);
+        while (lua_next(L, list)) {
+            int at = lua_gettop(L);
+            orr_breaker_options o = {.window = orr_read_seconds(L, at, "window"),
+                                     .cooldown = orr_read_seconds(L, at, "cooldown")};
+            lua_getfield(L, at, "threshold");
+            o.threshold = (uint32_t)lua_tointeger(L, -1);
+            lua_getfield(L, at, "probes");
+            o.probes = (uint32_t)lua_tointeger(L, -1);
+            lua_getfield(L, at, "name");
+            if (orr_core_breaker(orr_engine_core(rt->runtime), lua_tostring(L, -1), &o) == ORR_ENOMEM)
+                luaL_error(L, "not enough memory for a breaker");
+            lua_settop(L, at - 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+static void copy_option(lua_State *L, int opts, const char *key, int value) {
+    lua_getfield(L, opts, key);
+    lua_setiuservalue(L, -2, value);
+}
+
+/* The userdata at the top becomes a live one: anchored, its handlers at hand. */
+static void anchor(lua_State *L, orr_rtbox *rt, orr_runbox *r, int plan) {
+    lua_getiuservalue(L, plan, PLAN_HANDLERS);
+    r->handlers = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, -1);
+    r->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    orr_rt_use(L, rt, 1);
+    r->live = true;
+    rt->n_live++;
+    rt->n_started++;
+}
+
+static void link_run(orr_rtbox *rt, orr_runbox *r) {
+    orr_runbox **link = &rt->runs;
+    r->next = *link;
+    if (*link) (*link)->prev = r;
+    *link = r;
+}
+
+orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {
+    orr_script *s = rt->script;
+    orr_planbox *box = orr_check_plan(L, plan);
+    orr_run_options o = {0};
+    read_run_options(L, rt, opts, &o);
+    define_breakers(L, rt, plan);
+    orr_runbox *r = lua_newuserdatauv(L, sizeof *r, RUN_VALUES);
+    memset(r, 0, sizeof *r);
+    r->script = s;
+    r->rt = rt;
+    r->plan = box;
+    r->self = r->handlers = LUA_NOREF;
+    r->waiters = ORR_NONE;
+    r->due = INT64_MAX;
+    orr_push_anchor(L, s->at.run_mt);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, plan);
+    lua_setiuservalue(L, -2, RUN_PLAN);
+    lua_pushvalue(L, rt_idx);
+    lua_setiuservalue(L, -2, RUN_RT);
+    copy_option(L, opts, "input", RUN_INPUT);
+    copy_option(L, opts, "context", RUN_CONTEXT);
+    copy_option(L, opts, "env", RUN_ENV);
+    orr_register_box(L, s, r, -1);
+    r->grave = orr_mem_new(&s->alloc, 1, sizeof *r->grave);
+    o.ud = r;
+    o.value = 1;
+    r->run = r->grave ? orr_run_new(orr_engine_core(rt->runtime), box->plan, &o) : NULL;
+    if (!r->run) luaL_error(L, "not enough memory for the run");
+    format_uuid(r->id, o.id);
+    link_run(rt, r);
+    anchor(L, rt, r, plan);
+    if (box->plan->timeout) r->due = orr_engine_now(rt->runtime) + box->plan->timeout;
+    orr_run_begin(r->run);
+    return r;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------ */
+
+void orr_run_judge(lua_State *L, orr_runbox *r) {
+    if (r->judged || orr_run_get_state(r->run) != ORR_RUN_COMPLETED) return;
+    r->judged = true;
+    orr_script *s = r->script;
+    orr_run_push_plan(L, r, PLAN_OUTPUT);
+    if (!lua_isfunction(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    orr_fiber *view = orr_fiber_new(s, false);
+    if (!view) luaL_error(L, "not enough memory");
+    view->run = r;
+    lua_pushcfunction(L, orr_error_trace);
+    lua_insert(L, -2);
+    orr_push_ctx(L, s, view);
+    int status = lua_pcall(L, 1, 1, -3);
+    orr_fiber_release(s, view, true);
+    if (status == LUA_OK && !orr_value_check(L, -1, "output", "the output of a run is plain data")) {
+        orr_push_error(L, s, "invalid_output", lua_tostring(L, -1));
+        lua_replace(L, -3);
+        lua_pop(L, 1);
+        status = LUA_ERRRUN;
+    }
+    lua_remove(L, -2);
+    if (status == LUA_OK) {
+        orr_run_set(L, r, RUN_OUTPUT);
+        return;
+    }
+    orr_error error;
+    orr_error_table(L, s, -1, "expression_error", &error);
+    orr_run_set(L, r, RUN_ERROR);
+    lua_pop(L, 1);
+    r->output_failed = true;
+}
+
+/* Gives each fiber that waits what it waits for: the run, or of its own child the output or an error. */
+static void wake_waiter(lua_State *L, orr_runbox *r, orr_fiber *f) {
+    orr_script *s = r->script;
+    bool failed = r->output_failed || orr_run_get_state(r->run) != ORR_RUN_COMPLETED;
+    if (!lua_checkstack(f->co, LUA_MINSTACK)) luaL_error(L, "not enough memory");
+    if (f->wait == WAIT_RUN) {
+        push_run(L, r);
+    } else if (!failed) {
+        orr_run_push(L, r, RUN_OUTPUT);
+    } else {
+        orr_run_push_error(L, r);
+        lua_getfield(L, -1, "message");
+        const char *why = lua_tostring(L, -1);
+        lua_pushfstring(L, "workflow %s %s: %s", r->plan->plan->name, orr_run_state_text(r), why ? why : "it did not complete");
+        orr_push_error(L, s, "child_failed", lua_tostring(L, -1));
+        lua_createtable(L, 0, 3);
+        lua_pushstring(L, r->id);
+        lua_setfield(L, -2, "run");
+        lua_pushstring(L, orr_run_state_text(r));
+        lua_setfield(L, -2, "state");
+        lua_pushvalue(L, -5);
+        lua_setfield(L, -2, "error");
+        lua_setfield(L, -2, "details");
+        f->flags |= FIBER_RAISE;
+    }
+    lua_xmove(L, f->co, 1);
+    orr_wait_done(s, f, 1);
+}
+
+static int finish_run(lua_State *L) {
+    orr_runbox *r = lua_touserdata(L, 1);
+    orr_run_judge(L, r);
+    while (r->waiters != ORR_NONE) {
+        lua_settop(L, 0);
+        wake_waiter(L, r, orr_fiber_at(r->script, r->waiters));
+    }
+    return 0;
+}
+
+void orr_run_over(orr_script *s, orr_runbox *r) {
+    if (!r->live) return;
+    if (orr_protect(s, finish_run, r) != LUA_OK) {
+        while (r->waiters != ORR_NONE) orr_wake_with_reason(s, orr_fiber_at(s, r->waiters), REASON_MEMORY);
+    }
+    r->live = false;
+    r->rt->n_live--;
+    orr_rt_use(s->main, r->rt, -1);
+    if (!lua_checkstack(s->main, LUA_MINSTACK)) return;
+    luaL_unref(s->main, LUA_REGISTRYINDEX, r->handlers);
+    luaL_unref(s->main, LUA_REGISTRYINDEX, r->self);
+    r->handlers = r->self = LUA_NOREF;
+}
+
+int orr_run_await(lua_State *L, orr_runbox *r, bool child) {
+    orr_script *s = r->script;
+    orr_fiber *f = orr_wait_begin(L, s, child ? "ctx:call" : "rt:wait");
+    f->wait = child ? WAIT_CHILD : WAIT_RUN;
+    f->other = r;
+    f->prev = f->next = ORR_NONE;
+    uint32_t *link = &r->waiters;
+    while (*link != ORR_NONE) {
+        f->prev = *link;
+        link = &orr_fiber_at(s, *link)->next;
+    }
+    *link = f->index;
+    return orr_wait_yield(L, s, f);
+}
+
+static int run_gc(lua_State *L) {
+    orr_runbox *r = lua_touserdata(L, 1);
+    orr_script *s = r->script;
+    if (!r->grave) return 0;
+    if (r->run) {
+        if (r->prev) r->prev->next = r->next;
+        else r->rt->runs = r->next;
+        if (r->next) r->next->prev = r->prev;
+        if (r->live) r->rt->n_live--;
+        r->grave->run = r->run;
+        r->grave->next = r->rt->graves;
+        r->rt->graves = r->grave;
+    } else {
+        orr_mem_free(&s->alloc, r->grave, 1, sizeof *r->grave);
+    }
+    r->run = NULL;
+    r->grave = NULL;
+    r->live = false;
+    return 0;
+}
+
+orr_runbox *orr_check_run(lua_State *L, int idx) {
+    orr_script *s = orr_script_of(L);
+    bool ok = lua_getmetatable(L, idx);
+    if (ok) {
+        orr_push_anchor(L, s->at.run_mt);
+        ok = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+    }
+    luaL_argexpected(L, ok, idx, "run");
+    return lua_touserdata(L, idx);
+}
+
+void orr_open_run(lua_State *L, orr_script *s) {
+    lua_newtable(L);
+    lua_pushcfunction(L, run_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushliteral(L, "orrery.run");
+    lua_setfield(L, -2, "__name");
+    orr_run_methods(L);
+    s->at.run_mt = luaL_ref(L, LUA_REGISTRYINDEX);
+}
