@@ -1,0 +1,127 @@
+--- Mistakes and errors: how they are made, collected, worded and raised.
+local errors = {}
+
+---@class orrery.Problem a mistake in a definition or an input
+---@field message string one sentence without the place
+---@field where? string "file:line", or a JSON file and the path inside it
+---@field node? string
+---@field field? string the key it is about, dotted where it lies deeper
+---@field kind string what sort of mistake, for programs: "unknown_key", "wrong_type", "cycle", …
+
+--- A mistake as one line: the place, then the sentence.
+---@param problem orrery.Problem
+---@return string
+function errors.sentence(problem)
+  if problem.where then return problem.where .. ": " .. problem.message end
+  return problem.message
+end
+
+--- All mistakes, one line each.
+---@param problems orrery.Problem[]
+---@return string
+function errors.sentences(problems)
+  local lines = {}
+  for i, problem in ipairs(problems) do lines[i] = errors.sentence(problem) end
+  return table.concat(lines, "\n")
+end
+
+local definition_error = {
+  __name = "orrery.definition_error",
+  __tostring = function(e) return errors.sentences(e.problems) end,
+}
+
+--- Raises mistakes as one error: a table {code, message, problems} whose text is the sentences.
+---@param problems orrery.Problem[]
+---@param code? string "definition_error" where none is given
+function errors.raise(problems, code)
+  error(setmetatable({
+    code = code or "definition_error",
+    message = errors.sentences(problems),
+    retryable = false,
+    problems = problems,
+  }, definition_error), 0)
+end
+
+--- The mistakes that an error carries, or nil when it is another error.
+---@param e any
+---@return orrery.Problem[]|nil
+function errors.problems_of(e)
+  if getmetatable(e) == definition_error then return e.problems end
+  return nil
+end
+
+local raised_error = {
+  __name = "orrery.error",
+  __tostring = function(e) return e.code .. ": " .. e.message end,
+}
+
+local FIELDS = { code = "string", message = "string", retryable = "boolean", retry_after = "any", details = "any" }
+
+--- Raises a structured error: what fails a node with a code of its own.
+---@param e {code: string?, message: string, retryable: boolean?, retry_after: (number|string)?, details: any} or the message
+function errors.error(e)
+  if type(e) ~= "table" then e = { message = tostring(e) } end
+  local made = {}
+  for key, value in pairs(e) do
+    local expected = FIELDS[key]
+    if not expected or (expected ~= "any" and type(value) ~= expected) then
+      error(("flow.error: %s is %s; it takes code and message (strings), retryable (boolean), retry_after (a duration)"
+        .. " and details"):format(tostring(key), expected and "a " .. type(value) or "unknown"), 2)
+    end
+    made[key] = value
+  end
+  if made.retry_after ~= nil then made.retry_after = require("orrery.duration").seconds(made.retry_after) end
+  made.code = made.code or "error"
+  made.message = made.message or made.code
+  error(setmetatable(made, raised_error), 0)
+end
+
+--- An ending for a sentence: `; did you mean "x"?`, or nothing where no name is near.
+---@param wrong any
+---@param names string[]
+---@return string
+function errors.did_you_mean(wrong, names)
+  local nearest = type(wrong) == "string" and require("orrery.nearest")(wrong, names)
+  return nearest and ('; did you mean "%s"?'):format(nearest) or ""
+end
+
+--- The same, but where nothing is near and there are few names, all of them.
+---@param wrong any
+---@param names string[]
+---@return string
+function errors.suggest(wrong, names)
+  local ending = errors.did_you_mean(wrong, names)
+  if ending ~= "" or #names == 0 or #names > 12 then return ending end
+  local sorted = table.move(names, 1, #names, 1, {})
+  table.sort(sorted)
+  return "; expected " .. errors.list(sorted, "or")
+end
+
+--- `"a", "b" or "c"`.
+---@param names string[]
+---@param word string
+---@return string
+function errors.list(names, word)
+  local quoted = {}
+  for i, name in ipairs(names) do quoted[i] = '"' .. name .. '"' end
+  if #quoted < 2 then return quoted[1] or "nothing" end
+  return table.concat(quoted, ", ", 1, #quoted - 1) .. " " .. word .. " " .. quoted[#quoted]
+end
+
+local function article(word) return (word:find("^[aeiou]") and "an " or "a ") .. word end
+
+--- What a value is, for the end of "expected …, got …": `the string "x"`, `42`, `a table`.
+---@param value any
+---@return string
+function errors.show(value)
+  local kind = math.type(value) or type(value)
+  if kind == "string" then
+    local short = #value > 40 and value:sub(1, 37) .. "..." or value
+    return (("the string %q"):format(short):gsub("\\\n", "\\n"))
+  end
+  if kind == "integer" or kind == "float" or kind == "boolean" then return tostring(value) end
+  if kind == "nil" then return "nothing" end
+  return article(kind)
+end
+
+return errors

@@ -1,0 +1,62 @@
+--- `flow.on`: functions that are told of events, chosen by the events' names.
+local errors = require "orrery.errors"
+
+local events = {}
+
+local listeners = {} -- in order of registration: { pattern, match, fn }
+
+-- "node_*" as a Lua pattern; nothing but * is special.
+local function compile_glob(glob)
+  return "^" .. glob:gsub("[^%w_*]", "%%%0"):gsub("%*", ".*") .. "$"
+end
+
+local function deliver(event)
+  local name = event.event
+  for _, listener in ipairs(listeners) do
+    if listener.fn and name:find(listener.match) then listener.fn(event) end
+  end
+end
+
+local attached = setmetatable({}, { __mode = "k" }) -- runtime -> off()
+
+--- Passes a runtime's events to the listeners, as long as there are any: an event nobody asked for costs nothing.
+---@param rt orrery.Runtime
+function events.attach(rt)
+  if #listeners > 0 and not attached[rt] then attached[rt] = rt:on(deliver) end
+end
+
+local function detach_all()
+  for rt, off in pairs(attached) do
+    off()
+    attached[rt] = nil
+  end
+end
+
+--- Calls `fn(event)` for every event whose name fits, of every run.
+---@param pattern string an event's name, in which * stands for anything: "node_*", "run_failed", "*"
+---@param fn fun(event: table) may not wait
+---@param rt orrery.Runtime the runtime to listen to at once; others are joined when a run starts on them
+---@return fun() off stops it
+function events.on(pattern, fn, rt)
+  if type(pattern) ~= "string" then
+    error("flow.on: expected an event's name or a pattern like \"node_*\", got " .. errors.show(pattern), 3)
+  end
+  if type(fn) ~= "function" then error("flow.on: expected a function(event), got " .. errors.show(fn), 3) end
+  local listener = { match = compile_glob(pattern), fn = fn }
+  listeners[#listeners + 1] = listener
+  events.attach(rt)
+  return function()
+    listener.fn = nil
+    for i, other in ipairs(listeners) do
+      if other == listener then
+        local rest = table.move(listeners, 1, #listeners, 1, {})
+        table.remove(rest, i)
+        listeners = rest
+        break
+      end
+    end
+    if #listeners == 0 then detach_all() end
+  end
+end
+
+return events

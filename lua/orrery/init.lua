@@ -1,0 +1,89 @@
+--- Orrery: workflows in Lua. `local flow = require "orrery"`.
+---
+--- What is here is the whole of what a script uses; the node types are fields of it by their names (`flow.http.get`,
+--- `flow.delay`), loaded when they are first used.
+local core = require "orrery.core"
+local compile = require "orrery.compile"
+local duration = require "orrery.duration"
+local errors = require "orrery.errors"
+local events = require "orrery.events"
+local groups = require "orrery.groups"
+local load_file = require "orrery.load"
+local pools = require "orrery.pools"
+local retry = require "orrery.retry"
+local run = require "orrery.run"
+local schema = require "orrery.schema"
+local types = require "orrery.type"
+local workflow = require "orrery.workflow"
+
+local flow = {
+  version = "0.1.0",
+  workflow = workflow.new,
+  type = types.declare,
+  types = types.all,
+  schema = schema.new,
+  parallel = groups.parallel,
+  sequence = groups.sequence,
+  pool = pools.declare,
+  error = errors.error,
+  duration = duration.seconds,
+  retries = retry.PRESETS,
+  load = load_file.load,
+  compile = compile.workflow,
+  run = run.run,
+  start = run.start,
+  outcome = core.outcome,
+  await = core.await,
+  gather = core.gather,
+  running = core.running,
+  json = core.json,
+}
+
+--- All mistakes of a workflow or of the file at a path, in the order of the nodes; none: an empty list.
+---@param what orrery.Workflow|string|{source: string, name: string?}
+---@return orrery.Problem[]
+function flow.check(what)
+  local w = what
+  if type(what) == "string" or (type(what) == "table" and not workflow.state(what) and what.source) then
+    local loaded, problems = load_file.try(what)
+    if not loaded then return problems end
+    w = loaded
+  end
+  local compiled, problems = compile.workflow(w)
+  return compiled and {} or problems
+end
+
+--- Calls a function for every event whose name fits a pattern in which * stands for anything.
+---@param pattern string
+---@param fn fun(event: table)
+---@return fun() off
+function flow.on(pattern, fn)
+  return events.on(pattern, fn, core.runtime())
+end
+
+--- Makes a runtime of its own: `clock = "virtual"` jumps over waits. Without options it is the one everything runs on.
+---@param options? table see `core.runtime`
+---@return orrery.Runtime
+function flow.runtime(options)
+  if options == nil then return core.runtime() end
+  local rt = core.runtime(options)
+  pools.apply(rt)
+  return rt
+end
+
+core.set_compiler(run.for_call)
+
+local function words()
+  local names = types.words()
+  for name in pairs(flow) do names[#names + 1] = name end
+  return names
+end
+
+return setmetatable(flow, {
+  __index = function(_, word)
+    if type(word) ~= "string" or word:find "^_" then return nil end
+    local found = types.space(word)
+    if found ~= nil then return found end
+    error(('flow has no "%s"%s'):format(word, errors.did_you_mean(word, words())), 2)
+  end,
+})

@@ -1,0 +1,219 @@
+--- The engine keys of a node: one reader for each, which checks the value and puts its full form into the definition.
+---
+--- A reader is `function(b, out, value, key)`: `b` is the node builder (see compile.lua: `b:bad` notes a mistake, `b:condition`
+--- and `b:value` compile expressions and templates), `out` the node of the definition.
+local duration = require "orrery.duration"
+local errors = require "orrery.errors"
+local groups = require "orrery.groups"
+local retry = require "orrery.retry"
+
+local keys = {}
+
+local function set_of(names)
+  local set = {}
+  for _, name in ipairs(names) do set[name] = true end
+  return set
+end
+
+local function expected(b, key, what, value)
+  b:bad(key, "wrong_type", ("%s: expected %s, got %s"):format(key, what, errors.show(value)))
+end
+
+local function read_duration(b, out, value, key)
+  local seconds, message = duration.parse(value)
+  if seconds then out[key] = seconds else b:bad(key, "bad_value", ("%s: %s"):format(key, message)) end
+end
+
+local function one_of(names)
+  local set = set_of(names)
+  return function(b, out, value, key)
+    if set[value] then
+      out[key] = value
+      return
+    end
+    b:bad(key, "bad_value", ("%s: expected %s, got %s%s"):format(key, errors.list(names, "or"), errors.show(value),
+      errors.did_you_mean(value, names)))
+  end
+end
+
+local function whole(value, least)
+  return math.type(value) == "integer" and value >= least
+end
+
+-- ---- join ---------------------------------------------------------------------------------------------
+
+local JOINS = { "all", "all_completed", "any", "done", "failed" }
+local JOIN = set_of(JOINS)
+
+local function read_join(b, out, value)
+  if JOIN[value] then
+    out.join = value ~= "all" and value or nil
+    return
+  end
+  if type(value) ~= "table" then
+    return b:bad("join", "bad_value", ("join: expected %s, or { need = n }, got %s%s"):format(
+      errors.list(JOINS, "or"), errors.show(value), errors.did_you_mean(value, JOINS)))
+  end
+  if not whole(value.need, 1) then
+    return b:bad("join.need", "wrong_type", "join.need: expected a whole number of at least 1, got "
+      .. errors.show(value.need))
+  end
+  for key in pairs(value) do
+    if key ~= "need" and key ~= "cancel_rest" then
+      b:bad("join", "unknown_key", ("join: unknown field %q%s"):format(tostring(key),
+        errors.suggest(key, { "need", "cancel_rest" })))
+    end
+  end
+  if value.cancel_rest ~= nil and type(value.cancel_rest) ~= "boolean" then
+    return expected(b, "join.cancel_rest", "true or false", value.cancel_rest)
+  end
+  out.join, out.need, out.cancel_rest = "need", value.need, value.cancel_rest
+end
+
+-- ---- conditions, lists, loops -----------------------------------------------------------------------------
+
+local function read_when(b, out, value)
+  if getmetatable(value) ~= groups.ALL then
+    out.when = b:condition("when", value)
+    return
+  end
+  read_when(b, out, value[1])
+  local outer = out.when
+  read_when(b, out, value[2])
+  local inner = out.when
+  out.when = outer and inner and function(ctx) return outer(ctx) and inner(ctx) end
+end
+
+local function read_each(b, out, value)
+  if type(value) ~= "string" and type(value) ~= "table" and type(value) ~= "function" then
+    return expected(b, "each", 'a list, a template like "${nodes.list}" or a function(ctx)', value)
+  end
+  out.each = b:list("each", value)
+end
+
+local function read_each_failures(b, out, value)
+  local percent = type(value) == "string" and tonumber(value:match "^(%d+%.?%d*)%%$")
+  if whole(value, 0) or (percent and percent <= 100) then
+    out.each_failures = value
+    return
+  end
+  expected(b, "each_failures", 'a whole number of items or a percentage like "10%"', value)
+end
+
+local LOOP = { "until", "max", "delay" }
+
+local function read_loop(b, out, value)
+  if type(value) ~= "table" then return expected(b, "loop", 'a table { ["until"] = …, max = n, delay = … }', value) end
+  local loop = {}
+  for key, given in pairs(value) do
+    if key == "until" or key == "until_" then
+      loop.until_ = b:condition("loop.until", given, "output")
+    elseif key == "max" then
+      if whole(given, 1) then loop.max = given else expected(b, "loop.max", "a whole number of at least 1", given) end
+    elseif key == "delay" then
+      local seconds, message = duration.parse(given)
+      if seconds then loop.delay = seconds else b:bad("loop.delay", "bad_value", "loop.delay: " .. message) end
+    else
+      b:bad("loop", "unknown_key", ("loop: unknown field %q%s"):format(tostring(key), errors.suggest(key, LOOP)))
+    end
+  end
+  if value["until"] == nil and value.until_ == nil and value.max == nil then
+    b:bad("loop", "missing", 'loop: it needs an end; give it ["until"] = "…", max = n, or both')
+  end
+  out.loop = loop
+end
+
+-- ---- failing ------------------------------------------------------------------------------------------
+
+local function read_retry(b, out, value)
+  out.retry = retry.read(value, function(field, kind, message)
+    b:bad("retry" .. field, kind, ("retry%s: %s"):format(field, message))
+  end)
+end
+
+local function read_fallback(b, out, value)
+  if type(value) == "function" then
+    out.fallback = { fn = value }
+    return
+  end
+  local constant, resolve = b:value("fallback", value)
+  if resolve then out.fallback = { fn = resolve } else out.fallback = { value = constant } end
+end
+
+-- ---- limits -------------------------------------------------------------------------------------------
+
+local function read_pool(b, out, value)
+  if type(value) == "function" then
+    out.pool = value
+    return
+  end
+  if type(value) ~= "string" or value == "" then
+    return expected(b, "pool", "the name of a pool, a template or a function(ctx)", value)
+  end
+  local constant, resolve = b:value("pool", value)
+  out.pool = resolve or constant
+  local name = (resolve and value:match "^[^$]*" or value):match "^[^:]*"
+  if name ~= "" then b:check_pool(name) end
+end
+
+local BREAKER = {
+  name = "string", threshold = "count", window = "duration", cooldown = "duration", probes = "count",
+}
+local BREAKER_NAMES = { "name", "threshold", "window", "cooldown", "probes" }
+
+local function read_breaker_field(b, breaker, key, value)
+  local kind = BREAKER[key]
+  local field = "breaker." .. tostring(key)
+  if not kind then
+    b:bad("breaker", "unknown_key", ("breaker: unknown field %q%s"):format(tostring(key),
+      errors.suggest(key, BREAKER_NAMES)))
+  elseif kind == "duration" then
+    local seconds, message = duration.parse(value)
+    if seconds then breaker[key] = seconds else b:bad(field, "bad_value", field .. ": " .. message) end
+  elseif kind == "count" then
+    if whole(value, 1) then breaker[key] = value else expected(b, field, "a whole number of at least 1", value) end
+  elseif type(value) == "string" and value ~= "" then
+    breaker[key] = value
+  else
+    expected(b, field, "a name", value)
+  end
+end
+
+local function read_breaker(b, out, value)
+  if type(value) == "string" and value ~= "" then value = { name = value } end
+  if type(value) ~= "table" then
+    return expected(b, "breaker", 'a name or a table { name = …, threshold = 5, window = "60s", … }', value)
+  end
+  local breaker = {}
+  for key, given in pairs(value) do read_breaker_field(b, breaker, key, given) end
+  if value.name == nil then
+    b:bad("breaker.name", "missing", "breaker.name is missing; nodes with the same name share one breaker")
+  end
+  out.breaker = breaker
+end
+
+local function read_doc(b, out, value)
+  if type(value) == "string" then out.doc = value else expected(b, "doc", "a string", value) end
+end
+
+local function not_here(b, _, _, key)
+  b:bad(key, "unsupported", ('"%s" is reserved for durable stores and workers, which this build does not have; remove it')
+    :format(key))
+end
+
+--- Readers by key. `after`, `run` and `with` are the compiler's own.
+keys.READ = {
+  when = read_when, join = read_join, retry = read_retry, timeout = read_duration, deadline = read_duration,
+  heartbeat = read_duration, estimate = read_duration, on_error = one_of { "ignore" }, fallback = read_fallback,
+  pool = read_pool, priority = one_of { "critical", "high", "normal", "low", "background" }, breaker = read_breaker,
+  each = read_each, each_failures = read_each_failures, loop = read_loop, doc = read_doc,
+  cache = not_here, compensate = not_here, strategy = not_here,
+}
+
+--- All names that may stand in a node, for suggestions.
+keys.NAMES = { "after", "run", "with" }
+for name in pairs(keys.READ) do
+  if keys.READ[name] ~= not_here then keys.NAMES[#keys.NAMES + 1] = name end
+end
+
+return keys

@@ -1,0 +1,80 @@
+--- Pools that were declared with `flow.pool`. A declaration holds for every runtime; each has places of its own.
+local core = require "orrery.core"
+local duration = require "orrery.duration"
+local errors = require "orrery.errors"
+local where = require "orrery.where"
+
+local pools = {}
+
+local declared = {} -- name -> { max, rate, per }
+local names = {}
+local known = setmetatable({}, { __mode = "k" }) -- runtime -> how many declarations it has been told
+
+local function bad(place, field, message)
+  errors.raise { { kind = "bad_value", field = field, where = place, message = "flow.pool: " .. message } }
+end
+
+--- Reads a rate.
+---@param rate number|string "10/s", "100/1m", or a number a second
+---@return number|nil count
+---@return number|string seconds per what time, or what is wrong
+function pools.rate(rate)
+  if type(rate) == "number" and rate > 0 and rate < math.huge then return rate, 1 end
+  local count, unit = tostring(rate):match "^%s*(%d+%.?%d*)%s*/%s*(.-)%s*$"
+  local per = unit and duration.parse(unit:find "^%d" and unit or "1" .. unit)
+  count = tonumber(count)
+  if type(rate) ~= "string" or not per or per <= 0 or count <= 0 then
+    return nil, 'rate: expected a number a second or a string like "10/s" or "100/1m", got ' .. errors.show(rate)
+  end
+  return count, per
+end
+
+--- Declares a pool, `flow.pool("db", { max = 4, rate = "10/s" })`: nodes with `pool = "db"` share its places. A later
+--- declaration of the name replaces the earlier one. A pool "tenant" also serves "tenant:a", "tenant:b" and so on, each of
+--- which has places of its own.
+---@param name string
+---@param options {max: integer?, rate: (string|number)?}
+function pools.declare(name, options)
+  local place = where.text(where.here(2))
+  if type(name) ~= "string" or name == "" then bad(place, "name", "expected a name, got " .. errors.show(name)) end
+  if type(options) ~= "table" then bad(place, nil, "expected { max = n, rate = … }, got " .. errors.show(options)) end
+  for key in pairs(options) do
+    if key ~= "max" and key ~= "rate" then
+      bad(place, tostring(key), ("unknown field %q%s"):format(tostring(key), errors.suggest(key, { "max", "rate" })))
+    end
+  end
+  local pool = { max = options.max }
+  if options.max ~= nil and (math.type(options.max) ~= "integer" or options.max < 0) then
+    bad(place, "max", "max: expected a whole number of places, got " .. errors.show(options.max))
+  end
+  if options.rate ~= nil then
+    local count, per = pools.rate(options.rate)
+    if not count then bad(place, "rate", per) end
+    pool.rate, pool.per = count, per
+  end
+  if pool.max == nil and pool.rate == nil then bad(place, nil, "give it max, rate or both") end
+  if not declared[name] then names[#names + 1] = name end
+  declared[name] = pool
+  known = setmetatable({}, { __mode = "k" })
+end
+
+--- Whether a node may name the pool.
+---@param name string
+---@return boolean
+function pools.has(name)
+  return declared[name] ~= nil or core.runtime():has_pool(name)
+end
+
+--- The declared pools' names, in order of declaration.
+---@return string[]
+function pools.names() return names end
+
+--- Tells a runtime of all declared pools it has not been told of.
+---@param rt orrery.Runtime
+function pools.apply(rt)
+  if known[rt] == #names then return end
+  for _, name in ipairs(names) do rt:pool(name, declared[name]) end
+  known[rt] = #names
+end
+
+return pools

@@ -1,0 +1,125 @@
+--- A part of a definition: what `--only` and `--from` leave of it.
+local errors = require "orrery.errors"
+
+local prune = {}
+
+local function index_of(def)
+  local index = {}
+  for i, node in ipairs(def.nodes) do index[node.name] = i end
+  return index
+end
+
+local function as_list(names)
+  return type(names) == "string" and { names } or names
+end
+
+-- The nodes that are meant; a group's name means its members too.
+local function resolve(def, wanted, option, groups)
+  local index, found, problems = index_of(def), {}, {}
+  local names = {}
+  for name in pairs(index) do names[#names + 1] = name end
+  for _, name in ipairs(as_list(wanted)) do
+    if index[name] then
+      found[#found + 1] = index[name]
+      for _, member in ipairs(groups[name] or {}) do found[#found + 1] = index[member] end
+    else
+      problems[#problems + 1] = { kind = "unknown_node", field = option,
+        message = ('%s: workflow "%s" has no node %s%s'):format(option, def.name, errors.show(name):gsub("^the string ", ""),
+          errors.did_you_mean(name, names)) }
+    end
+  end
+  if #problems > 0 then errors.raise(problems) end
+  return found
+end
+
+local function spread(start, next_of)
+  local kept, stack = {}, table.move(start, 1, #start, 1, {})
+  while #stack > 0 do
+    local i = table.remove(stack)
+    if not kept[i] then
+      kept[i] = true
+      for _, j in ipairs(next_of(i)) do stack[#stack + 1] = j end
+    end
+  end
+  return kept
+end
+
+local function upstream(def)
+  return function(i)
+    local list = {}
+    for k, dep in ipairs(def.nodes[i].deps or {}) do list[k] = dep.node end
+    return list
+  end
+end
+
+local function downstream(def)
+  local after = {}
+  for i, node in ipairs(def.nodes) do
+    for _, dep in ipairs(node.deps or {}) do
+      after[dep.node] = after[dep.node] or {}
+      table.insert(after[dep.node], i)
+    end
+  end
+  return function(i) return after[i] or {} end
+end
+
+local function copy(t)
+  local c = {}
+  for key, value in pairs(t) do c[key] = value end
+  return c
+end
+
+-- Dependencies on nodes that stay, by their new numbers. A join that counts is lowered to what is left.
+local function rewire(node, place)
+  local made, list = copy(node), {}
+  for _, dep in ipairs(node.deps or {}) do
+    if place[dep.node] then
+      local kept = copy(dep)
+      kept.node = place[dep.node]
+      list[#list + 1] = kept
+    end
+  end
+  made.deps = #list > 0 and list or nil
+  if #list == 0 then
+    made.join, made.need, made.cancel_rest = nil, nil, nil
+  elseif made.need and made.need > #list then
+    made.need = #list
+  end
+  return made
+end
+
+local function keep(def, kept)
+  local made, place = copy(def), {}
+  made.nodes = {}
+  local n = 0
+  for i in ipairs(def.nodes) do
+    if kept[i] then
+      n = n + 1
+      place[i] = n
+    end
+  end
+  for i, node in ipairs(def.nodes) do
+    if kept[i] then made.nodes[place[i]] = rewire(node, place) end
+  end
+  return made
+end
+
+--- The named nodes and everything they depend on. Raises where a name is not known.
+---@param def table
+---@param names string|string[]
+---@param groups table<string, string[]>
+---@return table def a new one; nodes that stay as they were are shared
+function prune.only(def, names, groups)
+  return keep(def, spread(resolve(def, names, "only", groups), upstream(def)))
+end
+
+--- The named nodes and everything downstream of them. What is upstream does not run; its outputs are nil.
+---@param def table
+---@param names string|string[]
+---@param groups table<string, string[]>
+---@return table def
+function prune.from(def, names, groups)
+  return keep(def, spread(resolve(def, names, "from", groups), downstream(def)))
+end
+
+return prune

@@ -1,0 +1,98 @@
+--- Retry policies: the presets, and what the short forms mean in full.
+local duration = require "orrery.duration"
+local errors = require "orrery.errors"
+
+local retry = {}
+
+--- The presets. Delays in seconds. `quick` is for what recovers within a second (a lock, a busy file), `standard` for
+--- services on a network, `aggressive` for what must get through, `conservative` for services that dislike being asked again.
+retry.PRESETS = {
+  quick = { max = 3, strategy = "fixed", delay = 0.2, factor = 1, max_delay = 0.2, jitter = "none" },
+  standard = { max = 3, strategy = "exponential", delay = 1, factor = 2, max_delay = 30, jitter = "equal" },
+  aggressive = { max = 10, strategy = "exponential", delay = 0.5, factor = 2, max_delay = 60, jitter = "full" },
+  conservative = { max = 2, strategy = "exponential", delay = 10, factor = 3, max_delay = 300, jitter = "equal" },
+}
+local PRESET_NAMES = { "quick", "standard", "aggressive", "conservative" }
+
+local STRATEGIES = { "fixed", "linear", "exponential", "random" }
+local JITTERS = { "none", "full", "equal" }
+local FIELDS = { "max", "strategy", "delay", "factor", "max_delay", "jitter", "on", "unless" }
+
+local function one_of(names)
+  local set = {}
+  for _, name in ipairs(names) do set[name] = true end
+  return function(value)
+    if set[value] then return value end
+    return nil, "expected " .. errors.list(names, "or") .. ", got " .. errors.show(value)
+      .. errors.did_you_mean(value, names)
+  end
+end
+
+local function count(value)
+  local n = math.tointeger(value)
+  if n and n >= 0 and type(value) == "number" then return n end
+  return nil, "expected a whole number of retries, got " .. errors.show(value)
+end
+
+local function seconds(value)
+  return duration.parse(value)
+end
+
+local function factor(value)
+  if type(value) == "number" and value >= 1 and value < math.huge then return value end
+  return nil, "expected a number of at least 1, got " .. errors.show(value)
+end
+
+local function codes(value)
+  if type(value) == "string" then return { value } end
+  if type(value) ~= "table" or #value == 0 then
+    return nil, 'expected a list of error codes, { "timeout", … }, got ' .. errors.show(value)
+  end
+  for _, code in ipairs(value) do
+    if type(code) ~= "string" then return nil, "expected error codes (strings), got " .. errors.show(code) end
+  end
+  return table.move(value, 1, #value, 1, {})
+end
+
+local READ = {
+  max = count, strategy = one_of(STRATEGIES), delay = seconds, factor = factor, max_delay = seconds,
+  jitter = one_of(JITTERS), on = codes, unless = codes,
+}
+
+local function from_table(given, say)
+  local policy = {}
+  for key, value in pairs(retry.PRESETS.standard) do policy[key] = value end
+  for key, value in pairs(given) do
+    local read = READ[key]
+    if read then
+      local got, message = read(value)
+      if message then say("." .. key, "bad_value", message) else policy[key] = got end
+    elseif key == 1 then
+      say("", "bad_value", "the number of retries is written { max = 3, … }")
+    else
+      say("." .. tostring(key), "unknown_key", ("unknown field %q%s"):format(tostring(key), errors.suggest(key, FIELDS)))
+    end
+  end
+  return policy
+end
+
+--- Reads a node's `retry`: a number of retries, a preset's name, or a table. What a number or a table leaves out is as in
+--- `standard`.
+---@param value any
+---@param say fun(field: string, kind: string, message: string) told what is wrong; `field` is "" or ".max" and so on
+---@return table|nil policy as the definition wants it
+function retry.read(value, say)
+  if type(value) == "table" then return from_table(value, say) end
+  if type(value) == "number" then
+    local max, message = count(value)
+    if max then return from_table({ max = max }, say) end
+    return say("", "bad_value", message)
+  end
+  local preset = retry.PRESETS[value]
+  if preset then return preset end
+  say("", "bad_value", ("expected a number of retries, a table, or one of %s, got %s%s"):format(
+    errors.list(PRESET_NAMES, "and"), errors.show(value),
+    errors.did_you_mean(value, PRESET_NAMES)))
+end
+
+return retry

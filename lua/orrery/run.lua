@@ -1,0 +1,157 @@
+--- Starting runs: the input is checked, the plan is cut to what is asked for, and the runtime takes over.
+local compile = require "orrery.compile"
+local core = require "orrery.core"
+local errors = require "orrery.errors"
+local events = require "orrery.events"
+local load_file = require "orrery.load"
+local pools = require "orrery.pools"
+local prune = require "orrery.prune"
+local workflow = require "orrery.workflow"
+
+local run = {}
+
+local OPTIONS = {
+  input = true, context = true, only = true, from = true, concurrency = true, clock = true, seed = true,
+  on_event = true, runtime = true, id = true,
+}
+
+local function check_options(options, who)
+  if options == nil then return {} end
+  if type(options) ~= "table" then error(("%s: expected a table of options, got %s"):format(who, errors.show(options)), 4) end
+  for key in pairs(options) do
+    if not OPTIONS[key] then
+      local names = {}
+      for name in pairs(OPTIONS) do names[#names + 1] = name end
+      error(("%s: unknown option %q%s"):format(who, tostring(key), errors.suggest(key, names)), 4)
+    end
+  end
+  if options.on_event ~= nil and type(options.on_event) ~= "function" then
+    error(("%s: on_event is a function(event), got %s"):format(who, errors.show(options.on_event)), 4)
+  end
+  return options
+end
+
+--- Compiles what may be a workflow, a path, or compiled already. Raises all mistakes.
+---@param what any
+---@return orrery.Compiled
+function run.compiled(what)
+  if type(what) == "table" and not workflow.state(what) and what.plan and what.def then return what end
+  if type(what) == "string" or (type(what) == "table" and not workflow.state(what) and what.source) then
+    what = load_file.load(what)
+  end
+  local compiled, problems = compile.workflow(what)
+  if not compiled then errors.raise(problems) end
+  return compiled
+end
+
+--- Checks an input against the workflow's schema and fills in defaults. Raises `validation_error` with all that is wrong.
+---@param compiled orrery.Compiled
+---@param input any
+---@return any
+function run.check_input(compiled, input)
+  if not compiled.input then return input end
+  local value, found = compiled.input:check(input == nil and {} or input, { root = "input" })
+  if not found then return value end
+  local problems = {}
+  for i, problem in ipairs(found) do
+    problems[i] = { kind = "bad_input", field = problem.field,
+      message = ('workflow "%s": %s'):format(compiled.name, problem.message) }
+  end
+  errors.raise(problems, "validation_error")
+end
+
+local function plan_of(compiled, options)
+  if not options.only and not options.from then return compiled.plan end
+  local def = compiled.def
+  if options.only then def = prune.only(def, options.only, compiled.groups) end
+  if options.from then def = prune.from(def, options.from, compiled.groups) end
+  local plan, found = core.plan(def)
+  if not plan then errors.raise(require "orrery.plan_problems"(found, def, {})) end
+  return plan
+end
+
+local function runtime_of(options)
+  if options.runtime then return options.runtime end
+  if options.clock then return core.runtime { clock = options.clock } end
+  return core.runtime()
+end
+
+local ENDS = { run_completed = true, run_failed = true, run_cancelled = true }
+
+-- Tells one run's events to a function, from the first to the last. Events that come before the run's id is known
+-- are kept until it is.
+local function follow(rt, fn)
+  local id, early, off = nil, {}, nil
+  off = rt:on(function(event)
+    if not id then
+      early[#early + 1] = event
+    elseif event.run == id then
+      fn(event)
+      if ENDS[event.event] then off() end
+    end
+  end)
+  return function(started)
+    id = started.id
+    for _, event in ipairs(early) do
+      if event.run == id then fn(event) end
+    end
+  end
+end
+
+local function start(what, options, who)
+  options = check_options(options, who)
+  local compiled = run.compiled(what)
+  local input = run.check_input(compiled, options.input)
+  local plan = plan_of(compiled, options)
+  local rt = runtime_of(options)
+  pools.apply(rt)
+  events.attach(rt)
+  local begun = options.on_event and follow(rt, options.on_event)
+  local started = rt:start(plan, { input = input, context = options.context, seed = options.seed,
+    concurrency = options.concurrency, id = options.id, env = compiled.env })
+  if begun then begun(started) end
+  return started, rt
+end
+
+--- Starts a run and returns at once. Raises mistakes of the definition and of the input.
+---@param what orrery.Workflow|orrery.Compiled|string
+---@param options? orrery.RunOptions
+---@return orrery.Run
+function run.start(what, options)
+  return (start(what, options, "flow.start"))
+end
+
+--- Starts a run and waits for its end; inside a handler the wait yields. A failed run is returned, not raised.
+---@param what orrery.Workflow|orrery.Compiled|string
+---@param options? orrery.RunOptions
+---@return orrery.Run
+function run.run(what, options)
+  local started, rt = start(what, options, "flow.run")
+  rt:wait(started)
+  return started
+end
+
+local by_path = {} -- path -> { text, compiled }, so that a workflow called for each of many items is compiled once
+
+local function compiled_file(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "a"
+  if file then file:close() end
+  local known = by_path[path]
+  if text and known and known.text == text then return known.compiled end
+  local compiled = run.compiled(path)
+  by_path[path] = { text = text, compiled = compiled }
+  return compiled
+end
+
+--- What `ctx:call` needs of a workflow: its plan and how to start it. Raises mistakes.
+---@param what orrery.Workflow|string
+---@param input any
+---@return orrery.Plan plan
+---@return table options
+function run.for_call(what, input)
+  local compiled = type(what) == "string" and compiled_file(what) or run.compiled(what)
+  return compiled.plan, { input = run.check_input(compiled, input), env = compiled.env }
+end
+
+return run

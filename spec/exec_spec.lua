@@ -1,0 +1,278 @@
+-- The node type `exec`: what it runs, what it outputs, what it says when it fails, and that nothing of it stays behind. The
+-- programs are real and short; where a test waits, it is for a process of its own and for a fraction of a second.
+local flow = require "orrery"
+local core = require "orrery.core"
+local uv = require "luv"
+
+--- Runs one node in a workflow of its own.
+local function run(node, options)
+  local w = flow.workflow { name = "exec_spec", output = "${nodes.it}" }
+  w.it = node
+  return flow.run(w, options)
+end
+
+local function output(node, options)
+  local r = run(node, options)
+  assert.are.equal("completed", r.state, r.error and r.error.message)
+  return r.output
+end
+
+local function failure(node)
+  local r = run(node)
+  assert.are.equal("failed", r.state)
+  return r.error
+end
+
+local function contains(text, part)
+  assert.is_truthy(text:find(part, 1, true), ("expected %q in %q"):format(part, text))
+end
+
+-- Neither there nor a zombie that process 1 has not reaped.
+local function is_gone(pid)
+  for _ = 1, 100 do
+    local file <close> = io.open(("/proc/%d/cmdline"):format(pid))
+    if not file or file:read(1) == nil then return true end
+    local co = flow.await(function(resume)
+      local timer = uv.new_timer()
+      timer:start(10, 0, function() timer:close() resume() end)
+    end)
+    assert.is_nil(co)
+  end
+  return false
+end
+
+describe("exec", function()
+  it("runs a program with its arguments as they are", function()
+    local out = output(flow.exec { argv = { "printf", "%s|", "a  b", "$HOME", "*", "", 7 } })
+    assert.are.same({ code = 0, stdout = "a  b|$HOME|*||7|", stderr = "" }, out)
+  end)
+
+  it("runs a shell's line where asked to", function()
+    local out = output(flow.exec { shell = "echo one; echo two >&2" })
+    assert.are.same({ code = 0, stdout = "one\n", stderr = "two\n" }, out)
+  end)
+
+  it("takes the command without a key", function()
+    assert.are.equal(0, output(flow.exec { "true" }).code)
+    assert.are.equal(0, output(flow.exec "true").code)
+    assert.are.equal("a b X\n", output(flow.exec { "echo", "a b", "${input.x}", check = true }, { input = { x = "X" } }).stdout)
+  end)
+
+  it("resolves templates in every word", function()
+    local node = flow.exec { argv = { "echo", "${input.word}", "x${input.word}" }, env = { WORD = "${input.word}" } }
+    assert.are.equal("moon xmoon\n", output(node, { input = { word = "moon" } }).stdout)
+  end)
+
+  it("sets the directory and the environment", function()
+    local out = output(flow.exec { shell = 'pwd; echo "$ONE,$HOME,$${PATH:+path}"', cwd = "/usr", env = { ONE = "1", HOME = false } })
+    assert.are.equal("/usr\n1,,path\n", out.stdout)
+    out = output(flow.exec { argv = { "/usr/bin/env" }, env = { ONLY = "this" }, clean_env = true, output = "lines" })
+    assert.are.same({ "ONLY=this" }, out.stdout)
+  end)
+
+  it("feeds standard input, and otherwise leaves it empty", function()
+    local text = ("0123456789\n"):rep(20000)
+    assert.are.equal(text, output(flow.exec { argv = { "cat" }, stdin = text }).stdout)
+    assert.are.equal("", output(flow.exec { argv = { "cat" } }).stdout)
+  end)
+
+  it("outputs lines, JSON, or nothing", function()
+    assert.are.same({ "a", "b", "c" }, output(flow.exec { shell = "printf 'a\\nb\\r\\nc'", output = "lines" }).stdout)
+    local none = output(flow.exec { shell = "true", output = "lines" }).stdout
+    assert.are.equal("[]", flow.json.encode(none))
+    assert.are.same({ a = { 1, 2 } }, output(flow.exec { shell = [[echo '{"a":[1,2]}']], output = "json" }).stdout)
+    assert.are.same({ code = 0 }, output(flow.exec { shell = "echo lost; echo lost >&2", output = "none" }))
+  end)
+
+  it("says so where the output is not the JSON it should be", function()
+    local e = failure(flow.exec { shell = "echo '{\"a\":'", output = "json" })
+    assert.are.equal("exec_output", e.code)
+    contains(e.message, "its output is not JSON")
+    e = failure(flow.exec { shell = "echo '[1,2,3]'", output = "json", limit = 4 })
+    contains(e.message, "limit = 4 bytes")
+  end)
+
+  it("keeps only the limit and counts the rest", function()
+    local out = output(flow.exec { shell = "head -c 1000 /dev/zero", limit = 100 })
+    assert.are.equal(("\0"):rep(100), out.stdout)
+    assert.is_true(out.truncated)
+    assert.are.equal(900, out.dropped)
+  end)
+
+  it("fails on an exit code, with the command, the code and the last lines of stderr", function()
+    local e = failure(flow.exec { shell = "echo first >&2; echo; echo 'gcc: no x.c' >&2; exit 3" })
+    assert.are.equal("exit_status", e.code)
+    contains(e.message, "exited with code 3")
+    contains(e.message, "stderr ends: first | gcc: no x.c")
+    assert.are.equal(3, e.details.code)
+    contains(e.details.stderr, "gcc: no x.c")
+    contains(failure(flow.exec { shell = "echo 'only here'; exit 1" }).message, "stdout ends: only here")
+  end)
+
+  it("names the signal that ended a command", function()
+    local e = failure(flow.exec { shell = "kill -KILL $$" })
+    contains(e.message, "was ended by SIGKILL")
+    assert.are.equal("SIGKILL", e.details.signal)
+    assert.are.equal(137, e.details.code)
+  end)
+
+  it("passes an exit code on with check = false", function()
+    assert.are.equal(3, output(flow.exec { shell = "exit 3", check = false }).code)
+  end)
+
+  it("tells a missing program, a missing directory and a file that cannot be run apart", function()
+    local e = failure(flow.exec { argv = { "orrery-no-such-program", "x" } })
+    assert.are.equal("exec_not_found", e.code)
+    contains(e.message, "orrery-no-such-program")
+    contains(e.message, "PATH")
+    e = failure(flow.exec { argv = { "/no/such/program" } })
+    assert.are.equal("exec_not_found", e.code)
+    e = failure(flow.exec { argv = { "true" }, cwd = "/no/such/folder" })
+    assert.are.equal("exec_cwd", e.code)
+    contains(e.message, "cwd")
+    e = failure(flow.exec { argv = { "/etc/passwd" } })
+    assert.are.equal("exec_permission", e.code)
+  end)
+
+  it("does not retry what another try cannot mend", function()
+    local r = run(flow.exec { argv = { "orrery-no-such-program" }, retry = 3 })
+    assert.are.equal(1, r:stats().attempts)
+    r = run(flow.exec { shell = "exit 1", retry = { max = 2, delay = 0.001 } })
+    assert.are.equal(3, r:stats().attempts)
+  end)
+
+  it("refuses a config that is no command", function()
+    for _, config in ipairs { {}, { argv = {} }, { "true", shell = "true" }, { argv = { "a\0b" } }, { argv = { "" } },
+      { argv = { {} } }, { shell = "true", env = { ["A=B"] = "x" } }, { shell = "true", env = { A = {} } } } do
+      assert.are.equal("config_error", failure(flow.exec(config)).code)
+    end
+  end)
+
+  it("can be called inside a handler", function()
+    local r = run { run = function() return flow.exec({ shell = "echo in" }).stdout end }
+    assert.are.equal("in\n", r.output)
+  end)
+
+  it("lets others run meanwhile", function()
+    local w = flow.workflow { name = "side_by_side", concurrency = 8 }
+    local order = {}
+    w.slow = flow.exec { shell = "sleep 0.2" }
+    w.quick = { run = function() order[#order + 1] = "quick" end }
+    w.after_slow = { after = "slow", run = function() order[#order + 1] = "slow" end }
+    assert.are.equal("completed", flow.run(w).state)
+    assert.are.same({ "quick", "slow" }, order)
+  end)
+end)
+
+describe("a command that is cancelled", function()
+  -- Writes the ids of a shell and of its child to a file, then waits.
+  local function ids_of(path)
+    for _ = 1, 200 do
+      local file <close> = io.open(path)
+      local text = file and file:read "a" or ""
+      local shell, child = text:match "^(%d+) (%d+)\n"
+      if shell then return tonumber(shell), tonumber(child) end
+      flow.await(function(resume)
+        local timer = uv.new_timer()
+        timer:start(10, 0, function() timer:close() resume() end)
+      end)
+    end
+    error "the command did not start"
+  end
+
+  local path
+  before_each(function() path = os.tmpname() end)
+  after_each(function() os.remove(path) end)
+
+  it("is gone with all it started, by its node's timeout", function()
+    local began = uv.hrtime()
+    local e = failure(flow.exec { shell = ("sleep 60 & echo $$ $! >%s; wait"):format(path), timeout = 0.3 })
+    assert.are.equal("timeout", e.code)
+    assert.is_true((uv.hrtime() - began) / 1e9 < 2)
+    local shell, child = ids_of(path)
+    assert.is_true(is_gone(shell))
+    assert.is_true(is_gone(child))
+  end)
+
+  it("is killed where it ignores TERM", function()
+    local e = failure(flow.exec { shell = ("trap '' TERM; sleep 60 & echo $$ $! >%s; while :; do sleep 0.01; done"):format(path),
+      timeout = 0.3, grace = 0.1 })
+    assert.are.equal("timeout", e.code)
+    local shell, child = ids_of(path)
+    assert.is_true(is_gone(shell))
+    assert.is_true(is_gone(child))
+  end)
+
+  it("is ended by the run's cancel, and the run waits for that", function()
+    local w = flow.workflow { name = "cancelled" }
+    w.it = flow.exec { shell = ("sleep 60 & echo $$ $! >%s; trap 'sleep 0.1; echo late >>%s; exit' TERM; wait"):format(path, path) }
+    local r = flow.start(w)
+    local shell = ids_of(path)
+    r:cancel()
+    flow.runtime():wait(r)
+    assert.are.equal("cancelled", r.state)
+    assert.is_true(is_gone(shell))
+    local file <close> = io.open(path)
+    contains(file:read "a", "late")
+  end)
+end)
+
+describe("core.spawn", function()
+  local function spawned(options)
+    return flow.await(function(resume) core.spawn(options, resume) end)
+  end
+
+  it("streams chunks as they come", function()
+    local seen = {}
+    local err, result = spawned { shell = "echo a; sleep 0.05; echo b; echo c >&2", stdout = "stream", stderr = "stream",
+      on_chunk = function(name, text) seen[name] = (seen[name] or "") .. text end }
+    assert.is_nil(err)
+    assert.are.same({ stdout = "a\nb\n", stderr = "c\n" }, seen)
+    assert.is_nil(result.stdout)
+  end)
+
+  it("gives a handle that sends signals and ends the group", function()
+    local handle
+    local _, result = flow.await(function(resume)
+      handle = core.spawn({ shell = "trap 'exit 5' USR1; echo up; while :; do sleep 0.01; done", stdout = "stream",
+        on_chunk = function() handle:kill "USR1" end }, resume)
+    end)
+    assert.are.equal(5, result.code)
+    assert.are.equal(handle:pid(), result.pid)
+    assert.is_false(handle:kill "TERM")
+    handle:terminate()
+    contains(tostring(handle), "ended")
+    assert.has_error(function() handle:kill "NOPE" end)
+  end)
+
+  it("does not wait for others that hold the pipe", function()
+    local began = uv.hrtime()
+    local _, result = spawned { shell = "echo before; sleep 20 & echo $!", linger = 0.1 }
+    assert.is_true((uv.hrtime() - began) / 1e9 < 2)
+    assert.is_true(result.held)
+    contains(result.stdout, "before\n")
+    uv.kill(tonumber(result.stdout:match "(%d+)\n$"), "sigkill")
+  end)
+
+  it("refuses options that make no sense", function()
+    for _, options in ipairs { {}, { argv = "true" }, { argv = {} }, { argv = { 1, {} } }, { shell = "x", stdout = "file" },
+      { shell = "x", limit = -1 }, { shell = "x", grace = "1" .. "s" }, { shell = "x", env = 1 }, { shell = "x", cwd = {} } } do
+      assert.has_error(function() core.spawn(options, print) end)
+    end
+    assert.has_error(function() core.spawn { shell = "true" } end)
+  end)
+
+  it("survives many at once", function()
+    local done = 0
+    flow.await(function(resume)
+      for _ = 1, 60 do
+        core.spawn({ argv = { "true" }, stdout = "discard", stderr = "discard" }, function(err, result)
+          assert(not err and result.code == 0)
+          done = done + 1
+          if done == 60 then resume() end
+        end)
+      end
+    end)
+    assert.are.equal(60, done)
+  end)
+end)

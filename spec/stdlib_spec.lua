@@ -1,0 +1,371 @@
+-- The node types that come along, run for real; time is virtual where there is any to wait for.
+local flow = require "orrery"
+local uv = require "luv"
+
+local function folder()
+  return assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/orrery-spec-XXXXXX"))
+end
+
+local function remove(path)
+  local request = uv.fs_scandir(path)
+  while request do
+    local name, kind = uv.fs_scandir_next(request)
+    if not name then break end
+    if kind == "directory" then remove(path .. "/" .. name) else uv.fs_unlink(path .. "/" .. name) end
+  end
+  uv.fs_rmdir(path)
+end
+
+local function write(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  file:write(text)
+end
+
+local function read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+-- Runs one node and returns its run.
+local function run_node(node, options)
+  local w = flow.workflow { name = "one", output = "${nodes.it}" }
+  w.it = node
+  return flow.run(w, options)
+end
+
+local function output_of(node, options)
+  local run = run_node(node, options)
+  assert.equal("completed", run.state, run.error and run.error.message)
+  return run.output
+end
+
+local function error_of(node, options)
+  local run = run_node(node, options)
+  assert.equal("failed", run.state)
+  return run.error
+end
+
+describe("const", function()
+  it("outputs a literal or what templates give", function()
+    assert.same({ a = { 1, "two" } }, output_of(flow.const { value = { a = { 1, "two" } } }))
+    assert.equal(5, output_of(flow.const { "${input.n}" }, { input = { n = 5 } }))
+    assert.is_false(output_of(flow.const { value = false }))
+  end)
+end)
+
+describe("delay", function()
+  it("waits for exactly its duration", function()
+    local rt = flow.runtime { clock = "virtual" }
+    local began = rt:now()
+    output_of(flow.delay { "1h30m" }, { runtime = rt })
+    assert.equal(5400, rt:now() - began)
+  end)
+
+  it("takes its duration from a template, and says what is wrong with one", function()
+    local rt = flow.runtime { clock = "virtual" }
+    local began = rt:now()
+    output_of(flow.delay { "${input.pause}" }, { runtime = rt, input = { pause = "3d" } })
+    assert.equal(259200, rt:now() - began)
+    local e = error_of(flow.delay { "${input.pause}" }, { input = { pause = "soon" } })
+    assert.equal("config_error", e.code)
+    assert.matches("duration", e.message)
+  end)
+end)
+
+describe("log", function()
+  it("writes an event of its level", function()
+    local seen
+    output_of(flow.log { message = "Storm in ${input.city}", level = "warn", fields = { wind = 120 } },
+      { input = { city = "Ulm" }, on_event = function(event) if event.event == "log" then seen = event end end })
+    assert.equal("Storm in Ulm", seen.message)
+    assert.equal("warn", seen.level)
+    assert.same({ wind = 120 }, seen.fields)
+  end)
+end)
+
+describe("condition and switch", function()
+  local function taken(route, input)
+    local w = flow.workflow { name = "ways" }
+    w.route = route
+    for _, name in ipairs { "gold", "silver", "plain", "true", "false" } do
+      local known = pcall(function()
+        local try = flow.workflow {}
+        try.route = route
+        try.x = { after = "route:" .. name, run = function() end }
+        assert(flow.compile(try))
+      end)
+      if known then w["on_" .. name] = { after = "route:" .. name, run = function() return name end } end
+    end
+    local run = flow.run(w, { input = input })
+    assert.equal("completed", run.state, run.error and run.error.message)
+    local names = {}
+    for name in pairs(run:outputs()) do
+      if name ~= "route" then names[#names + 1] = name end
+    end
+    table.sort(names)
+    return table.concat(names, " "), run:outputs().route
+  end
+
+  it("take one way", function()
+    local function check() return flow.condition { "input.n > 1" } end
+    assert.equal("on_true", (taken(check(), { n = 2 })))
+    assert.equal("on_false", (taken(check(), { n = 1 })))
+    assert.equal("on_false", (taken(flow.condition { "input.flag" }, {})))
+  end)
+
+  it("try cases in their order, then the default", function()
+    local function cases()
+      return flow.switch { cases = { { silver = "input.total > 50" }, { gold = "input.total > 100" } }, default = "plain" }
+    end
+    local way, output = taken(cases(), { total = 200 })
+    assert.same({ "on_silver", "silver" }, { way, output })
+    assert.equal("on_plain", (taken(cases(), { total = 5 })))
+  end)
+
+  it("take no way where nothing fits and there is no default", function()
+    assert.equal("", (taken(flow.switch { cases = { gold = "input.x" } }, {})))
+  end)
+
+  it("choose by value", function()
+    local function by_value() return flow.switch { value = "${input.c}", map = { DE = "gold", FR = "silver" }, default = "plain" } end
+    assert.equal("on_gold", (taken(by_value(), { c = "DE" })))
+    assert.equal("on_plain", (taken(by_value(), { c = "XX" })))
+  end)
+end)
+
+describe("merge", function()
+  local function merged(node)
+    local w = flow.workflow { output = "${nodes.m}" }
+    w.a = flow.const { value = node.a }
+    w.b = flow.const { value = node.b }
+    w.m = flow.merge { after = { "b", "a" }, as = node.as, values = node.values }
+    local run = flow.run(w)
+    return run.output, run.error
+  end
+
+  it("makes one object, array or list", function()
+    assert.same({ x = 1, y = 3, z = 4 }, (merged { a = { x = 1, y = 2 }, b = { y = 3, z = 4 }, as = "object" }))
+    assert.same({ 1, 2, 3 }, (merged { a = { 1, 2 }, b = { 3 }, as = "array" }))
+    assert.same({ 5, "x" }, (merged { a = 5, b = "x", as = "list" }))
+    assert.same({ "x", 5 }, (merged { a = 5, b = "x", as = "list", values = { "${nodes.b}", "${nodes.a}" } }))
+  end)
+
+  it("says what does not fit", function()
+    local _, e = merged { a = { 1 }, b = { y = 1 }, as = "object" }
+    assert.equal("merge_error", e.code)
+  end)
+end)
+
+describe("files", function()
+  local dir
+
+  before_each(function() dir = folder() end)
+  after_each(function() remove(dir) end)
+
+  it("are read as text, lines and JSON", function()
+    write(dir .. "/a.txt", "one\r\ntwo\n\nfour")
+    assert.equal("one\r\ntwo\n\nfour", output_of(flow.file.read { path = dir .. "/a.txt" }))
+    assert.same({ "one", "two", "", "four" }, output_of(flow.file.read { path = dir .. "/a.txt", as = "lines" }))
+    write(dir .. "/a.json", '{"n": [1, 2.0, null]}')
+    assert.same({ n = { 1, 2.0, flow.json.null } }, output_of(flow.file.read { path = dir .. "/a.json", as = "json" }))
+    write(dir .. "/empty", "")
+    assert.equal("", output_of(flow.file.read { dir .. "/empty" }))
+    assert.same({}, output_of(flow.file.read { path = dir .. "/empty", as = "lines" }))
+  end)
+
+  it("that are missing or too large fail the node", function()
+    local e = error_of(flow.file.read { path = dir .. "/none" })
+    assert.equal("file_error", e.code)
+    assert.equal("ENOENT", e.details.errno)
+    assert.equal(("cannot open %s/none: no such file or directory"):format(dir), e.message)
+    write(dir .. "/big", ("x"):rep(2000))
+    e = error_of(flow.file.read { path = dir .. "/big", max_size = 1000 })
+    assert.equal("file_too_large", e.code)
+    assert.equal("file_error", error_of(flow.file.read { path = dir }).code)
+  end)
+
+  it("are written whole, with the folders they need", function()
+    local path = dir .. "/deep/er/report.json"
+    assert.same({ path = path, bytes = 13 }, output_of(flow.file.write { path = path, content = { n = 1 }, mkdirs = true }))
+    assert.equal('{\n  "n": 1\n}\n', read(path):gsub("\n+$", "\n"))
+    assert.same({ "report.json" }, (function()
+      local names, request = {}, uv.fs_scandir(dir .. "/deep/er")
+      for name in function() return (uv.fs_scandir_next(request)) end do names[#names + 1] = name end
+      return names
+    end)())
+  end)
+
+  it("keep their mode and their links when they are replaced", function()
+    write(dir .. "/script", "old")
+    uv.fs_chmod(dir .. "/script", 448) -- 0700
+    uv.fs_symlink("script", dir .. "/link")
+    output_of(flow.file.write { path = dir .. "/link", content = "new" })
+    assert.equal("new", read(dir .. "/script"))
+    assert.equal("link", uv.fs_lstat(dir .. "/link").type)
+    assert.equal(448, uv.fs_stat(dir .. "/script").mode & 511)
+  end)
+
+  it("are added to, and not touched where writing fails", function()
+    write(dir .. "/log", "a\n")
+    output_of(flow.file.write { path = dir .. "/log", content = "b\n", append = true })
+    assert.equal("a\nb\n", read(dir .. "/log"))
+    local e = error_of(flow.file.write { path = dir .. "/no/such/folder", content = "x" })
+    assert.equal("ENOENT", e.details.errno)
+  end)
+
+  it("are listed by pattern, kind and depth", function()
+    write(dir .. "/b.txt", "12345")
+    write(dir .. "/a.txt", "1")
+    write(dir .. "/c.lua", "")
+    write(dir .. "/.hidden.txt", "")
+    uv.fs_mkdir(dir .. "/sub", 493)
+    write(dir .. "/sub/d.txt", "")
+    local function names(config)
+      config.path = dir
+      local list = {}
+      for i, entry in ipairs(output_of(flow.file.list(config))) do list[i] = entry.path:sub(#dir + 2) end
+      return table.concat(list, " ")
+    end
+    assert.equal("a.txt b.txt c.lua", names {})
+    assert.equal("a.txt b.txt", names { pattern = "*.txt" })
+    assert.equal("a.txt b.txt sub/d.txt", names { pattern = "?.txt", recursive = true })
+    assert.equal("sub", names { kind = "directory" })
+    assert.equal(".hidden.txt a.txt b.txt", names { pattern = "*.txt", hidden = true })
+    local entry = output_of(flow.file.list { path = dir, pattern = "b.*" })[1]
+    assert.same({ "b.txt", "file", 5 }, { entry.name, entry.type, entry.size })
+    assert.is_true(math.abs(entry.modified - os.time()) < 60)
+    assert.equal("file_error", error_of(flow.file.list { path = dir .. "/none" }).code)
+  end)
+
+  it("may be called inside a handler", function()
+    write(dir .. "/a", "inside")
+    assert.equal("inside", output_of { run = function() return flow.file.read { path = dir .. "/a" } end })
+  end)
+end)
+
+describe("another workflow as a node", function()
+  local function child()
+    local w = flow.workflow { name = "child", input = flow.schema { n = "integer" }, output = "${nodes.double}" }
+    w.double = { run = function(ctx) return ctx.input.n * 2 end }
+    return w
+  end
+
+  it("outputs what it outputs", function()
+    assert.equal(10, output_of(flow.call { workflow = child(), input = { n = "${input.k}" } }, { input = { k = 5 } }))
+    assert.equal(8, output_of { run = function(ctx) return ctx:call(child(), { n = 4 }) end })
+  end)
+
+  it("runs once for each item", function()
+    assert.same({ 2, 4, 6 }, output_of(flow.call { each = { 1, 2, 3 }, workflow = child(), input = { n = "${item}" } }))
+  end)
+
+  it("is loaded from a file", function()
+    local dir = folder()
+    write(dir .. "/child.lua", [[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "file", output = "${nodes.a}" }
+      w.a = flow.const { value = "from ${input.who}" }
+      return w]])
+    assert.equal("from me", output_of(flow.call { workflow = dir .. "/child.lua", input = { who = "me" } }))
+    remove(dir)
+  end)
+
+  it("fails its node where its input does not fit", function()
+    local e = error_of(flow.call { workflow = child(), input = { n = "x" } })
+    assert.matches("input%.n", e.message)
+  end)
+end)
+
+describe("groups, run", function()
+  it("give arrays, objects and last outputs", function()
+    local w = flow.workflow { name = "groups", output = { list = "${nodes.list}", named = "${nodes.named}", steps = "${nodes.steps}" } }
+    w.list = flow.parallel { flow.const { 1 }, flow.const { 2 } }
+    w.named = flow.parallel { after = "list", a = flow.const { "x" }, b = { run = function() return "y" end } }
+    w.steps = flow.sequence { { first = flow.const { 20 } }, { run = function(_, inputs) return inputs.steps_first + 1 end } }
+    local run = flow.run(w)
+    assert.equal("completed", run.state, run.error and run.error.message)
+    assert.same({ list = { 1, 2 }, named = { a = "x", b = "y" }, steps = 21 }, run.output)
+  end)
+
+  it("let a failure inside be handled outside", function()
+    local w = flow.workflow { name = "handled", on_error = "continue", output = "${nodes.alarm}" }
+    w.g = flow.sequence { { run = function() error "no" end }, { run = function() end } }
+    w.alarm = { after = "g", join = "failed", run = function() return "alarm" end }
+    local run = flow.run(w)
+    assert.equal("completed", run.state)
+    assert.equal("alarm", run.output)
+  end)
+end)
+
+describe("a run", function()
+  it("of a part leaves the rest out", function()
+    local w = flow.workflow { name = "part" }
+    w.a = flow.const { 1 }
+    w.b = { after = "a", run = function(_, inputs) return inputs.a end }
+    w.c = { after = "b", run = function(ctx) return ctx.nodes.b == nil and "no b" or "b" end }
+    assert.same({ a = 1, b = 1 }, flow.run(w, { only = "b" }):outputs())
+    assert.same({ c = "no b" }, flow.run(w, { from = "c" }):outputs())
+  end)
+
+  it("fills in defaults of its input", function()
+    local w = flow.workflow { input = flow.schema { n = { type = "integer", default = 3 } }, output = "${input.n}" }
+    w.a = flow.const { 1 }
+    assert.equal(3, flow.run(w).output)
+  end)
+
+  it("tells its events from first to last", function()
+    local w = flow.workflow { name = "told" }
+    w.a = flow.const { 1 }
+    local names = {}
+    flow.run(w, { on_event = function(event) names[#names + 1] = event.event end })
+    assert.equal("run_started", names[1])
+    assert.equal("run_completed", names[#names])
+  end)
+
+  it("lets expressions read what is allowed of the environment", function()
+    local w = flow.workflow { env = { "PATH" }, output = "${env.PATH}" }
+    w.a = flow.const { "${env.PATH}" }
+    local run = flow.run(w)
+    assert.equal(os.getenv "PATH", run.output)
+    assert.equal(os.getenv "PATH", run:outputs().a)
+  end)
+
+  it("fails with the code that a handler gives", function()
+    local e = error_of { run = function() flow.error { code = "too_wet", message = "it rains", details = { mm = 5 } } end }
+    assert.equal("too_wet", e.code)
+    assert.equal("it rains", e.message)
+    assert.same({ mm = 5 }, e.details)
+  end)
+end)
+
+describe("the plan of the runtime", function()
+  it("prints a cycle as the path that closes it", function()
+    local w = flow.workflow { name = "round" }
+    w.a = { after = "c", run = print }
+    w.b = { after = "a", run = print }
+    w.c = { after = "b", run = print }
+    local problems = flow.check(w)
+    assert.equal(1, #problems)
+    assert.matches("cycle: %a %-> %a %-> %a %-> %a;", problems[1].message)
+    local path = problems[1].message:match "cycle: (.-);"
+    assert.is_true(path == "a -> b -> c -> a" or path == "b -> c -> a -> b" or path == "c -> a -> b -> c", path)
+  end)
+
+  it("agrees with the words for what is wrong with edges", function()
+    local w = flow.workflow { name = "edges" }
+    w.a = { run = print }
+    w.twice = { after = { "a", "a" }, run = print }
+    w.s = flow.condition { "true" }
+    w.mixed = { after = { "s", "s:true" }, run = print }
+    w.self = { after = "self", run = print }
+    w.need = { after = "a", join = { need = 2 }, run = print }
+    local lines = {}
+    for i, problem in ipairs(flow.check(w)) do lines[i] = problem.message end
+    assert.same({
+      'node "twice": it depends on "a" twice; keep one',
+      'node "mixed": it depends on "s" both as a whole and by an outcome; keep one',
+      'node "self": it depends on itself; remove it from its own `after` and expressions',
+      'node "need": join.need is 2, but it has 1 dependencies; need can be 1 to that number',
+    }, lines)
+  end)
+end)

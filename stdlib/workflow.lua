@@ -1,0 +1,11 @@
+--- `workflow`: another workflow as a node.
+local flow = require "orrery"
+
+return flow.type {
+  name = "workflow",
+  doc = "Runs another workflow (a value, or the path of a Lua or JSON file) as a child and outputs its output. In Lua it is "
+    .. "called flow.call. The child is cancelled with its parent; its failure fails the node.",
+  config = flow.schema { workflow = "any", input = "any?" },
+  examples = { [[flow.call { workflow = "child.lua", input = { city = "${input.city}" } }]] },
+  run = function(ctx, config) return ctx:call(config.workflow, config.input) end,
+}
