@@ -1,0 +1,37 @@
+--- `orrery graph FILE`: the workflow drawn.
+local files = require "orrery.cli.files"
+
+local graph = {}
+
+local ENDINGS = { svg = "svg", dot = "dot", gv = "dot", mmd = "mermaid", mermaid = "mermaid", txt = "text" }
+
+local function format_of(args)
+  if args.format then return args.format end
+  local ending = args.output and args.output:match("%.(%w+)$")
+  return ending and ENDINGS[ending:lower()] or "text"
+end
+
+function graph.main(args)
+  local compiled = files.compile(args.file)
+  if not compiled then return 2 end
+  local view = require("orrery.cli.view").of(compiled.def, compiled.plan:layers())
+  local text = require("orrery.cli.formats")[format_of(args)](view)
+  if not args.output or args.output == "-" then
+    io.stdout:write(text)
+    return 0
+  end
+  local file, why = io.open(args.output, "w")
+  if not file then
+    io.stderr:write(("orrery graph: cannot write %s; give -o a path in a folder that exists and is yours\n"):format(why))
+    return 2
+  end
+  local ok, problem = file:write(text)
+  local closed, later = file:close()
+  if not ok or not closed then
+    io.stderr:write(("orrery graph: cannot write %s: %s\n"):format(args.output, tostring(problem or later)))
+    return 1
+  end
+  return 0
+end
+
+return graph

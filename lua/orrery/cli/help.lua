@@ -1,0 +1,39 @@
+--- `orrery help [COMMAND]`.
+local options = require "orrery.cli.options"
+
+local help = {}
+
+--- The overview.
+---@return string
+function help.overview()
+  local lines = {
+    "Orrery runs workflows written in Lua.", "",
+    "Usage:",
+    "   orrery COMMAND …             one of the commands below",
+    "   orrery FILE.lua [ARG …]      runs a Lua script, as lua does (-e -l -i -v -)",
+    "   orrery                       a prompt where waits work", "",
+    "Commands:",
+  }
+  for _, name in ipairs(options.order) do
+    lines[#lines + 1] = ("   %-10s %s"):format(name, options.commands[name].summary)
+  end
+  lines[#lines + 1] = "\nMore: orrery COMMAND --help\nStart: orrery new hello && orrery run hello.lua\n"
+  return table.concat(lines, "\n")
+end
+
+function help.main(args)
+  if not args.command then
+    io.stdout:write(help.overview())
+    return 0
+  end
+  if options.commands[args.command] then
+    io.stdout:write(options.help(args.command))
+    return 0
+  end
+  local nearest = require "orrery.nearest"(args.command, options.order)
+  io.stderr:write(("orrery help: there is no command '%s'%s\n"):format(args.command,
+    nearest and ("; did you mean '%s'?"):format(nearest) or "; the commands are: " .. table.concat(options.order, ", ")))
+  return 2
+end
+
+return help

@@ -1,0 +1,169 @@
+--- The options of every subcommand, as data, and the one function that parses with them.
+local options = {}
+
+local FILE = { "file", "A workflow: a Lua file that returns it, or a JSON definition." }
+local JSON = { "--json", "Print the result as JSON.", flag = true }
+
+--- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag = true (no
+--- value), many = true (may be repeated), each = "+" | "*" | "?" (number of values), number = true, choices = {…}.
+---@type table<string, table>
+options.commands = {
+  run = {
+    summary = "Runs a workflow and prints its output.",
+    { "file", FILE[2] },
+    { "-i --input", "Input: name=text, name:=json, or @file.json for all of it.", many = true, argname = "NAME=VALUE" },
+    { "--only", "Run only these nodes.", each = "+", many = true, argname = "NODE" },
+    { "--from", "Run only this node and all that depend on it.", each = "+", many = true, argname = "NODE" },
+    { "--dry", "Run nothing: show what would run, what would not, and why.", flag = true },
+    { "-j --concurrency", "At most so many nodes at a time.", number = true, argname = "N" },
+    { "--seed", "Seed of every chance in the run (retry jitter).", number = true, argname = "N" },
+    { "--json", "Print one event a line as JSON; the last one says how the run ended.", flag = true },
+    { "-q --quiet", "No progress: only the output and errors.", flag = true },
+    examples = {
+      "orrery run etl.lua",
+      "orrery run etl.lua --input city=Oslo --input days:=3",
+      "orrery run etl.lua --input @input.json --concurrency 4",
+      "orrery run etl.lua --only fetch parse --dry",
+    },
+    exits = true,
+  },
+  check = {
+    summary = "Finds all mistakes in workflows without running them.",
+    { "file", "Workflows to check.", each = "+" }, JSON,
+    examples = { "orrery check etl.lua", "orrery check flows/*.lua --json" },
+  },
+  plan = {
+    summary = "Shows the layers of a workflow, its widest layer and its critical path.",
+    FILE, JSON,
+    examples = { "orrery plan etl.lua", "orrery plan etl.lua --json" },
+  },
+  graph = {
+    summary = "Draws a workflow.",
+    FILE,
+    { "-f --format", "text, dot, mermaid or svg; by default what the name of the output ends with, else text.",
+      choices = { "text", "dot", "mermaid", "svg" } },
+    { "-o --output", "Write here instead of to the standard output.", argname = "FILE" },
+    examples = { "orrery graph etl.lua", "orrery graph etl.lua -o etl.svg", "orrery graph etl.lua -f dot | dot -Tpng > etl.png" },
+  },
+  types = {
+    summary = "Lists the node types, or shows one with its configuration.",
+    { "name", "A node type; without one all are listed.", each = "?" }, JSON,
+    examples = { "orrery types", "orrery types exec", "orrery types --json" },
+  },
+  new = {
+    summary = "Writes a small workflow that runs, to start from. Never overwrites a file.",
+    { "name", "Name of the workflow, or a path for its file." },
+    { "--json", "Write a JSON definition instead of Lua.", flag = true },
+    examples = { "orrery new report", "orrery new flows/report --json" },
+  },
+  doctor = {
+    summary = "Says what is installed, what is missing, and what is wrong with this machine.",
+    JSON,
+    examples = { "orrery doctor" },
+  },
+  help = {
+    summary = "Shows this overview, or the help of one command.",
+    { "command", "A command.", each = "?" },
+    examples = { "orrery help run" },
+  },
+  version = {
+    summary = "Prints the version.",
+    JSON,
+    examples = { "orrery version" },
+  },
+}
+
+options.order = { "run", "check", "plan", "graph", "types", "new", "doctor", "help", "version" }
+
+options.exits = [[
+Exit codes:
+   0  the run completed         3  it was cancelled
+   1  it failed                 4  its own timeout ended it
+   2  bad usage or definition   5  it was left waiting]]
+
+local function to_integer(text)
+  local n = math.tointeger(tonumber(text))
+  if not n then return nil, ("'%s' is not a whole number"):format(text) end
+  return n
+end
+
+local function one_of(choices)
+  return function(text)
+    for _, choice in ipairs(choices) do
+      if choice == text then return text end
+    end
+    return nil, ("'%s' is none of %s"):format(text, table.concat(choices, ", "))
+  end
+end
+
+local function add(parser, entry)
+  local names = entry[1]
+  local is_option = names:sub(1, 1) == "-"
+  if entry.flag then return parser:flag(names, entry[2]) end
+  local element = is_option and parser:option(names, entry[2]) or parser:argument(names, entry[2])
+  if entry.each then element:args(entry.each) end
+  if entry.many then element:count("*") end
+  if entry.number then element:convert(to_integer) end
+  if entry.choices then element:convert(one_of(entry.choices)) end
+  if entry.argname then element:argname(entry.argname) end
+  return element
+end
+
+local function build(name)
+  local command = options.commands[name]
+  local parser = require("argparse")("orrery " .. name, command.summary):add_help(false):help_description_margin(30)
+  for _, entry in ipairs(command) do add(parser, entry) end
+  -- The help flag leaves the parser by an error, so that required arguments are not asked for.
+  parser:flag("-h --help", "Show this help."):action(function() error({ help = true }) end)
+  local epilog = "Examples:\n   " .. table.concat(command.examples, "\n   ")
+  if command.exits then epilog = epilog .. "\n\n" .. options.exits end
+  parser:epilog(epilog)
+  parser.error = function(_, message) error({ usage = message }) end
+  return parser
+end
+
+--- The help of a subcommand.
+---@param name string
+---@return string
+function options.help(name) return build(name):get_help() .. "\n" end
+
+-- The common call, one plain word or more and no option, needs no parser: loading argparse takes longer than
+-- starting a small workflow.
+local function plain(name, argv)
+  if name ~= "run" or #argv ~= 1 or argv[1]:sub(1, 1) == "-" then return nil end
+  return { file = argv[1] }
+end
+
+-- Repeated options with several values come as lists of lists.
+local function flatten(args)
+  for _, key in ipairs { "only", "from" } do
+    local lists = args[key]
+    if lists and #lists > 0 then
+      local all = {}
+      for _, list in ipairs(lists) do table.move(list, 1, #list, #all + 1, all) end
+      args[key] = all
+    else
+      args[key] = nil
+    end
+  end
+  return args
+end
+
+--- Parses the arguments of a subcommand.
+---@param name string a key of `options.commands`
+---@param argv string[] without the subcommand
+---@return table|nil args by the names of arguments and options
+---@return { help?: string, usage?: string }|nil stop what to print instead: help asked for, or a mistake
+function options.parse(name, argv)
+  local quick = plain(name, argv)
+  if quick then return quick end
+  local parser = build(name)
+  local ok, result = pcall(parser.parse, parser, argv)
+  if ok then return flatten(result) end
+  if type(result) ~= "table" then error(result, 0) end
+  if result.help then return nil, { help = parser:get_help() .. "\n" } end
+  local sentence = result.usage:gsub("\n", ". "):gsub("([^?])$", "%1.")
+  return nil, { usage = ("orrery %s: %s\n%s\nMore: orrery %s --help\n"):format(name, sentence, parser:get_usage(), name) }
+end
+
+return options

@@ -1,0 +1,212 @@
+--- `orrery run FILE`: runs a workflow, shows how it goes on, prints its output.
+local files = require "orrery.cli.files"
+
+local run = {}
+
+local CODES = { completed = 0, cancelled = 3, waiting = 5, paused = 5 }
+
+--- The exit code for the way a run ended.
+---@param state string
+---@param err { code: string }|nil
+---@return integer
+function run.exit_code(state, err)
+  if state == "failed" and err and err.code == "run_timeout" then return 4 end
+  return CODES[state] or 1
+end
+
+local function fail(text)
+  io.stderr:write("orrery run: ", text, "\n")
+  return 2
+end
+
+local function say(text) io.stderr:write(text) end
+
+-- What handlers print goes above the live region, where the terminal is shared with it.
+local function divert(region)
+  local uv = require "luv"
+  if uv.guess_handle(1) ~= "tty" then return function() end end
+  local print_before, write_before = print, io.write
+  -- luacheck: globals print io.write
+  function print(...)
+    local words = table.pack(...)
+    for i = 1, words.n do words[i] = tostring(words[i]) end
+    region:print(table.concat(words, "\t") .. "\n")
+  end
+  function io.write(...)
+    region:print(table.concat { ... })
+    return io.stdout
+  end
+  return function() print, io.write = print_before, write_before end
+end
+
+-- The live region, on a terminal that can move its cursor.
+local function live_watcher(board, look)
+  local watch, live = require "orrery.cli.watch", require "orrery.cli.live"
+  local size, close = live.size_of(2)
+  local region = live.new { board = board, now = look.now, write = say, size = size, paint = look.paint, sample = look.sample }
+  local restore = divert(region)
+  region:start()
+  local watcher = watch.live(board, region)
+  local finish = watcher.finish
+  function watcher.finish(...)
+    restore()
+    finish(...)
+    close()
+  end
+  return watcher
+end
+
+-- Calls fn before the loop next waits. An idle handle, because a check handle would be called after the wait.
+local function later(fn)
+  local idle = require("luv").new_idle()
+  idle:unref()
+  idle:start(function()
+    idle:stop()
+    idle:close()
+    fn()
+  end)
+end
+
+local function to_stdout(text)
+  io.stdout:write(text)
+  io.stdout:flush()
+end
+
+local function watcher_for(args, board, look)
+  local watch = require "orrery.cli.watch"
+  if args.json then return watch.json(board, require("orrery.core").json.encode, to_stdout, later) end
+  if args.quiet then return look.large and { stop = function() end, finish = function() end } or watch.quiet(board) end
+  local name = os.getenv "TERM"
+  if look.tty and name and name ~= "dumb" then
+    local watcher = live_watcher(board, look)
+    if look.large then watcher.take = nil end
+    return watcher
+  end
+  if look.large then
+    local watcher = watch.counts(board, { write = say, now = look.now, sample = look.sample })
+    watcher.start()
+    return watcher
+  end
+  return watch.lines(board, say, later)
+end
+
+-- Kills the commands of exec nodes with all they started: each has a process group of its own, which a terminal's Ctrl-C
+-- does not reach. proc(5), /proc/pid/task/tid/children.
+local function kill_children()
+  local uv = require "luv"
+  local pid = uv.os_getpid()
+  local file = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
+  if not file then return end
+  for child in (file:read("a") or ""):gmatch("%d+") do uv.kill(-tonumber(child), "sigkill") end
+  file:close()
+end
+
+-- Ctrl-C and SIGTERM cancel; a second one ends the process at once, with the terminal as it was.
+local function catch_signals(the_run, watcher)
+  local uv = require "luv"
+  local handles, asked = {}, false
+  local function caught()
+    if asked then
+      watcher.stop()
+      kill_children()
+      io.stderr:write("orrery run: ended without cleaning up\n")
+      io.stderr:flush()
+      os.exit(CODES.cancelled)
+    end
+    asked = true
+    if the_run() then the_run():cancel() end
+  end
+  for _, name in ipairs { "sigint", "sigterm" } do
+    local handle = uv.new_signal()
+    handle:start(name, caught)
+    handle:unref()
+    handles[#handles + 1] = handle
+  end
+  return function()
+    for _, handle in ipairs(handles) do
+      handle:stop()
+      handle:close()
+    end
+  end
+end
+
+local function print_output(the_run)
+  if the_run.state == "completed" and the_run.output ~= nil then files.json(the_run.output, io.stdout, true) end
+end
+
+-- How the run is looked at: on what, by which clock, and for a very large one by its statistics.
+local function look_at(board, runtime, the_run)
+  local term, uv = require "orrery.cli.term", require "luv"
+  local tty = uv.guess_handle(2) == "tty"
+  local look = { tty = tty, now = function() return runtime:now() end, paint = term.painter(term.wants_colour(tty)),
+    large = board.total > board.LARGE }
+  if look.large then
+    board.started = runtime:now()
+    function look.sample()
+      if the_run() then board:sample(the_run():stats()) end
+    end
+  end
+  return look
+end
+
+-- The failures of a run that was not watched node by node.
+local function collect_failures(board, the_run)
+  board:sample(the_run:stats())
+  if board.counts.failed == 0 then return end
+  for name, err in pairs(the_run:errors()) do
+    if #board.failures < 20 then board.failures[#board.failures + 1] = { node = name, error = err } end
+  end
+  table.sort(board.failures, function(a, b) return a.node < b.node end)
+end
+
+local function report(args, compiled, board, look, the_run, watcher)
+  local code = run.exit_code(the_run.state, the_run.error)
+  if look.large and not args.json then collect_failures(board, the_run) end
+  watcher.finish(the_run, { name = board.name, now = look.now, paint = look.paint, null = require("orrery.core").json.null })
+  if code ~= 0 then
+    require("orrery.cli.watch").failures(board, { def = compiled.def, write = say, paint = look.paint,
+      error = the_run.state ~= "cancelled" and the_run.error or nil })
+  end
+  if not args.json then print_output(the_run) end
+  return code
+end
+
+local function execute(args, compiled, input)
+  local flow = require "orrery"
+  local runtime = flow.runtime()
+  local board = require("orrery.cli.board").new { nodes = #compiled.plan, name = compiled.name }
+  local the_run
+  local function current() return the_run end
+  local look = look_at(board, runtime, current)
+  local watcher = watcher_for(args, board, look)
+  local release = catch_signals(current, watcher)
+  local ok, started = pcall(flow.start, compiled, {
+    input = input, only = args.only, from = args.from, concurrency = args.concurrency, seed = args.seed,
+    on_event = watcher.take,
+  })
+  if not ok then
+    release()
+    watcher.stop()
+    for line in tostring(started):gmatch("[^\n]+") do io.stderr:write("orrery run: ", line, "\n") end
+    return 2
+  end
+  the_run = started
+  local waited, problem = pcall(runtime.wait, runtime, the_run)
+  release()
+  if not waited then
+    watcher.stop()
+    error(problem, 0)
+  end
+  return report(args, compiled, board, look, the_run, watcher)
+end
+
+function run.main(args)
+  local compiled = files.compile(args.file)
+  if not compiled then return 2 end
+  local ok, input = require("orrery.cli.input").parse(args.input, require("orrery.core").json, compiled.input)
+  if not ok then return fail(input) end
+  if args.dry then return require("orrery.cli.dry").main(args, compiled, input) end
+  return execute(args, compiled, input)
+end
+
+return run

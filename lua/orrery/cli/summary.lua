@@ -1,0 +1,183 @@
+--- What is printed when a run has ended: counts, the time chart, failures with their remedies.
+local term = require "orrery.cli.term"
+local progress = require "orrery.cli.progress"
+
+local summary = {}
+
+local ROWS = 20
+
+local STATES = { { "completed", "green" }, { "failed", "red" }, { "skipped", "dim" }, { "cancelled", "yellow" } }
+
+--- "weather completed in 1.2 s: 3 completed, 1 skipped".
+---@param board table
+---@param options { state: string, now: number, paint: function }
+---@return string
+function summary.sentence(board, options)
+  local paint, parts = options.paint, {}
+  for _, entry in ipairs(STATES) do
+    local n = board.counts[entry[1]]
+    if n > 0 then parts[#parts + 1] = paint(entry[2], term.count(n) .. " " .. entry[1]) end
+  end
+  local left = board.total - board.settled
+  if left > 0 then parts[#parts + 1] = term.count(left) .. " not started" end
+  if board.retries > 0 then parts[#parts + 1] = paint("yellow", term.plural(board.retries, "retry", "retries")) end
+  local style = options.state == "completed" and "green" or options.state == "cancelled" and "yellow" or "red"
+  return ("%s %s in %s%s"):format(paint("bold", term.clean(board.name)), paint(style, options.state),
+    term.duration((board.ended or options.now) - (board.started or options.now)),
+    #parts > 0 and ": " .. table.concat(parts, ", ") or "")
+end
+
+-- A row of the chart as cells: what stands in each column of the time axis.
+local function cells_of(row, from, per_column, columns)
+  local cells = {}
+  local function column(time)
+    return math.max(1, math.min(columns, math.floor((time - from) / per_column) + 1))
+  end
+  for c = column(row.started), column(row.ended) do cells[c] = "wait" end
+  for _, segment in ipairs(row.segments) do
+    local first, last = column(segment.from), column(segment.to or row.ended)
+    for c = first, last do cells[c] = "run" end
+    if segment.failed then cells[last] = "failed" end
+  end
+  if #row.segments == 0 then
+    for c = column(row.started), column(row.ended) do cells[c] = "run" end
+  end
+  return cells
+end
+
+local GLYPHS = {
+  run = { "█", "green" }, wait = { "░", "dim" }, failed = { "✗", "red" },
+}
+
+local function draw(cells, columns, paint)
+  local parts, c = {}, 1
+  while c <= columns do
+    local kind, n = cells[c], 1
+    while c + n <= columns and cells[c + n] == kind do n = n + 1 end
+    local glyph = GLYPHS[kind]
+    parts[#parts + 1] = glyph and paint(glyph[2], glyph[1]:rep(n)) or (" "):rep(n)
+    c = c + n
+  end
+  return (table.concat(parts):gsub(" +$", ""))
+end
+
+local function note(row)
+  local parts = {}
+  if row.items then parts[#parts + 1] = term.plural(row.items, "item") end
+  if row.retries > 0 then parts[#parts + 1] = term.plural(row.retries, "retry", "retries") end
+  if row.result ~= "completed" then parts[#parts + 1] = row.result end
+  return #parts > 0 and "  " .. table.concat(parts, ", ") or ""
+end
+
+--- The time chart: one bar per node, longest nodes first chosen, drawn in order of start.
+---@param board table
+---@param options { width: integer, paint: function }
+---@return string[]
+function summary.chart(board, options)
+  local rows = board:top(ROWS)
+  if #rows == 0 or not board.ended then return {} end
+  local from, to = board.started, board.ended
+  for _, row in ipairs(rows) do from, to = math.min(from, row.started), math.max(to, row.ended) end
+  table.sort(rows, function(a, b)
+    if a.started ~= b.started then return a.started < b.started end
+    if a.ended ~= b.ended then return a.ended < b.ended end
+    return a.name < b.name
+  end)
+  local names, notes = 4, 0
+  for _, row in ipairs(rows) do
+    names = math.max(names, math.min(24, term.width(term.clean(row.name))))
+    notes = math.max(notes, term.width(note(row)))
+  end
+  local columns = math.min(72, options.width - 1 - names - 2 - 9 - notes)
+  if columns < 8 then return {} end
+  local per_column = math.max((to - from) / columns, 1e-9)
+  local lines = {}
+  for i, row in ipairs(rows) do
+    local bar = draw(cells_of(row, from, per_column, columns), columns, options.paint)
+    local free = columns - term.width((bar:gsub("\27%[[%d;]*m", "")))
+    lines[i] = "  " .. term.fit(term.clean(row.name), names) .. " " .. bar .. (" "):rep(free)
+      .. " " .. term.right(term.duration(row.seconds), 7) .. options.paint("yellow", note(row))
+  end
+  local hidden = board.settled - board.counts.skipped - #rows
+  if hidden > 0 then
+    lines[#lines + 1] = options.paint("dim", ("  the %d slowest; %s more ran"):format(#rows, term.count(hidden)))
+  end
+  return lines
+end
+
+-- What to try, by the error's code.
+local REMEDIES = {
+  timeout = "raise the node's `timeout`, or find out why it takes so long",
+  deadline = "raise the node's `deadline`, or lower its retries",
+  heartbeat = "call ctx:progress or ctx:heartbeat more often, or raise the node's `heartbeat`",
+  run_timeout = "raise the workflow's `timeout`, or run the slow part on its own with --only",
+  validation_error = "correct the input or the output that the sentence names",
+  config_error = "correct the node's configuration; `orrery types TYPE` shows what its type takes",
+  circuit_open = "wait for the breaker's cooldown, or mend what it protects",
+  loop_exhausted = "raise the loop's `max`, or correct its `until`",
+  stall = "look at what each blocked node waits for",
+  wait_escaped = "wait only inside a handler and not inside a coroutine of a library loaded before Orrery",
+  http_error = "check the address and that the server answers",
+  file_error = "check the path and who may read or write it",
+  file_too_large = "raise the node's `max_size`",
+  handler_error = "read the lines above, innermost first, and correct the first that is yours",
+  exit_status = "run the command by hand, in the same folder; check = false takes any exit code",
+  exec_not_found = "install the program, or give its full path",
+  exec_permission = "make the program executable",
+  exec_cwd = "make the folder that `cwd` names",
+}
+
+-- Lines of a traceback that belong to the user: not C, not the engine.
+local function user_part(traceback)
+  local lines = {}
+  for line in tostring(traceback):gmatch("[^\n]+") do
+    local text = line:match("^%s*(.-)%s*$")
+    local foreign = text == "stack traceback:" or text:find("^%[C%]") or text:find("orrery/", 1, true)
+      or text:find("stdlib/", 1, true) or text:find("^%.%.%. *%(") or text:find("(...tail calls...)", 1, true)
+    if not foreign then lines[#lines + 1] = text end
+    if #lines == 8 then break end
+  end
+  return lines
+end
+
+--- One failure in full.
+---@param failure { node: string|nil, item: integer|nil, error: table, attempts: integer|nil }
+---@param options { where?: string, type?: string, retry?: boolean, paint: function }
+---@return string[]
+function summary.failure(failure, options)
+  local err = type(failure.error) == "table" and failure.error or { code = "error", message = tostring(failure.error) }
+  local paint = options.paint
+  local who = failure.node and ("node %s%s failed"):format(failure.node, failure.item and "[" .. failure.item .. "]" or "")
+    or "the run failed"
+  local tries = failure.attempts and failure.attempts > 1 and (" after %d attempts"):format(failure.attempts) or ""
+  local message = tostring(err.message or err.code)
+  local first, rest = message:match("^([^\n]*)\n?(.*)$")
+  local lines = { paint("red", "✗ ") .. paint("bold", who) .. tries .. ": " .. term.clean(first)
+    .. (err.code and paint("dim", " [" .. err.code .. "]") or "") }
+  if options.where then lines[#lines + 1] = "    defined at " .. options.where end
+  for line in rest:gmatch("[^\n]+") do lines[#lines + 1] = "    " .. term.clean(line) end
+  if err.traceback then
+    for _, line in ipairs(user_part(err.traceback)) do lines[#lines + 1] = paint("dim", "      " .. term.clean(line)) end
+  end
+  local remedy = REMEDIES[err.code]
+  if not remedy and err.retryable and (failure.attempts or 1) <= 1 then remedy = "give the node `retry`: the error may pass" end
+  if remedy then lines[#lines + 1] = "    try: " .. remedy end
+  return lines
+end
+
+--- Why nodes were skipped.
+---@param board table
+---@param paint function
+---@return string[]
+function summary.skips(board, paint)
+  local lines = {}
+  for i, skip in ipairs(board.skips) do
+    if i > 10 then break end
+    lines[i] = paint("dim", ("  skipped %s: %s"):format(term.clean(skip.node), progress.reason(skip)))
+  end
+  local more = board.counts.skipped - #lines
+  if #lines > 0 and more > 0 then lines[#lines + 1] = paint("dim", ("  and %s more"):format(term.count(more))) end
+  return lines
+end
+
+return summary

@@ -1,0 +1,15 @@
+--- `orrery version`.
+local version = {}
+
+function version.main(args)
+  local flow = require "orrery"
+  local uv = require "luv"
+  if args.json then
+    require("orrery.cli.files").json { orrery = flow.version, lua = _VERSION, libuv = uv.version_string() }
+  else
+    io.stdout:write(("orrery %s (%s, libuv %s)\n"):format(flow.version, _VERSION, uv.version_string()))
+  end
+  return 0
+end
+
+return version

@@ -1,0 +1,47 @@
+-- embed.lua: turns Lua files into a C array, `lua5.4 embed.lua FILE... NAME=FILE... >embedded.c`.
+--
+-- A file of ours takes its module's name from its path: lua/orrery/init.lua is `orrery`, lua/orrery/x/y.lua
+-- is `orrery.x.y`, stdlib/file.lua is `orrery.stdlib.file`. Files of others are named outright. Code is compiled
+-- here, so that a cold start parses nothing, and keeps its line numbers, so that a traceback stays readable.
+
+local function module_name(path)
+  local inside = path:match("^lua/(.*)%.lua$")
+  if inside then return (inside:gsub("/init$", ""):gsub("/", ".")) end
+  local stdlib = path:match("^stdlib/(.*)%.lua$")
+  if stdlib then return "orrery.stdlib." .. stdlib:gsub("/", ".") end
+  error(("embed.lua: %s is neither under lua/ nor stdlib/; name it as NAME=FILE"):format(path), 0)
+end
+
+local function compile(path)
+  local file <close> = assert(io.open(path, "rb"))
+  local source = file:read("a"):gsub("^#[^\n]*", "")
+  return string.dump(assert(load(source, "@" .. path, "t")))
+end
+
+-- The bytes as the body of an initialiser. Numbers, because a string literal may not hold so many characters.
+local function bytes(data)
+  local lines = {}
+  for at = 1, #data, 32 do
+    lines[#lines + 1] = table.concat({ data:byte(at, math.min(at + 31, #data)) }, ",") .. ","
+  end
+  return table.concat(lines, "\n")
+end
+
+local modules = {}
+for _, argument in ipairs(arg) do
+  local name, path = argument:match("^([%w_.]+)=(.+)$")
+  path = path or argument
+  modules[#modules + 1] = { name = name or module_name(path), code = compile(path) }
+end
+table.sort(modules, function(a, b) return a.name < b.name end)
+
+local out = { '/* Made by runtime/host/embed.lua. */\n#include "embedded.h"\n' }
+for i, module in ipairs(modules) do
+  out[#out + 1] = ("static const unsigned char code_%d[] = {\n%s\n};\n"):format(i, bytes(module.code))
+end
+out[#out + 1] = "const orr_embedded orr_embedded_modules[] = {\n"
+for i, module in ipairs(modules) do
+  out[#out + 1] = ('    {"%s", code_%d, sizeof code_%d},\n'):format(module.name, i, i)
+end
+out[#out + 1] = ("    {NULL, NULL, 0}};\nconst size_t orr_embedded_count = %d;\n"):format(#modules)
+io.write(table.concat(out))

@@ -1,0 +1,154 @@
+/* main.c - the command: makes a Lua state with everything in it, then runs a subcommand or the interpreter. */
+#include "host.h"
+
+#include "../script/embedded.h"
+#include "../script/script.h"
+#include <lauxlib.h>
+#include <lualib.h>
+#include <lua-lpeg.h>
+#include <luv/luv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* luv closes its loop when its module's table is collected, which a script may bring about by clearing
+ * package.loaded. So there is one table, kept as long as the state. */
+static int open_luv(lua_State *L) {
+    static const char key = 0;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) != LUA_TNIL) return 1;
+    luaopen_luv(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+    return 1;
+}
+
+/* Opened when they are first required, and never shadowed by a file of that name. */
+static const luaL_Reg preloaded[] = {
+    {"luv", open_luv},
+    {"lpeg", luaopen_lpeg},
+    {"orrery.core", host_open_core},
+    {"orrery.host", luaopen_orrery_host},
+};
+
+static void open_libraries(lua_State *L) {
+    luaL_openlibs(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (size_t i = 0; i < sizeof preloaded / sizeof *preloaded; i++) {
+        lua_pushcfunction(L, preloaded[i].func);
+        lua_setfield(L, -2, preloaded[i].name);
+    }
+    lua_pop(L, 1);
+    orr_embedded_open(L);
+    orr_script_configure(L, &(orr_script_options){.alloc = {orr_alloc_libc, NULL}, .watchdog = true});
+}
+
+static bool file_exists(const char *path) {
+    FILE *file = fopen(path, "r");
+    if (file) fclose(file);
+    return file;
+}
+
+/* A word is a subcommand where its module is compiled in. Another word is a script if it looks like a path or is one,
+ * and is otherwise left to the command line's own complaint, which knows the nearest name. */
+static bool is_subcommand(const char *word) {
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "--version") == 0) return true;
+    if (word[0] == '-' || strpbrk(word, "./")) return false;
+    char module[64];
+    snprintf(module, sizeof module, "orrery.cli.%s", word);
+    return orr_embedded_find(module) || !file_exists(word);
+}
+
+/* (argc, argv) -> exit code, from orrery.cli */
+static int run_subcommand(lua_State *L, int argc, char **argv) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "orrery.cli");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "main");
+    lua_createtable(L, argc - 1, 1);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    if (host_call(L, 1, 1) != LUA_OK) {
+        host_report(L);
+        return EXIT_FAILURE;
+    }
+    return lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : EXIT_FAILURE;
+}
+
+/* Whether an option says that the environment does not count; Lua's libraries look at the mark when they open. */
+static bool ignores_environment(int argc, char **argv) {
+    for (int i = 1; i < argc && argv[i][0] == '-' && argv[i][1] && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "-E") == 0) return true;
+        if ((argv[i][1] == 'e' || argv[i][1] == 'l') && !argv[i][2]) i++;
+    }
+    return false;
+}
+
+/* (argc, argv) -> exit code; in protected mode from its first allocation on. */
+static int protected_main(lua_State *L) {
+    int argc = (int)lua_tointeger(L, 1);
+    char **argv = lua_touserdata(L, 2);
+    lua_settop(L, 0);
+    luaL_checkversion(L);
+    if (ignores_environment(argc, argv)) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+    }
+    open_libraries(L);
+    bool subcommand = argc > 1 && is_subcommand(argv[1]);
+    lua_pushinteger(L, subcommand ? run_subcommand(L, argc, argv) : host_interpret(L, argc, argv));
+    return 1;
+}
+
+static void count_closing(uv_handle_t *handle, void *n) {
+    if (uv_is_closing(handle)) ++*(int *)n;
+}
+
+/* __close of a value at the bottom of the stack: it comes before all finalisers. luv frees the memory of its handles in
+ * theirs, also of those that the loop has not done closing yet, so these are let go of here. */
+static int settle_handles(lua_State *L) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "luv") == LUA_TNIL) return 0;
+    uv_loop_t *loop = luv_loop(L);
+    for (int turns = 0; turns < 16; turns++) { /* a close callback may close another handle */
+        int closing = 0;
+        uv_walk(loop, count_closing, &closing);
+        if (!closing) break;
+        uv_run(loop, UV_RUN_NOWAIT);
+    }
+    return 0;
+}
+
+/* Nothing but the value to be closed, in protected mode because it is made. */
+static int make_settler(lua_State *L) {
+    lua_newuserdatauv(L, 0, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, settle_handles);
+    lua_setfield(L, -2, "__close");
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static int cannot_start(void) {
+    fputs(HOST_NAME ": cannot start: not enough memory\n", stderr);
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+    lua_State *L = luaL_newstate();
+    if (!L) return cannot_start();
+    lua_pushcfunction(L, make_settler);
+    if (lua_pcall(L, 0, 1, 0) != LUA_OK) return cannot_start();
+    lua_toclose(L, -1);
+    lua_pushcfunction(L, protected_main);
+    lua_pushinteger(L, argc);
+    lua_pushlightuserdata(L, argv);
+    int code = EXIT_FAILURE;
+    if (lua_pcall(L, 2, 1, 0) == LUA_OK)
+        code = (int)lua_tointeger(L, -1);
+    else
+        host_report(L);
+    lua_close(L);
+    return code;
+}
