@@ -1,0 +1,113 @@
+-- Every example is run by the command under test, as a reader of the manual would run it.
+local command = require "spec.support.command"
+local json = require("orrery.core").json
+
+local FILES = { "/var/lib/dpkg/status", "/usr/share/common-licenses/BSD" }
+
+local function present(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function example(name, ...)
+  local result = command.run { "run", "examples/" .. name, ... }
+  assert.are.equal(0, result.code, result.err)
+  return json.decode(result.out), result
+end
+
+-- An example over files of the machine; elsewhere than on Debian they may be absent.
+local function on_debian(name, test)
+  it(name, function()
+    for _, path in ipairs(FILES) do
+      if not present(path) then return pending(path .. " is not on this machine") end
+    end
+    test()
+  end)
+end
+
+describe("the example", function()
+  it("hello.lua greets", function()
+    assert.are.equal("Hello, world!", (example "hello.lua"))
+    assert.are.equal("Hello, Ada!", (example("hello.lua", "--input", "name=Ada")))
+  end)
+
+  on_debian("linear.lua ranks the installed packages", function()
+    local out = example("linear.lua", "--input", "top=3")
+    assert.are.equal(3, #out.largest)
+    assert.is_true(out.packages > 20)
+    assert.is_true(out.largest[1].kib >= out.largest[2].kib)
+  end)
+
+  it("linear.lua reads another database", function()
+    local path = command.file("Package: a\nInstalled-Size: 2048\n\nPackage: b\n\nPackage: c\nInstalled-Size: 10\n")
+    local out = example("linear.lua", "--input", "status=" .. path)
+    os.remove(path)
+    assert.are.same({ packages = 2, mib = 2, largest = { { name = "a", kib = 2048 }, { name = "c", kib = 10 } } }, out)
+  end)
+
+  on_debian("parallel.lua asks three questions at a time", function()
+    local out = example "parallel.lua"
+    assert.are.equal("string", type(out.longest))
+    assert.is_true(out.words > 1000)
+    assert.is_true(#out.without_warranty > 3)
+  end)
+
+  it("retry_fallback.lua tries again and falls back", function()
+    local out, result = example "retry_fallback.lua"
+    assert.are.same({ today = { gold = 2650, tries = 3 }, archive = { gold = 2600, stale = true } }, out)
+    assert.truthy(result.err:find("fresh  started, attempt 3", 1, true))
+  end)
+
+  it("branching.lua takes one branch", function()
+    for amount, by in pairs { [500] = "courier", [50] = "parcel", [5] = "letter" } do
+      local out = example("branching.lua", "--input", "amount:=" .. amount)
+      assert.are.equal(by, out.by)
+      assert.are.equal(amount, out.amount)
+    end
+  end)
+
+  on_debian("fan_out.lua counts the lines of each file", function()
+    local out = example "fan_out.lua"
+    assert.is_true(out.files > 5)
+    assert.is_true(out.lines > 1000)
+  end)
+
+  on_debian("custom_type.lua uses a type of its own twice", function()
+    local out = example "custom_type.lua"
+    assert.is_true(out.all.words > out.long.words and out.long.words > 0)
+  end)
+
+  on_debian("definition.json takes one of two edges", function()
+    local out, result = example "definition.json"
+    assert.is_true(out.licences > 5)
+    assert.truthy(result.err:find("licences are many", 1, true))
+    assert.truthy(result.err:find("say_few  skipped", 1, true))
+    result = select(2, example("definition.json", "--input", "limit:=1000"))
+    assert.truthy(result.err:find("only %d+ licences"))
+  end)
+
+  it("build_c.lua compiles, links and runs a program", function()
+    if not os.execute("command -v cc >/dev/null 2>&1") then return pending("there is no C compiler on this machine") end
+    local folder = os.tmpname()
+    os.remove(folder)
+    local out = example("build_c.lua", "--input", "out=" .. folder)
+    os.execute("rm -r " .. command.quote(folder))
+    assert.are.equal("6! = 720, fib(20) = 6765\n", out.says)
+  end)
+
+  on_debian("tour.lua retries, fans out and reports", function()
+    local out, result = example "tour.lua"
+    assert.is_true(out.packages.installed > 20)
+    assert.is_true(#out.licences > 5)
+    assert.truthy(result.err:find("retries in", 1, true))
+  end)
+
+  it("all of them have no mistakes", function()
+    local files = {}
+    for path in io.popen("ls examples/*.lua examples/*.json"):lines() do files[#files + 1] = path end
+    assert.is_true(#files >= 10)
+    local result = command.run { "check", table.unpack(files) }
+    assert.are.equal(0, result.code, result.err)
+  end)
+end)
