@@ -1,0 +1,48 @@
+# The benchmarks (included by the Makefile). Programs are made in $(BUILD)/bench with the flags of the product; what
+# they need of the machine is the part `bench` of vendor/manifest.tsv.
+#
+#   make bench                     everything, about ten minutes on a quiet machine
+#   make bench BENCH_QUICK=1       a tenth of the size, one round: does it work?
+#   make bench BENCH="start exec"  some sections: graphs, sleep, start, exec
+#   make bench-record              everything, and the results go into docs/benchmarks.md
+
+BENCH       ?=
+BENCH_QUICK ?=
+BENCH_CORE  := $(addprefix $(BUILD)/bench/,bare_graph core_graph timeit)
+BENCH_API   := $(BUILD)/bench/api_graph
+BENCH_BIN   := $(BENCH_CORE) $(BENCH_API) $(BUILD)/bench/bare_resume $(BUILD)/bench/tbb_graph
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+
+.PHONY: bench bench-record bench-programs
+bench-programs: $(BENCH_BIN)
+
+# make is a contestant too: it must not find the job server of the make that runs it.
+bench: bench-programs $(BUILD)/orrery ## run the benchmarks (BENCH_QUICK=1: the short form)
+	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL BENCH_QUICK=$(BENCH_QUICK) $(LUA) bench/run.lua $(BUILD) $(BENCH)
+
+bench-record: bench ## run the benchmarks and write the results into docs/benchmarks.md
+	@$(LUA) bench/record.lua $(BUILD)/bench/results.md docs/benchmarks.md
+
+$(BENCH_BIN): bench/graphs.h bench/sample.h | $(BUILD)/have-bench
+
+$(BENCH_CORE): $(BUILD)/bench/%: bench/%.c $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libcore.a $(SYSTEM_LIBS)
+
+$(BUILD)/bench/bare_resume: bench/bare_resume.c
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LUA_A) $(SYSTEM_LIBS)
+
+$(BENCH_API): bench/api_graph.c $(BUILD)/liborrery.a
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wl,-E -o $@ $< $(BUILD)/liborrery.a $(STATIC_LIBS)
+
+$(BUILD)/bench/tbb_graph: bench/tbb_graph.cpp
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CXX) $(OPTIMIZE) -std=c++17 -Wall -Wextra -Wpedantic -Wshadow $(LDFLAGS) -o $@ $< -ltbb

@@ -1,0 +1,21 @@
+-- Puts the last report into the manual, between its two markers. usage: lua5.4 bench/record.lua RESULTS.md DOCUMENT.md
+
+local BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->"
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local results, document = read(arg[1]), read(arg[2])
+local _, first = document:find(BEGIN, 1, true)
+local last = first and document:find(END, first, true)
+if not last then
+  io.stderr:write("bench: ", arg[2], " has no markers '<!-- results: begin -->' and '<!-- results: end -->'\n")
+  os.exit(1)
+end
+local file = assert(io.open(arg[2], "w"))
+assert(file:write(document:sub(1, first), "\n", results, "\n", document:sub(last)))
+assert(file:close())

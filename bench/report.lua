@@ -1,0 +1,201 @@
+-- The report of the benchmarks: one table over the graphs, one over everything else, and the promises with what
+-- was reached, in Markdown; and the same with all samples as JSON.
+
+local harness = require "harness"
+
+local report = {}
+
+---The order of the columns.
+report.SHAPES = { "chain", "tree", "wavefront", "fan" }
+
+local median = harness.median
+
+local function ratio(a, b) return a and b and a / b end
+
+-- ---- cells ------------------------------------------------------------------------------------------------
+
+local function cell(format, value)
+  if not value then return "-" end
+  return (format:format(value))
+end
+
+local function per_node(key, scale)
+  return function(shape)
+    local value, nodes = median(shape .. key), median(shape .. key:match("^%.[^.]*") .. ".nodes")
+    return value and nodes and value / nodes * scale
+  end
+end
+
+local function ns(key) return per_node(key, 1e9) end
+local function bytes(key) return per_node(key, 1) end
+
+local function over(a, b)
+  return function(shape) return ratio(a(shape), b(shape)) end
+end
+
+-- Each row: label, format, and the figure for a shape.
+local GRAPH_ROWS = {
+  { "**Run**, ns a node" },
+  { "Orrery, C handlers, core", "%.1f", ns(".core.run") },
+  { "Orrery, C handlers, `orrery.h`", "%.1f", ns(".api.run") },
+  { "Orrery, Lua handlers", "%.1f", ns(".lua.run") },
+  { "Orrery, one Lua handler for all nodes", "%.1f", ns(".shared.run") },
+  { "oneTBB, 1 thread", "%.1f", ns(".tbb.run") },
+  { "oneTBB, 2 threads", "%.1f", ns(".tbb2.run") },
+  { "bare C loop", "%.1f", ns(".bare.run") },
+  { "bare Lua loop, pooled coroutine", "%.1f", ns(".coroutine.run") },
+  { "**Ratio**" },
+  { "C handlers, core / oneTBB", "%.2f", over(ns(".core.run"), ns(".tbb.run")) },
+  { "C handlers, `orrery.h` / oneTBB", "%.2f", over(ns(".api.run"), ns(".tbb.run")) },
+  { "Lua handlers / oneTBB", "%.2f", over(ns(".lua.run"), ns(".tbb.run")) },
+  { "one Lua handler for all nodes / oneTBB", "%.2f", over(ns(".shared.run"), ns(".tbb.run")) },
+  { "C handlers, core / bare C loop", "%.2f", over(ns(".core.run"), ns(".bare.run")) },
+  { "Lua handlers / bare Lua loop", "%.2f", over(ns(".lua.run"), ns(".coroutine.run")) },
+  { "**Build**, ns a node" },
+  { "Orrery, core", "%.1f", ns(".core.build") },
+  { "Orrery, `orrery.h`", "%.1f", ns(".api.build") },
+  { "Orrery, from a Lua table", "%.1f", ns(".lua.build") },
+  { "oneTBB", "%.1f", ns(".tbb.build") },
+  { "core / oneTBB", "%.2f", over(ns(".core.build"), ns(".tbb.build")) },
+  { "`orrery.h` / oneTBB", "%.2f", over(ns(".api.build"), ns(".tbb.build")) },
+  { "**Memory**, bytes a node" },
+  { "Orrery, plan", "%.1f", bytes(".core.plan_bytes") },
+  { "Orrery, run", "%.1f", bytes(".core.run_bytes") },
+  { "Orrery, plan, resident", "%.1f", bytes(".core.plan_rss") },
+  { "Orrery, run, resident", "%.1f", bytes(".core.run_rss") },
+  { "oneTBB, graph, resident", "%.1f", bytes(".tbb.plan_rss") },
+  { "oneTBB, graph that has run, resident", "%.1f", bytes(".tbb.total_rss") },
+}
+
+local function per_sleeper(key) return ratio(median("sleep." .. key), median("sleep.nodes")) end
+
+local function scaled(key, factor)
+  local value = median(key)
+  return value and value * factor
+end
+
+-- Each row: label, format, and the figure.
+local function other_rows(size)
+  local per_exec = 1e6 / size.execs
+  return {
+    { "resuming one yielding coroutine from C", "%.1f ns", ratio(scaled("resume.yield", 1e9), median("resume.nodes")) },
+    { "calling a handler in a reused coroutine from C", "%.1f ns",
+      ratio(scaled("resume.call", 1e9), median("resume.nodes")) },
+    { "resuming one yielding coroutine from Lua", "%.1f ns",
+      ratio(scaled("chain.coroutine.resume", 1e9), median("chain.coroutine.nodes")) },
+    { "sleeping node, resident, everything counted", "%.0f B", per_sleeper("sleep_rss") },
+    { "sleeping node, Lua's count", "%.0f B", per_sleeper("sleep_lua") },
+    { "sleeping node, its share of the plan", "%.0f B", per_sleeper("sleep_plan") },
+    { "sleeping node, falling asleep", "%.0f ns", ratio(scaled("sleep.fall_asleep", 1e9), median("sleep.nodes")) },
+    { "step with nothing due, all asleep", "%.0f ns", scaled("sleep.idle_step", 1e9) },
+    { "cold start, `orrery run hello.lua --json`", "%.2f ms", scaled("hello.seconds", 1e3) },
+    { "cold start, `lua5.4 -e ''`", "%.2f ms", scaled("lua.seconds", 1e3) },
+    { "size of the command, stripped", "%.2f MB", scaled("command.bytes", 1e-6) },
+    { "idle runtime, resident", "%.2f MB", scaled("idle.rss", 1e-6) },
+    { "hello workflow, most resident", "%.2f MB", scaled("hello.peak_rss", 1e-6) },
+    { "`exec` of `true`, each of " .. size.execs, "%.0f µs", scaled("exec.orrery.seconds", per_exec) },
+    { "the same with `make -j`", "%.0f µs", scaled("exec.make.seconds", per_exec) },
+    { "the same with `ninja -j`", "%.0f µs", scaled("exec.ninja.seconds", per_exec) },
+  }
+end
+
+---What was promised: each with its figure, how to write it, and the bound it must keep below or at.
+---@return { name: string, value: number?, format: string, bound: number, strict: boolean }[]
+local function promises()
+  local function wavefront(a, b) return over(a, b)("wavefront") end
+  local tbb = ns(".tbb.run")
+  return {
+    { "Lua node / oneTBB node, wavefront", wavefront(ns(".lua.run"), tbb), "%.2f", 1.0 },
+    { "the same, one Lua handler for all nodes", wavefront(ns(".shared.run"), tbb), "%.2f", 1.0 },
+    { "C node / oneTBB node, wavefront, core", wavefront(ns(".core.run"), tbb), "%.2f", 0.5 },
+    { "C node / oneTBB node, wavefront, `orrery.h`", wavefront(ns(".api.run"), tbb), "%.2f", 0.5 },
+    { "compiling a plan / building it in oneTBB, wavefront, core", wavefront(ns(".core.build"), ns(".tbb.build")),
+      "%.2f", 1.0, true },
+    { "compiling a plan / building it in oneTBB, wavefront, `orrery.h`",
+      wavefront(ns(".api.build"), ns(".tbb.build")), "%.2f", 1.0, true },
+    { "cold start / `lua5.4 -e ''`", ratio(median("hello.seconds"), median("lua.seconds")), "%.2f", 3, true },
+    { "command, MB", scaled("command.bytes", 1e-6), "%.2f", 3, true },
+    { "idle runtime, MB", scaled("idle.rss", 1e-6), "%.2f", 8, true },
+    { "sleeping node, bytes", per_sleeper("sleep_rss"), "%.0f", 1300, true },
+    { "step with nothing due, µs", scaled("sleep.idle_step", 1e6), "%.2f", 2, true },
+  }
+end
+
+local function verdict(promise)
+  local value, bound, strict = promise[2], promise[4], promise[5]
+  if not value then return "not measured" end
+  local kept = strict and value < bound or not strict and value <= bound
+  return kept and "reached" or "**not reached**"
+end
+
+-- ---- text -------------------------------------------------------------------------------------------------
+
+local function header(machine, size)
+  local lines = {
+    ("%s, %d processors, %.0f GB; %s."):format(machine.cpu, machine.processors, machine.memory / 1e9, machine.kernel),
+    ("%s; %s; oneTBB %s; %s; ninja %s."):format(machine.compiler, machine.lua:match("^Lua %S+") or "no Lua",
+      machine.tbb, machine.make, machine.ninja),
+    ("%d nodes; medians of %d rounds, of %d for cold starts; nothing is flushed to disk. %s."):format(size.nodes,
+      size.rounds, size.starts, machine.date),
+  }
+  if size.quick then lines[#lines + 1] = "Short form: it shows that the benchmarks work, not how fast Orrery is." end
+  if not machine.quiet then
+    lines[#lines + 1] = ("**The machine was not quiet** (load %.2f at the start; others kept %.2f processors busy): "
+      .. "do not trust these figures."):format(machine.load, machine.others)
+  end
+  for _, failure in ipairs(harness.failures) do lines[#lines + 1] = "**" .. failure .. "**" end
+  return table.concat(lines, "\n")
+end
+
+local function graph_table()
+  local lines = { "| | " .. table.concat(report.SHAPES, " | ") .. " |", "|---|" .. ("---:|"):rep(#report.SHAPES) }
+  for _, row in ipairs(GRAPH_ROWS) do
+    local cells = { row[1] }
+    for i, shape in ipairs(report.SHAPES) do cells[i + 1] = row[2] and cell(row[2], row[3](shape)) or "" end
+    lines[#lines + 1] = "| " .. table.concat(cells, " | ") .. " |"
+  end
+  return table.concat(lines, "\n")
+end
+
+local function other_table(size)
+  local lines = { "| | |", "|---|---:|" }
+  for _, row in ipairs(other_rows(size)) do
+    lines[#lines + 1] = ("| %s | %s |"):format(row[1], cell(row[2], row[3]))
+  end
+  return table.concat(lines, "\n")
+end
+
+local function promise_table()
+  local lines = { "| promise | measured | bound | |", "|---|---:|---:|---|" }
+  for _, promise in ipairs(promises()) do
+    lines[#lines + 1] = ("| %s | %s | %s %g | %s |"):format(promise[1], cell(promise[3], promise[2]),
+      promise[5] and "<" or "≤", promise[4], verdict(promise))
+  end
+  return table.concat(lines, "\n")
+end
+
+---@param machine table see harness.machine; also load, others (processors others kept busy), quiet
+---@param size { nodes: integer, rounds: integer, starts: integer, execs: integer, quick: boolean }
+---@return string Markdown
+function report.text(machine, size)
+  return table.concat({ header(machine, size), graph_table(), other_table(size), promise_table() }, "\n\n") .. "\n"
+end
+
+---All samples, their medians and the promises, with sorted keys.
+---@return string
+function report.json(machine, size)
+  local result = { machine = machine, size = size, failures = harness.failures, samples = harness.samples,
+    medians = {}, promises = {} }
+  local keys = {}
+  for key in pairs(harness.samples) do
+    keys[#keys + 1] = key
+    result.medians[key] = median(key)
+  end
+  for i, p in ipairs(promises()) do
+    result.promises[i] = { promise = p[1], measured = p[2], bound = p[4], reached = verdict(p) == "reached" }
+  end
+  table.sort(keys)
+  return require("dkjson").encode(result, { indent = true, keyorder = keys }) .. "\n"
+end
+
+return report

@@ -1,0 +1,124 @@
+-- Runs the benchmarks and prints the report. usage: lua5.4 bench/run.lua BUILD [SECTION...]
+--
+-- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures are medians of the
+-- rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that everything works. Sections: graphs, sleep,
+-- start, exec; all of them where none is named. Results also go to BUILD/bench/results.json and results.md.
+
+package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
+local harness = require "harness"
+local report = require "report"
+
+local LOAD_LIMIT, LOAD_PATIENCE = 0.5, 180
+local EXECS = 500
+
+local build = assert(arg[1], "usage: run.lua BUILD [SECTION...]")
+local bench, orrery = build .. "/bench", build .. "/orrery"
+local quick = (os.getenv("BENCH_QUICK") or "") ~= ""
+local size = {
+  nodes = quick and 100000 or 1000000,
+  rounds = quick and 1 or 5,
+  starts = quick and 5 or 25,
+  quick = quick,
+}
+
+-- %s and %d of a command are the shape and the number of nodes.
+local CONTESTANTS = {
+  { id = "bare", command = bench .. "/bare_graph %s %d" },
+  { id = "core", command = bench .. "/core_graph %s %d" },
+  { id = "api", command = bench .. "/api_graph %s %d" },
+  { id = "tbb", command = bench .. "/tbb_graph %s %d 1" },
+  { id = "lua", command = orrery .. " bench/lua_graph.lua %s %d own" },
+  { id = "shared", command = orrery .. " bench/lua_graph.lua %s %d shared" },
+  { id = "tbb2", command = bench .. "/tbb_graph %s %d 2" },
+  { id = "coroutine", command = "lua5.4 bench/bare_coroutine.lua %s %d" },
+}
+
+local sections = {}
+
+-- A ratio between different graphs would mean nothing.
+local function same_graph(shape, contestant)
+  for _, key in ipairs { "nodes", "mark" } do
+    local expected = harness.median(shape .. ".bare." .. key)
+    local got = harness.median(shape .. "." .. contestant .. "." .. key)
+    assert(got == nil or got == expected, ("%s ran another %s than bare_graph"):format(contestant, shape))
+  end
+end
+
+function sections.graphs()
+  for round = 1, size.rounds do
+    io.stderr:write(("bench: graphs, round %d of %d\n"):format(round, size.rounds))
+    for _, shape in ipairs(report.SHAPES) do
+      for _, contestant in ipairs(CONTESTANTS) do
+        harness.measure(shape .. "." .. contestant.id, contestant.command:format(shape, size.nodes))
+        same_graph(shape, contestant.id)
+      end
+    end
+    harness.measure("resume", ("%s/bare_resume %d"):format(bench, size.nodes))
+  end
+end
+
+function sections.sleep()
+  for round = 1, size.rounds do
+    io.stderr:write(("bench: sleeping nodes, round %d of %d\n"):format(round, size.rounds))
+    harness.measure("sleep", ("%s bench/sleepers.lua %d"):format(orrery, size.nodes))
+  end
+end
+
+function sections.start()
+  io.stderr:write("bench: cold start\n")
+  harness.time_processes(bench .. "/timeit", size.starts, {
+    { name = "hello", command = orrery .. " run bench/hello.lua --json" },
+    { name = "lua", command = "lua5.4 -e ''" },
+  })
+  for _ = 1, size.rounds do harness.measure("idle", orrery .. " bench/idle.lua") end
+  local stripped = bench .. "/orrery.stripped"
+  local bytes = harness.output(("strip -o %s %s && stat -c 'bytes %%s' %s"):format(stripped, orrery, stripped))
+  harness.add("command.bytes", tonumber(bytes:match("bytes (%d+)")))
+end
+
+-- The same commands as makefile and as ninja file: nothing is ever up to date, no target waits for another.
+local function write_execs()
+  local make, ninja = { "all:" }, { "rule nothing\n  command = true" }
+  for i = 1, EXECS do
+    make[1] = make[1] .. " t" .. i
+    make[i + 1] = ("t%d:\n\t@true"):format(i)
+    ninja[i + 1] = ("build t%d: nothing"):format(i)
+  end
+  harness.write(bench .. "/execs.mk", table.concat(make, "\n") .. "\n")
+  harness.write(bench .. "/execs.ninja", table.concat(ninja, "\n") .. "\n")
+end
+
+function sections.exec(machine)
+  io.stderr:write("bench: commands against make and ninja\n")
+  write_execs()
+  local jobs = machine.processors
+  harness.time_processes(bench .. "/timeit", size.rounds, {
+    { name = "exec.orrery", command = orrery .. " run bench/execs.lua --json" },
+    { name = "exec.make", command = ("make -j%d -f %s/execs.mk"):format(jobs, bench) },
+    { name = "exec.ninja", command = ("ninja -j%d -C %s -f execs.ninja"):format(jobs, bench) },
+  })
+end
+
+local function main()
+  local wanted = #arg > 1 and table.move(arg, 2, #arg, 1, {}) or { "graphs", "sleep", "start", "exec" }
+  for _, name in ipairs(wanted) do
+    if not sections[name] then
+      io.stderr:write("bench: no section '", name, "', expected graphs, sleep, start or exec\n")
+      return 2
+    end
+  end
+  local machine = harness.machine()
+  machine.load = harness.wait_for_quiet(LOAD_LIMIT, quick and 0 or LOAD_PATIENCE)
+  local others = harness.watch()
+  for _, name in ipairs(wanted) do sections[name](machine) end
+  machine.others = others()
+  machine.quiet = machine.load <= LOAD_LIMIT and machine.others <= 0.1
+  size.execs = EXECS
+  local text = report.text(machine, size)
+  harness.write(bench .. "/results.md", text)
+  harness.write(bench .. "/results.json", report.json(machine, size))
+  io.stdout:write(text)
+  return #harness.failures == 0 and 0 or 1
+end
+
+os.exit(main())

@@ -1,0 +1,45 @@
+-- Nodes that sleep. usage: build/orrery bench/sleepers.lua NODES
+--
+-- All of NODES handlers call ctx:sleep("1h") on the real clock; then what they hold is read, and a step that finds
+-- nothing due is timed. `sleep_rss` counts everything since the definition was begun (definition, plan, run and
+-- coroutines, and the holes between them); `sleep_lua` and `sleep_run` are Lua's and the core's own counts.
+
+package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
+local graphs = require "graphs"
+local core = require "orrery.core"
+
+local STEPS = 200000
+
+local function say(key, value) print(("%s %.12g"):format(key, value)) end
+
+local asked = assert(math.tointeger(tonumber(arg[1])), "usage: sleepers.lua NODES")
+local rt = core.runtime()
+collectgarbage()
+local rss, lua = graphs.rss(), collectgarbage("count")
+
+local function sleep(ctx) ctx:sleep("1h") end
+local nodes = {}
+for i = 1, asked do nodes[i] = { run = sleep } end
+local plan = assert(core.plan { name = "sleepers", nodes = nodes })
+nodes = nil -- luacheck: ignore
+collectgarbage()
+
+local start = core.hrtime()
+local run = rt:start(plan, { seed = 1 })
+while run:stats().by_state.waiting ~= asked do
+  if not rt:step(1) and run:stats().by_state.waiting ~= asked then
+    error("the run stands still with " .. tostring(run:stats().by_state.waiting) .. " of " .. asked .. " asleep")
+  end
+end
+say("nodes", asked)
+say("fall_asleep", (core.hrtime() - start) / 1e9)
+collectgarbage()
+say("sleep_rss", graphs.rss() - rss)
+say("sleep_lua", (collectgarbage("count") - lua) * 1024)
+say("sleep_plan", plan:bytes())
+
+start = core.hrtime()
+for _ = 1, STEPS do rt:step(0) end
+say("idle_step", (core.hrtime() - start) / 1e9 / STEPS)
+assert(run:stats().by_state.waiting == asked, "a node woke up")
+os.exit(0, false) -- without closing the state: taking a million coroutines down is no part of this
