@@ -11,6 +11,9 @@ local encode = core.json.encode
 ---@param start fun(resume: function, ctx: orrery.Context, config: string, inputs: string, attempt: integer): integer, integer
 ---@param cancel fun(slot: integer, generation: integer): boolean whether the attempt still answers
 return function(name, doc, start, cancel)
+  if types.find(name) then
+    error(("orr_register: there is a node type %q already; give this one another name"):format(name), 0)
+  end
   types.declare {
     name = name,
     doc = doc or "A node type of the program that runs this.",
