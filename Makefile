@@ -84,7 +84,7 @@ $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.c
 $(BUILD)/gen/embedded.c: runtime/host/embed.lua $(LUA_SRC) $(wildcard lua/orrery lua/orrery/* stdlib) | $(VENDOR_MK)
 	@mkdir -p $(@D)
 	$(call say,EMBED)
-	$(Q)$(LUA) runtime/host/embed.lua $(LUA_SRC) argparse=$(LUA_SHARE)/argparse.lua re=$(LUA_SHARE)/re.lua >$@
+	$(Q)$(LUA) runtime/host/embed.lua $(if $(SANITIZE),--lines) $(LUA_SRC) argparse=$(LUA_SHARE)/argparse.lua re=$(LUA_SHARE)/re.lua >$@
 
 $(BUILD)/libcore.a: $(filter $(BUILD)/obj/runtime/core/%,$(LIB_OBJ))
 $(BUILD)/liborrery.a: $(LIB_OBJ)
@@ -175,7 +175,7 @@ install-module: $(BUILD)/lib/orrery/core.so
 
 ROCKS := $(abspath $(BUILD))/rocks
 rock: lib | $(BUILD)/have-rock ## build the rock, install it into build/rocks and run a workflow with it
-	luarocks --lua-version 5.4 --tree $(ROCKS) make --no-doc --deps-mode none orrery-scm-1.rockspec
+	env -u MAKEFLAGS -u MAKELEVEL luarocks --lua-version 5.4 --tree $(ROCKS) make --no-doc --deps-mode none orrery-scm-1.rockspec
 	LUA_PATH='$(ROCKS)/share/lua/5.4/?.lua;$(ROCKS)/share/lua/5.4/?/init.lua;;' \
 	LUA_CPATH='$(ROCKS)/lib/lua/5.4/?.so;;' $(LUA) spec/support/rock.lua
 

@@ -19,6 +19,7 @@ dependencies = { "lua >= 5.4, < 5.5" }
 build = {
   type = "make",
   build_target = "lib",
+  build_variables = { CFLAGS = "$(CFLAGS)" },
   install_target = "install-module",
   install_variables = { LUADIR = "$(LUADIR)", LIBDIR = "$(LIBDIR)" },
   build_pass = true,

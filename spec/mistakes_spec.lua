@@ -79,7 +79,7 @@ local CASES = {
   { "a dependency twice", 'w.a = { run = print }\nw.b = { after = { "a", "a" }, run = print }', {
     'bad.lua:4: node "b": it depends on "a" twice; keep one' } },
   { "more needed than there are", 'w.a = { run = print }\nw.b = { after = "a", join = { need = 2 }, run = print }', {
-    'bad.lua:4: node "b": join.need is 2, but it has 1 dependencies; need can be 1 to that number' } },
+    'bad.lua:4: node "b": join.need is 2, but it has one dependency; lower it, or give it more to come after' } },
   { "an outcome that the switch has not",
     'w.s = flow.switch { cases = { gold = "input.x > 1" }, default = "plain" }\nw.a = { after = "s:glod", run = print }', {
     'bad.lua:4: node "a": after: "s" has no outcome "glod"; did you mean "gold"?' } },
@@ -97,7 +97,7 @@ local CASES = {
     'bad.lua:3: node "a": retry: expected a number of retries, a table, or one of "quick", "standard", "aggressive" and '
     .. '"conservative", got the string "standrd"; did you mean "standard"?',
     'bad.lua:4: node "b": retry: expected a whole number of retries, got -1',
-    'bad.lua:5: node "c": retry.factor: expected a number of at least 1, got 0',
+    'bad.lua:5: node "c": retry.factor: expected a number from 1 to 1,000,000, got 0',
     'bad.lua:5: node "c": retry.jitter: expected "none", "full" or "equal", got 1',
     'bad.lua:5: node "c": retry.max: expected a whole number of retries, got the string "x"',
     'bad.lua:5: node "c": retry.on: expected a list of error codes, { "timeout", … }, got a table',
@@ -173,6 +173,19 @@ local CASES = {
   { "a member that is no node", "w.g = flow.parallel { 5 }", {
       'bad.lua:3: node "g_1": expected a node (a table with `run`, or a call of a node type), got 5',
     } },
+  { "a group within itself", "local g = flow.sequence { { run = print } }\nw.g = g\ng[2] = g\ng[3] = g", {
+    'bad.lua:4: node "g_2": the same table is already node "g"; make a table of its own for each node',
+    'bad.lua:4: node "g_3": the same table is already node "g"; make a table of its own for each node',
+  } },
+  { "groups without end", "local g = { run = print }\nfor _ = 1, 5000 do g = flow.sequence { g } end\nw.g = g", {
+    'bad.lua:4: group "g": groups are nested deeper than 50 levels; put some of them into a workflow of their own',
+  } },
+  { "a table that is a member twice", "local t = { run = print }\nw.g = flow.parallel { t, t }", {
+    'bad.lua:4: node "g_2": the same table is already node "g_1"; make a table of its own for each node',
+  } },
+  { "a switch by nothing", "w.s = flow.switch { default = 'x' }", {
+    'bad.lua:3: node "s": switch: it has nothing to choose by; give it cases, or value and map',
+  } },
   { "a member with the name of a node", "w.g = flow.parallel { { run = print } }\nw.g_1 = { run = print }", {
     'bad.lua:3: node "g_1": a member of a group would bear the name of another node; rename one of them' } },
 }

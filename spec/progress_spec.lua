@@ -17,7 +17,7 @@ local function event(time, kind, fields)
   return e
 end
 
-local REFUSED = { code = "http_error", message = "connection refused by api.example.org:443", retryable = true }
+local REFUSED = { code = "http_status", message = "connection refused by api.example.org:443", retryable = true }
 
 -- Up to 2.5 s: one done, one running with progress, one that retries, one that waits, items under way.
 local function middle()
@@ -216,7 +216,7 @@ describe("failures", function()
     local out = {}
     watch.failures(board_after(middle(), ending()), {
       def = { nodes = { { name = "fetch", where = "weather.lua:9", type = "http.get" } } }, paint = plain,
-      error = { code = "http_error", message = REFUSED.message, node = "fetch" },
+      error = { code = "http_status", message = REFUSED.message, node = "fetch" },
       write = function(s) out[#out + 1] = s end,
     })
     golden("failures.txt", table.concat(out))

@@ -365,7 +365,7 @@ describe("the plan of the runtime", function()
       'node "twice": it depends on "a" twice; keep one',
       'node "mixed": it depends on "s" both as a whole and by an outcome; keep one',
       'node "self": it depends on itself; remove it from its own `after` and expressions',
-      'node "need": join.need is 2, but it has 1 dependencies; need can be 1 to that number',
+      'node "need": join.need is 2, but it has one dependency; lower it, or give it more to come after',
     }, lines)
   end)
 end)

@@ -1,11 +1,9 @@
 --- `exec`: runs a program, without a shell unless one is asked for.
 local flow = require "orrery"
-local core = require "orrery.core"
-local pools = require "orrery.pools"
 local uv = require "luv"
 
 -- As many commands at a time as the machine runs, unless the user has said otherwise.
-if not pools.has "exec" then flow.pool("exec", { max = uv.available_parallelism() }) end
+if not flow.pool "exec" then flow.pool("exec", { max = uv.available_parallelism() }) end
 
 local MEGABYTE = 1024 * 1024
 
@@ -75,7 +73,7 @@ end
 local function run(options)
   local refused
   local err, result = flow.await(function(resume)
-    local ok, handle = pcall(core.spawn, options, resume)
+    local ok, handle = pcall(flow.spawn, options, resume)
     if not ok then
       refused = tostring(handle):gsub("^[^:]*:%d+: ", "")
       resume()

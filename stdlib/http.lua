@@ -1,6 +1,5 @@
 --- `http.get` and `http.request`: HTTP over libcurl.
 local flow = require "orrery"
-local core = require "orrery.core"
 
 local MEGABYTE = 1024 * 1024
 
@@ -83,7 +82,7 @@ end
 local function transfer(options)
   local refused
   local err, response = flow.await(function(resume)
-    local ok, handle = pcall(core.transfer, options, resume)
+    local ok, handle = pcall(flow.transfer, options, resume)
     if not ok then
       refused = tostring(handle):gsub("^[^:]*:%d+: ", "")
       resume()

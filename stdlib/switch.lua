@@ -49,10 +49,6 @@ end
 
 local function choose(ctx, config)
   if config.cases ~= nil then return by_cases(ctx, config.cases) end
-  if config.map == nil then
-    flow.error { code = "config_error", retryable = false,
-      message = "switch: it has nothing to choose by; give it cases, or value and map" }
-  end
   local name = config.map[config.value]
   if name == nil and config.value ~= nil then name = config.map[tostring(config.value)] end
   return name
@@ -65,6 +61,15 @@ return flow.type {
   config = flow.schema { cases = "any?", value = "any?", map = "object?", default = "string?" },
   expressions = { "cases" },
   outcomes = outcomes,
+  check = function(config)
+    if config.cases == nil and config.map == nil then
+      return "it has nothing to choose by; give it cases, or value and map"
+    elseif config.cases ~= nil and config.map ~= nil then
+      return "it has both cases and map; keep one of them", "map"
+    elseif config.cases ~= nil and #case_list(config.cases) == 0 then
+      return 'cases: expected conditions by outcome, { { gold = "input.total > 100" }, … }', "cases"
+    end
+  end,
   examples = {
     [[flow.switch { cases = { { gold = "input.total > 100" }, { silver = "input.total > 50" } }, default = "plain" }]],
     [[flow.switch { value = "${input.country}", map = { DE = "europe", FR = "europe" }, default = "world" }]],

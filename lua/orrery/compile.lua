@@ -5,9 +5,7 @@ local duration = require "orrery.duration"
 local errors = require "orrery.errors"
 local groups = require "orrery.groups"
 local Builder = require "orrery.node"
-local plan_problems = require "orrery.plan_problems"
 local schema = require "orrery.schema"
-local template = require "orrery.template"
 local workflow = require "orrery.workflow"
 
 local compile = {}
@@ -72,7 +70,7 @@ local function read_output(r, value)
     r.def.output = value
     return
   end
-  local compiled, mistakes = template.compile(value, { where = r.state.place, field = "output" })
+  local compiled, mistakes = require("orrery.template").compile(value, { where = r.state.place, field = "output" })
   for _, mistake in ipairs(mistakes or {}) do say(r, mistake.field, "bad_template", Builder.template_words(mistake)) end
   if not compiled then return end
   r.output_mentions = compiled.mentions
@@ -211,7 +209,7 @@ local function make_plan(def, problems)
   end
   local ok, plan, found = pcall(core.plan, def)
   if not ok then plan, found = nil, { { kind = "refused", message = tostring(plan) } } end
-  for _, problem in ipairs(plan and {} or plan_problems(found, def, spoiled)) do
+  for _, problem in ipairs(plan and {} or require "orrery.plan_problems"(found, def, spoiled)) do
     problems[#problems + 1] = problem
   end
   return plan

@@ -16,6 +16,8 @@ local groups = {}
 -- `when` of a group and of its member: a list under this metatable, all of which must hold.
 groups.ALL = { __name = "orrery.all" }
 
+local MAX_NESTING = 50
+
 local KEYS = { after = true, when = true, join = true, priority = true, pool = true, doc = true }
 local metas = {
   parallel = { __name = "orrery.group", orrery_group = "parallel" },
@@ -217,9 +219,13 @@ end
 function Flattener:member(group_name, member, place, after, inherited)
   local name, spec = group_name .. "_" .. member.name, member.spec
   local message = workflow.spec_problem(name, spec)
+  local other = not message and self.flat.name_of[spec]
+  if other then -- a group that contains itself ends here, too
+    message = ('node "%s": the same table is already node "%s"; make a table of its own for each node'):format(name, other)
+  end
   if message then
     local problems = self.flat.problems
-    problems[#problems + 1] = { kind = "not_a_node", node = name, where = place, message = message }
+    problems[#problems + 1] = { kind = other and "shared_table" or "not_a_node", node = name, where = place, message = message }
     return nil
   end
   self.flat.name_of[spec] = name
@@ -227,15 +233,26 @@ function Flattener:member(group_name, member, place, after, inherited)
   return name
 end
 
+-- What is wrong with a group as a whole.
+local function group_problem(group, depth)
+  if group.orrery_bad then return group.orrery_bad end
+  if depth > MAX_NESTING then
+    return ("groups are nested deeper than %d levels; put some of them into a workflow of their own"):format(MAX_NESTING)
+  end
+end
+
 -- Opens a group: its members, then the node that closes it.
 function Flattener:group(name, group, place, original)
   local kind = groups.kind(group)
-  if group.orrery_bad then
-    self:problem(name, place, nil, "wrong_type", group.orrery_bad)
+  local message = group_problem(group, self.depth)
+  if message then
+    self:problem(self.outermost or name, place, nil, "bad_group", message)
     return self:add(name, setmetatable({ run = last_of(name) }, closings[kind]), place, original)
   end
   local list, named = members_of(group, kind, function(...) self:problem(name, place, ...) end)
   local names, keys, previous = {}, {}, nil
+  self.depth = self.depth + 1
+  self.outermost = self.outermost or name
   for i, member in ipairs(list) do
     local first = i == 1 or kind == "parallel"
     local after = {}
@@ -248,6 +265,8 @@ function Flattener:group(name, group, place, original)
       previous = made
     end
   end
+  self.depth = self.depth - 1
+  if self.depth == 0 then self.outermost = nil end
   self:close(name, group, kind, { names = names, keys = keys, named = named }, place, original)
 end
 
@@ -286,7 +305,7 @@ function groups.flatten(state)
   flat.count, flat.names, flat.specs, flat.index = 0, {}, {}, {}
   flat.name_of = setmetatable({}, { __index = state.name_of })
   flat.place = function(i) return places[i] end
-  local flattener = setmetatable({ flat = flat, places = places, state = state }, Flattener)
+  local flattener = setmetatable({ flat = flat, places = places, state = state, depth = 0 }, Flattener)
   for i = 1, state.count do
     flattener:open(state.names[i], state.specs[i], workflow.place(state, i), i)
   end

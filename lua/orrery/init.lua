@@ -36,6 +36,8 @@ local flow = {
   await = core.await,
   gather = core.gather,
   running = core.running,
+  spawn = core.spawn,
+  transfer = core.transfer,
   json = core.json,
 }
 

@@ -36,8 +36,10 @@ local function one_of(names)
   end
 end
 
+local MOST = 4294967294 -- the runtime counts in 32 bits, of which the last value means none
+
 local function whole(value, least)
-  return math.type(value) == "integer" and value >= least
+  return math.type(value) == "integer" and value >= least and value <= MOST
 end
 
 -- ---- join ---------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@ local errors = require "orrery.errors"
 local groups = require "orrery.groups"
 local keys = require "orrery.keys"
 local pools = require "orrery.pools"
-local template = require "orrery.template"
 local types = require "orrery.type"
 
 local READ = keys.READ
+
+-- The expression language is loaded where the first expression is met: a workflow without any starts faster.
+local function template() return require "orrery.template" end
 
 ---@class orrery.NodeBuilder what the readers of a node's keys talk to; one for a whole compilation
 ---@field flat orrery.Flat
@@ -91,7 +93,7 @@ end
 ---@return orrery.expr.Compiled|nil
 function Builder:expression(field, text, extra)
   local options = { where = self.flat.place(self.i), field = field, extra = extra }
-  local compiled, mistake = template.expression(text, options)
+  local compiled, mistake = template().expression(text, options)
   if not compiled then
     return self:bad(field, "bad_expression", ("%s: column %d: %s"):format(field, mistake.column, mistake.reason))
   end
@@ -112,8 +114,9 @@ end
 ---@param value any
 ---@return any constant, function|nil resolve `resolve(ctx)` gives the value where there are templates in it
 function Builder:value(field, value)
+  if type(value) == "string" and not value:find("${", 1, true) then return value end
   if type(value) ~= "string" and type(value) ~= "table" then return value end
-  local compiled, mistakes = template.compile(value, { where = self.flat.place(self.i), field = field })
+  local compiled, mistakes = template().compile(value, { where = self.flat.place(self.i), field = field })
   for _, mistake in ipairs(mistakes or {}) do
     self:bad(mistake.field, "bad_template", Builder.template_words(mistake))
   end
@@ -252,6 +255,10 @@ local function check_config(b, T, config)
   local checked, problems = T.config:check(config, { templates = true })
   for _, problem in ipairs(problems or {}) do
     b:bad(problem.field, problem.kind, ("%s: %s"):format(T.name, problem.message))
+  end
+  if T.check and not problems then
+    local message, field = T.check(checked)
+    if message then b:bad(field, "bad_config", ("%s: %s"):format(T.name, message)) end
   end
   return problems and config or checked
 end

@@ -43,8 +43,9 @@ local WORDS = {
 
 local function need_words(p, names, def)
   local node = def.nodes[p.node]
-  return ('node "%s": join.need is %d, but it has %d dependencies; need can be 1 to that number'):format(names[p.node],
-    node.need or 0, #(node.deps or {})), p.node
+  local count = #(node.deps or {})
+  return ('node "%s": join.need is %d, but it has %s; lower it, or give it more to come after'):format(names[p.node],
+    node.need or 0, count == 1 and "one dependency" or count .. " dependencies"), p.node
 end
 
 --- Turns what `core.plan` found into mistakes.

@@ -32,11 +32,18 @@ end
 --- Declares a pool, `flow.pool("db", { max = 4, rate = "10/s" })`: nodes with `pool = "db"` share its places. A later
 --- declaration of the name replaces the earlier one. A pool "tenant" also serves "tenant:a", "tenant:b" and so on, each of
 --- which has places of its own.
+---
+--- Without options it only asks: `flow.pool "db"` gives what was declared, or nil.
 ---@param name string
----@param options {max: integer?, rate: (string|number)?}
+---@param options? {max: integer?, rate: (string|number)?}
+---@return {max: integer?, rate: number?, per: number?}|nil declared a copy; `rate` tokens in `per` seconds
 function pools.declare(name, options)
   local place = where.text(where.here(2))
   if type(name) ~= "string" or name == "" then bad(place, "name", "expected a name, got " .. errors.show(name)) end
+  if options == nil then
+    local known_pool = declared[name]
+    return known_pool and { max = known_pool.max, rate = known_pool.rate, per = known_pool.per }
+  end
   if type(options) ~= "table" then bad(place, nil, "expected { max = n, rate = … }, got " .. errors.show(options)) end
   for key in pairs(options) do
     if key ~= "max" and key ~= "rate" then
@@ -56,6 +63,7 @@ function pools.declare(name, options)
   if not declared[name] then names[#names + 1] = name end
   declared[name] = pool
   known = setmetatable({}, { __mode = "k" })
+  return { max = pool.max, rate = pool.rate, per = pool.per }
 end
 
 --- Whether a node may name the pool.

@@ -28,9 +28,12 @@ local function one_of(names)
   end
 end
 
+local MOST = 4294967294 -- the runtime counts in 32 bits, of which the last value means none
+local STEEPEST = 1e6
+
 local function count(value)
   local n = math.tointeger(value)
-  if n and n >= 0 and type(value) == "number" then return n end
+  if n and n >= 0 and n <= MOST and type(value) == "number" then return n end
   return nil, "expected a whole number of retries, got " .. errors.show(value)
 end
 
@@ -39,8 +42,8 @@ local function seconds(value)
 end
 
 local function factor(value)
-  if type(value) == "number" and value >= 1 and value < math.huge then return value end
-  return nil, "expected a number of at least 1, got " .. errors.show(value)
+  if type(value) == "number" and value >= 1 and value <= STEEPEST then return value end
+  return nil, "expected a number from 1 to 1,000,000, got " .. errors.show(value)
 end
 
 local function codes(value)

@@ -5,7 +5,6 @@ local errors = require "orrery.errors"
 local events = require "orrery.events"
 local load_file = require "orrery.load"
 local pools = require "orrery.pools"
-local prune = require "orrery.prune"
 local workflow = require "orrery.workflow"
 
 local run = {}
@@ -62,7 +61,7 @@ end
 
 local function plan_of(compiled, options)
   if not options.only and not options.from then return compiled.plan end
-  local def = compiled.def
+  local def, prune = compiled.def, require "orrery.prune"
   if options.only then def = prune.only(def, options.only, compiled.groups) end
   if options.from then def = prune.from(def, options.from, compiled.groups) end
   local plan, found = core.plan(def)
@@ -90,12 +89,13 @@ local function follow(rt, fn)
       if ENDS[event.event] then off() end
     end
   end)
-  return function(started)
+  local function begun(started)
     id = started.id
     for _, event in ipairs(early) do
       if event.run == id then fn(event) end
     end
   end
+  return begun, off
 end
 
 local function start(what, options, who)
@@ -106,9 +106,14 @@ local function start(what, options, who)
   local rt = runtime_of(options)
   pools.apply(rt)
   events.attach(rt)
-  local begun = options.on_event and follow(rt, options.on_event)
-  local started = rt:start(plan, { input = input, context = options.context, seed = options.seed,
+  local begun, off
+  if options.on_event then begun, off = follow(rt, options.on_event) end
+  local ok, started = pcall(rt.start, rt, plan, { input = input, context = options.context, seed = options.seed,
     concurrency = options.concurrency, id = options.id, env = compiled.env })
+  if not ok then
+    if off then off() end
+    error(started, 0)
+  end
   if begun then begun(started) end
   return started, rt
 end

@@ -15,6 +15,7 @@ local types = {}
 ---@field outcomes? string[]|fun(config: table): string[]
 ---@field expressions? table<string, boolean>
 ---@field positional? string
+---@field check? fun(config: table): string?, string? what is wrong with the config as a whole, and the key it is about
 ---@field examples? any
 ---@field output? any
 ---@field where string
@@ -47,7 +48,7 @@ local builders = setmetatable({}, { __mode = "k" }) -- coroutine -> depth: it lo
 
 local FIELDS = {
   name = "string", doc = "string", config = "table", run = "function", pool = "string", outcomes = "any",
-  expressions = "table", positional = "string", examples = "any", output = "any",
+  expressions = "table", positional = "string", examples = "any", output = "any", check = "function",
 }
 local FIELD_NAMES = {}
 for name in pairs(FIELDS) do FIELD_NAMES[#FIELD_NAMES + 1] = name end

@@ -16,7 +16,7 @@
 #undef curl_easy_getinfo
 #undef curl_multi_setopt
 
-#define ORR_CURL_MEMBER(name) __typeof__(&curl_##name) name;
+#define ORR_CURL_MEMBER(name) __typeof__(curl_##name) *(name);
 typedef struct orr_curl {
     ORR_CURL_FUNCTIONS(ORR_CURL_MEMBER)
 } orr_curl;

@@ -68,7 +68,7 @@ static orr_http_failure add_headers(orr_transfer *t, const orr_http_request *r) 
             return reject(t, "the value of header %s has a line break", r->headers[i].name);
         if (!append_header(t, &r->headers[i])) return ORR_HTTP_MEMORY;
     }
-    /* Without these libcurl would say that a body is a form, and wait a second for "100 Continue" before a long one. */
+    /* Without these libcurl would call a body a form, and wait a second for "100 Continue" before a long one. */
     if (r->body && !has_header(r, "Content-Type") && !append(t, "Content-Type:")) return ORR_HTTP_MEMORY;
     if (r->body && !has_header(r, "Expect") && !append(t, "Expect:")) return ORR_HTTP_MEMORY;
     return ORR_HTTP_NONE;

@@ -18,8 +18,8 @@
 
 enum { FIRST_CHUNK = 4096, STREAM_CHUNK = 65536, MOST_AT_ONCE = 1 << 20 };
 
-/* While a terminated child is gone and others of its group are not, the group is looked at after so many ms, then after
- * twice as many, up to the second number. */
+/* While a terminated child is gone and others of its group are not, the group is looked at after so many ms, then
+ * after twice as many, up to the second number. */
 enum { FIRST_CHECK = 10, LAST_CHECK = 160 };
 
 typedef struct sink {
@@ -93,7 +93,7 @@ static void close_all(orr_process *p) {
     if (p->has_process) close_handle(&p->process);
 }
 
-/* Whether /proc/ENTRY/stat, "pid (name) state parent group ...", is of a member of the group that is not dead already. */
+/* Whether /proc/ENTRY/stat, "pid (name) state parent group ...", is of a member of the group that is not dead yet. */
 static bool lives_in_group(const char *entry, int group) {
     char path[64], text[512];
     snprintf(path, sizeof path, "/proc/%.20s/stat", entry);

@@ -12,9 +12,9 @@
  *   options.user_agent
  * callback(err, response) is called once, later:
  *   err       {code, message, retryable}; codes as in http.h. False (and no response) where it found no memory
- *   response  {status, headers, body, url, seconds, redirects}. `headers` maps names in lower case to values; one that
- *             came more than once has them joined by ", " (RFC 9110, section 5.3), but set-cookie, whose values
- *             may not be joined, is always a list
+ *   response  {status, headers, body, url, seconds, redirects}. `headers` maps names in lower case to values; one
+ *             that came more than once has them joined by ", " (RFC 9110, section 5.3), but set-cookie, whose
+ *             values may not be joined, is always a list
  * handle:cancel() drops the transfer: the callback is not called. After the callback it does nothing.
  *
  * All transfers of a Lua state share one client, which is made at the first one and closed with the state.
@@ -239,9 +239,10 @@ static void read_headers(lua_State *L, orr_http_request *r) {
     for (lua_pushnil(L); lua_next(L, given); lua_pop(L, 1)) flatten_header(L, list);
     size_t n = lua_rawlen(L, list) / 2;
     orr_http_header *headers = lua_newuserdatauv(L, (n + 1) * sizeof *headers, 0);
+    lua_Integer at = 1;
     for (size_t i = 0; i < n; i++) {
-        lua_rawgeti(L, list, (lua_Integer)(2 * i + 1));
-        lua_rawgeti(L, list, (lua_Integer)(2 * i + 2));
+        lua_rawgeti(L, list, at++);
+        lua_rawgeti(L, list, at++);
         headers[i] = (orr_http_header){lua_tostring(L, -2), lua_tostring(L, -1)};
         lua_pop(L, 2);
     }
@@ -279,7 +280,8 @@ static int client_gc(lua_State *L) {
     return 0;
 }
 
-/* Pushes the client's box. It is made before any handle, so that Lua, which finalises in reverse order, closes it after them. */
+/* Pushes the client's box. It is made before any handle, so that Lua, which finalises in reverse order, closes it
+ * after them. */
 static orr_http *client_of(lua_State *L, orr_script *s) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &client_key) == LUA_TNIL) {
         lua_pop(L, 1);

@@ -15,19 +15,21 @@
  * callback(err, result) is called once, later:
  *   err     {code, message, retryable}: the child never ran. Codes: exec_not_found, exec_permission, exec_cwd,
  *           exec_system, out_of_memory. False (and no result) where not even that table found memory
- *   result  {code = integer (128 + signal where one ended it), signal = "SIGKILL" or nil, stdout, stderr = string or
- *           nil where it was not captured, truncated = true where a limit was reached, dropped = bytes, held = true
- *           where another process kept an output open, pid = integer}
+ *   result  {code = integer (128 + signal where one ended it), signal = "SIGKILL" or nil, stdout, stderr = string,
+ *           or nil where it was not captured, truncated = true where a limit was reached, dropped = bytes,
+ *           held = true where another process kept an output open, pid = integer}
  * handle:terminate() ends the group with TERM, then KILL; handle:kill([name]) sends one signal to the group ("TERM" by
  * default) and returns whether it was there; handle:pid(). After the callback all three do nothing.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* environ */
+#endif
 #include "../loop/process.h"
 #include "script.h"
 
 #include <lauxlib.h>
 #include <string.h>
-
-extern char **environ;
+#include <unistd.h>
 
 #define HANDLE "orrery.process"
 #define DEFAULT_LIMIT ((lua_Integer)16 << 20)

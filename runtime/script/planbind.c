@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_SECONDS 9.0e9 /* what fits in 63 bits of nanoseconds, rounded down */
+#define MAX_SECONDS 9223372036.0 /* what fits in 63 bits of nanoseconds, in whole seconds; orrery.duration stops there too */
 
 int64_t orr_read_seconds(lua_State *L, int idx, const char *key) {
     lua_getfield(L, idx, key);

@@ -117,10 +117,21 @@ static bool fiber_ended(void *ud) {
     return ((orr_fiber *)ud)->flags & FIBER_ENDED;
 }
 
+static int push_text(lua_State *L) {
+    lua_pushstring(L, lua_touserdata(L, 1));
+    return 1;
+}
+
+/* Pushes a message, or Lua's own that memory is out: that one exists from the start. */
+static void push_message(lua_State *L, const char *text) {
+    lua_pushcfunction(L, push_text);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)text);
+    lua_pcall(L, 1, 1, 0);
+}
+
 static int cannot_run(lua_State *L, int nargs, const char *why) {
     lua_pop(L, nargs + 1);
-    if (!lua_checkstack(L, 2)) return LUA_ERRMEM;
-    lua_pushstring(L, why);
+    push_message(L, why);
     lua_pushnil(L);
     return LUA_ERRERR;
 }
@@ -132,6 +143,10 @@ static int make_default(lua_State *L) {
 
 int orr_script_run(orr_script *s, lua_State *L, int nargs, int *nresults) {
     *nresults = 2;
+    if (!lua_checkstack(L, LUA_MINSTACK)) { /* not even room for an error: the function itself stays as one */
+        lua_settop(L, lua_gettop(L) - nargs + 1);
+        return LUA_ERRMEM;
+    }
     if (s->pumping || s->current != ORR_NONE)
         return cannot_run(L, nargs, "the loop is already running; a callback or a handler cannot run it again");
     if (orr_protect(s, make_default, s) != LUA_OK) return cannot_run(L, nargs, "not enough memory");
@@ -163,11 +178,11 @@ static bool drained(void *ud) {
 
 int orr_script_drain(orr_script *s, lua_State *L) {
     if (s->pumping || s->current != ORR_NONE) {
-        lua_pushliteral(L, "the loop is already running; a callback or a handler cannot run it again");
+        push_message(L, "the loop is already running; a callback or a handler cannot run it again");
         return LUA_ERRERR;
     }
     if (orr_pump(s, L, drained, s)) return LUA_OK;
-    lua_pushliteral(L, "a run is left that can no longer go on");
+    push_message(L, "a run is left that can no longer go on");
     return LUA_ERRRUN;
 }
 

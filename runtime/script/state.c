@@ -256,8 +256,8 @@ orr_script *orr_script_open(lua_State *L) {
     if (!s->loop) luaL_error(L, "orrery.core needs a loop: give one, or let luv make it");
     s->wakeup = orr_wakeup_new(&s->alloc, s->loop);
     s->map = orr_mem_new(&s->alloc, 64, sizeof *s->map);
+    if (s->map) s->map_size = 64;
     if (!s->wakeup || !s->map) luaL_error(L, "not enough memory to open orrery.core");
-    s->map_size = 64;
     memset(s->map, 0xff, s->map_size * sizeof *s->map);
     s->at.threads = anchor_table(L, NULL);
     s->at.values = anchor_table(L, NULL);

@@ -206,8 +206,17 @@ local function part_of(args, compiled)
   return def, require("orrery.core").plan(def)
 end
 
+local function refuse(problems)
+  for line in tostring(problems):gmatch("[^\n]+") do io.stderr:write("orrery run: ", line, "\n") end
+  return 2
+end
+
 function dry.main(args, compiled, input)
-  local def, plan = part_of(args, compiled)
+  local ok, checked = pcall(require("orrery.run").check_input, compiled, input)
+  if not ok then return refuse(checked) end
+  local made, def, plan = pcall(part_of, args, compiled)
+  if not made then return refuse(def) end
+  input = checked
   local verdicts = dry.assess(def, input)
   if args.json then
     require("orrery.cli.files").json { workflow = def.name, dry = true, nodes = verdicts }

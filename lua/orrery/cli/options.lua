@@ -134,13 +134,15 @@ local function plain(name, argv)
   return { file = argv[1] }
 end
 
--- Repeated options with several values come as lists of lists.
+-- Repeated options with several values come as lists of lists; a value may be several names with commas.
 local function flatten(args)
   for _, key in ipairs { "only", "from" } do
     local lists = args[key]
     if lists and #lists > 0 then
       local all = {}
-      for _, list in ipairs(lists) do table.move(list, 1, #list, #all + 1, all) end
+      for _, list in ipairs(lists) do
+        for name in table.concat(list, ","):gmatch("[^,]+") do all[#all + 1] = name end
+      end
       args[key] = all
     else
       args[key] = nil

@@ -176,6 +176,7 @@ function Run:stats() end
 ---@field outcomes? string[]|fun(config: table): string[] which `after = "node:outcome"` may name; the handler returns flow.outcome
 ---@field expressions? string[] config keys whose strings are expressions; the handler gets them as function(ctx)
 ---@field positional? string the config key meant by a value without a key, `flow.delay { "5s" }`; "argv[]": by all of them, as an array
+---@field check? fun(config: table): string?, string? what is wrong with config that fits the schema, templates unresolved
 ---@field examples? string[]
 ---@field output? any schema or description of what it outputs
 
@@ -236,9 +237,21 @@ function flow.parallel(members) end
 ---@param members table
 ---@return table
 function flow.sequence(members) end
+---Declares a pool; without options it only asks for the declaration.
 ---@param name string
----@param options {max: integer?, rate: (string|number)?}
+---@param options? {max: integer?, rate: (string|number)?}
+---@return {max: integer?, rate: number?, per: number?}|nil
 function flow.pool(name, options) end
+---Starts a child process; what `exec` is made of. The callback gets an error or a result.
+---@param options table
+---@param callback fun(err: table|nil, result: table|nil)
+---@return table handle
+function flow.spawn(options, callback) end
+---Starts an HTTP transfer; what the `http` types are made of. The callback gets an error or a response.
+---@param options table
+---@param callback fun(err: table|nil, response: table|nil)
+---@return table handle
+function flow.transfer(options, callback) end
 ---Raises a structured error.
 ---@param e {code: string?, message: string, retryable: boolean?, retry_after: orrery.Duration?, details: any}|string
 function flow.error(e) end
