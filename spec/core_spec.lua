@@ -99,6 +99,7 @@ describe("a run", function()
     assert.same({ a = "completed", b = "completed" }, r:states())
     assert.is_nil(r.error)
     assert.is_true(r.ended)
+    assert.equal(r, core.runtime():wait(r))
     assert.matches("^%x+%-%x+%-7%x+%-%x+%-%x+$", r.id)
   end)
 

@@ -194,6 +194,17 @@ static void tell(lua_State *L, orr_script *s, int listeners, int event) {
     }
 }
 
+/* Listeners hear that they have not heard everything. */
+static void tell_lost(lua_State *L, orr_rtbox *rt, int box) {
+    orr_event_push(L, rt, NULL, "log", NULL, orr_engine_now(rt->runtime));
+    set_text(L, "level", "error");
+    lua_pushfstring(L, "%d events were lost for want of memory", (int)rt->n_lost);
+    lua_setfield(L, -2, "message");
+    rt->n_lost = 0;
+    tell(L, rt->script, box + 1, box + 3);
+    lua_settop(L, box + 2);
+}
+
 static int flush(lua_State *L) {
     orr_rtbox *rt = lua_touserdata(L, 1);
     orr_push_box(L, rt->script, rt);
@@ -204,6 +215,7 @@ static int flush(lua_State *L) {
     lua_newtable(L); /* what the listeners cause is queued here */
     lua_setiuservalue(L, box, RT_QUEUE);
     rt->n_queued = 0;
+    if (rt->n_lost) tell_lost(L, rt, box);
     for (uint32_t i = 1; i <= n; i++) {
         lua_rawgeti(L, box + 2, i);
         tell(L, rt->script, box + 1, box + 3);
@@ -215,14 +227,18 @@ static int flush(lua_State *L) {
 bool orr_events_flush(orr_script *s, orr_rtbox *rt) {
     if (!rt->n_queued || rt->flushing) return false;
     rt->flushing = true;
-    orr_protect(s, flush, rt);
+    if (orr_protect(s, flush, rt) != LUA_OK) { /* tried once: trying again would only hold up the rest */
+        rt->n_lost += rt->n_queued ? rt->n_queued : 1;
+        rt->n_queued = 0;
+    }
     rt->flushing = false;
     return true;
 }
 
 /* off(): (upvalues) runtime, place in the list. The place stays empty while others stand behind it. */
 static int off(lua_State *L) {
-    orr_rtbox *rt = lua_touserdata(L, lua_upvalueindex(1));
+    orr_rtbox *rt = orr_unbox(L, lua_upvalueindex(1));
+    if (!rt) return 0;
     lua_getiuservalue(L, lua_upvalueindex(1), RT_LISTENERS);
     lua_Integer place = lua_tointeger(L, lua_upvalueindex(2));
     if (!place) return 0;

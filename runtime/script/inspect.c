@@ -215,7 +215,7 @@ static const struct {
 };
 
 static int run_index(lua_State *L) {
-    orr_runbox *r = lua_touserdata(L, 1);
+    orr_runbox *r = orr_check_run(L, 1);
     if (lua_type(L, 2) == LUA_TSTRING) {
         const char *key = lua_tostring(L, 2);
         for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {

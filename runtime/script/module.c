@@ -7,8 +7,8 @@
 static int core_running(lua_State *L) {
     orr_script *s = orr_script_of(L);
     const orr_fiber *f = orr_fiber_current(s);
-    if (!f || !f->run) return 0;
-    orr_push_ctx(L, s, orr_fiber_at(s, f->root));
+    if (f && f->run) orr_push_ctx(L, s, orr_fiber_at(s, f->root));
+    else lua_pushnil(L);
     return 1;
 }
 

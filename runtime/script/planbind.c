@@ -296,12 +296,19 @@ static void read_options(lua_State *L, orr_plan_options *o) {
     o->cleanup_timeout = orr_read_seconds(L, AT_DEF, "cleanup_timeout");
 }
 
+static void close_plan(orr_script *s, orr_owned *owned) {
+    orr_planbox *box = (orr_planbox *)owned;
+    if (box->builder) orr_plan_abandon(box->builder);
+    if (box->plan) orr_plan_unref(box->plan);
+    orr_mem_free(&s->alloc, box->how, box->n_how, sizeof *box->how);
+    orr_mem_free(&s->alloc, box->natives, box->n_natives, sizeof *box->natives);
+    orr_free_box(s, owned, sizeof *box);
+}
+
 static orr_planbox *new_box(lua_State *L, orr_script *s, lua_Integer n) {
-    orr_planbox *box = lua_newuserdatauv(L, sizeof *box, PLAN_VALUES);
-    memset(box, 0, sizeof *box);
+    orr_planbox *box = orr_new_box(L, s, sizeof *box, PLAN_VALUES, s->at.plan_mt,
+                                   &(orr_owned){.collect = close_plan, .close = close_plan});
     box->alloc = s->alloc;
-    orr_push_anchor(L, s->at.plan_mt);
-    lua_setmetatable(L, -2);
     box->n_how = (uint32_t)(n ? n : 1);
     box->how = orr_mem_new(&box->alloc, box->n_how, sizeof *box->how);
     if (!box->how) luaL_error(L, "not enough memory for the plan");
@@ -363,25 +370,7 @@ int orr_core_plan(lua_State *L) {
 /* ---- a plan in Lua --------------------------------------------------------------------------------------------- */
 
 orr_planbox *orr_check_plan(lua_State *L, int idx) {
-    orr_script *s = orr_script_of(L);
-    bool ok = lua_getmetatable(L, idx);
-    if (ok) {
-        orr_push_anchor(L, s->at.plan_mt);
-        ok = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-    }
-    luaL_argexpected(L, ok, idx, "plan");
-    return lua_touserdata(L, idx);
-}
-
-static int plan_gc(lua_State *L) {
-    orr_planbox *box = lua_touserdata(L, 1);
-    if (box->builder) orr_plan_abandon(box->builder);
-    if (box->plan) orr_plan_unref(box->plan);
-    orr_mem_free(&box->alloc, box->how, box->n_how, sizeof *box->how);
-    orr_mem_free(&box->alloc, box->natives, box->n_natives, sizeof *box->natives);
-    memset(box, 0, sizeof *box);
-    return 0;
+    return orr_check_box(L, idx, orr_script_of(L)->at.plan_mt, "plan");
 }
 
 static int plan_len(lua_State *L) {
@@ -425,8 +414,10 @@ static int plan_bytes(lua_State *L) {
 void orr_open_plan(lua_State *L, orr_script *s) {
     static const luaL_Reg methods[] = {
         {"layers", plan_layers}, {"critical", plan_critical}, {"bytes", plan_bytes}, {NULL, NULL}};
-    static const luaL_Reg meta[] = {{"__gc", plan_gc}, {"__len", plan_len}, {NULL, NULL}};
-    luaL_newlib(L, meta);
+    lua_newtable(L);
+    orr_box_metatable(L);
+    lua_pushcfunction(L, plan_len);
+    lua_setfield(L, -2, "__len");
     lua_pushliteral(L, "orrery.plan");
     lua_setfield(L, -2, "__name");
     luaL_newlib(L, methods);

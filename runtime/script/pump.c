@@ -21,20 +21,11 @@ void orr_rt_use(lua_State *L, orr_rtbox *rt, int by) {
     rt->users = (uint32_t)((int64_t)rt->users + by);
 }
 
-static void bury(orr_rtbox *rt) {
-    while (rt->graves) {
-        orr_grave *grave = rt->graves;
-        rt->graves = grave->next;
-        if (rt->runtime) orr_run_free(grave->run);
-        orr_mem_free(&rt->script->alloc, grave, 1, sizeof *grave);
-    }
-}
-
 /* Runtimes leave the list here only, so that none is collected while it is stepped. */
 static void sweep(orr_script *s) {
     for (orr_rtbox **link = &s->runtimes; *link;) {
         orr_rtbox *rt = *link;
-        bury(rt);
+        orr_runs_bury(rt);
         if (rt->users || !lua_checkstack(s->main, LUA_MINSTACK)) {
             link = &rt->next;
             continue;

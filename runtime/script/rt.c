@@ -55,18 +55,29 @@ static void timer_due(void *ud, const orr_timer *timer) {
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
-orr_rtbox *orr_check_rt(lua_State *L, int idx) {
-    orr_script *s = orr_script_of(L);
-    bool ok = lua_getmetatable(L, idx);
-    if (ok) {
-        orr_push_anchor(L, s->at.rt_mt);
-        ok = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
+static void free_rt(orr_script *s, orr_owned *owned) {
+    orr_engine_free(((orr_rtbox *)owned)->runtime);
+    orr_free_box(s, owned, sizeof(orr_rtbox));
+}
+
+static void collect_rt(orr_script *s, orr_owned *owned) {
+    orr_rtbox *rt = (orr_rtbox *)owned;
+    for (orr_rtbox **link = &s->runtimes; *link; link = &(*link)->next) {
+        if (*link != rt) continue;
+        *link = rt->next;
+        break;
     }
-    luaL_argexpected(L, ok, idx, "runtime");
-    orr_rtbox *rt = lua_touserdata(L, idx);
-    if (!rt->runtime) luaL_error(L, "this runtime is closed");
-    return rt;
+    if (s->default_rt == rt) s->default_rt = NULL;
+    for (orr_runbox *r = rt->runs; r; r = r->next) {
+        r->run = NULL;
+        r->live = false;
+    }
+    if (rt->graves) orr_runs_bury(rt);
+    free_rt(s, owned);
+}
+
+orr_rtbox *orr_check_rt(lua_State *L, int idx) {
+    return orr_check_box(L, idx, orr_script_of(L)->at.rt_mt, "runtime");
 }
 
 static bool wants_virtual(lua_State *L, int opts) {
@@ -90,17 +101,14 @@ orr_rtbox *orr_rt_new(lua_State *L, orr_script *s, int opts) {
             s->watching = orr_watchdog_start(&s->watchdog) == ORR_OK;
         lua_pop(L, 1);
     }
-    orr_rtbox *rt = lua_newuserdatauv(L, sizeof *rt, RT_VALUES);
-    memset(rt, 0, sizeof *rt);
+    orr_rtbox *rt = orr_new_box(L, s, sizeof *rt, RT_VALUES, s->at.rt_mt,
+                                &(orr_owned){.collect = collect_rt, .close = free_rt});
     rt->script = s;
     rt->is_virtual = o.virtual_clock;
-    orr_push_anchor(L, s->at.rt_mt);
-    lua_setmetatable(L, -2);
     lua_newtable(L);
     lua_setiuservalue(L, -2, RT_LISTENERS);
     lua_newtable(L);
     lua_setiuservalue(L, -2, RT_QUEUE);
-    orr_register_box(L, s, rt, -1);
     o.hooks = (orr_hooks){.ud = rt, .evaluate = orr_on_evaluate, .event = orr_on_event};
     o.driver = (orr_driver){.ud = rt, .act = act, .timer = timer_due};
     rt->runtime = orr_engine_new(&o);
@@ -130,28 +138,6 @@ int orr_core_runtime(lua_State *L) {
     return 1;
 }
 
-static int rt_gc(lua_State *L) {
-    orr_rtbox *rt = lua_touserdata(L, 1);
-    orr_script *s = rt->script;
-    if (!rt->runtime) return 0;
-    for (orr_rtbox **link = &s->runtimes; *link; link = &(*link)->next) {
-        if (*link != rt) continue;
-        *link = rt->next;
-        break;
-    }
-    if (s->default_rt == rt) s->default_rt = NULL;
-    for (orr_runbox *r = rt->runs; r; r = r->next) r->run = NULL;
-    while (rt->graves) {
-        orr_grave *grave = rt->graves;
-        rt->graves = grave->next;
-        orr_mem_free(&s->alloc, grave, 1, sizeof *grave);
-    }
-    orr_engine_free(rt->runtime);
-    rt->runtime = NULL;
-    rt->runs = NULL;
-    return 0;
-}
-
 /* ---- methods ------------------------------------------------------------------------------------------------------- */
 
 /* rt:start(plan, {input=, context=, seed=, concurrency=, id=, env=}) -> run */
@@ -178,7 +164,7 @@ static int rt_wait(lua_State *L) {
     orr_runbox *r = orr_check_run(L, 2);
     orr_script *s = rt->script;
     if (r->live && !orr_wait_outside(L, s)) return orr_run_await(L, r, false);
-    if (!orr_pump(s, L, run_is_over, r))
+    if (r->live && !orr_pump(s, L, run_is_over, r))
         return luaL_error(L, "run %s cannot go on: it is %s, and nothing is left that could end that", r->id,
                           orr_run_state_text(r));
     lua_settop(L, 2);
@@ -265,8 +251,7 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"has_pool", rt_has_pool}, {"pause_pool", rt_pause_pool}, {"breaker", rt_breaker}, {"now", rt_now},
         {NULL, NULL}};
     lua_newtable(L);
-    lua_pushcfunction(L, rt_gc);
-    lua_setfield(L, -2, "__gc");
+    orr_box_metatable(L);
     lua_pushliteral(L, "orrery.runtime");
     lua_setfield(L, -2, "__name");
     luaL_newlib(L, methods);

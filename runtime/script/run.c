@@ -255,6 +255,35 @@ static void anchor(lua_State *L, orr_rtbox *rt, orr_runbox *r, int plan) {
     rt->n_started++;
 }
 
+static void free_run(orr_script *s, orr_owned *owned) {
+    orr_free_box(s, owned, sizeof(orr_runbox));
+}
+
+/* Freed later: the collector may be at work inside a hook of the core. */
+static void collect_run(orr_script *s, orr_owned *owned) {
+    orr_runbox *r = (orr_runbox *)owned;
+    if (!r->run) {
+        free_run(s, owned);
+        return;
+    }
+    if (r->prev) r->prev->next = r->next;
+    else r->rt->runs = r->next;
+    if (r->next) r->next->prev = r->prev;
+    if (r->live) r->rt->n_live--;
+    r->live = false;
+    r->next = r->rt->graves;
+    r->rt->graves = r;
+}
+
+void orr_runs_bury(orr_rtbox *rt) {
+    while (rt->graves) {
+        orr_runbox *r = rt->graves;
+        rt->graves = r->next;
+        orr_run_free(r->run);
+        free_run(rt->script, &r->owned);
+    }
+}
+
 static void link_run(orr_rtbox *rt, orr_runbox *r) {
     orr_runbox **link = &rt->runs;
     r->next = *link;
@@ -268,16 +297,14 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     orr_run_options o = {0};
     read_run_options(L, rt, opts, &o);
     define_breakers(L, rt, plan);
-    orr_runbox *r = lua_newuserdatauv(L, sizeof *r, RUN_VALUES);
-    memset(r, 0, sizeof *r);
+    orr_runbox *r = orr_new_box(L, s, sizeof *r, RUN_VALUES, s->at.run_mt,
+                                &(orr_owned){.collect = collect_run, .close = free_run});
     r->script = s;
     r->rt = rt;
     r->plan = box;
     r->self = r->handlers = LUA_NOREF;
     r->waiters = ORR_NONE;
     r->due = INT64_MAX;
-    orr_push_anchor(L, s->at.run_mt);
-    lua_setmetatable(L, -2);
     lua_pushvalue(L, plan);
     lua_setiuservalue(L, -2, RUN_PLAN);
     lua_pushvalue(L, rt_idx);
@@ -285,11 +312,9 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     copy_option(L, opts, "input", RUN_INPUT);
     copy_option(L, opts, "context", RUN_CONTEXT);
     copy_option(L, opts, "env", RUN_ENV);
-    orr_register_box(L, s, r, -1);
-    r->grave = orr_mem_new(&s->alloc, 1, sizeof *r->grave);
     o.ud = r;
     o.value = 1;
-    r->run = r->grave ? orr_run_new(orr_engine_core(rt->runtime), box->plan, &o) : NULL;
+    r->run = orr_run_new(orr_engine_core(rt->runtime), box->plan, &o);
     if (!r->run) luaL_error(L, "not enough memory for the run");
     format_uuid(r->id, o.id);
     link_run(rt, r);
@@ -404,43 +429,13 @@ int orr_run_await(lua_State *L, orr_runbox *r, bool child) {
     return orr_wait_yield(L, s, f);
 }
 
-static int run_gc(lua_State *L) {
-    orr_runbox *r = lua_touserdata(L, 1);
-    orr_script *s = r->script;
-    if (!r->grave) return 0;
-    if (r->run) {
-        if (r->prev) r->prev->next = r->next;
-        else r->rt->runs = r->next;
-        if (r->next) r->next->prev = r->prev;
-        if (r->live) r->rt->n_live--;
-        r->grave->run = r->run;
-        r->grave->next = r->rt->graves;
-        r->rt->graves = r->grave;
-    } else {
-        orr_mem_free(&s->alloc, r->grave, 1, sizeof *r->grave);
-    }
-    r->run = NULL;
-    r->grave = NULL;
-    r->live = false;
-    return 0;
-}
-
 orr_runbox *orr_check_run(lua_State *L, int idx) {
-    orr_script *s = orr_script_of(L);
-    bool ok = lua_getmetatable(L, idx);
-    if (ok) {
-        orr_push_anchor(L, s->at.run_mt);
-        ok = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-    }
-    luaL_argexpected(L, ok, idx, "run");
-    return lua_touserdata(L, idx);
+    return orr_check_box(L, idx, orr_script_of(L)->at.run_mt, "run");
 }
 
 void orr_open_run(lua_State *L, orr_script *s) {
     lua_newtable(L);
-    lua_pushcfunction(L, run_gc);
-    lua_setfield(L, -2, "__gc");
+    orr_box_metatable(L);
     lua_pushliteral(L, "orrery.run");
     lua_setfield(L, -2, "__name");
     orr_run_methods(L);

@@ -17,7 +17,7 @@ static orr_script *find_script(lua_State *L) {
 
 orr_script *orr_script_of(lua_State *L) {
     orr_script *s = find_script(L);
-    if (!s) luaL_error(L, "orrery.core is not open in this Lua state; require it first");
+    if (!s || s->closed) luaL_error(L, "orrery.core is not open in this Lua state; require it first");
     return s;
 }
 
@@ -64,12 +64,57 @@ void orr_push_box(lua_State *L, const orr_script *s, const void *box) {
     lua_remove(L, -2);
 }
 
-void orr_register_box(lua_State *L, const orr_script *s, const void *box, int idx) {
-    idx = lua_absindex(L, idx);
+void *orr_new_box(lua_State *L, orr_script *s, size_t size, int values, int metatable, const orr_owned *owned) {
+    orr_owned **ud = lua_newuserdatauv(L, sizeof *ud, values), *box;
+    *ud = NULL;
+    orr_push_anchor(L, metatable);
+    lua_setmetatable(L, -2);
     orr_push_anchor(L, s->at.boxes);
-    lua_pushvalue(L, idx);
+    lua_pushvalue(L, -2);
+    box = orr_mem_new(&s->alloc, 1, size);
+    if (!box) luaL_error(L, "not enough memory");
+    *box = *owned;
+    box->prev = NULL;
+    box->next = s->owned;
+    if (s->owned) s->owned->prev = box;
+    s->owned = box;
+    *ud = box;
     lua_rawsetp(L, -2, box);
     lua_pop(L, 1);
+    return box;
+}
+
+static int box_gc(lua_State *L) {
+    orr_owned **ud = lua_touserdata(L, 1), *box = *ud;
+    *ud = NULL;
+    orr_script *s = find_script(L);
+    if (box && s && !s->closed) box->collect(s, box);
+    return 0;
+}
+
+void orr_box_metatable(lua_State *L) {
+    lua_pushcfunction(L, box_gc);
+    lua_setfield(L, -2, "__gc");
+}
+
+void *orr_check_box(lua_State *L, int idx, int metatable, const char *what) {
+    bool ok = lua_type(L, idx) == LUA_TUSERDATA && lua_getmetatable(L, idx);
+    if (ok) {
+        orr_push_anchor(L, metatable);
+        ok = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+    }
+    luaL_argexpected(L, ok, idx, what);
+    void *box = orr_unbox(L, idx);
+    if (!box) luaL_error(L, "this %s is closed", what);
+    return box;
+}
+
+void orr_free_box(orr_script *s, orr_owned *owned, size_t size) {
+    if (owned->prev) owned->prev->next = owned->next;
+    else s->owned = owned->next;
+    if (owned->next) owned->next->prev = owned->prev;
+    orr_mem_free(&s->alloc, owned, 1, size);
 }
 
 /* A wait that a callback would have ended: found through `resume`, which the callback holds as an upvalue or in a
@@ -190,11 +235,8 @@ static int close_script(lua_State *L) {
     if (s->closed) return 0;
     s->closed = true;
     orr_watchdog_stop(&s->watchdog);
-    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
-        for (orr_runbox *r = rt->runs; r; r = r->next) r->run = NULL;
-        orr_engine_free(rt->runtime);
-        rt->runtime = NULL;
-    }
+    s->runtimes = s->default_rt = NULL;
+    while (s->owned) s->owned->close(s, s->owned); /* mostly those for which Lua had no memory to call __gc */
     if (s->wakeup) {
         orr_wakeup_free(s->wakeup);
         uv_run(s->loop, UV_RUN_NOWAIT); /* calls the close callback, which frees the timer */

@@ -3,7 +3,7 @@
  * module.c      the module table                planbind.c, policy.c  a definition -> a plan
  * state.c       the script state, its luv       evaluate.c  conditions, lists, `until`, pools
  * pump.c        the loop: who goes on when      error.c     Lua errors <-> orr_error
- * fiber.c       the one lua_resume, the pool    events.c    events for listeners
+ * fiber.c, slots.c  the one lua_resume, the pool events.c   events for listeners
  * wait.c, await.c  await, sleep, gather           run.c, rt.c runs and runtimes as Lua values
  * cancel.c      cancelling and dropping         ctx.c, view.c  what a handler sees
  * coroutines.c  waits through users' coroutines call.c      ctx:call
@@ -136,10 +136,19 @@ struct orr_script {
     orr_outcome outcome;
     orr_rtbox *runtimes; /* those with live runs, and the default one */
     orr_rtbox *default_rt;
+    struct orr_owned *owned; /* all boxes */
     char text[512]; /* strings of answers, errors without a home */
 };
 
 /* ---- boxes: Lua userdata -------------------------------------------------------------------------------------------- */
+
+/* What is behind a userdata of ours lies in a block of its own, and the script keeps a list of all: Lua gives up a
+ * finaliser for which it has no memory, and then nothing must point to where the userdata was. */
+typedef struct orr_owned {
+    struct orr_owned *next, *prev;
+    void (*collect)(orr_script *s, struct orr_owned *owned); /* Lua no longer needs it */
+    void (*close)(orr_script *s, struct orr_owned *owned);   /* the state is closed; frees it */
+} orr_owned;
 
 /* User values of a plan. */
 enum { PLAN_HANDLERS = 1, PLAN_NAMES, PLAN_INDEX, PLAN_WHENS, PLAN_EACHS, PLAN_UNTILS, PLAN_POOLS, PLAN_FALLBACKS,
@@ -156,6 +165,7 @@ typedef struct orr_native {
 } orr_native;
 
 struct orr_planbox {
+    orr_owned owned;
     orr_plan *plan;
     orr_native *natives; /* by node; NULL for a plan made from a definition */
     uint32_t n_natives;
@@ -165,17 +175,12 @@ struct orr_planbox {
     uint32_t n_how, n_handlers;
 };
 
-/* A run whose userdata was collected is freed between two turns, never inside a hook of the core. */
-typedef struct orr_grave {
-    struct orr_grave *next;
-    orr_run *run;
-} orr_grave;
-
 /* User values of a run. */
 enum { RUN_PLAN = 1, RUN_RT, RUN_INPUT, RUN_CONTEXT, RUN_OUTPUTS, RUN_ERRORS, RUN_LISTS, RUN_NODES_VIEW,
        RUN_STATES_VIEW, RUN_ERRORS_VIEW, RUN_INFO, RUN_OUTPUT, RUN_ENV, RUN_STARTS, RUN_ERROR, RUN_VALUES = RUN_ERROR };
 
 struct orr_runbox {
+    orr_owned owned;
     orr_script *script;
     orr_rtbox *rt;
     orr_planbox *plan;
@@ -184,7 +189,6 @@ struct orr_runbox {
     uint32_t waiters;        /* head of the fibers that wait for its end */
     int self, handlers;      /* registry references while it is live, LUA_NOREF otherwise */
     int64_t due;             /* when the run times out; INT64_MAX for never */
-    struct orr_grave *grave;
     bool live, has_outputs;
     bool judged, output_failed; /* the run's own output has been computed, and failed */
     bool broken;                /* something could not be kept for want of memory */
@@ -195,11 +199,12 @@ struct orr_runbox {
 enum { RT_LISTENERS = 1, RT_QUEUE, RT_VALUES = RT_QUEUE };
 
 struct orr_rtbox {
+    orr_owned owned;
     orr_script *script;
     orr_engine *runtime;
     orr_rtbox *next; /* of the script's list */
     orr_runbox *runs; /* those that are not freed, live or not */
-    orr_grave *graves;
+    orr_runbox *graves; /* those that Lua no longer needs: freed between two turns, never inside a hook of the core */
     uint32_t n_live, n_listeners, n_queued, n_lost;
     uint64_t n_started; /* runs, for the ids of virtual time */
     uint32_t users;     /* live runs and set timers: it must stay in the list */
@@ -221,9 +226,20 @@ extern const char orr_wait_key; /* its address, as a light userdata, is what a w
 orr_script *orr_script_open(lua_State *L);
 /* Calls fn(ud) on the main thread, protected, `ud` being its argument 1; the status. An error is dropped. */
 int orr_protect(orr_script *s, lua_CFunction fn, void *ud);
-/* Pushes the userdata of a box; registers one, the userdata being at `idx`. */
+/* Makes a zeroed box of `size` bytes, which begins with an orr_owned, and pushes its userdata. */
+void *orr_new_box(lua_State *L, orr_script *s, size_t size, int values, int metatable, const orr_owned *owned);
+/* Sets __gc of the metatable at the top. */
+void orr_box_metatable(lua_State *L);
+/* The box behind the userdata at idx, which has the metatable; raises an argument error with `what` otherwise. */
+void *orr_check_box(lua_State *L, int idx, int metatable, const char *what);
+/* The box behind a userdata that is known to be one; NULL after the state was closed. */
+static inline void *orr_unbox(lua_State *L, int idx) {
+    return *(void **)lua_touserdata(L, idx);
+}
+/* Takes a box out of the list and frees its block. */
+void orr_free_box(orr_script *s, orr_owned *owned, size_t size);
+/* Pushes the userdata of a box. */
 void orr_push_box(lua_State *L, const orr_script *s, const void *box);
-void orr_register_box(lua_State *L, const orr_script *s, const void *box, int idx);
 /* Reports an error that belongs to nobody: as a log event of level error, or as a warning of Lua's. */
 void orr_script_stray(orr_script *s, const char *what, const char *message);
 /* Pushes a table of the anchors. */
@@ -231,7 +247,7 @@ static inline void orr_push_anchor(lua_State *L, int ref) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
 }
 
-/* ---- fiber.c ------------------------------------------------------------------------------------------------------- */
+/* ---- slots.c ------------------------------------------------------------------------------------------------------ */
 
 static inline orr_fiber *orr_fiber_at(const orr_script *s, uint32_t index) {
     return &s->chunks[index / ORR_FIBER_CHUNK][index % ORR_FIBER_CHUNK];
@@ -254,6 +270,11 @@ orr_fiber *orr_fiber_new(orr_script *s, bool with_coroutine);
 void orr_fiber_release(orr_script *s, orr_fiber *f, bool clean);
 /* Closes what the coroutine left open and drops it. */
 void orr_fiber_discard(orr_script *s, orr_fiber *f);
+
+/* Enters the fiber of an attempt into the map. */
+void orr_fiber_map(orr_script *s, orr_fiber *f);
+
+/* ---- fiber.c: what runs in them --------------------------------------------------------------------------------- */
 
 /* Starts an attempt: at once, not through the queue. */
 void orr_fiber_start(orr_script *s, orr_runbox *run, const orr_action *action);
@@ -387,6 +408,8 @@ void orr_run_push_error(lua_State *L, orr_runbox *r);
 /* Pushes a table of the run's statistics. */
 void orr_run_push_stats(lua_State *L, const orr_runbox *r);
 void orr_open_run(lua_State *L, orr_script *s);
+/* Frees the runs that Lua no longer needs. Outside of the core only. */
+void orr_runs_bury(orr_rtbox *rt);
 void orr_run_methods(lua_State *L);
 orr_runbox *orr_check_run(lua_State *L, int idx);
 /* The fiber goes on when the run has ended; child: the run belongs to it. A Lua function's tail. */

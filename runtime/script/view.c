@@ -49,8 +49,8 @@ uint32_t orr_node_by_name(lua_State *L, const orr_runbox *r, int name_idx) {
 
 /* Upvalue 1 of each: the run. */
 static orr_runbox *view_of(lua_State *L, uint32_t *node) {
-    orr_runbox *r = lua_touserdata(L, lua_upvalueindex(1));
-    *node = r->run ? orr_node_by_name(L, r, 2) : ORR_NONE;
+    orr_runbox *r = orr_unbox(L, lua_upvalueindex(1));
+    *node = r && r->run ? orr_node_by_name(L, r, 2) : ORR_NONE;
     return r;
 }
 
@@ -81,7 +81,8 @@ static int errors_index(lua_State *L) {
 
 /* pairs(view): all nodes of which it knows something, in order. Upvalues: the run, the index function. */
 static int view_next(lua_State *L) {
-    orr_runbox *r = lua_touserdata(L, lua_upvalueindex(1));
+    orr_runbox *r = orr_unbox(L, lua_upvalueindex(1));
+    if (!r || !r->run) return 0;
     uint32_t i = lua_isnil(L, 2) ? 0 : orr_node_by_name(L, r, 2) + 1;
     for (; i < r->plan->plan->n_nodes; i++) {
         lua_settop(L, 1);

@@ -264,6 +264,38 @@ static void a_state_is_closed_while_a_run_is_live(void **state) {
     close_state(L, &loop, &h);
 }
 
+/* Outside our command a module may have kept coroutine.resume before orrery was loaded. */
+static void an_escaped_wait_is_told(void **state) {
+    (void)state;
+    heap h = {0};
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    lua_State *L = lua_newstate(heap_fn, &h);
+    luaL_openlibs(L);
+    assert_int_equal(luaL_dostring(L, "old = coroutine.resume"), LUA_OK);
+    orr_script_options options = {.alloc = {heap_fn, &h}, .loop = &loop, .no_luv = true};
+    lua_pushcfunction(L, open_core);
+    lua_pushlightuserdata(L, &options);
+    assert_int_equal(lua_pcall(L, 1, 1, 0), LUA_OK);
+    lua_setglobal(L, "core");
+    int bad = luaL_dostring(L,
+        "local rt = core.runtime { clock = 'virtual' }\n"
+        "local function error_of(fn)\n"
+        "  return rt:wait(rt:start(core.plan { name = 'w', nodes = { { name = 'a', run = fn } } })).error end\n"
+        "local function escape(ctx) old(coroutine.create(function() ctx:sleep(1) end)) end\n"
+        "local e = error_of(escape)\n"
+        "assert(e.code == 'wait_escaped', e.code)\n"
+        "e = error_of(function(ctx) escape(ctx) ctx:sleep(1) end)\n"
+        "assert(e.code == 'wait_escaped', e.code)\n"
+        "e = error_of(function(ctx) local co = coroutine.create(function() ctx:sleep(1) end)\n"
+        "  old(co) local _, err = old(co) error(err) end)\n"
+        "assert(e.code == 'wait_escaped', e.code)\n"
+        "assert(error_of(function(ctx) pcall(function() escape(ctx) ctx:sleep(1) end) ctx:sleep(2) end) == nil)\n");
+    if (bad) print_message("%s\n", lua_tostring(L, -1));
+    assert_int_equal(bad, LUA_OK);
+    close_state(L, &loop, &h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_with_enough_memory),
@@ -273,6 +305,7 @@ int main(void) {
         cmocka_unit_test(a_main_fiber_returns_and_fails),
         cmocka_unit_test(a_host_steps_within_a_budget),
         cmocka_unit_test(a_state_is_closed_while_a_run_is_live),
+        cmocka_unit_test(an_escaped_wait_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
