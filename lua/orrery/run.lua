@@ -11,7 +11,7 @@ local run = {}
 
 local OPTIONS = {
   input = true, context = true, only = true, from = true, concurrency = true, clock = true, seed = true,
-  on_event = true, runtime = true, id = true,
+  on_event = true, runtime = true, id = true, journal = true,
 }
 
 local function check_options(options, who)
@@ -109,7 +109,8 @@ local function start(what, options, who)
   local begun, off
   if options.on_event then begun, off = follow(rt, options.on_event) end
   local ok, started = pcall(rt.start, rt, plan, { input = input, context = options.context, seed = options.seed,
-    concurrency = options.concurrency, id = options.id, env = compiled.env })
+    concurrency = options.concurrency, id = options.id, env = compiled.env,
+    journal = options.journal })
   if not ok then
     if off then off() end
     error(started, 0)

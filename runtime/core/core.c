@@ -43,6 +43,11 @@ void orr_core_listen(orr_core *core, uint32_t mask)
     core->listen = mask;
 }
 
+void orr_core_record(orr_core *core, void (*record)(void *ud, orr_run *run, const orr_record *record))
+{
+    core->hooks.record = record;
+}
+
 /* ---- time ---------------------------------------------------------------------------------------------------------------- */
 
 /* Each timer sees its own time as the present one, so that a late call gives the same history as a timely one. */
@@ -93,6 +98,7 @@ static void refuse(orr_run *run, uint32_t t, orr_breaker *b)
         orr_give_up(run, t, &error);
     } else {
         orr_put_held(run, t);
+        orr_release(run, t); /* its keyed pool may go meanwhile */
         orr_event e = {.due = b->until, .name = b->name};
         orr_emit(run, ORR_EV_NODE_WAITING, t, &e);
     }
@@ -166,9 +172,13 @@ static bool from_pool(orr_core *core, orr_pool *pool, orr_priority p, orr_action
         return false;
     orr_run *run = line->run;
     uint32_t t = line->head[p];
-    if (!orr_more_of(run, t)->resuming && !orr_pool_token(pool, &due)) {
-        orr_pool_arm(pool);
+    bool token = orr_more_of(run, t)->resuming || orr_pool_token(pool, &due);
+    if (!token && orr_pool_arm(pool, due))
         return false;
+    if (!token) { /* nothing would ever tell it of the next one */
+        orr_dequeue(run, t);
+        orr_end_failed(run, t, &orr_no_memory);
+        return true;
     }
     orr_ring_turn(&pool->ring, line, p);
     orr_line_pop(&pool->ring, line, p);
@@ -311,7 +321,7 @@ void orr_run_begin(orr_run *run)
     orr_emit(run, ORR_EV_RUN_STARTED, ORR_NONE, NULL);
     run->deciding = true;
     if (plan->timeout > 0 &&
-        !orr_timer_on(core, &run->timeout_timer, core->now + plan->timeout, run, 0, TIMER_RUN)) {
+        !orr_timer_on(core, &run->timeout_timer, orr_from_now(core, plan->timeout), run, 0, TIMER_RUN)) {
         run->failed = true;
         orr_stop(run, ORR_STOP_TIMEOUT, &orr_no_memory);
     }

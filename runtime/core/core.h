@@ -226,6 +226,9 @@ void orr_core_free(orr_core *core);
  * costs nothing. */
 void orr_core_listen(orr_core *core, uint32_t mask);
 
+/* Sets the hook for records, or takes it away (NULL): without it a record costs no more than its number. */
+void orr_core_record(orr_core *core, void (*record)(void *ud, orr_run *run, const orr_record *record));
+
 /* Sets the time and fires what is due. An earlier time than before is taken as the present one. */
 void orr_core_advance(orr_core *core, int64_t now);
 int64_t orr_core_now(const orr_core *core);
@@ -309,8 +312,9 @@ void orr_run_why(const orr_run *run, uint32_t node, uint32_t item, orr_why *why)
 /* Bytes that the run holds, for `bench`. */
 size_t orr_run_bytes(const orr_run *run);
 
-/* Applies a record to a run that is being rebuilt; records come in the order of their seq. ORR_EINVAL for one that
- * does not fit (the journal is not this plan's). */
+/* Applies a record to a run that is being rebuilt; records come in the order of their seq, from
+ * 1 (RUN_CREATED) and without a gap. ORR_EINVAL for one that does not fit (the journal is not this plan's, or is
+ * damaged), ORR_ENOMEM; either way nothing has changed. */
 orr_status orr_run_fold(orr_run *run, const orr_record *record);
 
 /* ---- tasks --------------------------------------------------------------------------------------------- */

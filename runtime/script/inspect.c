@@ -238,7 +238,7 @@ static int run_tostring(lua_State *L) {
 void orr_run_methods(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"cancel", run_cancel}, {"pause", run_pause}, {"resume", run_resume}, {"why", run_why}, {"stats", run_stats},
-        {"states", run_states}, {"outputs", run_outputs}, {"errors", run_errors}, {"bytes", run_bytes}, {NULL, NULL}};
+        {"states", run_states}, {"outputs", run_outputs}, {"errors", run_errors}, {"bytes", run_bytes}, {"journal", orr_run_journal}, {NULL, NULL}};
     luaL_newlib(L, methods);
     lua_pushcclosure(L, run_index, 1);
     lua_setfield(L, -2, "__index");

@@ -1,5 +1,6 @@
 /* rt.c - a runtime as a Lua value, and what is done with the actions of its core. */
 #include "state.h"
+#include "../store/store.h"
 #include <lauxlib.h>
 #include <string.h>
 
@@ -57,6 +58,7 @@ static void timer_due(void *ud, const orr_timer *timer) {
 
 static void free_rt(orr_script *s, orr_owned *owned) {
     orr_engine_free(((orr_rtbox *)owned)->runtime);
+    orr_store_close(((orr_rtbox *)owned)->store);
     orr_free_box(s, owned, sizeof(orr_rtbox));
 }
 

@@ -279,6 +279,7 @@ void orr_runs_bury(orr_rtbox *rt) {
     while (rt->graves) {
         orr_runbox *r = rt->graves;
         rt->graves = r->next;
+        orr_journal_drop(r);
         orr_run_free(r->run);
         free_run(rt->script, &r->owned);
     }
@@ -312,6 +313,9 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     copy_option(L, opts, "input", RUN_INPUT);
     copy_option(L, opts, "context", RUN_CONTEXT);
     copy_option(L, opts, "env", RUN_ENV);
+    lua_getfield(L, opts, "journal");
+    if (lua_toboolean(L, -1)) orr_journal_keep(L, rt, r);
+    lua_pop(L, 1);
     o.ud = r;
     o.value = 1;
     r->run = orr_run_new(orr_engine_core(rt->runtime), box->plan, &o);

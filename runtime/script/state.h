@@ -190,6 +190,7 @@ struct orr_runbox {
     int self, handlers;      /* registry references while it is live, LUA_NOREF otherwise */
     int64_t due;             /* when the run times out; INT64_MAX for never */
     bool live, has_outputs;
+    bool journaled, torn; /* keeps a journal; could not keep it whole */
     bool judged, output_failed; /* the run's own output has been computed, and failed */
     bool broken;                /* something could not be kept for want of memory */
     char id[40];
@@ -202,6 +203,7 @@ struct orr_rtbox {
     orr_owned owned;
     orr_script *script;
     orr_engine *runtime;
+    struct orr_store *store; /* of the runs that keep a journal; NULL until there is one */
     orr_rtbox *next; /* of the script's list */
     orr_runbox *runs; /* those that are not freed, live or not */
     orr_runbox *graves; /* those that Lua no longer needs: freed between two turns, never inside a hook of the core */
@@ -424,6 +426,13 @@ orr_rtbox *orr_rt_default(lua_State *L, orr_script *s);
 int orr_core_runtime(lua_State *L);
 void orr_open_rt(lua_State *L, orr_script *s);
 orr_rtbox *orr_check_rt(lua_State *L, int idx);
+
+/* ---- journal.c ------------------------------------------------------------------------------------------------------- */
+
+/* The run will keep a journal from its first record on. May raise. */
+void orr_journal_keep(lua_State *L, orr_rtbox *rt, orr_runbox *r);
+void orr_journal_drop(orr_runbox *r);
+int orr_run_journal(lua_State *L);
 
 /* ---- events.c -------------------------------------------------------------------------------------------------------- */
 

@@ -146,6 +146,9 @@ function Run:resume() end
 ---@param item? integer
 ---@return table
 function Run:why(node, item) end
+---The records of a run that was started with `journal = true`.
+---@return table[] {seq, kind, time, node, item, attempt, value, …}
+function Run:journal() end
 ---@return table<string, string>
 function Run:states() end
 ---@return table<string, any>
@@ -165,6 +168,7 @@ function Run:stats() end
 ---@field runtime? orrery.Runtime
 ---@field seed? integer of every chance in the run
 ---@field id? string
+---@field journal? boolean keep every record of the run, for run:journal()
 ---@field on_event? fun(event: table) told every event of this run
 
 ---@class orrery.NodeTypeOptions
