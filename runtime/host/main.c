@@ -2,6 +2,7 @@
 #include "host.h"
 
 #include "../script/embedded.h"
+#include "../script/heap.h"
 #include "../script/script.h"
 #include <lauxlib.h>
 #include <lualib.h>
@@ -29,6 +30,21 @@ static const luaL_Reg preloaded[] = {
     {"orrery.core", host_open_core},
     {"orrery.host", luaopen_orrery_host},
 };
+
+/* Lua's `warn`, off until -W or warn "@on", as in its own interpreter (Lua 5.4 reference manual, 4.6, lua_WarnFunction). The
+ * state's extra space keeps whether it is on and whether a message is being continued. */
+enum { WARN_ON = 1, WARN_CONTINUES = 2 };
+
+static void warn(void *ud, const char *message, int to_be_continued) {
+    unsigned char *state = lua_getextraspace((lua_State *)ud);
+    if (!(*state & WARN_CONTINUES) && !to_be_continued && message[0] == '@') {
+        if (strcmp(message, "@on") == 0) *state = WARN_ON;
+        else if (strcmp(message, "@off") == 0) *state = 0;
+        return;
+    }
+    if (*state & WARN_ON) fprintf(stderr, "%s%s%s", *state & WARN_CONTINUES ? "" : "Lua warning: ", message, to_be_continued ? "" : "\n");
+    *state = (unsigned char)((*state & WARN_ON) | (to_be_continued ? WARN_CONTINUES : 0));
+}
 
 static void open_libraries(lua_State *L) {
     luaL_openlibs(L);
@@ -136,11 +152,13 @@ static int cannot_start(void) {
 }
 
 int main(int argc, char **argv) {
-    lua_State *L = luaL_newstate();
+    orr_heap *heap = orr_heap_new(&(orr_alloc){orr_alloc_libc, NULL});
+    lua_State *L = heap ? lua_newstate(orr_heap_lua, heap) : NULL;
     if (!L) return cannot_start();
     lua_pushcfunction(L, make_settler);
     if (lua_pcall(L, 0, 1, 0) != LUA_OK) return cannot_start();
     lua_toclose(L, -1);
+    lua_setwarnf(L, warn, L);
     lua_pushcfunction(L, protected_main);
     lua_pushinteger(L, argc);
     lua_pushlightuserdata(L, argv);
@@ -150,5 +168,6 @@ int main(int argc, char **argv) {
     else
         host_report(L);
     lua_close(L);
+    orr_heap_free(heap);
     return code;
 }

@@ -59,15 +59,29 @@ void orr_parse_duration(lua_State *L, int idx) {
     lua_call(L, 1, 1);
 }
 
+typedef struct parsing {
+    const char *text;
+    lua_Number seconds; /* below 0: it is none */
+} parsing;
+
+static int parse(lua_State *L) {
+    parsing *p = lua_touserdata(L, 1);
+    lua_pushstring(L, p->text);
+    orr_parse_duration(L, 2);
+    p->seconds = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+    return 0;
+}
+
+/* Read on the main thread: on the coroutine's own stack the calls would make it twice as large, for as long as it sleeps. */
 int64_t orr_check_duration(lua_State *L, int idx, const char *what) {
     lua_Number seconds;
     if (lua_type(L, idx) == LUA_TSTRING) {
-        orr_parse_duration(L, idx);
-        if (lua_type(L, -1) != LUA_TNUMBER)
+        parsing p = {lua_tostring(L, idx), -1};
+        if (orr_protect(orr_script_of(L), parse, &p) != LUA_OK) luaL_error(L, "%s: not enough memory", what);
+        if (p.seconds < 0)
             luaL_error(L, "%s: \"%s\" is no duration; expected seconds or a text such as \"250ms\" or \"1h30m\"", what,
-                       lua_tostring(L, idx));
-        seconds = lua_tonumber(L, -1);
-        lua_pop(L, 1);
+                       p.text);
+        seconds = p.seconds;
     } else {
         if (lua_type(L, idx) != LUA_TNUMBER)
             luaL_error(L, "%s: expected seconds or a text such as \"250ms\", got %s", what, luaL_typename(L, idx));
