@@ -5,7 +5,6 @@ local duration = require "orrery.duration"
 local errors = require "orrery.errors"
 local groups = require "orrery.groups"
 local Builder = require "orrery.node"
-local schema = require "orrery.schema"
 local workflow = require "orrery.workflow"
 
 local compile = {}
@@ -60,7 +59,7 @@ end
 
 local function read_input(r, value)
   if type(value) ~= "table" then return expected(r, "input", "a schema, flow.schema { … }", value) end
-  local made, problems = schema.compile(value)
+  local made, problems = require("orrery.schema").compile(value)
   r.compiled.input = made
   for _, problem in ipairs(problems or {}) do say(r, "input", "bad_schema", "input: " .. problem.message) end
 end
@@ -77,9 +76,12 @@ local function read_output(r, value)
   r.def.output = compiled.fn
 end
 
+local MOST = 4294967294 -- the runtime counts in 32 bits, of which the last value means none
+
 local OPTIONS = {
   name = function(r, value)
-    if type(value) ~= "string" or value == "" then expected(r, "name", "a name", value) end
+    if type(value) ~= "string" or value == "" then return expected(r, "name", "a name", value) end
+    if not utf8.len(value) or value:find "%c" then expected(r, "name", "a name in UTF-8 without control characters", value) end
   end,
   doc = function(r, value)
     if type(value) == "string" then r.def.doc = value else expected(r, "doc", "a string", value) end
@@ -93,8 +95,10 @@ local OPTIONS = {
     end
   end,
   concurrency = function(r, value)
-    if math.type(value) == "integer" and value >= 1 then
+    if math.type(value) == "integer" and value >= 1 and value <= MOST then
       r.def.concurrency = value
+    elseif math.type(value) == "integer" and value > MOST then
+      expected(r, "concurrency", ("at most %d"):format(MOST), value)
     else
       expected(r, "concurrency", "a whole number of at least 1", value)
     end
@@ -208,7 +212,10 @@ local function make_plan(def, problems)
     if problem.node then spoiled[problem.node] = true end
   end
   local ok, plan, found = pcall(core.plan, def)
-  if not ok then plan, found = nil, { { kind = "refused", message = tostring(plan) } } end
+  if not ok then
+    -- what is wrong with the nodes has been said already, each with its place
+    plan, found = nil, #problems == 0 and { { kind = "refused", message = tostring(plan) } } or {}
+  end
   for _, problem in ipairs(plan and {} or require "orrery.plan_problems"(found, def, spoiled)) do
     problems[#problems + 1] = problem
   end

@@ -60,7 +60,10 @@ local FIELDS = { code = "string", message = "string", retryable = "boolean", ret
 --- Raises a structured error: what fails a node with a code of its own.
 ---@param e {code: string?, message: string, retryable: boolean?, retry_after: (number|string)?, details: any} or the message
 function errors.error(e)
-  if type(e) ~= "table" then e = { message = tostring(e) } end
+  if type(e) == "string" or type(e) == "number" then e = { message = tostring(e) } end
+  if type(e) ~= "table" then
+    error("flow.error: expected { code = …, message = … } or a message, got " .. errors.show(e), 2)
+  end
   local made = {}
   for key, value in pairs(e) do
     local expected = FIELDS[key]
@@ -70,7 +73,11 @@ function errors.error(e)
     end
     made[key] = value
   end
-  if made.retry_after ~= nil then made.retry_after = require("orrery.duration").seconds(made.retry_after) end
+  if made.retry_after ~= nil then
+    local seconds, message = require("orrery.duration").parse(made.retry_after)
+    if not seconds then error("flow.error: retry_after: " .. message, 2) end
+    made.retry_after = seconds
+  end
   made.code = made.code or "error"
   made.message = made.message or made.code
   error(setmetatable(made, raised_error), 0)
@@ -108,7 +115,7 @@ function errors.list(names, word)
   return table.concat(quoted, ", ", 1, #quoted - 1) .. " " .. word .. " " .. quoted[#quoted]
 end
 
-local function article(word) return (word:find("^[aeiou]") and "an " or "a ") .. word end
+local function article(word) return (word:find "^[aeio]" and "an " or "a ") .. word end
 
 --- What a value is, for the end of "expected …, got …": `the string "x"`, `42`, `a table`.
 ---@param value any
@@ -121,6 +128,7 @@ function errors.show(value)
   end
   if kind == "integer" or kind == "float" or kind == "boolean" then return tostring(value) end
   if kind == "nil" then return "nothing" end
+  if value == require("orrery.core").json.null then return "null" end
   return article(kind)
 end
 

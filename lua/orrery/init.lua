@@ -12,7 +12,6 @@ local load_file = require "orrery.load"
 local pools = require "orrery.pools"
 local retry = require "orrery.retry"
 local run = require "orrery.run"
-local schema = require "orrery.schema"
 local types = require "orrery.type"
 local workflow = require "orrery.workflow"
 
@@ -21,7 +20,6 @@ local flow = {
   workflow = workflow.new,
   type = types.declare,
   types = types.all,
-  schema = schema.new,
   parallel = groups.parallel,
   sequence = groups.sequence,
   pool = pools.declare,
@@ -40,6 +38,14 @@ local flow = {
   transfer = core.transfer,
   json = core.json,
 }
+
+--- Makes a schema from its shorthand (see `orrery.schema`, which is loaded when the first schema is made).
+---@param fields table
+---@return orrery.Schema
+function flow.schema(fields)
+  local made = require("orrery.schema").new(fields, 2)
+  return made
+end
 
 --- All mistakes of a workflow or of the file at a path, in the order of the nodes; none: an empty list.
 ---@param what orrery.Workflow|string|{source: string, name: string?}

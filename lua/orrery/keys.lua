@@ -191,7 +191,7 @@ local function read_breaker(b, out, value)
   if value.name == nil then
     b:bad("breaker.name", "missing", "breaker.name is missing; nodes with the same name share one breaker")
   end
-  out.breaker = breaker
+  if breaker.name then out.breaker = breaker end
 end
 
 local function read_doc(b, out, value)

@@ -1,5 +1,4 @@
 --- Loading a workflow from a file, Lua or JSON.
-local definition_json = require "orrery.definition_json"
 local errors = require "orrery.errors"
 local types = require "orrery.type"
 local workflow = require "orrery.workflow"
@@ -36,26 +35,51 @@ local function what_came(n, value)
   return errors.show(value)
 end
 
-local function raise_from(name, e)
-  if errors.problems_of(e) then error(e, 0) end
-  if type(e) == "table" and e.code and e.message then fail("load_error", name, ("%s: %s"):format(e.code, e.message)) end
-  local place, rest = split_place(e)
-  fail("load_error", place or name, (place and "" or "loading it failed: ") .. rest)
+-- What was raised, as text, whatever it is.
+local function raised_text(e)
+  local ok, text = pcall(tostring, e)
+  if not ok then return "it raises an error whose __tostring fails" end
+  local meta = getmetatable(e)
+  if type(e) == "string" or type(e) == "number" or type(meta) == "table" and meta.__tostring then return text end
+  return "it raises " .. (e == nil and "nil" or errors.show(e)) .. ", which says nothing; raise a message"
 end
 
--- What the chunk did: whether it ended well, how many values it returned, the first of them (or the error).
+-- `left` is the place in the file that was left last, for errors that do not name one.
+local function raise_from(name, e, left)
+  local problems = errors.problems_of(e)
+  for _, problem in ipairs(problems or {}) do problem.where = problem.where or left end
+  if problems then error(e, 0) end
+  if type(e) == "table" and type(rawget(e, "code")) == "string" and rawget(e, "message") ~= nil then
+    fail("load_error", left or name, ("%s: %s"):format(e.code, tostring(e.message)))
+  end
+  local text = raised_text(e)
+  local place, rest = split_place(text)
+  if not place then place, rest = left or name, text end
+  fail("load_error", place, rest)
+end
+
+-- What the chunk did: whether it ended well, how many values it returned, the first of them (or the error), the second (or
+-- the place it was left at).
 local function outcome(ok, ...)
-  return ok, select("#", ...), (...)
+  return ok, select("#", ...), ...
+end
+
+-- Without the byte order mark that some editors write, and without a first line for the system, as `lua` takes files.
+local function code_of(text, name)
+  if text:find "^\xFF\xFE" or text:find "^\xFE\xFF" then
+    fail("syntax", name, "the file is UTF-16 text; save it as UTF-8")
+  end
+  return (text:gsub("^\xEF\xBB\xBF", "", 1):gsub("^#[^\n]*", "", 1))
 end
 
 local function load_lua(text, name)
-  local chunk, message = load((text:gsub("^#[^\n]*", "", 1)), "@" .. name, "t")
+  local chunk, message = load(code_of(text, name), "@" .. name, "t")
   if not chunk then
     local place, rest = split_place(message)
     fail("syntax", place or name, "not valid Lua: " .. rest)
   end
-  local ok, n, value = outcome(types.build(chunk))
-  if not ok then raise_from(name, value) end
+  local ok, n, value, place = outcome(types.build(chunk))
+  if not ok then raise_from(name, value, place) end
   if n ~= 1 or not workflow.state(value) then
     fail("not_a_workflow", name, ("the file returns %s; end it with `return w`, where w is its one workflow"):format(
       what_came(n, value)))
@@ -81,7 +105,7 @@ function load_file.load(from)
   else
     fail("wrong_type", nil, "flow.load takes a path or { source = text, name = … }, got " .. errors.show(from))
   end
-  if is_json(name, text) then return definition_json.read(text, name) end
+  if is_json(name, text) then return require("orrery.definition_json").read(text, name) end
   return load_lua(text, name)
 end
 

@@ -1,4 +1,5 @@
 --- One node of a workflow, from the table that was written to its place in the definition.
+local core = require "orrery.core"
 local errors = require "orrery.errors"
 local groups = require "orrery.groups"
 local keys = require "orrery.keys"
@@ -64,8 +65,8 @@ function Builder:note_mentions(field, compiled)
   self:check_dashes(field, compiled)
   for _, name in ipairs(compiled.mentions.env_list) do
     if not self.allowed_env[name] then
-      self:bad(field, "env", ('%s: env.%s may not be read here; allow it with flow.workflow { env = { "%s" } }'):format(
-        field, name, name))
+      self:bad(field, "env", ("%s: env.%s may not be read here; allow it with %s"):format(field, name,
+        (self.json and '"env": [ "%s" ]' or 'flow.workflow { env = { "%s" } }'):format(name)))
     end
   end
 end
@@ -195,16 +196,22 @@ function Builder.config_of(spec, say)
   return config, with
 end
 
-local function compile_expressions(b, value, field)
+local MOST_LEVELS = 10 -- of tables with expressions in them; a table within itself does not end
+
+local function compile_expressions(b, value, field, depth)
   if type(value) == "string" then
     local compiled = b:expression(field, value)
     return compiled and compiled.fn
   end
-  if type(value) ~= "table" then return value end
+  if type(value) ~= "table" or getmetatable(value) and not core.json.is_array(value) then return value end
+  if depth > MOST_LEVELS then
+    return b:bad(field, "bad_value", ("%s: tables are nested deeper than %d levels here; write the expressions nearer to the top")
+      :format(field, MOST_LEVELS))
+  end
   local made = {}
   for key, inner in next, value do
-    made[key] = compile_expressions(b, inner, ("%s%s"):format(field,
-      type(key) == "number" and ("[%d]"):format(key) or "." .. tostring(key)))
+    made[key] = compile_expressions(b, inner, field .. (math.type(key) == "integer" and ("[%d]"):format(key)
+      or "." .. tostring(key)), depth + 1)
   end
   return made
 end
@@ -215,7 +222,7 @@ local function compile_config(b, T, config)
   for key, value in next, config do
     local field = tostring(key)
     if T.expressions[key] then
-      constants[key] = compile_expressions(b, value, field)
+      constants[key] = compile_expressions(b, value, field, 1)
     else
       local constant, resolve = b:value(field, value)
       if resolve then

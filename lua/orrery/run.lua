@@ -86,7 +86,7 @@ local function follow(rt, fn)
       early[#early + 1] = event
     elseif event.run == id then
       fn(event)
-      if ENDS[event.event] then off() end
+      if ENDS[event.event] and not event.node then off() end
     end
   end)
   local function begun(started)

@@ -171,7 +171,13 @@ local function segment(key)
   return key:find "^[%a_][%w_]*$" and "." .. key or ('["%s"]'):format(site.short(key, 40))
 end
 
+-- A path that is far too long to be read, without its middle.
+local function readable(path)
+  return #path > 80 and path:sub(1, 40) .. "..." .. path:sub(-20) or path
+end
+
 local function refuse_tree(b, path, reason)
+  path = readable(path)
   b.problems[#b.problems + 1] = { message = reason, reason = reason, path = path, where = b.where,
     field = b.field and b.field .. path }
 end

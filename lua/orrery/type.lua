@@ -1,7 +1,6 @@
 --- Node types: declaring them, finding them by name, calling them.
 local core = require "orrery.core"
 local errors = require "orrery.errors"
-local schema = require "orrery.schema"
 local where = require "orrery.where"
 
 local types = {}
@@ -85,7 +84,7 @@ local function field_problems(t, say)
 end
 
 local function config_schema(config, say)
-  local made, problems = schema.compile(config or {})
+  local made, problems = require("orrery.schema").compile(config or {})
   for _, problem in ipairs(problems or {}) do say("config", "bad_schema", "config: " .. problem.message) end
   for _, field in ipairs(made and made:fields() or {}) do
     if RESERVED[field.name] then
@@ -110,12 +109,23 @@ end
 
 --- Calls `fn`, a file's chunk, such that node types called by it make nodes even inside a handler.
 ---@param fn function
----@return boolean ok, any ... as pcall
-function types.build(fn, ...)
+---@return boolean ok, any ... as pcall; after an error also the place in the file, "file:line", that was left last
+function types.build(fn)
   local co = coroutine.running()
+  local source, place = debug.getinfo(fn, "S").source, nil
+  local function note_place(e)
+    local level, info = 2, debug.getinfo(2, "Sl")
+    while info and (info.source ~= source or info.currentline < 0) do
+      level = level + 1
+      info = debug.getinfo(level, "Sl")
+    end
+    place = info and where.text(info.short_src, info.currentline)
+    return e
+  end
   builders[co] = (builders[co] or 0) + 1
-  local results = table.pack(pcall(fn, ...))
+  local results = table.pack(xpcall(fn, note_place))
   builders[co] = builders[co] > 1 and builders[co] - 1 or nil
+  if not results[1] then return false, results[2], place end
   return table.unpack(results, 1, results.n)
 end
 
@@ -176,6 +186,8 @@ function types.check(T, config)
     for i, problem in ipairs(problems) do words[i] = problem.message end
     config_error(T, table.concat(words, "; "))
   end
+  local message = T.check and T.check(value)
+  if message then config_error(T, message) end
   return value
 end
 

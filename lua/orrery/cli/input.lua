@@ -11,10 +11,10 @@ local function read(path)
 end
 
 local function decode(json, text, what)
-  local ok, value, problem = pcall(json.decode, text)
-  if not ok then return nil, ("%s is not valid JSON: %s"):format(what, value) end
-  if value == nil and problem then return nil, ("%s is not valid JSON: %s"):format(what, problem) end
-  return true, value
+  local ok, value = pcall(json.decode, text, { name = what })
+  if ok then return true, value end
+  local place, rest = tostring(value):match "^(.-:%d+:%d+): (.*)$"
+  return nil, ("%s: not valid JSON: %s"):format(place or what, rest or tostring(value))
 end
 
 -- name=text takes the type that the workflow's input schema gives the name; without a schema it stays text.

@@ -5,7 +5,7 @@ local FILE = { "file", "A workflow: a Lua file that returns it, or a JSON defini
 local JSON = { "--json", "Print the result as JSON.", flag = true }
 
 --- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag = true (no
---- value), many = true (may be repeated), each = "+" | "*" | "?" (number of values), number = true, choices = {…}.
+--- value), many = true (may be repeated), each = "+" | "*" | "?" (number of values), number = true, least = n, choices = {…}.
 ---@type table<string, table>
 options.commands = {
   run = {
@@ -15,7 +15,7 @@ options.commands = {
     { "--only", "Run only these nodes.", each = "+", many = true, argname = "NODE" },
     { "--from", "Run only this node and all that depend on it.", each = "+", many = true, argname = "NODE" },
     { "--dry", "Run nothing: show what would run, what would not, and why.", flag = true },
-    { "-j --concurrency", "At most so many nodes at a time.", number = true, argname = "N" },
+    { "-j --concurrency", "At most so many nodes at a time.", number = true, least = 1, argname = "N" },
     { "--seed", "Seed of every chance in the run (retry jitter).", number = true, argname = "N" },
     { "--json", "Print one event a line as JSON; the last one says how the run ended.", flag = true },
     { "-q --quiet", "No progress: only the output and errors.", flag = true },
@@ -127,11 +127,23 @@ end
 ---@return string
 function options.help(name) return build(name):get_help() .. "\n" end
 
--- The common call, one plain word or more and no option, needs no parser: loading argparse takes longer than
--- starting a small workflow.
+-- The common call, `run` of one file with options that take no value, needs no parser: loading argparse takes
+-- longer than starting a small workflow.
+local PLAIN = { ["--json"] = "json", ["--dry"] = "dry", ["--quiet"] = "quiet", ["-q"] = "quiet" }
+
 local function plain(name, argv)
-  if name ~= "run" or #argv ~= 1 or argv[1]:sub(1, 1) == "-" then return nil end
-  return { file = argv[1] }
+  if name ~= "run" then return nil end
+  local args = {}
+  for _, word in ipairs(argv) do
+    if PLAIN[word] then
+      args[PLAIN[word]] = true
+    elseif word:sub(1, 1) == "-" or args.file then
+      return nil
+    else
+      args.file = word
+    end
+  end
+  return args.file and args
 end
 
 -- Repeated options with several values come as lists of lists; a value may be several names with commas.

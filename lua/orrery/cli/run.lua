@@ -130,8 +130,11 @@ local function catch_signals(the_run, watcher)
   end
 end
 
-local function print_output(the_run)
-  if the_run.state == "completed" and the_run.output ~= nil then files.json(the_run.output, io.stdout, true) end
+-- The output as text, or nil and why JSON cannot hold it. Both nil: there is nothing to print.
+local function output_text(the_run)
+  if the_run.state ~= "completed" or the_run.output == nil then return nil, nil end
+  return require("orrery.cli.printable").exact(require("orrery.core").json.encode, the_run.output, "output",
+    { indent = 2, sort = true })
 end
 
 -- How the run is looked at: on what, by which clock, and for a very large one by its statistics.
@@ -162,12 +165,18 @@ end
 local function report(args, compiled, board, look, the_run, watcher)
   local code = run.exit_code(the_run.state, the_run.error)
   if look.large and not args.json then collect_failures(board, the_run) end
-  watcher.finish(the_run, { name = board.name, now = look.now, paint = look.paint, null = require("orrery.core").json.null })
+  local text, unprintable = output_text(the_run)
+  watcher.finish(the_run, { name = board.name, now = look.now, paint = look.paint, unprintable = unprintable,
+    null = require("orrery.core").json.null })
   if code ~= 0 then
     require("orrery.cli.watch").failures(board, { def = compiled.def, write = say, paint = look.paint,
       error = the_run.state ~= "cancelled" and the_run.error or nil })
   end
-  if not args.json then print_output(the_run) end
+  if unprintable then
+    io.stderr:write("orrery run: the output cannot be printed: ", unprintable, "\n")
+    return 1
+  end
+  if text and not args.json then io.stdout:write(text, "\n") end
   return code
 end
 

@@ -1,5 +1,6 @@
 --- Watchers of a run: what `orrery run` shows while it goes on and when it has ended. One of three, by where the
 --- output goes: a live region, plain lines, JSON lines. Each has take(event), stop() and finish(run).
+local printable = require "orrery.cli.printable"
 local progress = require "orrery.cli.progress"
 local summary = require "orrery.cli.summary"
 local term = require "orrery.cli.term"
@@ -43,7 +44,8 @@ function watch.json(board, encode, write, later)
   function self.take(e)
     board:take(e)
     board.notes = {}
-    if ENDS[e.event] and e.run == board.run then last = e else put(encode(e)) end
+    local ends = ENDS[e.event] and e.run == board.run and not e.node -- with a node it is an event of a handler
+    if ends then last = e else put(printable.encode(encode, e)) end
   end
   self.stop = flush
   function self.finish(run, info)
@@ -55,10 +57,11 @@ function watch.json(board, encode, write, later)
     if state == "completed" then
       e.output = run.output
       if e.output == nil then e.output = info.null end
+      if info.unprintable then e.output, e.output_error = info.null, info.unprintable end
     else
       e.error = run.error
     end
-    put(encode(e))
+    put(printable.encode(encode, e))
     flush()
   end
   return self
