@@ -1,4 +1,5 @@
 --- Loading a workflow from a file, Lua or JSON.
+local definition_json = require "orrery.definition_json"
 local errors = require "orrery.errors"
 local types = require "orrery.type"
 local workflow = require "orrery.workflow"
@@ -105,7 +106,7 @@ function load_file.load(from)
   else
     fail("wrong_type", nil, "flow.load takes a path or { source = text, name = … }, got " .. errors.show(from))
   end
-  if is_json(name, text) then return require("orrery.definition_json").read(text, name) end
+  if is_json(name, text) then return definition_json.read(text, name) end
   return load_lua(text, name)
 end
 

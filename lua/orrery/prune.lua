@@ -9,8 +9,15 @@ local function index_of(def)
   return index
 end
 
-local function as_list(names)
-  return type(names) == "string" and { names } or names
+-- The names that are wanted. A list without any would leave a workflow without nodes, which nobody means.
+local function as_list(names, option)
+  if type(names) == "string" then return { names } end
+  if type(names) ~= "table" or #names == 0 then
+    errors.raise { { kind = "wrong_type", field = option,
+      message = ("%s: expected a node's name or a list of names, got %s"):format(option,
+        type(names) == "table" and "an empty list" or errors.show(names)) } }
+  end
+  return names
 end
 
 -- The nodes that are meant; a group's name means its members too.
@@ -18,7 +25,7 @@ local function resolve(def, wanted, option, groups)
   local index, found, problems = index_of(def), {}, {}
   local names = {}
   for name in pairs(index) do names[#names + 1] = name end
-  for _, name in ipairs(as_list(wanted)) do
+  for _, name in ipairs(as_list(wanted, option)) do
     if index[name] then
       found[#found + 1] = index[name]
       for _, member in ipairs(groups[name] or {}) do found[#found + 1] = index[member] end

@@ -81,10 +81,13 @@ Exit codes:
    1  it failed                 4  its own timeout ended it
    2  bad usage or definition   5  it was left waiting]]
 
-local function to_integer(text)
-  local n = math.tointeger(tonumber(text))
-  if not n then return nil, ("'%s' is not a whole number"):format(text) end
-  return n
+local function integer(least)
+  return function(text)
+    local n = math.tointeger(tonumber(text))
+    if not n then return nil, ("'%s' is not a whole number"):format(text) end
+    if least and n < least then return nil, ("%s is too small, expected at least %d"):format(text, least) end
+    return n
+  end
 end
 
 local function one_of(choices)
@@ -103,7 +106,7 @@ local function add(parser, entry)
   local element = is_option and parser:option(names, entry[2]) or parser:argument(names, entry[2])
   if entry.each then element:args(entry.each) end
   if entry.many then element:count("*") end
-  if entry.number then element:convert(to_integer) end
+  if entry.number then element:convert(integer(entry.least)) end
   if entry.choices then element:convert(one_of(entry.choices)) end
   if entry.argname then element:argname(entry.argname) end
   return element
