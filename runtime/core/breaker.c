@@ -106,17 +106,25 @@ bool orr_breaker_hold(orr_breaker *b, orr_run *run, uint32_t t)
     return true;
 }
 
-void orr_breaker_unhold(orr_breaker *b, const orr_run *run, uint32_t t)
+void orr_breaker_unhold(orr_breaker *b, const orr_run *run)
 {
     uint32_t to = 0;
     for (uint32_t i = 0; i < b->n_held; i++)
-        if (b->held[i].run != run || (t != ORR_NONE && b->held[i].task != t))
+        if (b->held[i].run != run)
             b->held[to++] = b->held[i];
     b->n_held = to;
 }
 
+/* Whoever waits without an attempt, and not for a time, waits for its breaker. */
+static bool is_held(const orr_run *run, uint32_t t)
+{
+    const orr_more *more = orr_more_of(run, t);
+    return run->cells[t].state == ORR_NODE_WAITING && (run->cells[t].flags & CELL_LIVE) == 0 && more != NULL &&
+           more->due < 0;
+}
+
 /* Lets the tasks it held back try again, in the order in which they came. Those that it will not let through are held
- * again when their turn comes; one that has ended meanwhile is passed over by orr_wake. */
+ * again when their turn comes; one that has ended or gone on to its fallback meanwhile is passed over. */
 static void wake_held(orr_breaker *b)
 {
     orr_held *held = b->held;
@@ -124,20 +132,21 @@ static void wake_held(orr_breaker *b)
     b->held = NULL;
     b->n_held = b->cap_held = 0;
     for (uint32_t i = 0; i < n; i++)
-        orr_wake(held[i].run, held[i].task);
+        if (is_held(held[i].run, held[i].task))
+            orr_wake(held[i].run, held[i].task);
     orr_mem_free(&b->core->alloc, held, cap, sizeof *held);
 }
 
 static void open(orr_breaker *b)
 {
     b->state = BREAKER_OPEN;
-    b->until = b->core->now + b->options.cooldown;
+    b->until = orr_from_now(b->core, b->options.cooldown);
     b->probing = b->passed = 0;
     orr_timer_off(b->core, &b->timer);
+    tell(b, ORR_EV_BREAKER_OPENED);
     /* without memory for a timer nothing would ever close it again, so it is half open at once */
     if (!orr_timer_on(b->core, &b->timer, b->until, b, 0, TIMER_BREAKER))
-        b->state = BREAKER_HALF_OPEN;
-    tell(b, ORR_EV_BREAKER_OPENED);
+        orr_breaker_fired(b);
 }
 
 void orr_breaker_fired(orr_breaker *b)
@@ -145,6 +154,7 @@ void orr_breaker_fired(orr_breaker *b)
     b->timer = ORR_NONE;
     b->state = BREAKER_HALF_OPEN;
     b->probing = b->passed = 0;
+    b->period++;
     tell(b, ORR_EV_BREAKER_HALF_OPEN);
     wake_held(b);
 }
@@ -154,6 +164,7 @@ void orr_breaker_enter(orr_run *run, uint32_t t, orr_breaker *b, bool probe)
     orr_more *more = orr_more_of(run, t);
     more->breaker = b;
     more->probe = probe;
+    more->period = b->period;
     if (probe)
         b->probing++;
 }
@@ -184,7 +195,8 @@ void orr_breaker_report(orr_run *run, uint32_t t, orr_end end, const orr_error *
     orr_breaker *b = more != NULL ? more->breaker : NULL;
     if (b == NULL)
         return;
-    bool probe = more->probe && b->state == BREAKER_HALF_OPEN;
+    /* one that is left from an earlier half open time has no place and no say in this one */
+    bool probe = more->probe && b->state == BREAKER_HALF_OPEN && more->period == b->period;
     more->breaker = NULL;
     more->probe = false;
     if (probe && b->probing > 0)

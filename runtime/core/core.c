@@ -219,6 +219,10 @@ static bool from_lines(orr_core *core, orr_priority p, orr_action *action)
     orr_ring_turn(&core->ready, line, p);
     uint32_t t = orr_line_pop(&core->ready, line, p);
     fetch_ahead(run, line->head[p]);
+    if (run->cells[t].more == ORR_NONE && orr_bare(run)) {
+        orr_bare_start(run, t, action);
+        return true;
+    }
     begin(run, t, action);
     if (run->concurrency > 0)
         orr_run_gate(run);
@@ -365,6 +369,10 @@ orr_status orr_task_end(orr_run *run, const orr_task *task, const orr_result *re
     uint32_t t = current(run, task);
     if (t == ORR_NONE)
         return ORR_ESTATE;
+    if (result->end == ORR_END_COMPLETED && run->cells[t].more == ORR_NONE && orr_bare(run)) {
+        orr_bare_end(run, t);
+        return ORR_OK;
+    }
     orr_end_attempt(run, t, result);
     if (run->concurrency > 0)
         orr_run_gate(run);

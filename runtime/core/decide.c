@@ -22,7 +22,7 @@ static bool set_deadline(orr_run *run, uint32_t t, int64_t deadline)
     orr_more *more = orr_need_more(run, t);
     if (more == NULL)
         return false;
-    more->deadline = run->core->now + deadline;
+    more->deadline = orr_from_now(run->core, deadline);
     return orr_timer_on(run->core, &more->deadline_timer, more->deadline, run, t, TIMER_DEADLINE);
 }
 
@@ -133,6 +133,12 @@ void orr_consider(orr_run *run, uint32_t node)
     run->cells[node].flags &= (uint8_t)~CELL_TOUCHED;
     if (run->cells[node].state != ORR_NODE_PENDING)
         return;
+    const orr_more *more = orr_more_of(run, node);
+    if (more != NULL && more->failure != NULL) {
+        orr_error error = more->failure->error; /* orr_doom */
+        orr_end_failed(run, node, &error);
+        return;
+    }
     switch (orr_join_verdict(run, node, &by)) {
     case VERDICT_RUN:
         may_run(run, node);
@@ -144,6 +150,12 @@ void orr_consider(orr_run *run, uint32_t node)
         orr_end_skipped(run, node, ORR_SKIP_OUTCOME, by);
         break;
     default:
+        if ((run->cells[node].flags & CELL_GATE_SHUT) == 0 &&
+            ((run->cells[node].flags & CELL_EARLY) == 0 || orr_join_reachable(run, node)))
+            break;
+        /* it can no longer take care of what failed before it; nor can anything come early of it */
+        run->cells[node].flags &= (uint8_t)~CELL_EARLY;
+        orr_recheck_failures(run, node);
         break;
     }
 }

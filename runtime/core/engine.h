@@ -3,10 +3,12 @@
  * core.c     the core itself: time, actions, what starts next
  * run.c      making, freeing and asking a run
  * fold.c     state as a fold over records: the only file that changes a node's state
+ * fits.c     which records such a fold refuses
  * join.c     the join table, outcome gates, handled failures
  * decide.c   what follows from a change: ready, skipped, the end
  * settle.c   how attempts and tasks end: retried, mended by a fallback, failed, completed
  * stop.c     cancelling, stopping, cleaning up, stalling
+ * bare.c     the short way for nodes that have nothing but dependencies
  * timers.c   what each timer does when it is due
  * ready.c    lines of ready tasks
  * limits.c   pools and rates        breaker.c  circuit breakers
@@ -66,6 +68,7 @@ typedef struct orr_more {
     int64_t left;       /* of the attempt's timeout, while it waits; 0 = none was set */
     struct orr_pool *pool;
     struct orr_breaker *breaker; /* while a probe or an attempt is counted by it */
+    uint32_t period;        /* of the breaker when the attempt began */
     orr_failure *failure;
     uint32_t by;            /* the node because of which it was skipped or cancelled */
     uint8_t phase;          /* orr_phase of the current or next attempt */
@@ -125,6 +128,7 @@ typedef struct orr_breaker {
     int64_t *failures; /* ring of `threshold` times */
     uint32_t n_failures, at_failure;
     uint32_t probing, passed;
+    uint32_t period; /* how often it was half open */
     int64_t until;
     uint32_t timer;
     orr_held *held;
@@ -157,7 +161,7 @@ struct orr_run {
     orr_expansion *expansions;
     uint32_t n_expansions, cap_expansions;
     uint32_t *layer_open;  /* nodes left in each layer; NULL where nobody listens */
-    uint8_t *edge_done;    /* by edge: 0 not evaluated, 1 false, 2 true; NULL where no edge has a `when` */
+    uint8_t *edge_done;    /* by edge: 0 not evaluated, 1 false, 2 true, 3 could not be; NULL where no edge has a `when` */
     orr_pool **policy_pool;       /* by policy; NULL where no policy has one */
     orr_breaker **policy_breaker;
     uint32_t touched_head, touched_tail;
@@ -228,6 +232,11 @@ static inline orr_more *orr_more_of(const orr_run *run, uint32_t t)
     uint32_t m = run->cells[t].more;
     return m == ORR_NONE ? NULL : &run->mores[m / MORE_CHUNK][m % MORE_CHUNK];
 }
+/* So long from now; a bound of centuries is none. */
+static inline int64_t orr_from_now(const orr_core *core, int64_t ns)
+{
+    return ns > INT64_MAX - core->now ? INT64_MAX : core->now + ns;
+}
 static inline bool orr_listens(const orr_core *core, orr_event_kind kind)
 {
     return (core->listen & ORR_EV_BIT(kind)) != 0;
@@ -270,14 +279,27 @@ void orr_put_held(orr_run *run, uint32_t t);
 void orr_put_woken(orr_run *run, uint32_t t, orr_node_state to); /* ready, or running: it goes on */
 void orr_put_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge, bool truth);
 void orr_put_run(orr_run *run, orr_record_kind kind, uint8_t reason, const orr_error *error);
+/* fits.c: whether a record can follow, about a task or about the run */
+bool orr_record_fits(const orr_run *run, uint32_t t, const orr_record *r);
+bool orr_run_record_fits(const orr_run *run, const orr_record *r);
+bool orr_doom(orr_run *run, uint32_t node, const orr_error *error);
 bool orr_room(orr_run *run, uint32_t items); /* room for so many more cells */
+
+void orr_touch(orr_run *run, uint32_t node); /* its dependencies changed: orr_decide looks at it */
+
+/* bare.c: the short way */
+bool orr_bare(const orr_run *run); /* whether it may be gone, by nodes without an orr_more */
+void orr_bare_start(orr_run *run, uint32_t t, orr_action *action);
+void orr_bare_end(orr_run *run, uint32_t t);
 
 /* join.c */
 typedef enum { VERDICT_WAIT, VERDICT_RUN, VERDICT_SKIP, VERDICT_GATE } orr_verdict;
 orr_verdict orr_join_verdict(const orr_run *run, uint32_t node, uint32_t *by);
 char orr_outcome_at(const orr_run *run, uint32_t node);
 bool orr_is_handled(const orr_run *run, uint32_t node);
-bool orr_gate_taken(const orr_run *run, uint32_t from, uint32_t to, uint16_t port);
+bool orr_join_reachable(const orr_run *run, uint32_t node); /* of `any` and `need`: has it, or can it still have, enough */
+bool orr_gate_shut(const orr_run *run, uint32_t from, uint32_t to, uint16_t port); /* none taken, none to be asked */
+bool orr_first_of_source(const orr_plan *plan, uint32_t node, uint32_t k);
 uint32_t orr_dependencies(const orr_run *run, uint32_t node); /* distinct ones */
 
 /* timers.c */
@@ -307,6 +329,7 @@ void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error);
 void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value);
 void orr_end_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t by);
 void orr_end_cancelled(orr_run *run, uint32_t t);
+void orr_recheck_failures(orr_run *run, uint32_t node);
 void orr_end_attempt(orr_run *run, uint32_t t, const orr_result *result);
 void orr_release(orr_run *run, uint32_t t); /* its place in a pool */
 
@@ -345,7 +368,7 @@ void orr_pool_give(orr_pool *pool);
 void orr_pool_idle(orr_pool *pool); /* frees a keyed pool that nobody uses */
 orr_line *orr_pool_line(orr_pool *pool, orr_run *run); /* NULL when out of memory */
 void orr_pool_fired(orr_pool *pool);
-void orr_pool_arm(orr_pool *pool);
+bool orr_pool_arm(orr_pool *pool, int64_t due);
 void orr_pool_destroy(orr_pool *pool);
 bool orr_needs_pool(const orr_run *run, uint32_t t);
 
@@ -353,7 +376,7 @@ bool orr_needs_pool(const orr_run *run, uint32_t t);
 typedef enum { PASS_YES, PASS_PROBE, PASS_NO } orr_pass;
 orr_pass orr_breaker_ask(const orr_breaker *b);
 bool orr_breaker_hold(orr_breaker *b, orr_run *run, uint32_t t);
-void orr_breaker_unhold(orr_breaker *b, const orr_run *run, uint32_t t);
+void orr_breaker_unhold(orr_breaker *b, const orr_run *run); /* its tasks, when it goes */
 void orr_breaker_enter(orr_run *run, uint32_t t, orr_breaker *b, bool probe);
 void orr_breaker_report(orr_run *run, uint32_t t, orr_end end, const orr_error *error);
 void orr_breaker_fired(orr_breaker *b);

@@ -34,16 +34,16 @@ orr_failure *orr_failure_new(orr_core *core, const orr_error *error)
     return failure_of(core, code, message, strlen(message), error);
 }
 
-/* The error of a fallback that failed, with the one it was to mend. The code is the fallback's: it is the later word. */
+/* The error of a node whose fallback failed as well: it is the first one, and says both. */
 orr_failure *orr_failure_join(orr_core *core, const orr_error *first, const orr_error *second)
 {
-    static const char between[] = " (fallback for: ";
-    size_t a = strlen(second->message), b = strlen(first->message), size = a + sizeof between + b + 1;
+    static const char between[] = "; then its fallback failed: ";
+    size_t size = strlen(first->message) + sizeof between + strlen(second->message);
     char *text = orr_mem_new(&core->alloc, 1, size);
     if (text == NULL)
         return &no_memory;
-    int len = snprintf(text, size, "%s%s%s)", second->message, between, first->message);
-    orr_failure *f = failure_of(core, second->code, text, len > 0 ? (size_t)len : 0, second);
+    int len = snprintf(text, size, "%s%s%s", first->message, between, second->message);
+    orr_failure *f = failure_of(core, first->code, text, len > 0 ? (size_t)len : 0, second);
     orr_mem_free(&core->alloc, text, 1, size);
     return f;
 }

@@ -53,7 +53,7 @@ static void attempt_over(orr_run *run, uint32_t t)
 
 /* ---- telling the dependents -------------------------------------------------------------------------------------- */
 
-static void touch(orr_run *run, uint32_t node)
+void orr_touch(orr_run *run, uint32_t node)
 {
     orr_cell *cell = &run->cells[node];
     if ((cell->flags & CELL_TOUCHED) != 0 || cell->state != ORR_NODE_PENDING)
@@ -65,6 +65,18 @@ static void touch(orr_run *run, uint32_t node)
     else
         run->cells[run->touched_tail].next = node;
     run->touched_tail = node;
+}
+
+/* A pending node is to fail whatever comes: keeps the error until orr_consider sees it. False when out of memory. */
+bool orr_doom(orr_run *run, uint32_t node, const orr_error *error)
+{
+    orr_more *more = orr_need_more(run, node);
+    if (more == NULL)
+        return false;
+    if (more->failure == NULL)
+        more->failure = orr_failure_new(run->core, error);
+    orr_touch(run, node);
+    return true;
 }
 
 /* One dependency of `to` counts as `outcome`. */
@@ -79,18 +91,19 @@ static void count(orr_run *run, uint32_t to, char outcome)
         cell->flags |= CELL_CANCELLED_DEP;
     cell->pending--;
     if (cell->pending == 0 || (cell->flags & CELL_EARLY) != 0)
-        touch(run, to);
+        orr_touch(run, to);
 }
 
 /* The edges between a switch and one dependent are one dependency: it counts as C once, where one of them was taken, and
  * shuts the gate where none was. */
 static void count_port(orr_run *run, uint32_t from, uint32_t to, bool taken, uint16_t port)
 {
-    if (!taken && !orr_gate_taken(run, from, to, port)) {
+    if (!taken && orr_gate_shut(run, from, to, port)) {
         run->cells[to].flags |= CELL_GATE_SHUT;
         orr_more *more = orr_need_more(run, to); /* only for `why`: without memory it says less */
         if (more != NULL && more->by == ORR_NONE)
             more->by = from;
+        orr_touch(run, to); /* it takes care of no failure any more */
     }
     count(run, to, taken ? 'C' : 'S');
 }
@@ -109,10 +122,14 @@ static void propagate(orr_run *run, uint32_t from, char outcome, uint16_t port)
         uint16_t wanted = plan->edge_port[edge];
         if (plan->edge_when[edge] != 0)
             continue; /* counted by its own record */
-        if (wanted == ORR_PORT_ANY)
+        if (wanted == ORR_PORT_ANY) {
             count(run, to, outcome);
-        else
-            count_port(run, from, to, outcome == 'C' && wanted == port, port);
+            continue;
+        }
+        bool taken = outcome == 'C' && wanted == port;
+        if (run->edge_done != NULL)
+            run->edge_done[edge] = taken ? 2 : 1; /* beside it there may be one with a `when` */
+        count_port(run, from, to, taken, port);
     }
 }
 
@@ -180,6 +197,8 @@ static void apply_attempt_failed(orr_run *run, uint32_t t, uint8_t next, int64_t
         orr_failure_free(run->core, before);
         more->phase = next;
         more->due = due;
+        if (next == ORR_PHASE_FALLBACK)
+            more->deadline = 0; /* it bounded the attempts; the fallback is what follows them */
         more->cancel = ORR_CANCEL_NONE;
     }
     set_state(run, t, ORR_NODE_RETRYING);
@@ -283,7 +302,10 @@ static void apply_waiting(orr_run *run, uint32_t t, int64_t due)
 static void apply_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge, bool truth)
 {
     run->edge_done[edge] = truth ? 2 : 1;
-    count(run, to, truth ? orr_outcome_at(run, from) : 'S');
+    if (run->plan->edge_port[edge] != ORR_PORT_ANY)
+        count_port(run, from, to, truth, ORR_PORT_ANY);
+    else
+        count(run, to, truth ? orr_outcome_at(run, from) : 'S');
 }
 
 static void apply_run(orr_run *run, orr_record_kind kind, uint8_t reason, const orr_error *error)
@@ -383,6 +405,11 @@ void orr_put_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t 
 
 void orr_put_cancelled(orr_run *run, uint32_t t)
 {
+    orr_more *more = orr_more_of(run, t);
+    if (more != NULL && run->cells[t].state == ORR_NODE_PENDING) { /* it was doomed, but a cancel came first */
+        orr_failure_free(run->core, more->failure);
+        more->failure = NULL;
+    }
     WRITE(run, ORR_REC_CANCELLED, t, .reason = run->cause);
     ended(run, t, ORR_NODE_CANCELLED, ORR_PORT_ANY);
 }
@@ -434,58 +461,30 @@ void orr_put_run(orr_run *run, orr_record_kind kind, uint8_t reason, const orr_e
 
 /* ---- rebuilt: read, then apply ------------------------------------------------------------------------------------ */
 
-static orr_status fold_edge(orr_run *run, const orr_record *r)
-{
-    const orr_plan *plan = run->plan;
-    if (run->edge_done == NULL || r->count >= plan->n_edges)
-        return ORR_EINVAL;
-    for (uint32_t k = plan->out_first[r->task.node]; k < plan->out_first[r->task.node + 1]; k++)
-        if (plan->out_edge[k] == r->count) {
-            apply_edge(run, r->task.node, plan->out_to[k], r->count, r->reason != 0);
-            return ORR_OK;
-        }
-    return ORR_EINVAL;
-}
-
-/* The state that a record brings about, to refuse one that does not fit before anything changes. */
-static bool fits(const orr_run *run, uint32_t t, const orr_record *r)
-{
-    static const uint8_t to[ORR_RECORD_COUNT] = {
-        [ORR_REC_ATTEMPT_STARTED] = ORR_NODE_RUNNING, [ORR_REC_ATTEMPT_FAILED] = ORR_NODE_RETRYING,
-        [ORR_REC_COMPLETED] = ORR_NODE_COMPLETED,     [ORR_REC_FAILED] = ORR_NODE_FAILED,
-        [ORR_REC_SKIPPED] = ORR_NODE_SKIPPED,         [ORR_REC_CANCELLED] = ORR_NODE_CANCELLED,
-        [ORR_REC_EXPANDED] = ORR_NODE_RUNNING,        [ORR_REC_WAITING] = ORR_NODE_WAITING,
-        [ORR_REC_HELD] = ORR_NODE_WAITING,            [ORR_REC_READY] = ORR_NODE_READY,
-    };
-    orr_node_state want = (orr_node_state)to[r->kind];
-    if (r->kind == ORR_REC_ITERATED)
-        want = r->due >= 0 ? ORR_NODE_WAITING : ORR_NODE_READY;
-    else if (r->kind == ORR_REC_WOKEN)
-        want = (orr_node_state)r->reason;
-    return r->kind == ORR_REC_EDGE || orr_node_may_go((orr_node_state)run->cells[t].state, want);
-}
-
 /* A node goes from pending to ready without a record where nothing must be remembered of it; the record that follows
  * says so. */
 static void imply_ready(orr_run *run, uint32_t t, const orr_record *r)
 {
-    bool begins = r->kind == ORR_REC_ATTEMPT_STARTED || r->kind == ORR_REC_EXPANDED || r->kind == ORR_REC_HELD;
-    uint8_t state = run->cells[t].state;
-    if (begins && (state == ORR_NODE_PENDING || state == ORR_NODE_RETRYING))
+    bool begins = r->kind == ORR_REC_ATTEMPT_STARTED || r->kind == ORR_REC_EXPANDED || r->kind == ORR_REC_HELD ||
+                  r->kind == ORR_REC_ATTEMPT_FAILED;
+    if (begins && run->cells[t].state == ORR_NODE_PENDING)
         set_state(run, t, ORR_NODE_READY);
+}
+
+static uint32_t edge_target(const orr_plan *plan, uint32_t node, uint32_t edge)
+{
+    uint32_t k = plan->out_first[node];
+    while (plan->out_edge[k] != edge)
+        k++;
+    return plan->out_to[k];
 }
 
 static orr_status fold_task(orr_run *run, uint32_t t, const orr_record *r)
 {
-    orr_more *more;
     imply_ready(run, t, r);
-    if (!fits(run, t, r))
-        return ORR_EINVAL;
     switch (r->kind) {
     case ORR_REC_READY:
-        if ((more = orr_need_more(run, t)) == NULL)
-            return ORR_ENOMEM;
-        more->deadline = r->due;
+        orr_more_of(run, t)->deadline = r->due;
         set_state(run, t, ORR_NODE_READY);
         break;
     case ORR_REC_ATTEMPT_STARTED: apply_started(run, t, r->task.attempt, r->phase); break;
@@ -499,27 +498,50 @@ static orr_status fold_task(orr_run *run, uint32_t t, const orr_record *r)
     case ORR_REC_WAITING:
     case ORR_REC_HELD: apply_waiting(run, t, r->due); break;
     case ORR_REC_WOKEN: set_state(run, t, (orr_node_state)r->reason); break;
-    case ORR_REC_EDGE: return fold_edge(run, r);
-    default: return ORR_EINVAL;
+    default: apply_edge(run, t, edge_target(run->plan, t, r->count), r->count, r->reason != 0); break;
     }
     return ORR_OK;
 }
 
+/* Room for all that a record may want to keep, so that it is applied whole or not at all. */
+static bool make_room(orr_run *run, uint32_t t, const orr_record *r)
+{
+    static const unsigned keeps = 1u << ORR_REC_READY | 1u << ORR_REC_ATTEMPT_FAILED | 1u << ORR_REC_FAILED |
+                                  1u << ORR_REC_SKIPPED | 1u << ORR_REC_EXPANDED | 1u << ORR_REC_ITERATED |
+                                  1u << ORR_REC_WAITING | 1u << ORR_REC_HELD;
+    if ((keeps >> r->kind & 1) != 0 && orr_need_more(run, t) == NULL)
+        return false;
+    return r->kind != ORR_REC_EXPANDED || orr_room(run, r->count);
+}
+
 orr_status orr_run_fold(orr_run *run, const orr_record *record)
 {
-    bool with_error = record->kind == ORR_REC_FAILED || record->kind == ORR_REC_ATTEMPT_FAILED;
-    if ((unsigned)record->kind >= ORR_RECORD_COUNT || (with_error && record->error == NULL))
+    orr_status status = ORR_OK;
+    if ((unsigned)record->kind >= ORR_RECORD_COUNT || run->ended)
         return ORR_EINVAL;
-    run->seq = record->seq;
     if (record->kind == ORR_REC_RUN_CREATED) {
+        if (run->state != ORR_RUN_PENDING || record->seq != 1)
+            return ORR_EINVAL;
+        run->seq = 1;
         run->stats.created = record->time;
         run->state = ORR_RUN_RUNNING;
         return ORR_OK;
     }
+    if (run->state != ORR_RUN_RUNNING || record->seq != run->seq + 1)
+        return ORR_EINVAL;
     if (record->task.node == ORR_NONE) {
+        if (!orr_run_record_fits(run, record))
+            return ORR_EINVAL;
         apply_run(run, record->kind, record->reason, record->error);
-        return ORR_OK;
+    } else {
+        uint32_t t = orr_index(run, record->task.node, record->task.item);
+        if (t == ORR_NONE || !orr_record_fits(run, t, record))
+            return ORR_EINVAL;
+        if (!make_room(run, t, record))
+            return ORR_ENOMEM;
+        status = fold_task(run, t, record);
     }
-    uint32_t t = orr_index(run, record->task.node, record->task.item);
-    return t == ORR_NONE ? ORR_EINVAL : fold_task(run, t, record);
+    if (status == ORR_OK)
+        run->seq = record->seq;
+    return status;
 }

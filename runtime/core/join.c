@@ -17,20 +17,26 @@ char orr_outcome_at(const orr_run *run, uint32_t node)
     }
 }
 
-bool orr_gate_taken(const orr_run *run, uint32_t from, uint32_t to, uint16_t port)
+bool orr_gate_shut(const orr_run *run, uint32_t from, uint32_t to, uint16_t port)
 {
     const orr_plan *plan = run->plan;
-    if (orr_outcome_at(run, from) != 'C' || port == ORR_PORT_ANY)
-        return false;
-    for (uint32_t k = plan->in_first[to]; k < plan->in_first[to + 1]; k++)
-        if (plan->in_from[k] == from && plan->edge_port[plan->in_edge[k]] == port)
-            return true;
-    return false;
+    bool completed = orr_outcome_at(run, from) == 'C' && port != ORR_PORT_ANY;
+    for (uint32_t k = plan->in_first[to]; k < plan->in_first[to + 1]; k++) {
+        uint32_t edge = plan->in_edge[k];
+        if (plan->in_from[k] != from)
+            continue;
+        /* where edges are asked each says itself whether it was taken: 0 not yet, 1 no, 2 yes */
+        if (run->edge_done != NULL ? run->edge_done[edge] != 1 : completed && plan->edge_port[edge] == port)
+            return false;
+    }
+    return true;
 }
 
 /* Whether the k-th incoming edge is the first one from its source: the others belong to the same dependency. */
-static bool first_of_source(const orr_plan *plan, uint32_t node, uint32_t k)
+bool orr_first_of_source(const orr_plan *plan, uint32_t node, uint32_t k)
 {
+    if (plan->plain || plan->edge_port[plan->in_edge[k]] == ORR_PORT_ANY)
+        return true; /* only outcome edges may be several */
     for (uint32_t i = plan->in_first[node]; i < k; i++)
         if (plan->in_from[i] == plan->in_from[k])
             return false;
@@ -45,7 +51,7 @@ uint32_t orr_dependencies(const orr_run *run, uint32_t node)
         return n;
     n = 0;
     for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++)
-        n += first_of_source(plan, node, k);
+        n += orr_first_of_source(plan, node, k);
     return n;
 }
 
@@ -124,7 +130,7 @@ orr_verdict orr_join_verdict(const orr_run *run, uint32_t node, uint32_t *by)
 }
 
 /* Whether a node with `any` or `need` has got, or may still get, as many completed dependencies as it wants. */
-static bool reachable(const orr_run *run, uint32_t node)
+bool orr_join_reachable(const orr_run *run, uint32_t node)
 {
     const orr_plan *plan = run->plan;
     const orr_cell *cell = &run->cells[node];
@@ -132,9 +138,14 @@ static bool reachable(const orr_run *run, uint32_t node)
     uint32_t need = policy->join == ORR_JOIN_NEED ? policy->need : 1, open = 0;
     if (cell->state == ORR_NODE_SKIPPED || (cell->flags & CELL_GATE_SHUT) != 0)
         return false;
-    for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++)
-        open += (plan->plain || first_of_source(plan, node, k)) &&
-                effective(run, plan->in_from[k], plan->plain ? 0 : plan->in_edge[k]) == 0;
+    if (cell->completed >= need)
+        return true;
+    if (orr_node_settled((orr_node_state)cell->state))
+        return false; /* cancelled before it had them */
+    if (plan->plain)
+        return cell->completed + cell->pending >= need;
+    for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1] && cell->completed + open < need; k++)
+        open += orr_first_of_source(plan, node, k) && effective(run, plan->in_from[k], plan->in_edge[k]) == 0;
     return cell->completed + open >= need;
 }
 
@@ -148,7 +159,7 @@ bool orr_is_handled(const orr_run *run, uint32_t node)
             continue;
         if (join == ORR_JOIN_FAILED && (run->cells[to].flags & CELL_GATE_SHUT) == 0)
             return true;
-        if ((join == ORR_JOIN_ANY || join == ORR_JOIN_NEED) && reachable(run, to))
+        if ((join == ORR_JOIN_ANY || join == ORR_JOIN_NEED) && orr_join_reachable(run, to))
             return true;
     }
     return false;

@@ -40,6 +40,7 @@ static void define(orr_pool *pool, uint32_t max, double rate, double burst)
     pool->burst = burst;
     pool->tokens = burst;
     pool->refilled = pool->core->now;
+    orr_timer_off(pool->core, &pool->timer); /* it was for a token of the old rate */
 }
 
 void orr_pool_destroy(orr_pool *pool)
@@ -68,13 +69,14 @@ static void redefine_keyed(orr_core *core, const orr_pool *base)
 orr_status orr_core_pool(orr_core *core, const char *name, uint32_t max, double rate, int64_t per)
 {
     bool bounded = rate > 0 && per > 0;
-    if (name == NULL || *name == '\0' || rate < 0 || !isfinite(rate) || (rate > 0 && per <= 0))
+    double second = bounded ? rate * 1e9 / (double)per : 0;
+    if (name == NULL || *name == '\0' || rate < 0 || !isfinite(rate) || (rate > 0 && per <= 0) || !isfinite(second))
         return ORR_EINVAL;
     orr_pool *pool = find(core, name, strlen(name));
     if (pool == NULL && (pool = create(core, name)) == NULL)
         return ORR_ENOMEM;
     pool->keyed = false;
-    define(pool, max, bounded ? rate * 1e9 / (double)per : 0, rate > 1 ? rate : 1);
+    define(pool, max, second, rate > 1 ? rate : 1);
     redefine_keyed(core, pool);
     core->pools_stuck = false;
     return ORR_OK;
@@ -180,7 +182,8 @@ bool orr_pool_token(orr_pool *pool, int64_t *due)
     /* what rounding may have eaten of a whole token is given back */
     if (pool->tokens >= 1 - 1e-9)
         return true;
-    *due = now + (int64_t)ceil((1 - pool->tokens) / pool->rate * 1e9);
+    double wait = ceil((1 - pool->tokens) / pool->rate * 1e9);
+    *due = orr_from_now(pool->core, wait < 4e18 ? (int64_t)wait : INT64_MAX);
     return false;
 }
 
@@ -231,12 +234,10 @@ orr_line *orr_pool_line(orr_pool *pool, orr_run *run)
     return line;
 }
 
-/* Sets the timer for the next token, where only a token is missing. */
-void orr_pool_arm(orr_pool *pool)
+/* Sets the timer for the next token. False when out of memory. */
+bool orr_pool_arm(orr_pool *pool, int64_t due)
 {
-    int64_t due = 0;
-    if (pool->timer == ORR_NONE && pool->waiting > 0 && orr_pool_free_place(pool) && !orr_pool_token(pool, &due))
-        orr_timer_on(pool->core, &pool->timer, due, pool, 0, TIMER_POOL);
+    return pool->timer != ORR_NONE || orr_timer_on(pool->core, &pool->timer, due, pool, 0, TIMER_POOL);
 }
 
 void orr_pool_fired(orr_pool *pool)

@@ -96,6 +96,7 @@ typedef struct orr_plan {
     uint32_t *name_at;      /* by node: offset into names, ORR_NONE for a nameless node */
     size_t names_size;
     bool plain; /* no edge has a port or a `when` */
+    bool bare;  /* plain, and every node waits for all of its dependencies, then runs once and completes or fails */
     bool forward; /* every edge goes from a lower to a higher index: 0..n-1 is a topological order */
     struct orr_chunk *strings; /* the bytes behind policies and ports */
 } orr_plan;

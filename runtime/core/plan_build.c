@@ -156,11 +156,23 @@ static orr_status seal_nodes(orr_plan_builder *b) {
     return ORR_OK;
 }
 
+/* Whether every node, as long as it does not fail, only waits for all of its dependencies and runs once, unbounded. */
+static bool bare_policies(const orr_plan *plan) {
+    for (uint32_t i = 0; i < plan->n_policies; i++) {
+        const orr_policy *p = &plan->policies[i];
+        bool asks = p->has_when || p->has_each || p->has_loop || p->pool_is_dynamic;
+        bool bounded = p->timeout > 0 || p->deadline > 0 || p->heartbeat > 0 || p->pool != NULL || p->breaker != NULL;
+        if (p->join != ORR_JOIN_ALL || asks || bounded) return false;
+    }
+    return true;
+}
+
 /* Splits ports and flags by edge number. */
 static orr_status seal_kinds(orr_plan_builder *b) {
     orr_plan *plan = b->plan;
     const orr_edge_kind *kinds = b->kinds.data;
     plan->plain = b->kinds.count == 0;
+    plan->bare = plan->plain && bare_policies(plan);
     if (plan->plain) return ORR_OK;
     plan->edge_port = orr_mem_resize(&b->alloc, NULL, 0, plan->n_edges, sizeof *plan->edge_port);
     plan->edge_when = orr_mem_resize(&b->alloc, NULL, 0, plan->n_edges, sizeof *plan->edge_when);

@@ -181,4 +181,5 @@ void orr_dequeue(orr_run *run, uint32_t t)
     orr_line_remove(&pool->ring, orr_pool_line(pool, run), p, t);
     if (--pool->waiting == 0)
         run->core->pools_waiting--;
+    orr_release(run, t); /* a keyed pool may go when nobody stands in its line */
 }

@@ -43,7 +43,7 @@ static double grown(const orr_retry *retry, uint32_t n, double cap)
 int64_t orr_retry_delay(const orr_retry *retry, uint64_t seed, const orr_task *task)
 {
     static const double ceiling = 4e18; /* about 126 years, below INT64_MAX */
-    double cap = retry->max_delay > 0 ? (double)retry->max_delay : ceiling;
+    double cap = retry->max_delay > 0 && (double)retry->max_delay < ceiling ? (double)retry->max_delay : ceiling;
     uint32_t n = task->attempt > 0 ? task->attempt : 1;
     double delay = grown(retry, n, cap);
     /* 53 bits: every value of u is exact */
@@ -78,7 +78,7 @@ static bool hopeless(const char *code)
 bool orr_retry_wants(const orr_policy *policy, uint32_t attempt, const orr_error *error)
 {
     const orr_retry *r = &policy->retry;
-    if (attempt > r->max || error->not_retryable || hopeless(error->code))
+    if (attempt > r->max || attempt == UINT16_MAX /* what a cell can count */ || error->not_retryable || hopeless(error->code))
         return false;
     if (r->n_on > 0 && !listed(r->on, r->n_on, error->code))
         return false;

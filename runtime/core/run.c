@@ -277,7 +277,7 @@ static void unlink_actions(orr_run *run)
 static void free_tasks(orr_run *run)
 {
     const orr_alloc *a = &run->core->alloc;
-    for (uint32_t t = 0; t < run->n_cells; t++) {
+    for (uint32_t t = 0; run->cells != NULL && t < run->n_cells; t++) {
         orr_more *more = orr_more_of(run, t);
         if (more == NULL)
             continue;
@@ -300,7 +300,7 @@ void orr_run_free(orr_run *run)
     run->ended = true; /* what giving back wakes is not of this run */
     unlink_actions(run);
     for (orr_breaker *b = core->breakers; b != NULL; b = b->next)
-        orr_breaker_unhold(b, run, ORR_NONE);
+        orr_breaker_unhold(b, run);
     free_tasks(run);
     orr_timer_off(core, &run->timeout_timer);
     orr_timer_off(core, &run->cleanup_timer);
@@ -396,8 +396,8 @@ char orr_run_outcome(const orr_run *run, uint32_t node)
 bool orr_run_error(const orr_run *run, uint32_t node, uint32_t item, orr_error *error)
 {
     uint32_t t = orr_index(run, node, item);
-    if (t == ORR_NONE)
-        return false;
+    if (t == ORR_NONE || run->cells[t].state == ORR_NODE_COMPLETED)
+        return false; /* what an attempt before the last one died of is no error of the node */
     const orr_more *more = orr_more_of(run, t);
     if (more != NULL && more->failure != NULL)
         *error = more->failure->error;

@@ -6,25 +6,32 @@
 
 /* ---- after a task has settled -------------------------------------------------------------------------------------- */
 
-/* Edges with a `when` are asked as soon as their source has settled. */
-static void ask_edges(orr_run *run, uint32_t node)
+/* Edges with a `when` are asked as soon as their source has settled; one of an outcome only where that was taken. A
+ * dependent whose edge cannot be evaluated fails when its turn comes, not here: edges may be in a row by the million. */
+static void ask_edges(orr_run *run, uint32_t node, uint16_t port)
 {
     const orr_plan *plan = run->plan;
     for (uint32_t k = plan->out_first[node]; k < plan->out_first[node + 1]; k++) {
         uint32_t edge = plan->out_edge[k], to = plan->out_to[k];
+        uint16_t wanted = plan->edge_port[edge];
         if (plan->edge_when[edge] == 0 || run->edge_done[edge] != 0)
             continue;
+        if (wanted != ORR_PORT_ANY && (wanted != port || orr_outcome_at(run, node) != 'C')) {
+            orr_put_edge(run, node, to, edge, false);
+            continue;
+        }
         orr_ask ask = {ORR_ASK_EDGE_WHEN, orr_task_of(run, node), edge};
         orr_answer answer = {0};
         bool answered = run->core->hooks.evaluate(run->core->hooks.ud, run, &ask, &answer);
-        if (!answered && run->cells[to].state == ORR_NODE_PENDING)
-            orr_end_failed(run, to, &answer.error);
-        orr_put_edge(run, node, to, edge, answered && answer.truth);
+        if (answered || run->cells[to].state != ORR_NODE_PENDING || !orr_doom(run, to, &answer.error))
+            orr_put_edge(run, node, to, edge, answered && answer.truth);
+        else
+            run->edge_done[edge] = 3; /* no record: what it would have counted for fails with the next one */
     }
 }
 
 /* A failure that a dependent was still to take care of: now that this dependent is out, is there another? */
-static void recheck_failures(orr_run *run, uint32_t node)
+void orr_recheck_failures(orr_run *run, uint32_t node)
 {
     const orr_plan *plan = run->plan;
     for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
@@ -91,7 +98,7 @@ static void after_item(orr_run *run, uint32_t t)
     }
 }
 
-static void after(orr_run *run, uint32_t t)
+static void after(orr_run *run, uint32_t t, uint16_t port)
 {
     orr_more *more = orr_more_of(run, t);
     uint8_t state = run->cells[t].state;
@@ -103,11 +110,11 @@ static void after(orr_run *run, uint32_t t)
         after_item(run, t);
     } else {
         if (run->edge_done != NULL)
-            ask_edges(run, t);
+            ask_edges(run, t, port);
         if (state == ORR_NODE_FAILED)
             after_failure(run, t);
-        else if (state != ORR_NODE_COMPLETED && (run->cells[t].flags & CELL_EARLY) != 0)
-            recheck_failures(run, t);
+        else if (state != ORR_NODE_COMPLETED && (run->cells[t].flags & (CELL_EARLY | CELL_GATE_SHUT)) != 0)
+            orr_recheck_failures(run, t);
         if (more != NULL && state == ORR_NODE_COMPLETED && !more->expanded)
             orr_drop_more(run, t);
     }
@@ -123,7 +130,7 @@ void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value)
         orr_event e = {.due = -1, .name = port == ORR_PORT_ANY ? NULL : run->plan->ports[port]};
         orr_emit(run, ORR_EV_NODE_COMPLETED, t, &e);
     }
-    after(run, t);
+    after(run, t, port);
 }
 
 void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error)
@@ -135,7 +142,7 @@ void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error)
     orr_run_error(run, node, item, &kept);
     orr_event e = {.due = -1, .error = &kept};
     orr_emit(run, ORR_EV_NODE_FAILED, t, &e);
-    after(run, t);
+    after(run, t, ORR_PORT_ANY);
 }
 
 void orr_end_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t by)
@@ -143,7 +150,7 @@ void orr_end_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t 
     orr_put_skipped(run, t, reason, by);
     orr_event e = {.due = -1, .reason = (uint8_t)reason, .count = by};
     orr_emit(run, ORR_EV_NODE_SKIPPED, t, &e);
-    after(run, t);
+    after(run, t, ORR_PORT_ANY);
 }
 
 void orr_end_cancelled(orr_run *run, uint32_t t)
@@ -151,7 +158,7 @@ void orr_end_cancelled(orr_run *run, uint32_t t)
     orr_put_cancelled(run, t);
     orr_event e = {.due = -1, .reason = run->cause};
     orr_emit(run, ORR_EV_NODE_CANCELLED, t, &e);
-    after(run, t);
+    after(run, t, ORR_PORT_ANY);
 }
 
 /* ---- failure, and what may mend it ----------------------------------------------------------------------------------- */
@@ -190,10 +197,8 @@ void orr_give_up(orr_run *run, uint32_t t, const orr_error *error)
         orr_end_failed(run, t, error);
         return;
     }
-    if (more != NULL) {
-        orr_timer_off(run->core, &more->deadline_timer); /* it bounded the attempts; the fallback is what follows them */
-        more->deadline = 0;
-    }
+    if (more != NULL)
+        orr_timer_off(run->core, &more->deadline_timer);
     retry_at(run, t, ORR_PHASE_FALLBACK, run->core->now, error);
 }
 
@@ -208,7 +213,7 @@ void orr_retry_or_fail(orr_run *run, uint32_t t, const orr_error *error)
         return;
     }
     int64_t delay = error->retry_after >= 0 ? error->retry_after : orr_retry_delay(&policy->retry, run->seed, &task);
-    int64_t now = run->core->now, due = delay > INT64_MAX - now ? INT64_MAX : now + delay;
+    int64_t due = orr_from_now(run->core, delay);
     if (more != NULL && more->deadline > 0 && due >= more->deadline) {
         char text[512];
         snprintf(text, sizeof text, "its deadline would pass before another attempt could start; the last error was: %s",
@@ -260,7 +265,7 @@ static void iterate(orr_run *run, uint32_t t, const orr_result *result)
     } else if (!goes_on(run, t)) {
         orr_end_cancelled(run, t);
     } else {
-        int64_t due = policy->loop_delay > 0 ? run->core->now + policy->loop_delay : -1;
+        int64_t due = policy->loop_delay > 0 ? orr_from_now(run->core, policy->loop_delay) : -1;
         if (due >= 0 && orr_timers_reserve(&run->core->timers, 1) != ORR_OK) {
             orr_end_failed(run, t, &orr_no_memory);
             return;
@@ -338,7 +343,6 @@ void orr_end_attempt(orr_run *run, uint32_t t, const orr_result *result)
     case ORR_CANCEL_HEARTBEAT:
     case ORR_CANCEL_DEADLINE:
         error = stopped_error(run, t, reason, text, sizeof text);
-        error.value = result->error.value;
         orr_breaker_report(run, t, ORR_END_FAILED, &error);
         orr_retry_or_fail(run, t, &error);
         break;

@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const int64_t default_cleanup = INT64_C(30000000000);
 
@@ -36,7 +37,7 @@ void orr_cancel_live(orr_run *run, uint32_t t, orr_cancel_reason reason)
     orr_timer_off(core, &more->attempt_timer);
     orr_timer_off(core, &more->beat_timer);
     orr_timer_off(core, &more->wake_timer);
-    orr_timer_on(core, &more->grace_timer, core->now + core->grace, run, t, TIMER_GRACE);
+    orr_timer_on(core, &more->grace_timer, orr_from_now(core, core->grace), run, t, TIMER_GRACE);
     if (!more->act_abandon)
         tell(run, t, more);
     more->act_cancel = true;
@@ -70,21 +71,54 @@ void orr_cancel_task(orr_run *run, uint32_t t, orr_cancel_reason reason)
         return;
     }
     orr_dequeue(run, t);
-    orr_breaker *b = orr_breaker_of(run, orr_node_of(run, t));
-    if (b != NULL)
-        orr_breaker_unhold(b, run, t);
     orr_end_cancelled(run, t);
 }
 
 /* ---- stopping --------------------------------------------------------------------------------------------------------- */
 
+/* Tasks in line go first and in its order: taking them out of the middle would look through the line for each. The line
+ * of a keyed pool may go with its last task, so it is read before. */
+static void cancel_line(orr_run *run, const orr_line *line, bool (*wanted)(const orr_run *run, uint32_t t),
+                        orr_cancel_reason reason)
+{
+    uint32_t heads[ORR_PRIO_COUNT];
+    memcpy(heads, line->head, sizeof heads);
+    for (int p = 0; p < ORR_PRIO_COUNT; p++)
+        for (uint32_t t = heads[p], next; t != ORR_NONE; t = next) {
+            next = run->cells[t].next;
+            if (wanted(run, t))
+                orr_cancel_task(run, t, reason);
+        }
+}
+
+static void cancel_lines(orr_run *run, bool (*wanted)(const orr_run *run, uint32_t t), orr_cancel_reason reason)
+{
+    cancel_line(run, &run->line, wanted, reason);
+    for (orr_line *line = run->lines, *next; line != NULL; line = next) {
+        next = line->of_run;
+        cancel_line(run, line, wanted, reason);
+    }
+}
+
+static bool any_task(const orr_run *run, uint32_t t)
+{
+    return !orr_node_settled((orr_node_state)run->cells[t].state);
+}
+
+static bool not_cleanup(const orr_run *run, uint32_t t)
+{
+    return any_task(run, t) && !orr_is_cleanup(run, t);
+}
+
 /* What is under way or about to be; what still waits for its dependencies is settled by them. Cleanup nodes are let be
  * unless `all`. */
 static void cancel_active(orr_run *run, bool all, orr_cancel_reason reason)
 {
+    bool (*wanted)(const orr_run *, uint32_t) = all ? any_task : not_cleanup;
     uint32_t n = run->plan->n_nodes;
+    cancel_lines(run, wanted, reason);
     for (uint32_t t = 0; t < n; t++)
-        if (run->cells[t].state != ORR_NODE_PENDING && (all || !orr_is_cleanup(run, t)))
+        if (run->cells[t].state != ORR_NODE_PENDING && wanted(run, t))
             orr_cancel_task(run, t, reason);
 }
 
@@ -94,15 +128,17 @@ static bool fresh(const orr_run *run, uint32_t t)
     const orr_cell *cell = &run->cells[t];
     const orr_more *more = orr_more_of(run, t);
     bool waits = cell->state == ORR_NODE_READY || cell->state == ORR_NODE_WAITING;
-    return waits && (cell->flags & CELL_LIVE) == 0 && cell->attempt == 0 && (more == NULL || more->iteration == 0);
+    return waits && (cell->flags & CELL_LIVE) == 0 && cell->attempt == 0 && (more == NULL || more->iteration == 0) &&
+           !orr_is_cleanup(run, t);
 }
 
 static void drain(orr_run *run)
 {
+    cancel_lines(run, fresh, ORR_CANCEL_RUN);
     for (uint32_t t = 0; t < run->n_cells; t++) {
         const orr_more *more = orr_more_of(run, t);
         bool node_of_items = more != NULL && more->expanded;
-        if (!node_of_items && fresh(run, t) && !orr_is_cleanup(run, t))
+        if (!node_of_items && fresh(run, t))
             orr_cancel_task(run, t, ORR_CANCEL_RUN);
     }
 }
@@ -146,7 +182,7 @@ void orr_stop_progress(orr_run *run)
         return;
     int64_t bound = run->plan->cleanup_timeout > 0 ? run->plan->cleanup_timeout : default_cleanup;
     orr_put_run(run, ORR_REC_CLEANUP, 0, NULL);
-    if (!orr_timer_on(core, &run->cleanup_timer, core->now + bound, run, 0, TIMER_CLEANUP))
+    if (!orr_timer_on(core, &run->cleanup_timer, orr_from_now(core, bound), run, 0, TIMER_CLEANUP))
         orr_skip_cleanup(run, ORR_CANCEL_CLEANUP_TIMEOUT);
     orr_run_gate(run);
 }

@@ -36,19 +36,19 @@ bool orr_wind_timers(orr_run *run, uint32_t t, int64_t timeout, int64_t heartbea
     if (more == NULL || orr_timers_reserve(&core->timers, 2) != ORR_OK)
         return false;
     if (timeout > 0)
-        orr_timer_on(core, &more->attempt_timer, core->now + timeout, run, t, TIMER_ATTEMPT);
+        orr_timer_on(core, &more->attempt_timer, orr_from_now(core, timeout), run, t, TIMER_ATTEMPT);
     more->beat = core->now;
     if (heartbeat > 0)
-        orr_timer_on(core, &more->beat_timer, core->now + heartbeat, run, t, TIMER_BEAT);
+        orr_timer_on(core, &more->beat_timer, orr_from_now(core, heartbeat), run, t, TIMER_BEAT);
     return true;
 }
 
 /* A sign of life only notes its time; the timer finds out here whether there was one, so that beating costs nothing. */
 static void beat(orr_run *run, uint32_t t, orr_more *more)
 {
-    int64_t due = more->beat + orr_policy_of(run, orr_node_of(run, t))->heartbeat;
-    if (due > run->core->now) {
-        orr_timer_on(run->core, &more->beat_timer, due, run, t, TIMER_BEAT);
+    int64_t rest = orr_policy_of(run, orr_node_of(run, t))->heartbeat - (run->core->now - more->beat);
+    if (rest > 0) {
+        orr_timer_on(run->core, &more->beat_timer, orr_from_now(run->core, rest), run, t, TIMER_BEAT);
         return;
     }
     orr_emit(run, ORR_EV_NODE_SILENT, t, NULL);
@@ -63,9 +63,6 @@ static void deadline(orr_run *run, uint32_t t)
         return;
     }
     orr_dequeue(run, t);
-    orr_breaker *b = orr_breaker_of(run, orr_node_of(run, t));
-    if (b != NULL)
-        orr_breaker_unhold(b, run, t);
     const orr_more *more = orr_more_of(run, t);
     if (more->failure == NULL) {
         orr_give_up(run, t, &error);
@@ -135,6 +132,8 @@ void orr_fire(orr_core *core, const orr_timer *timer)
         break;
     default:
         task_timer(run, timer->task, timer->kind);
+        if (run->concurrency > 0)
+            orr_run_gate(run); /* one that was abandoned has left its slot */
         break;
     }
     orr_decide(run);

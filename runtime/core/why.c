@@ -54,6 +54,22 @@ bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why)
     return false;
 }
 
+/* Tasks of its run that stand before it in its line. */
+static uint32_t before(const orr_run *run, uint32_t t)
+{
+    const orr_more *more = orr_more_of(run, t);
+    const orr_line *line = &run->line;
+    uint8_t own = orr_policy_of(run, orr_node_of(run, t))->priority;
+    uint32_t n = 0;
+    if (more != NULL && more->pool != NULL)
+        for (line = run->lines; line != NULL && line->pool != more->pool;)
+            line = line->of_run;
+    for (int p = 0; p <= own && line != NULL; p++)
+        for (uint32_t u = line->head[p]; u != ORR_NONE && u != t; u = run->cells[u].next)
+            n++;
+    return n;
+}
+
 static void why_waiting(const orr_run *run, uint32_t t, orr_why *why)
 {
     const orr_more *more = orr_more_of(run, t);
@@ -74,7 +90,7 @@ static void why_pending(const orr_run *run, uint32_t node, orr_why *why)
     why->kind = run->ended ? ORR_WHY_STOPPED : ORR_WHY_DEPENDENCY;
     why->count = 0;
     for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
-        if (orr_outcome_at(run, plan->in_from[k]) != 0)
+        if (orr_outcome_at(run, plan->in_from[k]) != 0 || !orr_first_of_source(plan, node, k))
             continue;
         if (why->count++ == 0)
             why->by = plan->in_from[k];
@@ -110,7 +126,7 @@ void orr_run_why(const orr_run *run, uint32_t node, uint32_t item, orr_why *why)
     case ORR_NODE_READY:
         if (orr_start_gate(run, t, why)) {
             why->kind = ORR_WHY_PRIORITY;
-            why->count = run->queued > 0 ? run->queued - 1 : 0;
+            why->count = before(run, t);
         }
         break;
     case ORR_NODE_RUNNING:

@@ -6,6 +6,7 @@ struct orr_engine {
     orr_clock clock;
     orr_timers timers;
     orr_driver driver;
+    bool precise;
 };
 
 orr_engine *orr_engine_new(const orr_engine_options *options) {
@@ -76,8 +77,17 @@ bool orr_engine_step(orr_engine *rt, uint32_t limit) {
     for (uint32_t i = 0; i < limit && orr_core_next(rt->core, &action); i++) {
         rt->driver.act(rt->driver.ud, &action);
         any = true;
+        if (rt->precise) orr_engine_tick(rt);
     }
     return any;
+}
+
+void orr_engine_tick(orr_engine *rt) {
+    orr_core_advance(rt->core, orr_clock_now(&rt->clock));
+}
+
+void orr_engine_precise(orr_engine *rt, bool precise) {
+    rt->precise = precise;
 }
 
 int64_t orr_engine_deadline(const orr_engine *rt) {

@@ -46,6 +46,13 @@ void orr_engine_untimer(orr_engine *rt, uint32_t id);
  * more to do now. */
 bool orr_engine_step(orr_engine *rt, uint32_t limit);
 
+/* Takes the present time for the core's, and fires what is due. Once a batch is enough to decide; whoever shows times to
+ * people calls it more often. */
+void orr_engine_tick(orr_engine *engine);
+
+/* Whether the clock is read for every action instead of once a batch: where somebody listens to events. */
+void orr_engine_precise(orr_engine *engine, bool precise);
+
 /* The time of the earliest timer, the core's or the driver's; INT64_MAX when there is none. */
 int64_t orr_engine_deadline(const orr_engine *rt);
 

@@ -8,8 +8,8 @@ static const struct {
     [ORR_CANCEL_NONE] = {"cancelled", "cancelled"},
     [ORR_CANCEL_RUN] = {"cancelled", "the run is being cancelled"},
     [ORR_CANCEL_TIMEOUT] = {"timeout", "the attempt took longer than its timeout"},
-    [ORR_CANCEL_DEADLINE] = {"timeout", "the node's deadline has passed"},
-    [ORR_CANCEL_HEARTBEAT] = {"timeout", "no sign of life within the heartbeat"},
+    [ORR_CANCEL_DEADLINE] = {"deadline", "the node's deadline has passed"},
+    [ORR_CANCEL_HEARTBEAT] = {"heartbeat", "no sign of life within the heartbeat"},
     [ORR_CANCEL_REST] = {"cancelled", "no longer needed: enough of its siblings have completed"},
     [ORR_CANCEL_CLEANUP_TIMEOUT] = {"cancelled", "the time for cleaning up is over"},
 };

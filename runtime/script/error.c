@@ -6,6 +6,7 @@
 #include "state.h"
 #include "json.h"
 #include <lauxlib.h>
+#include <string.h>
 
 static const char trace_key;
 
@@ -118,24 +119,6 @@ void orr_error_table(lua_State *L, orr_script *s, int idx, const char *fallback_
     lua_settop(L, to);
 }
 
-/* The fallback has failed as well: the node's error is the first one and says both. */
-static void join_errors(lua_State *L, int first, int second, orr_error *out) {
-    raw_field(L, first, "message");
-    raw_field(L, second, "message");
-    lua_pushfstring(L, "%s; then its fallback failed: %s", lua_tostring(L, -2), lua_tostring(L, -1));
-    lua_setfield(L, second, "message");
-    lua_pop(L, 2);
-    raw_field(L, second, "code");
-    lua_setfield(L, second, "fallback_code");
-    raw_field(L, first, "code");
-    lua_setfield(L, second, "code");
-    raw_field(L, second, "message");
-    out->message = lua_tostring(L, -1);
-    raw_field(L, second, "code");
-    out->code = lua_tostring(L, -1);
-    lua_pop(L, 2);
-}
-
 void orr_keep_error(lua_State *L, orr_script *s, const orr_fiber *f, orr_error *out) {
     orr_runbox *r = f->run;
     uint64_t handle = orr_task_handle(f->task.node, f->task.item);
@@ -144,24 +127,44 @@ void orr_keep_error(lua_State *L, orr_script *s, const orr_fiber *f, orr_error *
     orr_push_node_name(L, r, f->task.node);
     lua_setfield(L, to, "node");
     orr_run_push_table(L, r, RUN_ERRORS, 0);
-    if (f->phase == ORR_PHASE_FALLBACK && lua_rawgeti(L, -1, (lua_Integer)handle) == LUA_TTABLE)
-        join_errors(L, lua_gettop(L), to, out);
-    lua_settop(L, to + 1);
     lua_pushvalue(L, to);
     lua_rawseti(L, to + 1, (lua_Integer)handle);
     lua_settop(L, to - 1);
     out->value = handle;
 }
 
-void orr_push_core_error(lua_State *L, orr_runbox *r, const orr_error *error, uint32_t node) {
-    if (error->value && r) {
-        orr_run_push_table(L, r, RUN_ERRORS, 0);
-        int type = lua_rawgeti(L, -1, (lua_Integer)error->value);
-        lua_remove(L, -2);
-        if (type == LUA_TTABLE) return;
-        lua_pop(L, 1);
+/* Whether the table at the top has this text in a field. */
+static bool field_is(lua_State *L, const char *key, const char *text) {
+    lua_getfield(L, -1, key);
+    const char *own = lua_tostring(L, -1);
+    bool same = own && text && strcmp(own, text) == 0;
+    lua_pop(L, 1);
+    return same;
+}
+
+/* Pushes the table of the error that a handler raised, nil where there is none any more. */
+static void push_raised(lua_State *L, orr_runbox *r, const orr_error *error) {
+    if (!error->value || !r) {
+        lua_pushnil(L);
+        return;
     }
-    lua_createtable(L, 0, 4);
+    orr_run_push_table(L, r, RUN_ERRORS, 0);
+    lua_rawgeti(L, -1, (lua_Integer)error->value);
+    lua_remove(L, -2);
+    if (lua_istable(L, -1)) return;
+    lua_pop(L, 1);
+    lua_pushnil(L);
+}
+
+/* What the core says holds. An error that was raised and stands behind it, the last one before a deadline or that of an item,
+ * is its `cause`. */
+void orr_push_core_error(lua_State *L, orr_runbox *r, const orr_error *error, uint32_t node) {
+    push_raised(L, r, error);
+    if (lua_istable(L, -1) && field_is(L, "code", error->code) && field_is(L, "message", error->message)) return;
+    lua_createtable(L, 0, 5);
+    lua_insert(L, -2);
+    if (lua_istable(L, -1)) lua_setfield(L, -2, "cause");
+    else lua_pop(L, 1);
     lua_pushstring(L, error->code ? error->code : "error");
     lua_setfield(L, -2, "code");
     lua_pushstring(L, error->message ? error->message : "");

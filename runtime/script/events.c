@@ -252,7 +252,10 @@ static int off(lua_State *L) {
         lua_pushnil(L);
         lua_rawseti(L, -2, i);
     }
-    if (--rt->n_listeners == 0 && rt->runtime) orr_core_listen(orr_engine_core(rt->runtime), 0);
+    if (--rt->n_listeners == 0 && rt->runtime) {
+        orr_core_listen(orr_engine_core(rt->runtime), 0);
+        orr_engine_precise(rt->runtime, false);
+    }
     return 0;
 }
 
@@ -266,6 +269,9 @@ int orr_rt_on(lua_State *L) {
     lua_pushvalue(L, 1);
     lua_pushinteger(L, place);
     lua_pushcclosure(L, off, 2);
-    if (rt->n_listeners++ == 0) orr_core_listen(orr_engine_core(rt->runtime), UINT32_MAX);
+    if (rt->n_listeners++ == 0) {
+        orr_core_listen(orr_engine_core(rt->runtime), UINT32_MAX);
+        orr_engine_precise(rt->runtime, true);
+    }
     return 1;
 }

@@ -111,8 +111,13 @@ static int free_base(lua_State *L) {
 
 /* ---- ends ------------------------------------------------------------------------------------------------------------ */
 
+/* What has a bound, and what is shown to somebody, ends at its own time and not at that of its batch: a handler that blocked for
+ * longer than its timeout has timed out. */
 static void end_task(orr_fiber *f, const orr_result *result) {
-    if (f->run->run) orr_task_end(f->run->run, &f->task, result);
+    orr_runbox *r = f->run;
+    if (!r->run) return;
+    if (r->rt->n_listeners || r->plan->how[f->task.node] & NODE_TIMED) orr_engine_tick(r->rt->runtime);
+    orr_task_end(r->run, &f->task, result);
 }
 
 /* It came to its end by itself; the coroutine is dead and its stack holds `nres` values. */

@@ -403,7 +403,18 @@ static bool get_value(reader *r) {
     return get_word(r);
 }
 
+/* True for text in two or four bytes a character: it begins with a byte order mark of such an encoding, or with zero
+ * bytes around the first character, which is ASCII in every JSON text (RFC 4627, section 3). */
+static bool is_wide(const reader *r) {
+    if (r->end - r->p < 2)
+        return false;
+    unsigned char a = (unsigned char)r->p[0], b = (unsigned char)r->p[1];
+    return (a == 0xFF && b == 0xFE) || (a == 0xFE && b == 0xFF) || a == 0 || b == 0;
+}
+
 static bool get_text(reader *r) {
+    if (is_wide(r))
+        return fail(r, r->p, "the text is UTF-16 or UTF-32, and JSON is UTF-8; save it as UTF-8");
     if (r->end - r->p >= 3 && memcmp(r->p, "\xEF\xBB\xBF", 3) == 0)
         r->p += 3; /* a byte order mark, which a reader may ignore (section 8.1) */
     skip_space(r);

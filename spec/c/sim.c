@@ -23,6 +23,8 @@ struct sim {
     uint32_t n_work, cap_work, busy;
     sim_line *lines;
     uint32_t n_lines, cap_lines;
+    void (*watch)(void *ud, const sim_line *line);
+    void *watch_ud;
 };
 
 /* The harness itself may use the heap: only the core's memory is made to fail. */
@@ -99,6 +101,14 @@ static void note(sim *s, char what, orr_run *run, const orr_task *task, uint8_t 
 {
     s->lines = grow(s->lines, s->n_lines, &s->cap_lines, sizeof *s->lines);
     s->lines[s->n_lines++] = (sim_line){s->now, what, run, *task, phase};
+    if (s->watch != NULL)
+        s->watch(s->watch_ud, &s->lines[s->n_lines - 1]);
+}
+
+void sim_watch(sim *s, void (*watch)(void *ud, const sim_line *line), void *ud)
+{
+    s->watch = watch;
+    s->watch_ud = ud;
 }
 
 orr_run *sim_start(sim *s, orr_plan *plan, uint64_t seed)
@@ -216,6 +226,8 @@ static void finish(sim *s, sim_work *w)
         if (orr_task_wait(run, &task, due) == ORR_OK) {
             w->asleep = true;
             s->busy--;
+            if (s->watch != NULL)
+                s->watch(s->watch_ud, &(sim_line){s->now, 'W', run, task, 0});
             return;
         }
     }
@@ -253,6 +265,14 @@ void sim_run(sim *s, int64_t until)
         if (timer > at)
             finish(s, w);
     }
+}
+
+void sim_pass(sim *s, int64_t at)
+{
+    sim_run(s, at);
+    if (at > s->now)
+        s->now = at;
+    orr_core_advance(s->core, s->now);
 }
 
 int64_t sim_now(const sim *s)

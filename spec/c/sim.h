@@ -41,12 +41,17 @@ sim *sim_new(const orr_alloc *alloc, const sim_script *script); /* NULL when out
 void sim_free(sim *s);
 orr_core *sim_core(sim *s);
 
+/* Tells `watch` of each line of the history as it is written, and of waits ('W'), which are not in it. */
+void sim_watch(sim *s, void (*watch)(void *ud, const sim_line *line), void *ud);
+
 /* Starts a run; NULL when out of memory. */
 orr_run *sim_start(sim *s, orr_plan *plan, uint64_t seed);
 
 /* Runs until nothing is left to do or `until` is reached. The time moves from one thing that happens to the next. */
 void sim_run(sim *s, int64_t until);
 int64_t sim_now(const sim *s);
+/* Runs until `at`, and lets the time be `at` then, though nothing happens at it. */
+void sim_pass(sim *s, int64_t at);
 
 const sim_line *sim_history(const sim *s, uint32_t *n);
 /* The n-th line (from 0) of that kind about a node and item (ORR_NONE for none); NULL if there is none. */

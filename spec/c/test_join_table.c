@@ -153,7 +153,8 @@ static verdict expected(const world *w, const orr_policy *p, orr_on_error on_err
             v.state = ORR_NODE_COMPLETED, ran = true;
     }
     /* a failure that only this node was to care for is nobody's once it is out */
-    if (plain_failure && v.state == ORR_NODE_SKIPPED && (p->join == ORR_JOIN_ANY || p->join == ORR_JOIN_NEED))
+    if (plain_failure && v.state == ORR_NODE_SKIPPED &&
+        (p->join == ORR_JOIN_ANY || p->join == ORR_JOIN_NEED || t.shut))
         failed = true;
     v.run_failed = failed;
     return v;

@@ -1,0 +1,199 @@
+/* fits.c - whether a record can follow what a run that is rebuilt has seen so far.
+ *
+ * A journal may be another plan's, or damaged. Everything a record says is looked at here before any of it is applied, so that one
+ * that is refused has changed nothing and one that is applied cannot lead out of the transition table.
+ */
+#include "engine.h"
+
+static bool is_live(const orr_run *run, uint32_t t)
+{
+    return (run->cells[t].flags & CELL_LIVE) != 0;
+}
+
+static bool is_expanded(const orr_run *run, uint32_t t)
+{
+    const orr_more *more = orr_more_of(run, t);
+    return more != NULL && more->expanded;
+}
+
+/* Ready, or about to be: a node becomes ready without a record where nothing must be remembered of it. */
+static bool is_ready(const orr_run *run, uint32_t t)
+{
+    const orr_cell *cell = &run->cells[t];
+    if (is_live(run, t) || is_expanded(run, t))
+        return false;
+    if (cell->state == ORR_NODE_PENDING)
+        return cell->pending == 0 || (cell->flags & CELL_EARLY) != 0;
+    return cell->state == ORR_NODE_READY;
+}
+
+/* What is attempted is a node without `each`, or an item. */
+static bool is_attempted(const orr_run *run, uint32_t t)
+{
+    return t >= run->plan->n_nodes || !orr_policy_of(run, t)->has_each;
+}
+
+static bool error_fits(const orr_record *r)
+{
+    return r->error != NULL && r->error->code != NULL && r->error->message != NULL;
+}
+
+/* ---- by kind --------------------------------------------------------------------------------------------------------- */
+
+static bool ready_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    return run->cells[t].state == ORR_NODE_PENDING && r->due > 0;
+}
+
+static bool started_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    return is_ready(run, t) && is_attempted(run, t) && r->phase <= ORR_PHASE_FALLBACK;
+}
+
+static bool attempt_failed_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    if (!is_attempted(run, t) || !error_fits(r) || r->phase > ORR_PHASE_FALLBACK)
+        return false;
+    /* without an attempt: it was refused or its deadline passed, and its fallback is next */
+    bool without = is_ready(run, t) || orr_node_may_go((orr_node_state)run->cells[t].state, ORR_NODE_RETRYING);
+    return is_live(run, t) || (without && r->phase == ORR_PHASE_FALLBACK);
+}
+
+static bool completed_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    const orr_more *more = orr_more_of(run, t);
+    if (r->port != ORR_PORT_ANY && r->port >= run->plan->n_ports)
+        return false;
+    if (more != NULL && more->expanded)
+        return more->items_open == 0;
+    return is_live(run, t);
+}
+
+static bool failed_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    (void)run;
+    (void)t;
+    return error_fits(r);
+}
+
+static bool skipped_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    return run->cells[t].state == ORR_NODE_PENDING && r->reason >= ORR_SKIP_UPSTREAM && r->reason <= ORR_SKIP_OUTCOME &&
+           (r->count == ORR_NONE || r->count < run->plan->n_nodes);
+}
+
+static bool cancelled_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    (void)run;
+    (void)t;
+    return r->reason <= ORR_STOP_STALL;
+}
+
+static bool expanded_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    return is_ready(run, t) && !is_attempted(run, t) && r->count < ORR_NONE - run->n_cells;
+}
+
+static bool iterated_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    (void)r;
+    return is_live(run, t) && orr_policy_of(run, orr_node_of(run, t))->has_loop;
+}
+
+static bool waiting_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    (void)r;
+    return is_live(run, t);
+}
+
+static bool held_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    (void)r;
+    return is_ready(run, t) && is_attempted(run, t);
+}
+
+static bool woken_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    uint8_t state = run->cells[t].state;
+    if (r->reason == ORR_NODE_RUNNING)
+        return is_live(run, t) && (state == ORR_NODE_READY || state == ORR_NODE_WAITING);
+    return r->reason == ORR_NODE_READY && (state == ORR_NODE_WAITING || state == ORR_NODE_RETRYING);
+}
+
+static bool edge_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    const orr_plan *plan = run->plan;
+    if (run->edge_done == NULL || t >= plan->n_nodes || r->count >= plan->n_edges || orr_outcome_at(run, t) == 0)
+        return false;
+    if (plan->edge_when[r->count] == 0 || run->edge_done[r->count] != 0)
+        return false;
+    for (uint32_t k = plan->out_first[t]; k < plan->out_first[t + 1]; k++)
+        if (plan->out_edge[k] == r->count)
+            return true;
+    return false;
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct record_rule {
+    bool (*fits)(const orr_run *run, uint32_t t, const orr_record *r);
+    uint8_t to;       /* the state it brings about; PENDING: says nothing of one, or says it itself */
+    bool current;     /* it is about the current attempt of an unsettled task */
+} record_rule;
+
+static const record_rule rules[ORR_RECORD_COUNT] = {
+    [ORR_REC_READY] = {ready_fits, ORR_NODE_READY, true},
+    [ORR_REC_ATTEMPT_STARTED] = {started_fits, ORR_NODE_PENDING, false},
+    [ORR_REC_ATTEMPT_FAILED] = {attempt_failed_fits, ORR_NODE_PENDING, true},
+    [ORR_REC_COMPLETED] = {completed_fits, ORR_NODE_COMPLETED, true},
+    [ORR_REC_FAILED] = {failed_fits, ORR_NODE_FAILED, true},
+    [ORR_REC_SKIPPED] = {skipped_fits, ORR_NODE_SKIPPED, true},
+    [ORR_REC_CANCELLED] = {cancelled_fits, ORR_NODE_CANCELLED, true},
+    [ORR_REC_EXPANDED] = {expanded_fits, ORR_NODE_PENDING, true},
+    [ORR_REC_ITERATED] = {iterated_fits, ORR_NODE_PENDING, true},
+    [ORR_REC_WAITING] = {waiting_fits, ORR_NODE_WAITING, true},
+    [ORR_REC_HELD] = {held_fits, ORR_NODE_PENDING, true},
+    [ORR_REC_WOKEN] = {woken_fits, ORR_NODE_PENDING, true},
+    [ORR_REC_EDGE] = {edge_fits, ORR_NODE_PENDING, false},
+};
+
+bool orr_record_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    const record_rule *rule = &rules[r->kind];
+    const orr_cell *cell = &run->cells[t];
+    const orr_more *more = orr_more_of(run, t);
+    uint32_t iteration = more != NULL ? more->iteration : 0;
+    if (rule->fits == NULL || (r->kind == ORR_REC_ATTEMPT_STARTED &&
+                               (r->task.attempt != cell->attempt + 1u || r->task.attempt > UINT16_MAX ||
+                                r->task.iteration != iteration)))
+        return false;
+    if (rule->current && (r->task.attempt != cell->attempt || r->task.iteration != iteration))
+        return false;
+    if (rule->to != ORR_NODE_PENDING && !orr_node_may_go((orr_node_state)cell->state, (orr_node_state)rule->to))
+        return false;
+    if (r->kind == ORR_REC_ITERATED &&
+        !orr_node_may_go((orr_node_state)cell->state, r->due >= 0 ? ORR_NODE_WAITING : ORR_NODE_READY))
+        return false;
+    return rule->fits(run, t, r);
+}
+
+bool orr_run_record_fits(const orr_run *run, const orr_record *r)
+{
+    if (r->error != NULL && !error_fits(r))
+        return false;
+    switch (r->kind) {
+    case ORR_REC_STOPPING:
+        return run->mode < MODE_STOP && r->reason > ORR_STOP_NONE && r->reason <= ORR_STOP_STALL;
+    case ORR_REC_CLEANUP:
+        return r->reason == 0 ? run->mode == MODE_STOP : run->mode == MODE_STOP || run->mode == MODE_CLEANUP;
+    case ORR_REC_PAUSED:
+        return !run->paused;
+    case ORR_REC_RESUMED:
+        return run->paused;
+    case ORR_REC_RUN_ENDED:
+        return run->open == 0 && (r->reason == ORR_RUN_COMPLETED || r->reason == ORR_RUN_FAILED ||
+                                  r->reason == ORR_RUN_CANCELLED);
+    default:
+        return false;
+    }
+}
