@@ -25,7 +25,7 @@ bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why)
     const orr_breaker *b = orr_breaker_of(run, orr_node_of(run, t));
     orr_why none, *w = why != NULL ? why : &none;
     int64_t due = -1;
-    if (run->paused) {
+    if (run->paused && run->mode < MODE_STOP) {
         w->kind = ORR_WHY_PAUSED;
     } else if (run->mode == MODE_STOP || run->ended) {
         w->kind = ORR_WHY_STOPPED;

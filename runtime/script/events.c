@@ -67,13 +67,20 @@ static void set_error(lua_State *L, const event_call *c) {
     lua_setfield(L, -2, "error");
 }
 
+/* The start of a fallback, and the failure that it is taken for, are told apart from attempts. */
+static void set_fallback(lua_State *L, const event_call *c) {
+    if (c->e->phase != ORR_PHASE_FALLBACK) return;
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "fallback");
+}
+
 /* When an attempt began is remembered while somebody listens, for `seconds` at its end. */
 static void add_started(lua_State *L, const event_call *c) {
     orr_run_push_table(L, c->r, RUN_STARTS, 0);
     lua_pushinteger(L, c->e->time);
     lua_rawseti(L, -2, (lua_Integer)orr_task_handle(c->e->task.node, c->e->task.item));
     lua_pop(L, 1);
-    if (c->e->phase == ORR_PHASE_FALLBACK) set_text(L, "phase", "fallback");
+    set_fallback(L, c);
 }
 
 static void add_seconds(lua_State *L, const event_call *c) {
@@ -103,6 +110,7 @@ static void add_due(lua_State *L, const event_call *c) {
 static void add_retrying(lua_State *L, const event_call *c) {
     add_due(L, c);
     if (c->e->due >= 0) set_seconds(L, "delay", c->e->due - c->e->time);
+    set_fallback(L, c);
     set_error(L, c);
 }
 

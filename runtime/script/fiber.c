@@ -291,6 +291,8 @@ void orr_fiber_start(orr_script *s, orr_runbox *run, const orr_action *action) {
     f->kind = FIBER_NODE;
     f->phase = action->phase;
     assert(lua_gettop(f->co) == 0);
+    if (run->plan->fetch && action->next != ORR_NONE) /* the next handler comes from memory while this one runs */
+        __builtin_prefetch(run->plan->fetch[run->plan->how[action->next] >> NODE_HANDLER_SHIFT]);
     lua_pushcfunction(f->co, action->phase == ORR_PHASE_RUN ? node_base : fallback_base);
     lua_pushlightuserdata(f->co, s);
     resume(s, f, 1);

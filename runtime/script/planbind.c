@@ -119,6 +119,8 @@ static uint32_t how_of(lua_State *L, orr_planbox *box) {
     if (ar.isvararg || ar.nparams >= 1) how |= TAKES_CTX;
     if (ar.isvararg || ar.nparams >= 2) how |= TAKES_INPUTS;
     if (box->n_handlers >= UINT32_MAX >> NODE_HANDLER_SHIFT) luaL_error(L, "too many different handlers");
+    if (box->n_handlers == ORR_MANY_HANDLERS) box->fetch = orr_mem_new(&box->alloc, box->n_how + 1, sizeof *box->fetch);
+    if (box->fetch) box->fetch[box->n_handlers] = lua_topointer(L, -1);
     lua_pushvalue(L, -1);
     lua_rawseti(L, AT_HANDLERS, box->n_handlers);
     lua_pushinteger(L, how);
@@ -301,6 +303,7 @@ static void close_plan(orr_script *s, orr_owned *owned) {
     if (box->builder) orr_plan_abandon(box->builder);
     if (box->plan) orr_plan_unref(box->plan);
     orr_mem_free(&s->alloc, box->how, box->n_how, sizeof *box->how);
+    orr_mem_free(&s->alloc, box->fetch, box->n_how + 1, sizeof *box->fetch);
     orr_mem_free(&s->alloc, box->natives, box->n_natives, sizeof *box->natives);
     orr_free_box(s, owned, sizeof *box);
 }

@@ -173,7 +173,10 @@ struct orr_planbox {
     orr_alloc alloc;
     uint32_t *how; /* by node */
     uint32_t n_how, n_handlers;
+    const void **fetch; /* by handler: its address, to be fetched before its turn; NULL where there are few */
 };
+
+#define ORR_MANY_HANDLERS 4096 /* of so many, most are not in the cache when their turn comes */
 
 /* User values of a run. */
 enum { RUN_PLAN = 1, RUN_RT, RUN_INPUT, RUN_CONTEXT, RUN_OUTPUTS, RUN_ERRORS, RUN_LISTS, RUN_NODES_VIEW,

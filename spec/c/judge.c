@@ -197,7 +197,7 @@ static void slot(judge_run *r)
 static void starts(judge_run *r, const sim_line *line)
 {
     RULE(r, find_live(r, &line->task) == NULL, "node %u: two attempts at a time", line->task.node);
-    RULE(r, !r->paused && !r->ended, "node %u started in a run that is paused or over", line->task.node);
+    RULE(r, (!r->paused || r->cleans) && !r->ended, "node %u started in a run that is paused or over", line->task.node);
     RULE(r, !r->nodes[line->task.node].settled, "node %u started after it had settled", line->task.node);
     r->live = grown(r->live, r->n_live, &r->cap_live, sizeof *r->live);
     judge_live *l = &r->live[r->n_live++];
@@ -242,7 +242,7 @@ static void watch(void *ud, const sim_line *line)
         r->slots--;
         break;
     case 'R':
-        RULE(r, l != NULL && l->asleep && !r->paused, "node %u goes on, but was not asleep", line->task.node);
+        RULE(r, l != NULL && l->asleep && (!r->paused || r->cleans), "node %u goes on, but was not asleep", line->task.node);
         l->asleep = false;
         slot(r);
         check_pool(r, &line->task, false);
@@ -329,6 +329,8 @@ static void on_event(void *ud, const orr_event *e)
         node_event(r, e);
     else if (e->kind == ORR_EV_RUN_PAUSED || e->kind == ORR_EV_RUN_RESUMED)
         r->paused = e->kind == ORR_EV_RUN_PAUSED;
+    else if (e->kind == ORR_EV_RUN_STOPPING)
+        r->cleans = e->reason != ORR_STOP_FAILURE || orr_run_plan(e->run)->on_error != ORR_ON_ERROR_DRAIN;
 }
 
 /* ---- the world ------------------------------------------------------------------------------------------------------------------ */

@@ -32,6 +32,7 @@ typedef struct judge_run {
     uint64_t last_record, last_event, attempts;
     uint64_t fifo[ORR_PRIO_COUNT]; /* the latest node_ready that has had its turn */
     bool paused, stopping, ended;
+    bool cleans; /* it ends: cleanup nodes run, paused or not */
 } judge_run;
 
 typedef struct judge_breaker {

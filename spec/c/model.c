@@ -241,8 +241,10 @@ static bool act_on_failures(play *p)
         m->racy |= p->cared[i] && something_follows(p); /* it was taken care of until just now */
         p->course = m->on_error == ORR_ON_ERROR_STOP ? STOPS : DRAINS;
         for (uint32_t k = 0; k < m->n; k++) /* what became ready at this moment has not begun */
-            if (m->state[k] == ORR_NODE_RUNNING && p->began_at[k] == p->now && !is_cleanup(p, k))
+            if (m->state[k] == ORR_NODE_RUNNING && p->began_at[k] == p->now && !is_cleanup(p, k)) {
                 m->state[k] = ORR_NODE_CANCELLED;
+                m->racy |= m->nodes[k].cancel_rest; /* by the time the rest has answered, it may have begun */
+            }
         if (p->course == STOPS)
             end_running(p, false);
         return true;

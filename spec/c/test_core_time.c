@@ -723,6 +723,26 @@ static void pause_and_resume(void **state)
     end(&w);
 }
 
+/* Cancelling a paused run does not leave its cleanup nodes waiting for a resume. */
+static void cancelled_while_paused(void **state)
+{
+    world w = {.pause_at = 1, .cancel_at = SECOND};
+    orr_policy p[] = {PLAIN, {.priority = ORR_PRIO_NORMAL, .join = ORR_JOIN_DONE}};
+    shape_edge e[] = {{0, 1}};
+    (void)state;
+    give(&w, 0, (sim_deed){.takes = 10 * SECOND, .end = ORR_END_COMPLETED, .sleeps = SECOND});
+    begin(&w);
+    orr_plan *plan = shape(NULL, 2, p, 1, e);
+    w.run = sim_start(w.sim, plan, 42);
+    sim_run(w.sim, 5 * SECOND);
+    w.cancel_at = 1;
+    sim_run(w.sim, 1000 * SECOND);
+    assert_state(&w, 1, ORR_NODE_COMPLETED);
+    assert_int_equal(orr_run_get_state(w.run), ORR_RUN_CANCELLED);
+    orr_plan_unref(plan);
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -737,6 +757,7 @@ int main(void)
         cmocka_unit_test(loop_exhausted), cmocka_unit_test(fallback), cmocka_unit_test(on_error),
         cmocka_unit_test(cancel_with_cleanup), cmocka_unit_test(cleanup_timeout),
         cmocka_unit_test(need_cancels_the_rest), cmocka_unit_test(pause_and_resume),
+        cmocka_unit_test(cancelled_while_paused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
