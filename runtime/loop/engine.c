@@ -1,5 +1,7 @@
 #include "engine.h"
 
+#include <assert.h>
+
 struct orr_engine {
     orr_alloc alloc;
     orr_core *core;
@@ -7,6 +9,9 @@ struct orr_engine {
     orr_timers timers;
     orr_driver driver;
     bool precise;
+    uint32_t left;   /* actions of the present batch */
+    orr_action back; /* one that was taken and not done */
+    bool has_back;
 };
 
 orr_engine *orr_engine_new(const orr_engine_options *options) {
@@ -69,12 +74,30 @@ static bool fire_timers(orr_engine *rt, int64_t now) {
     return any;
 }
 
+bool orr_engine_next(orr_engine *rt, orr_action *action) {
+    if (rt->has_back) {
+        *action = rt->back;
+        rt->has_back = false;
+        return true;
+    }
+    if (rt->left == 0) return false;
+    rt->left--;
+    return orr_core_next(rt->core, action);
+}
+
+void orr_engine_give_back(orr_engine *rt, const orr_action *action) {
+    assert(!rt->has_back);
+    rt->back = *action;
+    rt->has_back = true;
+}
+
 bool orr_engine_step(orr_engine *rt, uint32_t limit) {
     int64_t now = orr_clock_now(&rt->clock);
     bool any = fire_timers(rt, now);
     orr_core_advance(rt->core, now);
     orr_action action;
-    for (uint32_t i = 0; i < limit && orr_core_next(rt->core, &action); i++) {
+    rt->left = limit;
+    while (orr_engine_next(rt, &action)) {
         rt->driver.act(rt->driver.ud, &action);
         any = true;
         if (rt->precise) orr_engine_tick(rt);

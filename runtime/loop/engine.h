@@ -46,6 +46,11 @@ void orr_engine_untimer(orr_engine *rt, uint32_t id);
  * more to do now. */
 bool orr_engine_step(orr_engine *rt, uint32_t limit);
 
+/* The next action of the batch at hand, for a driver that has done one and could do another right there; false at the end
+ * of the batch, or when there is none. What it takes and does not do itself it gives back, and then takes no more. */
+bool orr_engine_next(orr_engine *engine, orr_action *action);
+void orr_engine_give_back(orr_engine *engine, const orr_action *action);
+
 /* Takes the present time for the core's, and fires what is due. Once a batch is enough to decide; whoever shows times to
  * people calls it more often. */
 void orr_engine_tick(orr_engine *engine);

@@ -44,10 +44,47 @@ static int node_done(lua_State *L, int status, lua_KContext k) {
     return 0;
 }
 
-/* An attempt: fetches the handler, gives it what it takes, and runs it under a pcall through which waits pass. */
-static int node_base(lua_State *L) {
-    orr_script *s = lua_touserdata(L, 1);
-    orr_fiber *f = orr_fiber_at(s, s->current);
+/* What has a bound, and what is shown to somebody, ends at its own time and not at that of its batch: a handler that blocked for
+ * longer than its timeout has timed out. */
+static void end_task(orr_fiber *f, const orr_result *result) {
+    orr_runbox *r = f->run;
+    if (!r->run) return;
+    if (r->rt->n_listeners || r->plan->how[f->task.node] & NODE_TIMED) orr_engine_tick(r->rt->runtime);
+    orr_task_end(r->run, &f->task, result);
+}
+
+/* The next handler comes from memory while this one runs. */
+static void fetch_ahead(const orr_planbox *plan, const orr_action *action) {
+    if (plan->fetch && action->next != ORR_NONE)
+        __builtin_prefetch(plan->fetch[plan->how[action->next] >> NODE_HANDLER_SHIFT]);
+}
+
+/* A handler that came to its end without a wait leaves its coroutine as it found it: where the core's next action is such a
+ * node again, it runs right here, and the way out of the coroutine and back in is saved. */
+static bool another(orr_script *s, orr_fiber *f) {
+    orr_engine *engine = f->run->rt->runtime;
+    orr_action a;
+    if (s->outcome.failed || f->flags != FIBER_STARTED || f->run->rt->n_listeners || !f->run->run) return false;
+    if (f->run->plan->how[f->task.node] & NODE_TIMED || orr_watchdog_fired(&s->watchdog)) return false;
+    end_task(f, &s->outcome.result);
+    s->outcome.told = true;
+    if (!orr_engine_next(engine, &a)) return false;
+    const orr_runbox *r = orr_run_ud(a.run);
+    if (a.kind != ORR_ACT_START || a.phase != ORR_PHASE_RUN || r->plan->natives ||
+        r->plan->how[a.task.node] & NODE_TIMED) {
+        orr_engine_give_back(engine, &a);
+        return false;
+    }
+    f->gen++; /* a ctx that was kept belongs to the node before */
+    f->run = orr_run_ud(a.run);
+    f->task = a.task;
+    s->outcome.done = s->outcome.told = false;
+    fetch_ahead(r->plan, &a);
+    return true;
+}
+
+/* Fetches the handler, gives it what it takes, and runs it under a pcall through which waits pass. */
+static int run_handler(lua_State *L, orr_script *s, orr_fiber *f) {
     orr_runbox *r = f->run;
     uint32_t node = f->task.node, how = r->plan->how[node];
     lua_pushcfunction(L, orr_error_trace);
@@ -59,6 +96,17 @@ static int node_base(lua_State *L) {
     }
     int status = lua_pcallk(L, lua_gettop(L) - 4, 1, 2, (lua_KContext)s, node_done);
     return node_done(L, status, (lua_KContext)s);
+}
+
+/* An attempt, and those after it that need no coroutine of their own. One that waits comes back in node_done. */
+static int node_base(lua_State *L) {
+    orr_script *s = lua_touserdata(L, 1);
+    orr_fiber *f = orr_fiber_at(s, s->current);
+    do {
+        lua_settop(L, 1);
+        run_handler(L, s, f);
+    } while (another(s, f));
+    return 0;
 }
 
 /* The second chance of a node: a value, or a function that gets the error. */
@@ -111,21 +159,12 @@ static int free_base(lua_State *L) {
 
 /* ---- ends ------------------------------------------------------------------------------------------------------------ */
 
-/* What has a bound, and what is shown to somebody, ends at its own time and not at that of its batch: a handler that blocked for
- * longer than its timeout has timed out. */
-static void end_task(orr_fiber *f, const orr_result *result) {
-    orr_runbox *r = f->run;
-    if (!r->run) return;
-    if (r->rt->n_listeners || r->plan->how[f->task.node] & NODE_TIMED) orr_engine_tick(r->rt->runtime);
-    orr_task_end(r->run, &f->task, result);
-}
-
 /* It came to its end by itself; the coroutine is dead and its stack holds `nres` values. */
 static void finished(orr_script *s, orr_fiber *f, int nres) {
     bool failed = s->outcome.failed;
     switch (f->kind) {
     case FIBER_NODE:
-        end_task(f, &s->outcome.result);
+        if (!s->outcome.told) end_task(f, &s->outcome.result);
         orr_fiber_release(s, f, !failed);
         break;
     case FIBER_STRAND:
@@ -256,7 +295,7 @@ static void resume(orr_script *s, orr_fiber *f, int nargs) {
     f->state = FIBER_RUNNING;
     f->flags |= FIBER_STARTED;
     s->current = f->index;
-    s->outcome.done = false;
+    s->outcome.done = s->outcome.told = false;
     orr_watchdog_enter(&s->watchdog, &frame, co, slice_due(s, f));
     int status = lua_resume(co, s->from, nargs, &nres);
     bool fired = orr_watchdog_fired(&s->watchdog);
@@ -291,8 +330,7 @@ void orr_fiber_start(orr_script *s, orr_runbox *run, const orr_action *action) {
     f->kind = FIBER_NODE;
     f->phase = action->phase;
     assert(lua_gettop(f->co) == 0);
-    if (run->plan->fetch && action->next != ORR_NONE) /* the next handler comes from memory while this one runs */
-        __builtin_prefetch(run->plan->fetch[run->plan->how[action->next] >> NODE_HANDLER_SHIFT]);
+    fetch_ahead(run->plan, action);
     lua_pushcfunction(f->co, action->phase == ORR_PHASE_RUN ? node_base : fallback_base);
     lua_pushlightuserdata(f->co, s);
     resume(s, f, 1);

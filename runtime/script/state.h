@@ -97,6 +97,7 @@ typedef struct orr_fiber {
 typedef struct orr_outcome {
     bool done;     /* the base function has come to its end */
     bool failed;
+    bool told; /* the core knows it already */
     orr_result result;
 } orr_outcome;
 
