@@ -36,6 +36,9 @@ override CFLAGS += -std=gnu11 $(WARNINGS) $(if $(WERROR),-Werror) -fPIC -fvisibi
 override CPPFLAGS += -D_GNU_SOURCE -Iruntime/include $(VENDOR_CFLAGS)
 override LDFLAGS += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 SYSTEM_LIBS := -lm -ldl -lpthread
+ifdef SANITIZE
+export ORRERY_SANITIZED := $(SANITIZE)
+endif
 
 # ---- sources --------------------------------------------------------------------------------------------
 
@@ -181,14 +184,13 @@ rock: lib | $(BUILD)/have-rock ## build the rock, install it into build/rocks an
 
 # ---- checking -------------------------------------------------------------------------------------------
 
-.PHONY: lint lint-c lint-tidy lint-lua objects sanitize sanitize-address sanitize-thread
+.PHONY: lint lint-gcc lint-clang lint-tidy lint-lua objects sanitize sanitize-address sanitize-thread
 C_SRC := $(LIB_SRC) $(HOST_SRC) $(TEST_SRC) $(TEST_AID) $(EMBED_SRC) $(sort $(wildcard bench/*.c))
 objects: $(call object,$(C_SRC)) $(BUILD)/obj/embedded.o
 
-lint: lint-c lint-tidy lint-lua ## every warning of two compilers, clang-tidy and luacheck
-lint-c: | $(BUILD)/have-test $(BUILD)/have-lint
-	$(MAKE) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=1 objects
-	$(MAKE) BUILD=$(BUILD)/lint-clang CC=clang WERROR=1 objects
+lint: lint-gcc lint-clang lint-tidy lint-lua ## every warning of two compilers, clang-tidy and luacheck
+lint-gcc lint-clang: lint-%: | $(BUILD)/have-test $(BUILD)/have-lint
+	$(MAKE) BUILD=$(BUILD)/lint-$* CC=$* WERROR=1 objects
 
 TIDY_STAMPS := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(C_SRC))
 lint-tidy: $(TIDY_STAMPS)
@@ -201,7 +203,10 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy $(wildcard runtime/*/*.h) | $(BUILD)/have-te
 lint-lua: | $(BUILD)/have-lint
 	luacheck --quiet lua stdlib spec examples bench runtime/host/embed.lua
 
-sanitize: sanitize-address sanitize-thread ## C tests and specs under address, undefined, leak and thread sanitizers
+# One after the other: some tests measure time.
+sanitize: ## C tests and specs under address, undefined, leak and thread sanitizers
+	@$(MAKE) sanitize-address; address=$$?; $(MAKE) sanitize-thread && exit $$address
+
 sanitize-address:
 	ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined OPTIMIZE=-O1 test

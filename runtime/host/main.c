@@ -42,7 +42,8 @@ static void warn(void *ud, const char *message, int to_be_continued) {
         else if (strcmp(message, "@off") == 0) *state = 0;
         return;
     }
-    if (*state & WARN_ON) fprintf(stderr, "%s%s%s", *state & WARN_CONTINUES ? "" : "Lua warning: ", message, to_be_continued ? "" : "\n");
+    if (*state & WARN_ON)
+        fprintf(stderr, "%s%s%s", *state & WARN_CONTINUES ? "" : "Lua warning: ", message, to_be_continued ? "" : "\n");
     *state = (unsigned char)((*state & WARN_ON) | (to_be_continued ? WARN_CONTINUES : 0));
 }
 
@@ -159,6 +160,7 @@ int main(int argc, char **argv) {
     heap = orr_heap_new(&(orr_alloc){orr_alloc_libc, NULL});
     lua_State *L = heap ? lua_newstate(orr_heap_lua, heap) : NULL;
     if (!L) return cannot_start();
+    *(unsigned char *)lua_getextraspace(L) = 0; /* Lua leaves the main coroutine's as it was allocated */
     lua_pushcfunction(L, make_settler);
     if (lua_pcall(L, 0, 1, 0) != LUA_OK) return cannot_start();
     lua_toclose(L, -1);

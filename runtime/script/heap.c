@@ -1,14 +1,16 @@
 /* heap.c - see heap.h
  *
  * Sizes are rounded up to 16 bytes and served from lists of free blocks, one a size (segregated free lists, Wilson
- * et al., "Dynamic storage allocation", 1995). Lists are filled from chunks; what is larger goes to the allocator below.
+ * et al., "Dynamic storage allocation", 1995). Lists are filled a run at a time, so that blocks of one size, which
+ * are mostly things of one kind made one after another, lie side by side and share cache lines. What is larger goes to the
+ * allocator below.
  */
 #include "heap.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-enum { STEP = 16, LARGEST = 1024, CLASSES = LARGEST / STEP, CHUNK = 64 * 1024 };
+enum { STEP = 16, LARGEST = 1024, CLASSES = LARGEST / STEP, RUN = 4096, CHUNK = 64 * 1024 };
 
 typedef struct block {
     struct block *next;
@@ -19,11 +21,17 @@ typedef struct chunk {
     size_t size;
 } chunk;
 
+/* Memory that is being cut into blocks. */
+typedef struct span {
+    unsigned char *at, *end;
+} span;
+
 struct orr_heap {
     orr_alloc alloc;
     block *lists[CLASSES];
+    span runs[CLASSES];
     chunk *chunks;
-    unsigned char *at, *end; /* of the chunk that is being cut */
+    span rest; /* of the latest chunk */
     size_t bytes;
 };
 
@@ -58,32 +66,32 @@ size_t orr_heap_bytes(const orr_heap *heap)
     return heap->bytes;
 }
 
-/* What is left of the present chunk becomes a free block, so that nothing is lost between chunks. */
-static void keep_rest(orr_heap *heap)
-{
-    size_t left = (size_t)(heap->end - heap->at);
-    if (left < STEP)
-        return;
-    block *b = (block *)(void *)heap->at;
-    unsigned class = (unsigned)(left / STEP - 1);
-    if (class >= CLASSES)
-        class = CLASSES - 1;
-    b->next = heap->lists[class];
-    heap->lists[class] = b;
-}
-
-static bool more(orr_heap *heap)
+static bool add_chunk(orr_heap *heap)
 {
     chunk *c = heap->alloc.fn(heap->alloc.ud, NULL, 0, CHUNK);
     if (c == NULL)
         return false;
-    keep_rest(heap);
     c->next = heap->chunks;
     c->size = CHUNK;
     heap->chunks = c;
-    heap->at = (unsigned char *)c + STEP;
-    heap->end = (unsigned char *)c + CHUNK;
+    /* the chunk's own page loses its head; the runs after it begin where pages do, where the allocator's block does */
+    heap->rest = (span){(unsigned char *)c + STEP, (unsigned char *)c + CHUNK};
     heap->bytes += CHUNK;
+    return true;
+}
+
+/* A run for blocks of `size` bytes: a page, or what is left of the chunk where that is less and holds a block. */
+static bool add_run(orr_heap *heap, unsigned class, size_t size)
+{
+    size_t left = (size_t)(heap->rest.end - heap->rest.at);
+    if (left < size) {
+        if (!add_chunk(heap))
+            return false;
+        left = CHUNK - STEP;
+    }
+    size_t run = left < 2 * RUN ? left : RUN;
+    heap->runs[class] = (span){heap->rest.at, heap->rest.at + run};
+    heap->rest.at += run;
     return true;
 }
 
@@ -95,10 +103,11 @@ static void *take(orr_heap *heap, unsigned class)
         heap->lists[class] = b->next;
         return b;
     }
-    if ((size_t)(heap->end - heap->at) < size && !more(heap))
+    span *run = &heap->runs[class];
+    if ((size_t)(run->end - run->at) < size && !add_run(heap, class, size))
         return NULL;
-    b = (block *)(void *)heap->at;
-    heap->at += size;
+    b = (block *)(void *)run->at;
+    run->at += size;
     return b;
 }
 

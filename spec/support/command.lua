@@ -5,6 +5,9 @@ local command = {}
 --- The command that runs this spec.
 command.path = arg[-1]
 
+--- Whether it was built with a sanitizer, whose runtime only a program built alike can load.
+command.sanitized = os.getenv "ORRERY_SANITIZED" ~= nil
+
 --- A word that the shell passes on unchanged.
 ---@param word string
 ---@return string

@@ -14,6 +14,8 @@ passed=0
 failed=0
 skipped=0
 export CMOCKA_MESSAGE_OUTPUT=stdout
+# A test may run make itself, which must not look for the jobs of the one that runs the tests.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 
 run_c() { # program
   name=${1##*/}
@@ -40,7 +42,8 @@ run_c() { # program
 
 run_specs() {
   log=$logs/specs.log
-  { "$build/orrery" spec/support/run.lua 2>&1; echo "exit code $?"; } | tee "$log" | grep -v '^exit code '
+  { "$build/orrery" spec/support/run.lua 2>&1; echo "exit code $?"; } | tee "$log" |
+    grep --line-buffered -vE '^(exit code [0-9]+|[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?)$'
   counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)\{0,1\}$/\1 \2 \4/p' "$log" | tail -n 1)
   # shellcheck disable=SC2086 # three words
   set -- $counts
