@@ -28,8 +28,9 @@ void orr_bare_start(orr_run *run, uint32_t t, orr_action *action)
     run->stats.attempts++;
     if (++run->running > run->stats.peak_running)
         run->stats.peak_running = run->running;
-    *action = (orr_action){.kind = ORR_ACT_START, .run = run, .task = {t, ORR_NONE, 0, 1},
-                            .next = run->line.head[orr_policy_of(run, t)->priority], .seq = run->seq};
+    uint32_t next = run->line.head[orr_policy_of(run, t)->priority];
+    *action = (orr_action){.kind = ORR_ACT_START, .run = run, .task = {t, ORR_NONE, 0, 1}, .next = next,
+                           .later = next != ORR_NONE ? run->cells[next].next : ORR_NONE, .seq = run->seq};
 }
 
 /* A dependency of `to` has completed: where it was the last one, and none failed, the node stands in line. */

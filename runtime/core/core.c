@@ -85,7 +85,7 @@ static void act(orr_action *action, orr_action_kind kind, orr_run *run, uint32_t
     action->seq = run->seq;
     action->phase = ORR_PHASE_RUN;
     action->reason = ORR_CANCEL_NONE;
-    action->next = ORR_NONE;
+    action->next = action->later = ORR_NONE;
 }
 
 /* An open breaker is not an attempt: a node that would be retried waits for it, any other fails at once. */

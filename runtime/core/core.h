@@ -197,8 +197,8 @@ typedef struct orr_action {
     orr_task task;
     uint8_t phase;
     uint8_t reason; /* orr_cancel_reason */
-    uint32_t next;  /* ORR_ACT_START: the node of this run that stands in line behind it, or ORR_NONE; a hint for whoever
-                     * wants to fetch ahead, not a promise */
+    uint32_t next, later; /* ORR_ACT_START: the two nodes of this run that stand in line behind it, or ORR_NONE; a hint for
+                           * whoever wants to fetch ahead, not a promise */
     uint64_t seq;   /* the record that must be durable before this may be done */
 } orr_action;
 

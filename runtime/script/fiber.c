@@ -53,10 +53,13 @@ static void end_task(orr_fiber *f, const orr_result *result) {
     orr_task_end(r->run, &f->task, result);
 }
 
-/* The next handler comes from memory while this one runs. */
+/* The next handler comes from memory while this one runs, and meanwhile what says where the one after it is. */
 static void fetch_ahead(const orr_planbox *plan, const orr_action *action) {
-    if (plan->fetch && action->next != ORR_NONE)
-        __builtin_prefetch(plan->fetch[plan->how[action->next] >> NODE_HANDLER_SHIFT]);
+    if (!plan->fetch) return;
+    if (action->next != ORR_NONE) __builtin_prefetch(plan->fetch[plan->how[action->next] >> NODE_HANDLER_SHIFT]);
+    if (action->later == ORR_NONE) return;
+    __builtin_prefetch(&plan->how[action->later]);
+    __builtin_prefetch(&plan->fetch[action->later + 1]); /* where it is if every node has its own */
 }
 
 /* A handler that came to its end without a wait leaves its coroutine as it found it: where the core's next action is such a
