@@ -13,8 +13,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-extern char **environ;
-
 static void once(char **command, const posix_spawn_file_actions_t *actions, int number, bool quiet)
 {
     pid_t child;

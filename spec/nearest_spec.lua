@@ -4,6 +4,7 @@ describe("nearest", function()
   local NAMES = { "string", "integer", "number", "boolean", "timeout", "retry" }
   local CASES = {
     { "strng", "string" }, { "tiemout", "timeout" }, { "TIMEOUT", "timeout" }, { "retyr", "retry" }, { "Integer", "integer" },
+    { "retries", "retry" }, { "timeouts_of", "timeout" }, { "timeline" }, { "retinue" },
     { "int", "integer" }, { "bool", "boolean" }, { "num", "number" }, { "colour" }, { "" }, { "x" }, { "in" },
     { ("a"):rep(100) },
   }

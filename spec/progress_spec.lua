@@ -77,6 +77,25 @@ describe("the live region", function()
     golden("frame_100.txt", text(frame(board_after(middle()), 2.5, 100, 24)))
   end)
 
+  it("shows a fallback as what it is, and counts it as no retry", function()
+    local failing = { code = "gone", message = "the archive is closed" }
+    local events = {
+      event(0, "run_started", { nodes = 1 }),
+      event(0, "node_started", { node = "old", attempt = 1 }),
+      event(0.1, "node_retrying", { node = "old", attempt = 1, delay = 1, due = T0 + 1.1, error = failing }),
+      event(1.1, "node_started", { node = "old", attempt = 2 }),
+      event(1.2, "node_retrying", { node = "old", attempt = 2, delay = 0, due = T0 + 1.2, error = failing, fallback = true }),
+      event(1.2, "node_started", { node = "old", attempt = 3, fallback = true }),
+    }
+    local board = board_after(events)
+    assert.equal(1, board.retries)
+    assert.matches("old .*fallback  after: the archive is closed", frame(board, 1.5, 100, 24)[2])
+    assert.matches("old  takes its fallback: the archive is closed %[gone%]$", progress.line(events[5], T0))
+    assert.matches("old  started its fallback$", progress.line(events[6], T0))
+    board:take(event(2, "node_failed", { node = "old", seconds = 0.8, error = failing }))
+    assert.equal(2, board.failures[1].attempts)
+  end)
+
   it("cuts names and details on a narrow terminal", function()
     golden("frame_48.txt", text(frame(board_after(middle()), 2.5, 48, 24)))
   end)

@@ -56,7 +56,7 @@ describe("check", function()
     { "object", { 1 }, "x is wrong, expected an object, got an array" },
     { "function", {}, "x is wrong, expected function, got an empty table" },
     { "any", nil, "x is missing, expected a value" },
-    { "duration", "5", 'x is wrong, expected duration, got the string "5": "5" is not a duration: 5 has no unit' },
+    { "duration", "5", 'x is wrong: "5" is not a duration: 5 has no unit' },
     { "string|integer", true, "x is wrong, expected string or an integer, got the boolean true" },
     { { "fast", "slow" }, "fsat", 'x is wrong, expected one of "fast", "slow", got the string "fsat"; did you mean "fast"?' },
     { { a = "string" }, "x", 'x is wrong, expected an object, got the string "x"' },

@@ -237,6 +237,33 @@ describe("files", function()
     assert.equal("file_error", error_of(flow.file.list { path = dir .. "/none" }).code)
   end)
 
+  it("are listed in the order of the names at every depth, links not followed", function()
+    local expected = {}
+    for i = 10, 29 do
+      uv.fs_mkdir(("%s/f%d"):format(dir, i), 493)
+      expected[#expected + 1] = ("f%d"):format(i)
+      for j = 10, 40 do
+        write(("%s/f%d/%d"):format(dir, i, j), "")
+        expected[#expected + 1] = ("f%d/%d"):format(i, j)
+      end
+      uv.fs_symlink(dir, ("%s/f%d/up"):format(dir, i))
+      expected[#expected + 1] = ("f%d/up"):format(i)
+    end
+    local got = {}
+    for i, entry in ipairs(output_of(flow.file.list { path = dir, recursive = true, kind = "any" })) do
+      got[i] = entry.path:sub(#dir + 2)
+    end
+    assert.same(expected, got)
+    assert.equal(20, #output_of(flow.file.list { path = dir, recursive = true, kind = "link" }))
+  end)
+
+  it("are left in the middle of a long list where it is cancelled", function()
+    for i = 1, 300 do write(("%s/%d"):format(dir, i), "") end
+    local e = error_of(flow.file.list { path = dir, timeout = 1e-9 })
+    assert.equal("timeout", e.code)
+    assert.equal(300, #output_of(flow.file.list { path = dir }))
+  end)
+
   it("may be called inside a handler", function()
     write(dir .. "/a", "inside")
     assert.equal("inside", output_of { run = function() return flow.file.read { path = dir .. "/a" } end })

@@ -103,7 +103,8 @@ describe("flow.type", function()
     core.handler = { attempt = 1 }
     local result = T { whom = "here" }
     assert.equal("here", result.config.whom)
-    assert.matches('^config_error: test.greet: "retry" is a key of a node; a call inside a handler takes config only$',
+    assert.matches('^config_error: test.greet: "retry" is a key of a node; a call inside a handler takes config only, flow.now '
+      .. '{ type = "test.greet", with = { … }, retry = … } takes both$',
       message_of(T, { whom = "x", retry = 3 }))
     assert.matches("^config_error: test.greet: .*whom", message_of(T, {}))
   end)

@@ -98,6 +98,13 @@ describe("names of this module", function()
     assert.equal("node type delay", tostring(flow.delay))
   end)
 
+  it("cannot be set, which a slip of the pen for a workflow's field would do", function()
+    local ok, e = pcall(function() flow.fetch = { run = print } end)
+    assert.is_false(ok)
+    assert.matches("flow.fetch cannot be set; a node is assigned to a workflow, w.fetch = …$", e)
+    assert.is_nil(rawget(flow, "fetch"))
+  end)
+
   it("raise the nearest one where they are wrong", function()
     local ok, e = pcall(function() return flow.dealy end)
     assert.is_false(ok)

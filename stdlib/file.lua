@@ -182,44 +182,110 @@ local function join(folder, name)
   return folder:sub(-1) == "/" and folder .. name or folder .. "/" .. name
 end
 
-local function entries_of(folder)
-  local request = must("list", folder, fs("scandir", folder))
-  local names = {}
+-- What is asked of the system at a time: enough to keep libuv's threads busy, few enough not to keep others from them.
+local IN_FLIGHT = 64
+
+local function is_hidden(config, name)
+  return not config.hidden and name:sub(1, 1) == "."
+end
+
+local function wanted(config, match, item)
+  return (config.kind == "any" or config.kind == item.type) and (not match or item.name:find(match) ~= nil)
+end
+
+---@class stdlib.file.Item a name in a folder, or the folder that is listed
+---@field path string
+---@field name string
+---@field type string|nil what the folder says of it; some file systems say nothing
+---@field entry table|nil as it is output
+---@field items stdlib.file.Item[]|nil where it is a folder that was read
+
+---@class stdlib.file.Walk
+---@field todo any[] requests to come, in pairs: "scandir" or "lstat", and the item
+local Walk = {}
+Walk.__index = Walk
+
+function Walk:ask(request, item)
+  local n = #self.todo
+  self.todo[n + 1], self.todo[n + 2] = request, item
+end
+
+function Walk:descend(item)
+  if item.type == "directory" and self.config.recursive then self:ask("scandir", item) end
+end
+
+-- Most names need no look of their own: the folder says what they are.
+function Walk.scandir(self, folder, request)
+  local items = {}
   while true do
-    local name = uv.fs_scandir_next(request)
+    local name, kind = uv.fs_scandir_next(request)
     if not name then break end
-    names[#names + 1] = name
+    if not is_hidden(self.config, name) then
+      items[#items + 1] = { path = join(folder.path, name), name = name, type = kind ~= "unknown" and (TYPES[kind] or "other") or nil }
+    end
   end
-  table.sort(names)
-  return names
+  table.sort(items, function(a, b) return a.name < b.name end)
+  for _, item in ipairs(items) do
+    if not item.type or wanted(self.config, self.match, item) then self:ask("lstat", item) end
+    self:descend(item)
+  end
+  folder.items = items
 end
 
-local function wanted(config, match, entry)
-  return (config.kind == "any" or config.kind == entry.type) and (not match or entry.name:find(match) ~= nil)
-    and (config.hidden or entry.name:sub(1, 1) ~= ".")
-end
-
--- Entries come and go while a folder is read; one that is gone is not listed.
-local function entry_at(path, name)
-  local err, stat = fs("lstat", path)
-  if err then
-    if err:find "^ENOENT" then return nil end
-    fail("list", path, err)
-  end
-  return { path = path, name = name, type = TYPES[stat.type] or "other", size = stat.size,
+function Walk.lstat(self, item, stat)
+  local said = item.type
+  item.type = TYPES[stat.type] or "other"
+  if not said then self:descend(item) end
+  if not wanted(self.config, self.match, item) then return end
+  item.entry = { path = item.path, name = item.name, type = item.type, size = stat.size,
     modified = stat.mtime.sec + stat.mtime.nsec / 1e9 }
 end
 
-local function list_folder(config, match, folder, found)
-  for _, name in ipairs(entries_of(folder)) do
-    local entry = entry_at(join(folder, name), name)
-    if entry then
-      if wanted(config, match, entry) then found[#found + 1] = entry end
-      if config.recursive and entry.type == "directory" and (config.hidden or name:sub(1, 1) ~= ".") then
-        list_folder(config, match, entry.path, found)
-      end
-    end
+-- Entries come and go while a folder is read; one that is gone is not listed.
+function Walk:answer(request, item, err, result)
+  if not err then
+    Walk[request](self, item, result)
+  elseif item == self.root or not err:find "^ENOENT" then
+    self.failed, self.failed_at = err, item.path
   end
+end
+
+-- One wait for the whole walk: a wait for each name would cost several times what the system takes to answer.
+function Walk:run()
+  flow.await(function(resume)
+    local under_way, going = 0, false
+    local function go_on()
+      if going then return end -- a request that was refused answers at once
+      going = true
+      while #self.todo > 0 and under_way < IN_FLIGHT and not self.failed do
+        local item, request = table.remove(self.todo), table.remove(self.todo)
+        under_way = under_way + 1
+        local function answered(err, result)
+          under_way = under_way - 1
+          if not self.failed then self:answer(request, item, err, result) end
+          go_on()
+        end
+        local sent, message = uv["fs_" .. request](item.path, answered)
+        if not sent then answered(message) end
+      end
+      going = false
+      if under_way == 0 then resume() end
+    end
+    go_on()
+    return function()
+      self.failed = "cancelled"
+      return under_way > 0
+    end
+  end)
+  if self.failed then fail("list", self.failed_at, self.failed) end
+end
+
+local function flatten(folder, found)
+  for _, item in ipairs(folder.items or {}) do
+    if item.entry then found[#found + 1] = item.entry end
+    flatten(item, found)
+  end
+  return found
 end
 
 local list = flow.type {
@@ -237,9 +303,11 @@ local list = flow.type {
   positional = "path",
   examples = { [[flow.file.list { path = "/usr/share/common-licenses", pattern = "GPL*" }]] },
   run = function(_, config)
-    local found = {}
-    list_folder(config, config.pattern and glob(config.pattern), config.path, found)
-    return flow.json.array(found)
+    local root = { path = config.path, name = "", type = "directory" }
+    local walk = setmetatable({ config = config, match = config.pattern and glob(config.pattern), root = root,
+      todo = { "scandir", root } }, Walk)
+    walk:run()
+    return flow.json.array(flatten(root, {}))
   end,
 }
 

@@ -19,9 +19,33 @@ local function case_list(cases)
   end
   table.sort(list, function(a, b)
     if a.at ~= b.at then return a.at < b.at end
-    return a.name < b.name
+    return tostring(a.name) < tostring(b.name)
   end)
   return list
+end
+
+local TESTS = { string = true, boolean = true, ["function"] = true }
+
+-- What is wrong with the conditions or with the map, and the key it is about.
+local function mistake(config)
+  if config.cases == nil and config.map == nil then
+    return "it has nothing to choose by; give it cases, or value and map"
+  elseif config.cases ~= nil and config.map ~= nil then
+    return "it has both cases and map; keep one of them", "map"
+  elseif config.cases ~= nil and #case_list(config.cases) == 0 then
+    return 'cases: expected conditions by outcome, { { gold = "input.total > 100" }, … }', "cases"
+  end
+  for _, case in ipairs(case_list(config.cases)) do
+    if type(case.name) ~= "string" or not TESTS[type(case.test)] then
+      return ("cases: expected an outcome's name and its condition, { gold = \"input.total > 100\" }, got %s and a %s"):format(
+        tostring(case.name), type(case.test)), "cases"
+    end
+  end
+  for key, name in pairs(type(config.map) == "table" and config.map or {}) do
+    if type(name) ~= "string" then
+      return ("map: expected an outcome's name for %s, got a %s"):format(tostring(key), type(name)), "map"
+    end
+  end
 end
 
 local function outcomes(config)
@@ -61,15 +85,7 @@ return flow.type {
   config = flow.schema { cases = "any?", value = "any?", map = "object?", default = "string?" },
   expressions = { "cases" },
   outcomes = outcomes,
-  check = function(config)
-    if config.cases == nil and config.map == nil then
-      return "it has nothing to choose by; give it cases, or value and map"
-    elseif config.cases ~= nil and config.map ~= nil then
-      return "it has both cases and map; keep one of them", "map"
-    elseif config.cases ~= nil and #case_list(config.cases) == 0 then
-      return 'cases: expected conditions by outcome, { { gold = "input.total > 100" }, … }', "cases"
-    end
-  end,
+  check = mistake,
   examples = {
     [[flow.switch { cases = { { gold = "input.total > 100" }, { silver = "input.total > 50" } }, default = "plain" }]],
     [[flow.switch { value = "${input.country}", map = { DE = "europe", FR = "europe" }, default = "world" }]],

@@ -135,7 +135,10 @@ function definition_json.read(text, name)
   end
   local w, state = workflow.make(options_of(definition), name, -1)
   local r = { state = state, name = name, positions = {} }
-  state.paths = function(i) return ("%s: nodes[%d]"):format(name, r.positions[i]) end
+  state.paths = function(i)
+    local at = r.positions[i] -- none where an edge is wrong and there is no node
+    return at and ("%s: nodes[%d]"):format(name, at) or name
+  end
   for key in pairs(definition) do
     if not TOP_SET[key] then note(r, key, "unknown_key", ('unknown field "%s"%s'):format(key, errors.suggest(key, TOP))) end
   end

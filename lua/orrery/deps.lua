@@ -3,6 +3,7 @@ local errors = require "orrery.errors"
 local groups = require "orrery.groups"
 local Builder = require "orrery.node"
 local types = require "orrery.type"
+local workflow = require "orrery.workflow"
 
 local deps = {}
 
@@ -104,6 +105,9 @@ local function add_after(self, list, after, join, depth)
   if is_node(after) then
     return self.b:bad("after", "unknown_node", ("after: the node made at %s is not part of this workflow; assign it first")
       :format(types.made_at[after] or "another place"))
+  end
+  if workflow.state(after) then
+    return self.b:bad("after", "wrong_type", "after: a workflow is no node; name the node of this workflow that runs it")
   end
   if depth > MAX_NESTING then
     return self.b:bad("after", "bad_value", "after: lists are nested too deep; write the names in one list")

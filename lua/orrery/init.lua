@@ -9,6 +9,7 @@ local errors = require "orrery.errors"
 local events = require "orrery.events"
 local groups = require "orrery.groups"
 local load_file = require "orrery.load"
+local now = require "orrery.now"
 local pools = require "orrery.pools"
 local retry = require "orrery.retry"
 local run = require "orrery.run"
@@ -30,6 +31,8 @@ local flow = {
   compile = compile.workflow,
   run = run.run,
   start = run.start,
+  now = now.perform,
+  sleep = core.sleep,
   outcome = core.outcome,
   await = core.await,
   gather = core.gather,
@@ -93,5 +96,8 @@ return setmetatable(flow, {
     local found = types.space(word)
     if found ~= nil then return found end
     error(('flow has no "%s"%s'):format(word, errors.did_you_mean(word, words())), 2)
+  end,
+  __newindex = function(_, word)
+    error(("flow.%s cannot be set; a node is assigned to a workflow, w.%s = …"):format(tostring(word), tostring(word)), 2)
   end,
 })

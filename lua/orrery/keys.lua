@@ -2,6 +2,7 @@
 ---
 --- A reader is `function(b, out, value, key)`: `b` is the node builder (see compile.lua: `b:bad` notes a mistake, `b:condition`
 --- and `b:value` compile expressions and templates), `out` the node of the definition.
+local core = require "orrery.core"
 local duration = require "orrery.duration"
 local errors = require "orrery.errors"
 local groups = require "orrery.groups"
@@ -22,6 +23,15 @@ end
 local function read_duration(b, out, value, key)
   local seconds, message = duration.parse(value)
   if seconds then out[key] = seconds else b:bad(key, "bad_value", ("%s: %s"):format(key, message)) end
+end
+
+-- A limit of no time at all would be none to the runtime.
+local function read_limit(b, out, value, key)
+  if duration.parse(value) == 0 then
+    return b:bad(key, "bad_value", ("%s: nothing can be done in no time; give it more, or leave %s out for no limit"):format(
+      key, key))
+  end
+  read_duration(b, out, value, key)
 end
 
 local function one_of(names)
@@ -89,6 +99,9 @@ end
 local function read_each(b, out, value)
   if type(value) ~= "string" and type(value) ~= "table" and type(value) ~= "function" then
     return expected(b, "each", 'a list, a template like "${nodes.list}" or a function(ctx)', value)
+  end
+  if type(value) == "table" and next(value) ~= nil and not core.json.is_array(value) then
+    return b:bad("each", "wrong_type", "each: expected a list, got a table with named fields; give it the keys 1 to n")
   end
   out.each = b:list("each", value)
 end
@@ -205,8 +218,8 @@ end
 
 --- Readers by key. `after`, `run` and `with` are the compiler's own.
 keys.READ = {
-  when = read_when, join = read_join, retry = read_retry, timeout = read_duration, deadline = read_duration,
-  heartbeat = read_duration, estimate = read_duration, on_error = one_of { "ignore" }, fallback = read_fallback,
+  when = read_when, join = read_join, retry = read_retry, timeout = read_limit, deadline = read_limit,
+  heartbeat = read_limit, estimate = read_duration, on_error = one_of { "ignore" }, fallback = read_fallback,
   pool = read_pool, priority = one_of { "critical", "high", "normal", "low", "background" }, breaker = read_breaker,
   each = read_each, each_failures = read_each_failures, loop = read_loop, doc = read_doc,
   cache = not_here, compensate = not_here, strategy = not_here,

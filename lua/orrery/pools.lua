@@ -8,7 +8,7 @@ local pools = {}
 
 local declared = {} -- name -> { max, rate, per }
 local names = {}
-local known = setmetatable({}, { __mode = "k" }) -- runtime -> how many declarations it has been told
+local told = setmetatable({}, { __mode = "k" }) -- runtime -> true: it knows all declared pools
 
 local function bad(place, field, message)
   errors.raise { { kind = "bad_value", field = field, where = place, message = "flow.pool: " .. message } }
@@ -62,7 +62,9 @@ function pools.declare(name, options)
   if pool.max == nil and pool.rate == nil then bad(place, nil, "give it max, rate or both") end
   if not declared[name] then names[#names + 1] = name end
   declared[name] = pool
-  known = setmetatable({}, { __mode = "k" })
+  -- At once, because a run may be under way whose child workflows use it: a type that brings a pool may be loaded by one.
+  -- A runtime that is being collected may still be listed, and refuses.
+  for rt in pairs(told) do pcall(rt.pool, rt, name, pool) end
   return { max = pool.max, rate = pool.rate, per = pool.per }
 end
 
@@ -80,9 +82,9 @@ function pools.names() return names end
 --- Tells a runtime of all declared pools it has not been told of.
 ---@param rt orrery.Runtime
 function pools.apply(rt)
-  if known[rt] == #names then return end
+  if told[rt] then return end
   for _, name in ipairs(names) do rt:pool(name, declared[name]) end
-  known[rt] = #names
+  told[rt] = true
 end
 
 return pools

@@ -76,11 +76,15 @@ local function from_table(given, say)
       say("." .. tostring(key), "unknown_key", ("unknown field %q%s"):format(tostring(key), errors.suggest(key, FIELDS)))
     end
   end
+  -- A wait that was asked for is not cut by a bound that was not; "random" keeps room above the least wait.
+  if given.max_delay == nil then
+    policy.max_delay = math.max(policy.max_delay, policy.strategy == "random" and 3 * policy.delay or policy.delay)
+  end
   return policy
 end
 
 --- Reads a node's `retry`: a number of retries, a preset's name, or a table. What a number or a table leaves out is as in
---- `standard`.
+--- `standard`; `max_delay` is then at least `delay`.
 ---@param value any
 ---@param say fun(field: string, kind: string, message: string) told what is wrong; `field` is "" or ".max" and so on
 ---@return table|nil policy as the definition wants it

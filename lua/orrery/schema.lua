@@ -152,8 +152,9 @@ local function check_type(c, shape, value, path)
   if shape.text == "any" then
     add(c, "type", path, "is missing, expected a value")
   else
-    add(c, "type", path, ("is wrong, expected %s, got %s%s"):format(expected(shape), shown(value),
-      why and type(value) == "string" and (": " .. why) or ""))
+    -- what a duration says of a text quotes it already
+    add(c, "type", path, why and type(value) == "string" and "is wrong: " .. why
+      or ("is wrong, expected %s, got %s"):format(expected(shape), shown(value)))
   end
   return nil
 end

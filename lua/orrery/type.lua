@@ -198,7 +198,8 @@ local function run_here(T, ctx, config)
   types.place_positional(T, given)
   for key in pairs(given) do
     if RESERVED[key] and key ~= "with" then
-      config_error(T, ('"%s" is a key of a node; a call inside a handler takes config only'):format(key))
+      config_error(T, ('"%s" is a key of a node; a call inside a handler takes config only, flow.now '
+        .. '{ type = "%s", with = { … }, %s = … } takes both'):format(key, T.name, key))
     end
   end
   for key, value in pairs(given.with or {}) do given[key] = value end
@@ -267,7 +268,9 @@ function types.declare(t)
   end
   local T = copy(t)
   T.config, T.where, T.expressions = config, place, set_of(t.expressions)
-  T.node_meta = { __name = "orrery.node", orrery_type = T }
+  T.node_meta = { __name = "orrery.node", orrery_type = T, __tostring = function()
+    return ("orrery.node: %s (flow.now(node) runs it here)"):format(T.name)
+  end }
   register(setmetatable(T, type_meta))
   return T
 end

@@ -272,7 +272,7 @@ void orr_put_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value);
 void orr_put_failed(orr_run *run, uint32_t t, const orr_error *error);
 void orr_put_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t by);
 void orr_put_cancelled(orr_run *run, uint32_t t);
-orr_status orr_put_expanded(orr_run *run, uint32_t t, uint32_t count, uint64_t value);
+orr_status orr_put_expanded(orr_run *run, uint32_t t, uint32_t items, uint64_t value);
 void orr_put_iterated(orr_run *run, uint32_t t, int64_t due, uint64_t value);
 void orr_put_waiting(orr_run *run, uint32_t t, int64_t due);
 void orr_put_held(orr_run *run, uint32_t t);

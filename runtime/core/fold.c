@@ -414,13 +414,13 @@ void orr_put_cancelled(orr_run *run, uint32_t t)
     ended(run, t, ORR_NODE_CANCELLED, ORR_PORT_ANY);
 }
 
-orr_status orr_put_expanded(orr_run *run, uint32_t t, uint32_t n, uint64_t value)
+orr_status orr_put_expanded(orr_run *run, uint32_t t, uint32_t items, uint64_t value)
 {
     /* memory first: a record that was written must be applied */
-    if (orr_need_more(run, t) == NULL || !orr_room(run, n))
+    if (orr_need_more(run, t) == NULL || !orr_room(run, items))
         return ORR_ENOMEM;
-    WRITE(run, ORR_REC_EXPANDED, t, .count = n, .value = value);
-    return apply_expanded(run, t, n);
+    WRITE(run, ORR_REC_EXPANDED, t, .count = items, .value = value);
+    return apply_expanded(run, t, items);
 }
 
 void orr_put_iterated(orr_run *run, uint32_t t, int64_t due, uint64_t value)

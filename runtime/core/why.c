@@ -23,6 +23,7 @@ bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why)
     const orr_more *more = orr_more_of(run, t);
     orr_pool *pool = more != NULL ? more->pool : NULL;
     const orr_breaker *b = orr_breaker_of(run, orr_node_of(run, t));
+    bool resuming = more != NULL && more->resuming;
     orr_why none, *w = why != NULL ? why : &none;
     int64_t due = -1;
     if (run->paused && run->mode < MODE_STOP) {
@@ -40,11 +41,11 @@ bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why)
         w->limit = pool->max;
         if (why != NULL)
             holder(run->core, pool, why);
-    } else if (pool != NULL && !more->resuming && !orr_pool_token(pool, &due)) {
+    } else if (pool != NULL && !resuming && !orr_pool_token(pool, &due)) {
         w->kind = ORR_WHY_RATE;
         w->name = pool->name;
         w->due = due;
-    } else if (b != NULL && !more->resuming && orr_breaker_ask(b) == PASS_NO) {
+    } else if (b != NULL && !resuming && orr_breaker_ask(b) == PASS_NO) {
         w->kind = ORR_WHY_BREAKER;
         w->name = b->name;
         w->due = b->until;

@@ -4,6 +4,7 @@
 #include "../script/embedded.h"
 #include "../script/heap.h"
 #include "../script/script.h"
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <lua-lpeg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* luv closes its loop when its module's table is collected, which a script may bring about by clearing
  * package.loaded. So there is one table, kept as long as the state. */
@@ -156,7 +158,15 @@ static int cannot_start(void) {
 /* Static, so that it is still reached from somewhere when the process ends without having closed the state. */
 static orr_heap *heap;
 
+/* A closed standard descriptor would be given to the next file that is opened, and what is written to it would go there.
+ * What takes its place fails as a closed one does: it cannot be read, or not be written. */
+static void fill_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) _exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv) {
+    fill_descriptors();
     heap = orr_heap_new(&(orr_alloc){orr_alloc_libc, NULL});
     lua_State *L = heap ? lua_newstate(orr_heap_lua, heap) : NULL;
     if (!L) return cannot_start();

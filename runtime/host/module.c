@@ -4,6 +4,7 @@
 #include "../script/embedded.h"
 #include <lauxlib.h>
 #include <orrery.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <uv.h>
@@ -38,9 +39,47 @@ static int embedded(lua_State *L) {
     return 1;
 }
 
+/* ---- signals that the loop does not get to see ------------------------------------------------------------------- */
+
+/* libuv's handlers only tell its loop. While a handler of the user's keeps the loop from turning nobody is told, so that a
+ * second signal must end the process by itself. */
+static struct sigaction loops[NSIG];
+static volatile sig_atomic_t unseen;
+
+static void on_signal(int number) {
+    if (++unseen > 1) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    loops[number].sa_handler(number);
+}
+
+/* (number): to be called when libuv's handler for that signal has been installed */
+static int guard(lua_State *L) {
+    int number = (int)luaL_checkinteger(L, 1);
+    struct sigaction action;
+    luaL_argcheck(L, number > 0 && number < NSIG, 1, "no signal");
+    if (sigaction(number, NULL, &action) != 0 || action.sa_handler == on_signal || action.sa_handler == SIG_DFL ||
+        action.sa_handler == SIG_IGN)
+        return 0;
+    loops[number] = action;
+    action.sa_handler = on_signal;
+    sigaction(number, &action, NULL);
+    return 0;
+}
+
+/* (): the loop has seen the signal */
+static int seen(lua_State *L) {
+    (void)L;
+    unseen = 0;
+    return 0;
+}
+
 int luaopen_orrery_host(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"isatty", is_terminal}, {"size", terminal_size}, {"embedded", embedded}, {NULL, NULL}};
+        {"isatty", is_terminal}, {"size", terminal_size}, {"embedded", embedded}, {"guard", guard},
+        {"seen", seen}, {NULL, NULL}};
     luaL_newlib(L, functions);
     lua_pushliteral(L, ORR_VERSION);
     lua_setfield(L, -2, "version");

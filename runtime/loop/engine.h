@@ -48,15 +48,15 @@ bool orr_engine_step(orr_engine *rt, uint32_t limit);
 
 /* The next action of the batch at hand, for a driver that has done one and could do another right there; false at the end
  * of the batch, or when there is none. What it takes and does not do itself it gives back, and then takes no more. */
-bool orr_engine_next(orr_engine *engine, orr_action *action);
-void orr_engine_give_back(orr_engine *engine, const orr_action *action);
+bool orr_engine_next(orr_engine *rt, orr_action *action);
+void orr_engine_give_back(orr_engine *rt, const orr_action *action);
 
 /* Takes the present time for the core's, and fires what is due. Once a batch is enough to decide; whoever shows times to
  * people calls it more often. */
-void orr_engine_tick(orr_engine *engine);
+void orr_engine_tick(orr_engine *rt);
 
 /* Whether the clock is read for every action instead of once a batch: where somebody listens to events. */
-void orr_engine_precise(orr_engine *engine, bool precise);
+void orr_engine_precise(orr_engine *rt, bool precise);
 
 /* The time of the earliest timer, the core's or the driver's; INT64_MAX when there is none. */
 int64_t orr_engine_deadline(const orr_engine *rt);

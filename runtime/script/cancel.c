@@ -16,8 +16,8 @@ static const struct {
 
 static const struct {
     const char *code, *message;
-} other_errors[] = {
-    [REASON_SIBLING - REASON_SIBLING] = {"cancelled", "another function of the same flow.gather has failed"},
+} other_errors[] = { /* by what is above REASON_SIBLING */
+    [0] = {"cancelled", "another function of the same flow.gather has failed"},
     [REASON_STUCK - REASON_SIBLING] = {"stall", "waits for what can no longer come: nothing on the loop is left that "
                                                 "could end the wait"},
     [REASON_MEMORY - REASON_SIBLING] = {"out_of_memory", "not enough memory"},

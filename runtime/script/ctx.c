@@ -121,6 +121,7 @@ static int ctx_log(lua_State *L) {
     luaL_checkoption(L, 2, NULL, levels);
     luaL_tolstring(L, 3, NULL);
     lua_replace(L, 3);
+    lua_settop(L, 4); /* a field that is not given is not the event itself */
     if (!listening(f)) return 0;
     push_event(L, f, "log");
     set_arg(L, 2, "level");
@@ -166,6 +167,9 @@ static int ctx_progress(lua_State *L) {
 static int ctx_emit(lua_State *L) {
     orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:emit");
     const char *name = luaL_checkstring(L, 2);
+    for (orr_event_kind kind = 0; kind < ORR_EVENT_COUNT; kind++)
+        luaL_argcheck(L, strcmp(name, orr_event_name(kind)) != 0, 2, "this is the name of an event of the engine's; choose another");
+    lua_settop(L, 3);
     if (!listening(f)) return 0;
     push_event(L, f, name);
     set_arg(L, 3, "data");

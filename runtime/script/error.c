@@ -63,16 +63,23 @@ static void copy_field(lua_State *L, int from, int to, const char *key) {
     else lua_pop(L, 1);
 }
 
-/* From a table with a code. */
-static void copy_structured(lua_State *L, int idx, int to, orr_error *out) {
+/* From a table with a code or a message. Details that are not plain data are left out, and the message says so. */
+static void copy_structured(lua_State *L, int idx, int to, const char *code, orr_error *out) {
+    bool odd_details = false;
     static const char *const copied[] = {"code", "retryable", "retry_after", "details", "traceback"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) copy_field(L, idx, to, copied[i]);
     out->not_retryable = raw_field(L, idx, "retryable") == LUA_TBOOLEAN && !lua_toboolean(L, -1);
     lua_pop(L, 1);
     raw_field(L, idx, "retry_after");
     out->retry_after = take_retry_after(L);
+    if (raw_field(L, to, "code") != LUA_TSTRING) {
+        lua_pushstring(L, code);
+        lua_setfield(L, to, "code");
+    }
+    lua_pop(L, 1);
     raw_field(L, to, "details");
-    if (!orr_value_check(L, -1, "details", "an error's details")) { /* never more than plain data in a record */
+    if (!orr_value_check(L, -1, "details", "an error's details are plain data")) {
+        odd_details = true;
         lua_pop(L, 2);
         lua_pushnil(L);
         lua_setfield(L, to, "details");
@@ -81,10 +88,14 @@ static void copy_structured(lua_State *L, int idx, int to, orr_error *out) {
     }
     if (raw_field(L, idx, "message") == LUA_TNIL) {
         lua_pop(L, 1);
-        raw_field(L, idx, "code");
+        raw_field(L, to, "code");
     }
     luaL_tolstring(L, -1, NULL);
     lua_remove(L, -2);
+    if (odd_details) {
+        lua_pushliteral(L, " (its details are not plain data and were left out)");
+        lua_concat(L, 2);
+    }
     lua_setfield(L, to, "message");
 }
 
@@ -106,9 +117,10 @@ void orr_error_table(lua_State *L, orr_script *s, int idx, const char *fallback_
     lua_createtable(L, 0, 6);
     int to = lua_gettop(L);
     *out = (orr_error){.retry_after = -1};
-    bool structured = lua_istable(L, idx) && raw_field(L, idx, "code") == LUA_TSTRING;
+    bool structured = lua_istable(L, idx) && (raw_field(L, idx, "code") == LUA_TSTRING ||
+                                              raw_field(L, idx, "message") == LUA_TSTRING);
     lua_settop(L, to);
-    if (structured) copy_structured(L, idx, to, out);
+    if (structured) copy_structured(L, idx, to, fallback_code, out);
     else describe_plain(L, s, idx, to, fallback_code);
     orr_push_anchor(L, s->at.error_mt);
     lua_setmetatable(L, to);

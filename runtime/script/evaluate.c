@@ -19,14 +19,14 @@ static const char *const roots[] = {[ORR_ASK_WHEN] = "when", [ORR_ASK_EDGE_WHEN]
 static void keep_list(lua_State *L, orr_runbox *r, const orr_ask *ask, orr_answer *answer) {
     orr_script *s = r->script;
     if (!lua_istable(L, -1))
-        luaL_error(L, "each: expected an array, got %s", lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
+        luaL_error(L, "expected an array, got %s", lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
     if (!orr_value_check(L, -1, "each", "a list is plain data")) {
         orr_push_error(L, s, "invalid_list", lua_tostring(L, -1));
         lua_error(L);
     }
     lua_Integer n = (lua_Integer)lua_rawlen(L, -1), node = (lua_Integer)ask->task.node + 1;
-    if (n == 0 && (lua_pushnil(L), lua_next(L, -2))) luaL_error(L, "each: expected an array, got an object");
-    if (n >= UINT32_MAX) luaL_error(L, "each: the list is too long");
+    if (n == 0 && (lua_pushnil(L), lua_next(L, -2))) luaL_error(L, "expected an array, got an object");
+    if (n >= UINT32_MAX) luaL_error(L, "the list is too long");
     orr_run_push_table(L, r, RUN_LISTS, 0);
     lua_pushvalue(L, -2);
     lua_rawseti(L, -2, node);

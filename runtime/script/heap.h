@@ -17,8 +17,8 @@ orr_heap *orr_heap_new(const orr_alloc *alloc);
 /* Frees the heap with all its blocks; NULL is allowed. */
 void orr_heap_free(orr_heap *heap);
 
-/* A lua_Alloc; `heap` is its ud. */
-void *orr_heap_lua(void *heap, void *ptr, size_t osize, size_t nsize);
+/* A lua_Alloc; its ud is the heap. */
+void *orr_heap_lua(void *ud, void *ptr, size_t osize, size_t nsize);
 
 /* Bytes taken from the system. */
 size_t orr_heap_bytes(const orr_heap *heap);

@@ -208,7 +208,7 @@ static void read_run_options(lua_State *L, orr_rtbox *rt, int opts, orr_run_opti
     if (lua_isnil(L, -1) && !rt->is_virtual) o->seed = words[0] ^ words[1] << 1;
     lua_getfield(L, opts, "concurrency");
     lua_Integer concurrency = luaL_optinteger(L, -1, 0);
-    if (concurrency < 0 || concurrency > UINT32_MAX) luaL_error(L, "concurrency is out of range: expected 1 or more");
+    if (concurrency < 0 || concurrency > UINT32_MAX) luaL_error(L, "concurrency is out of range: expected 1 to 4294967295");
     o->concurrency = (uint32_t)concurrency;
     lua_getfield(L, opts, "id");
     if (lua_isnil(L, -1)) make_uuid(o->id, orr_engine_now(rt->runtime), words);
@@ -296,6 +296,10 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     orr_script *s = rt->script;
     orr_planbox *box = orr_check_plan(L, plan);
     orr_run_options o = {0};
+    const orr_fiber *starter = orr_fiber_current(s);
+    uint32_t depth = starter && starter->run ? starter->run->depth + 1 : 0;
+    if (depth > ORR_DEEPEST_RUN)
+        luaL_error(L, "runs are nested %d deep: does a workflow call itself without end?", ORR_DEEPEST_RUN);
     read_run_options(L, rt, opts, &o);
     define_breakers(L, rt, plan);
     orr_runbox *r = orr_new_box(L, s, sizeof *r, RUN_VALUES, s->at.run_mt,
@@ -303,6 +307,7 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     r->script = s;
     r->rt = rt;
     r->plan = box;
+    r->depth = depth;
     r->self = r->handlers = LUA_NOREF;
     r->waiters = ORR_NONE;
     r->due = INT64_MAX;
@@ -340,7 +345,10 @@ void orr_run_judge(lua_State *L, orr_runbox *r) {
         return;
     }
     orr_fiber *view = orr_fiber_new(s, false);
-    if (!view) luaL_error(L, "not enough memory");
+    if (!view) {
+        luaL_error(L, "not enough memory");
+        return;
+    }
     view->run = r;
     lua_pushcfunction(L, orr_error_trace);
     lua_insert(L, -2);

@@ -72,7 +72,10 @@ void *orr_new_box(lua_State *L, orr_script *s, size_t size, int values, int meta
     orr_push_anchor(L, s->at.boxes);
     lua_pushvalue(L, -2);
     box = orr_mem_new(&s->alloc, 1, size);
-    if (!box) luaL_error(L, "not enough memory");
+    if (!box) {
+        luaL_error(L, "not enough memory");
+        return NULL;
+    }
     *box = *owned;
     box->prev = NULL;
     box->next = s->owned;
@@ -258,11 +261,14 @@ static int anchor_table(lua_State *L, const char *mode) {
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static const char luv_key;
+
 static uv_loop_t *open_luv(lua_State *L, const orr_script_options *options) {
     if (options->loop) luv_set_loop(L, options->loop);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "luv");
-    lua_call(L, 1, 0);
+    lua_call(L, 1, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &luv_key); /* a module table that is collected takes its loop along */
     luv_set_callback(L, call_for_luv);
     if (options->loop && luv_loop(L) != options->loop)
         luaL_error(L, "luv is already loaded on another loop; open orrery.core before luv is required");
@@ -299,7 +305,10 @@ orr_script *orr_script_open(lua_State *L) {
     s->wakeup = orr_wakeup_new(&s->alloc, s->loop);
     s->map = orr_mem_new(&s->alloc, 64, sizeof *s->map);
     if (s->map) s->map_size = 64;
-    if (!s->wakeup || !s->map) luaL_error(L, "not enough memory to open orrery.core");
+    if (!s->wakeup || !s->map) {
+        luaL_error(L, "not enough memory to open orrery.core");
+        return NULL;
+    }
     memset(s->map, 0xff, s->map_size * sizeof *s->map);
     s->at.threads = anchor_table(L, NULL);
     s->at.values = anchor_table(L, NULL);

@@ -177,6 +177,7 @@ struct orr_planbox {
     const void **fetch; /* by handler: its address, to be fetched before its turn; NULL where there are few */
 };
 
+#define ORR_DEEPEST_RUN 100 /* runs within runs; one that calls itself would go on until memory is gone */
 #define ORR_MANY_HANDLERS 4096 /* of so many, most are not in the cache when their turn comes */
 
 /* User values of a run. */
@@ -194,6 +195,7 @@ struct orr_runbox {
     int self, handlers;      /* registry references while it is live, LUA_NOREF otherwise */
     int64_t due;             /* when the run times out; INT64_MAX for never */
     bool live, has_outputs;
+    uint32_t depth; /* runs around it: it was started by a handler of one */
     bool journaled, torn; /* keeps a journal; could not keep it whole */
     bool judged, output_failed; /* the run's own output has been computed, and failed */
     bool broken;                /* something could not be kept for want of memory */

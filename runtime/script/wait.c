@@ -31,9 +31,11 @@ int orr_wait_in_fiber(lua_State *L, orr_script *s, lua_CFunction fn) {
 
 orr_fiber *orr_wait_begin(lua_State *L, orr_script *s, const char *what) {
     orr_fiber *f = orr_fiber_current(s);
-    if (!f)
+    if (!f) {
         luaL_error(L, "%s cannot wait in a callback: nothing suspends it; do the wait in a handler, and let the callback "
                       "call `resume` of flow.await", what);
+        return NULL;
+    }
     if (f->state == FIBER_STARTING_WAIT) {
         orr_wait_forget(s, f);
         f->state = FIBER_RUNNING;

@@ -73,7 +73,7 @@ size_t orr_entry_encode(const orr_entry *e, unsigned char *to)
     to = put_signed(to, r->time);
     if ((parts & HAS_TASK) != 0) {
         to = put(to, r->task.node);
-        to = put(to, (uint64_t)(r->task.item + 1)); /* wraps: 0 stands for no item */
+        to = put(to, r->task.item == ORR_NONE ? 0 : (uint64_t)r->task.item + 1); /* 0: no item */
         to = put(to, r->task.iteration);
         to = put(to, r->task.attempt);
     }

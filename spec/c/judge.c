@@ -219,6 +219,8 @@ static void starts(judge_run *r, const sim_line *line)
 static void gone(judge_run *r, judge_live *l)
 {
     RULE(r, l != NULL, "what ended was not under way");
+    if (l == NULL)
+        return;
     if (!l->asleep)
         r->slots--;
     *l = r->live[--r->n_live];
@@ -238,11 +240,15 @@ static void watch(void *ud, const sim_line *line)
         break;
     case 'W':
         RULE(r, l != NULL && !l->asleep, "node %u waits, but does not run", line->task.node);
+        if (l == NULL)
+            break;
         l->asleep = true;
         r->slots--;
         break;
     case 'R':
         RULE(r, l != NULL && l->asleep && (!r->paused || r->cleans), "node %u goes on, but was not asleep", line->task.node);
+        if (l == NULL)
+            break;
         l->asleep = false;
         slot(r);
         check_pool(r, &line->task, false);
@@ -250,6 +256,8 @@ static void watch(void *ud, const sim_line *line)
     case 'C':
         RULE(r, l != NULL && !l->cancelled, "node %u is asked to stop, but does not run or was asked before",
              line->task.node);
+        if (l == NULL)
+            break;
         l->cancelled = true;
         break;
     case 'E':

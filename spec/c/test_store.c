@@ -162,7 +162,7 @@ static uint64_t any(chance *c, uint64_t limit)
     }
 }
 
-static void random_entry(chance *c, orr_entry *e, orr_error *error, char *payload)
+static void random_entry(chance *c, orr_entry *e, orr_error *error, const char *payload)
 {
     orr_record *r = &e->record;
     *e = (orr_entry){.record = {.kind = (orr_record_kind)chance_below(c, ORR_RECORD_COUNT)}};
@@ -208,7 +208,7 @@ static void assert_same(const orr_entry *a, const orr_entry *b)
     if (a->payload_size > 0)
         assert_memory_equal(a->payload, b->payload, a->payload_size);
     assert_int_equal(a->record.error != NULL, b->record.error != NULL);
-    if (a->record.error == NULL)
+    if (a->record.error == NULL || b->record.error == NULL)
         return;
     assert_string_equal(a->record.error->code, b->record.error->code);
     assert_string_equal(a->record.error->message, b->record.error->message);

@@ -14,6 +14,7 @@ local SEGMENTS = 12  -- attempts drawn of one node
 ---@field since number of the present state
 ---@field attempt integer
 ---@field retries integer
+---@field fallback boolean|nil its fallback is under way
 ---@field segments { from: number, to: number|nil, failed: boolean|nil }[] its attempts
 
 ---@param options { nodes: integer, name: string, layers?: integer }
@@ -108,7 +109,7 @@ function on.node_started(self, e)
   local row = row_of(self, e)
   if e.item then return end
   if row.state ~= "running" then row.state, row.since = "running", e.time end
-  row.attempt = e.attempt or row.attempt
+  row.attempt, row.fallback = e.attempt or row.attempt, e.fallback
   row.fraction, row.message, row.due = nil, nil, nil
   if #row.segments < SEGMENTS then row.segments[#row.segments + 1] = { from = e.time } end
 end
@@ -126,8 +127,9 @@ end
 
 function on.node_retrying(self, e)
   local row = row_of(self, e)
-  self.retries, row.retries = self.retries + 1, row.retries + 1
+  if not e.fallback then self.retries, row.retries = self.retries + 1, row.retries + 1 end
   if e.item then return end
+  row.fallback = e.fallback
   close_segment(row, e.time, true)
   row.state, row.since, row.due, row.error = "retrying", e.time, e.due or (e.delay and e.time + e.delay), e.error
 end
@@ -137,7 +139,7 @@ function on.node_cancelled(self, e) settle(self, e, "cancelled") end
 
 function on.node_failed(self, e)
   local row = self.rows[e.node]
-  local attempts = not e.item and row and row.attempt or e.attempt
+  local attempts = not e.item and row and row.attempt - (row.fallback and 1 or 0) or e.attempt
   settle(self, e, "failed")
   if #self.failures < FAILURES then
     self.failures[#self.failures + 1] = { node = e.node, item = e.item, error = e.error, attempts = attempts }

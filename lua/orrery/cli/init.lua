@@ -15,6 +15,14 @@ end
 
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version" }
 
+-- What was printed is in the buffer until here: on a full disk or a closed descriptor it is lost, and no success.
+local function finish(code)
+  local ok, why = io.stdout:flush()
+  if ok then return code end
+  io.stderr:write("orrery: the output could not be written: ", why, "\n")
+  return code == cli.EXIT.completed and cli.EXIT.failed or code
+end
+
 --- Runs the command.
 ---@param argv string[] the words after the program's name
 ---@return integer exit code
@@ -24,10 +32,10 @@ function cli.main(argv)
   local options = require "orrery.cli.options"
   if not options.commands[name] then return unknown(name) end
   local args, stop = options.parse(name, table.move(argv, 2, #argv, 1, {}))
-  if args then return require("orrery.cli." .. name).main(args) end
+  if args then return finish(require("orrery.cli." .. name).main(args)) end
   if stop.help then
     io.stdout:write(stop.help)
-    return cli.EXIT.completed
+    return finish(cli.EXIT.completed)
   end
   io.stderr:write(stop.usage)
   return cli.EXIT.usage

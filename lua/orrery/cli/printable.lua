@@ -15,17 +15,21 @@ local function clean_text(text)
   return table.concat(parts)
 end
 
-local function clean(value, depth)
+-- `open` holds the tables that the value lies in.
+local function clean(value, open)
   local kind = type(value)
   if kind == "string" then return clean_text(value) end
   if kind == "number" then return (value ~= value or value == math.huge or value == -math.huge) and tostring(value) or value end
   if kind == "nil" or kind == "boolean" or kind == "userdata" then return value end
-  if kind ~= "table" or depth > 50 then return "(" .. kind .. ")" end
+  if kind ~= "table" then return "(" .. kind .. ")" end
+  if open[value] then return "(the same table again)" end
+  open[value] = true
   local made = {}
   for key, inner in next, value do
     if type(key) == "string" then key = clean_text(key) end
-    made[key] = clean(inner, depth + 1)
+    made[key] = clean(inner, open)
   end
+  open[value] = nil
   return setmetatable(made, getmetatable(value))
 end
 
@@ -36,7 +40,7 @@ end
 function printable.encode(encode, value)
   local ok, text = pcall(encode, value)
   if ok then return text end
-  ok, text = pcall(encode, clean(value, 1))
+  ok, text = pcall(function() return encode(clean(value, {})) end)
   if ok then return text end
   return encode { event = type(value) == "table" and value.event or nil, unprintable = text }
 end

@@ -50,7 +50,11 @@ local function details(row, now)
   if row.items then
     parts[#parts + 1] = ("%s/%s items"):format(term.count(row.items_done or 0), term.count(row.items))
   end
-  if row.state == "retrying" then
+  if row.fallback then
+    parts[#parts + 1] = "fallback"
+    local e = row.error
+    if e then parts[#parts + 1] = "after: " .. term.clean(e.message or e.code) end
+  elseif row.state == "retrying" then
     parts[#parts + 1] = ("attempt %d%s"):format(row.attempt + 1, remaining(row, now))
     local e = row.error
     if e then parts[#parts + 1] = "after: " .. term.clean(e.message or e.code) end
@@ -141,9 +145,14 @@ end
 
 local LINES = {
   run_started = function(e) return ("started: %s"):format(term.plural(e.nodes or 0, "node")) end,
-  node_started = function(e) return (e.attempt or 1) > 1 and "started, attempt " .. e.attempt or "started" end,
+  node_started = function(e)
+    if e.fallback then return "started its fallback" end
+    return (e.attempt or 1) > 1 and "started, attempt " .. e.attempt or "started"
+  end,
   node_waiting = function(e) return e.due and e.due > e.time and "waits for " .. term.duration(e.due - e.time) or "waits" end,
-  node_retrying = function(e) return ("retries in %s"):format(term.duration(e.delay or 0)) .. error_text(e) end,
+  node_retrying = function(e)
+    return (e.fallback and "takes its fallback" or "retries in " .. term.duration(e.delay or 0)) .. error_text(e)
+  end,
   node_expanded = function(e) return "has " .. term.plural(e.items, "item") end,
   node_completed = function(e)
     return "completed" .. (e.outcome and " as " .. term.clean(e.outcome) or "")

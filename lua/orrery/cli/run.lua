@@ -67,9 +67,13 @@ local function later(fn)
   end)
 end
 
+local lost -- why a line could not be written, once that has happened: the next are not tried
+
 local function to_stdout(text)
-  io.stdout:write(text)
-  io.stdout:flush()
+  if lost then return end
+  local ok, why = io.stdout:write(text)
+  if ok then ok, why = io.stdout:flush() end
+  if not ok then lost = why or "it cannot be written" end
 end
 
 local function watcher_for(args, board, look)
@@ -103,9 +107,10 @@ end
 
 -- Ctrl-C and SIGTERM cancel; a second one ends the process at once, with the terminal as it was.
 local function catch_signals(the_run, watcher)
-  local uv = require "luv"
+  local uv, host = require "luv", require "orrery.host"
   local handles, asked = {}, false
   local function caught()
+    host.seen()
     if asked then
       watcher.stop()
       kill_children()
@@ -120,6 +125,7 @@ local function catch_signals(the_run, watcher)
     local handle = uv.new_signal()
     handle:start(name, caught)
     handle:unref()
+    host.guard(uv.constants[name:upper()])
     handles[#handles + 1] = handle
   end
   return function()
@@ -172,11 +178,15 @@ local function report(args, compiled, board, look, the_run, watcher)
     require("orrery.cli.watch").failures(board, { def = compiled.def, write = say, paint = look.paint,
       error = the_run.state ~= "cancelled" and the_run.error or nil })
   end
+  if text and not args.json then to_stdout(text .. "\n") end
+  if lost then
+    io.stderr:write("orrery run: the output could not be written: ", lost, "\n")
+    return code ~= 0 and code or 1
+  end
   if unprintable then
     io.stderr:write("orrery run: the output cannot be printed: ", unprintable, "\n")
     return 1
   end
-  if text and not args.json then io.stdout:write(text, "\n") end
   return code
 end
 

@@ -18,7 +18,7 @@
 ---@field strategy? "fixed"|"linear"|"exponential"|"random" how the delay grows ("exponential")
 ---@field delay? orrery.Duration before the first retry (1 s)
 ---@field factor? number growth, for "exponential" (2)
----@field max_delay? orrery.Duration no delay is longer (30 s)
+---@field max_delay? orrery.Duration no delay is longer (30 s, or `delay` where that is more)
 ---@field jitter? "none"|"full"|"equal" ("equal")
 ---@field on? string|string[] only these error codes are retried
 ---@field unless? string|string[] these are not
@@ -82,21 +82,28 @@
 
 ---@class orrery.RunInfo
 ---@field id string
+---@field workflow string its name
+---@field started number seconds since 1970
 
----What a handler is given.
+---What a handler is given. It is read only, and valid as long as its attempt.
 ---@class orrery.Context
+---@field node string the node's name
 ---@field attempt integer from 1
 ---@field run orrery.RunInfo
 ---@field input any
+---@field inputs table<string, any> outputs of its dependencies; another name raises
 ---@field context any
+---@field env table<string, string> the environment variables named by the workflow's `env`
 ---@field nodes table<string, any> outputs by node
 ---@field states table<string, string>
 ---@field errors table<string, table>
 ---@field item any with `each`
 ---@field index integer|nil with `each`, from 1
+---@field iteration integer from 1, with `loop`
+---@field cancelled boolean whether it has been asked to stop
 ---@field idempotency_key string the same for all attempts
 local Context = {}
----Waits.
+---Waits; the node holds no slot meanwhile.
 ---@param duration orrery.Duration
 function Context:sleep(duration) end
 ---Emits an event of your own.
@@ -126,26 +133,78 @@ function Context:call(workflow, input) end
 ---@field field? string
 ---@field kind string
 
+---@class orrery.Error
+---@field code string
+---@field message string
+---@field node? string
+---@field retryable? boolean
+---@field details? any
+---@field traceback? string
+
 ---@class orrery.Plan
+local Plan = {}
+---@return integer[] layer by node, from 1
+function Plan:layers() end
+---@return integer[] nodes
+---@return number seconds
+function Plan:critical() end
+---@return integer
+function Plan:bytes() end
+
 ---@class orrery.Compiled
+---@field name string
 ---@field def table
 ---@field plan orrery.Plan
 ---@field workflow orrery.Workflow
+---@field input? orrery.Schema
+---@field env? table<string, string>
+---@field groups? table
 
----@class orrery.Runtime
+---@class orrery.Why
+---@field kind string "settled", "running", "dependency", "run_limit", "pool", "rate", "breaker", "backoff", "timer", …
+---@field state string of the node
+---@field by? string a node, in `by_run` where that is another run
+---@field by_run? string
+---@field name? string of the pool or breaker
+---@field count? integer
+---@field limit? integer
+---@field due? number seconds since 1970
+---@field since? number seconds since 1970
+---@field skip? "upstream"|"when"|"outcome"
+---@field cause? "failure"|"cancel"|"timeout"|"stall"
+
+---@class orrery.Stats
+---@field by_state table<string, integer>
+---@field attempts integer fallbacks among them
+---@field retries integer
+---@field items integer
+---@field running integer
+---@field peak_running integer
+---@field created number seconds since 1970
+---@field started? number
+---@field ended? number
+
 ---@class orrery.Run
 ---@field id string
+---@field workflow string its name
 ---@field state "pending"|"running"|"waiting"|"paused"|"completed"|"failed"|"cancelled"
+---@field ended boolean
 ---@field output any
----@field error table|nil {code, message, node, …}
+---@field error orrery.Error|nil
 local Run = {}
+---Cancels what runs, then cleanup nodes run; a second call skips those.
 function Run:cancel() end
+---Starts nothing more until `resume`.
 function Run:pause() end
 function Run:resume() end
+---Why a node has not started, or how it ended.
 ---@param node string
 ---@param item? integer
----@return table
+---@return orrery.Why
 function Run:why(node, item) end
+---What the engine holds for it, values of Lua apart.
+---@return integer
+function Run:bytes() end
 ---The records of a run that was started with `journal = true`.
 ---@return table[] {seq, kind, time, node, item, attempt, value, …}
 function Run:journal() end
@@ -153,10 +212,43 @@ function Run:journal() end
 function Run:states() end
 ---@return table<string, any>
 function Run:outputs() end
----@return table<string, table>
+---@return table<string, orrery.Error>
 function Run:errors() end
----@return table
+---@return orrery.Stats
 function Run:stats() end
+
+---@class orrery.Runtime
+local Runtime = {}
+---Waits for the run's end.
+---@param run orrery.Run
+---@return orrery.Run
+function Runtime:wait(run) end
+---Works for about so long without blocking; not in a handler.
+---@param seconds number
+---@return boolean more whether there is more to do now
+function Runtime:step(seconds) end
+---@return number seconds since 1970 on its clock
+function Runtime:now() end
+---@param fn fun(event: table) for every event of every run on it
+---@return fun() off
+function Runtime:on(fn) end
+---@param name string
+---@param options {max: integer?, rate: number?, per: number?}
+function Runtime:pool(name, options) end
+---@param name string
+---@return boolean
+function Runtime:has_pool(name) end
+---@param name string
+---@param paused boolean
+function Runtime:pause_pool(name, paused) end
+---@param name string
+---@param options {threshold: integer?, window: number?, cooldown: number?, probes: integer?}
+function Runtime:breaker(name, options) end
+---Starts a compiled plan; the input is not checked.
+---@param plan orrery.Plan
+---@param options? table
+---@return orrery.Run
+function Runtime:start(plan, options) end
 
 ---@class orrery.RunOptions
 ---@field input? any
@@ -190,22 +282,92 @@ function Run:stats() end
 
 ---@class orrery.Schema
 ---@class orrery.Json
----@field null any
+---@field null any null inside arrays and objects
+---@field array_mt table marks arrays
+---@field object_mt table marks objects
 local json = {}
 ---@param value any
----@param options? {indent: integer?, sort: boolean?}
+---@param options? {indent: integer?, sort: boolean?, depth: integer?, limit: integer?}
 ---@return string
 function json.encode(value, options) end
 ---@param text string
----@param options? {name: string?}
+---@param options? {name: string?, depth: integer?, duplicates: "error"|"last"|nil}
 ---@return any
 function json.decode(text, options) end
+---@param value any
+---@return true|nil plain whether it is plain data
+---@return string|nil what is not
+function json.check(value) end
+---@param t any
+---@return boolean whether it is written as an array
+function json.is_array(t) end
 ---@param t? table
 ---@return table
 function json.array(t) end
 ---@param t? table
 ---@return table
 function json.object(t) end
+
+---@class orrery.SpawnOptions
+---@field argv? string[] the program and its arguments; or `shell`
+---@field shell? string a command for /bin/sh
+---@field cwd? string
+---@field env? table<string, string|false> set, or removed
+---@field clean_env? boolean starts from an empty environment
+---@field input? string the standard input; /dev/null where it is missing
+---@field stdout? "capture"|"stream"|"inherit"|"discard" ("capture")
+---@field stderr? "capture"|"stream"|"inherit"|"discard" ("capture")
+---@field on_chunk? fun(name: "stdout"|"stderr", text: string) what is streamed
+---@field limit? integer bytes kept of each captured output (16 MiB)
+---@field grace? number seconds between TERM and KILL (2)
+---@field linger? number seconds to wait for the outputs to close once it has exited (1)
+
+---@class orrery.SpawnResult
+---@field code integer 128 + signal where one ended it
+---@field signal? string
+---@field stdout? string
+---@field stderr? string
+---@field truncated? boolean
+---@field dropped? integer bytes beyond the limit
+---@field held? boolean another process kept an output open
+---@field pid integer
+
+---@class orrery.Process
+local Process = {}
+---Ends the group with TERM, then KILL.
+function Process:terminate() end
+---@param name? string a signal to the group ("TERM")
+---@return boolean there whether it was there
+function Process:kill(name) end
+---@return integer
+function Process:pid() end
+
+---@class orrery.TransferOptions
+---@field url string
+---@field method? string ("GET")
+---@field headers? table {Name = "value"}, {Name = {"value", …}}, or a list of {"Name", "value"}
+---@field body? string
+---@field limit? integer bytes of the decoded body (64 MiB)
+---@field redirects? integer followed at most (10)
+---@field timeout? number seconds
+---@field connect_timeout? number seconds (30)
+---@field idle_timeout? number seconds
+---@field insecure? boolean certificates are not verified
+---@field ca? string file of trusted certificates
+---@field user_agent? string
+
+---@class orrery.TransferResponse
+---@field status integer
+---@field headers table<string, string|string[]> by name in lower case
+---@field body string
+---@field url string
+---@field seconds number
+---@field redirects integer
+
+---@class orrery.Transfer
+local Transfer = {}
+---Drops it; the callback is not called.
+function Transfer:cancel() end
 
 ---@class orrery
 ---@field version string
@@ -246,16 +408,24 @@ function flow.sequence(members) end
 ---@param options? {max: integer?, rate: (string|number)?}
 ---@return {max: integer?, rate: number?, per: number?}|nil
 function flow.pool(name, options) end
----Starts a child process; what `exec` is made of. The callback gets an error or a result.
----@param options table
----@param callback fun(err: table|nil, result: table|nil)
----@return table handle
+---Starts a child process; what `exec` is made of. The callback gets an error or a result, once, later.
+---@param options orrery.SpawnOptions
+---@param callback fun(err: orrery.Error|nil, result: orrery.SpawnResult|nil)
+---@return orrery.Process handle
 function flow.spawn(options, callback) end
----Starts an HTTP transfer; what the `http` types are made of. The callback gets an error or a response.
----@param options table
----@param callback fun(err: table|nil, response: table|nil)
----@return table handle
+---Starts an HTTP transfer; what the `http` types are made of. The callback gets an error or a response, once, later.
+---@param options orrery.TransferOptions
+---@param callback fun(err: orrery.Error|nil, response: orrery.TransferResponse|nil)
+---@return orrery.Transfer handle
 function flow.transfer(options, callback) end
+---Performs a node where the call stands and returns its output: in a script, at the prompt, in a handler. Waits. Raises the
+---error that the node fails with. Inside a handler the output of a type's call is returned as it is.
+---@param node table what a call of a node type makes, a table with `run` or `type`, a group
+---@return any output
+function flow.now(node) end
+---Waits, in a handler or outside one.
+---@param duration orrery.Duration
+function flow.sleep(duration) end
 ---Raises a structured error.
 ---@param e {code: string?, message: string, retryable: boolean?, retry_after: orrery.Duration?, details: any}|string
 function flow.error(e) end

@@ -1,0 +1,83 @@
+-- The annotations for editors name what there is, and nothing else.
+local flow = require "orrery"
+
+local function read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+local notes = read "lua/orrery/library/orrery.lua"
+
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(list) do set[name] = true end
+  return set
+end
+
+-- The fields and functions of an annotated class.
+local function noted(class, variable)
+  local set = {}
+  local block = assert(notes:match("\n%-%-%-@class " .. class:gsub("%.", "%%.") .. "([ \n:].-)\n[^%-]"), class)
+  for name in block:gmatch "\n%-%-%-@field ([%a_]+)" do set[name] = true end
+  for name in notes:gmatch("\nfunction " .. variable .. "[.:]([%a_]+)") do set[name] = true end
+  return set
+end
+
+-- The names in a table of a C file: {"name", function}.
+local function names_in(path, pattern)
+  local list = {}
+  for name in assert(read(path):match(pattern), pattern):gmatch '{"([%a_]+)"' do list[#list + 1] = name end
+  return set_of(list)
+end
+
+local function union(...)
+  local set = {}
+  for _, each in ipairs { ... } do
+    for name in pairs(each) do set[name] = true end
+  end
+  return set
+end
+
+describe("the annotations for editors", function()
+  local FIELDS, METHODS = "} fields%[%] = {(.-)\n};", "methods%[%] = {(.-)};"
+
+  it("name what ctx has", function()
+    local path = "runtime/script/ctx.c"
+    assert.same(union(names_in(path, FIELDS), names_in(path, METHODS)), noted("orrery.Context", "Context"))
+  end)
+
+  it("name what a run has", function()
+    local path = "runtime/script/inspect.c"
+    assert.same(union(names_in(path, FIELDS), names_in(path, METHODS)), noted("orrery.Run", "Run"))
+  end)
+
+  it("name what a runtime and a plan have", function()
+    assert.same(names_in("runtime/script/rt.c", METHODS), noted("orrery.Runtime", "Runtime"))
+    assert.same(names_in("runtime/script/planbind.c", METHODS), noted("orrery.Plan", "Plan"))
+  end)
+
+  it("name what flow and flow.json have", function()
+    local real = {}
+    for name in pairs(flow) do real[name] = true end
+    for line in assert(io.popen "ls stdlib"):lines() do
+      local word = line:match "^(.*)%.lua$"
+      real[word == "workflow" and "call" or word] = true
+    end
+    assert.same(real, noted("orrery", "flow"))
+    local json = {}
+    for name in pairs(flow.json) do json[name] = true end
+    assert.same(json, noted("orrery.Json", "json"))
+  end)
+
+  it("name a node's keys", function()
+    local keys = set_of(require("orrery.keys").NAMES)
+    local written = union(noted("orrery.NodeKeys", "NodeKeys"), noted("orrery.LuaNode", "-"), noted("orrery.TypedNode", "-"))
+    for name in pairs(written) do assert.is_true(keys[name] or name == "type", name) end
+    for name in pairs(keys) do
+      local reserved = name == "cache" or name == "compensate" or name == "strategy"
+      assert.is_true(reserved or written[name], name)
+    end
+  end)
+
+  it("are Lua", function() assert.is_function(load(notes)) end)
+end)
