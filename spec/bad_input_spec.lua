@@ -192,8 +192,10 @@ describe("output that is no JSON", function()
 
   it("that a handler names as an end is no end", function()
     local result = run_with({ ["t.lua"] = handler 'ctx:emit("run_failed", 1)' }, { "run", "--json", "t.lua" })
-    assert.equal(0, result.code)
-    assert.equal("run_completed", flow.json.decode(result.out:match "([^\n]+)\n$").event)
+    assert.equal(1, result.code)
+    local last = flow.json.decode(result.out:match "([^\n]+)\n$")
+    assert.equal("run_failed", last.event)
+    assert.truthy(last.error.message:find("the name of an event of the engine's", 1, true), last.error.message)
   end)
 
   it("on a full disk is said to be lost", function()
