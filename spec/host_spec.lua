@@ -198,9 +198,10 @@ describe("modules", function()
 end)
 
 describe("Ctrl-C", function()
-  -- The waits are real: what is tested is a signal.
+  -- The waits are real: what is tested is a signal. In the foreground, because otherwise timeout(1) sends it twice, to the
+  -- command and to its group.
   local function interrupted(arguments, input)
-    return run(arguments, input, "timeout --preserve-status --signal=INT 0.2 ")
+    return run(arguments, input, "timeout --foreground --preserve-status --signal=INT 0.2 ")
   end
 
   it("raises in a script that runs on and on, so that it ends with a traceback", function()

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <lua-lpeg.h>
 #include <luv/luv.h>
 #include <stdio.h>
@@ -88,6 +89,7 @@ static int run_subcommand(lua_State *L, int argc, char **argv) {
         lua_pushstring(L, argv[i]);
         lua_rawseti(L, -2, i);
     }
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes is an error of the write; children get the default again from libuv */
     lua_warning(L, "@on", 0); /* what goes astray in a listener or a callback is to be seen */
     if (host_call(L, 1, 1) != LUA_OK) {
         host_report(L);

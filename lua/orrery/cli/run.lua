@@ -68,12 +68,15 @@ local function later(fn)
 end
 
 local lost -- why a line could not be written, once that has happened: the next are not tried
+local on_lost = function() end
 
 local function to_stdout(text)
   if lost then return end
   local ok, why = io.stdout:write(text)
   if ok then ok, why = io.stdout:flush() end
-  if not ok then lost = why or "it cannot be written" end
+  if ok then return end
+  lost = why or "it cannot be written"
+  on_lost()
 end
 
 local function watcher_for(args, board, look)
@@ -196,6 +199,10 @@ local function execute(args, compiled, input)
   local board = require("orrery.cli.board").new { nodes = #compiled.plan, name = compiled.name }
   local the_run
   local function current() return the_run end
+  -- Whoever read the events has gone: like Ctrl-C, so that commands are ended and cleanup nodes run.
+  function on_lost()
+    if the_run then the_run:cancel() end
+  end
   local look = look_at(board, runtime, current)
   local watcher = watcher_for(args, board, look)
   local release = catch_signals(current, watcher)
