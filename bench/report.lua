@@ -67,7 +67,10 @@ local GRAPH_ROWS = {
   { "oneTBB, graph that has run, resident", "%.1f", bytes(".tbb.total_rss") },
 }
 
-local function per_sleeper(key) return ratio(median("sleep." .. key), median("sleep.nodes")) end
+local function per_sleeper(key, kind)
+  kind = kind or "sleep"
+  return ratio(median(kind .. "." .. key), median(kind .. ".nodes"))
+end
 
 local function scaled(key, factor)
   local value = median(key)
@@ -83,10 +86,11 @@ local function other_rows(size)
       ratio(scaled("resume.call", 1e9), median("resume.nodes")) },
     { "resuming one yielding coroutine from Lua", "%.1f ns",
       ratio(scaled("chain.coroutine.resume", 1e9), median("chain.coroutine.nodes")) },
-    { "sleeping node, resident, everything counted", "%.0f B", per_sleeper("sleep_rss") },
-    { "sleeping node, Lua's count", "%.0f B", per_sleeper("sleep_lua") },
-    { "sleeping node, its share of the plan", "%.0f B", per_sleeper("sleep_plan") },
-    { "sleeping node, falling asleep", "%.0f ns", ratio(scaled("sleep.fall_asleep", 1e9), median("sleep.nodes")) },
+    { "sleeping node (delay), resident, everything counted", "%.0f B", per_sleeper("sleep_rss", "delay") },
+    { "node asleep in its handler, resident, everything counted", "%.0f B", per_sleeper("sleep_rss") },
+    { "node asleep in its handler, Lua's count", "%.0f B", per_sleeper("sleep_lua") },
+    { "node asleep in its handler, its share of the plan", "%.0f B", per_sleeper("sleep_plan") },
+    { "node asleep in its handler, falling asleep", "%.0f ns", ratio(scaled("sleep.fall_asleep", 1e9), median("sleep.nodes")) },
     { "step with nothing due, all asleep", "%.0f ns", scaled("sleep.idle_step", 1e9) },
     { "cold start, `orrery run hello.lua --json`", "%.2f ms", scaled("hello.seconds", 1e3) },
     { "cold start, `lua5.4 -e ''`", "%.2f ms", scaled("lua.seconds", 1e3) },
@@ -116,7 +120,8 @@ local function promises()
     { "cold start / `lua5.4 -e ''`", ratio(median("hello.seconds"), median("lua.seconds")), "%.2f", 3, true },
     { "command, MB", scaled("command.bytes", 1e-6), "%.2f", 3, true },
     { "idle runtime, MB", scaled("idle.rss", 1e-6), "%.2f", 8, true },
-    { "sleeping node, bytes", per_sleeper("sleep_rss"), "%.0f", 1300, true },
+    { "sleeping node (delay), bytes", per_sleeper("sleep_rss", "delay"), "%.0f", 1300, true },
+    { "node asleep in its handler, bytes", per_sleeper("sleep_rss"), "%.0f", 1300, true },
     { "step with nothing due, µs", scaled("sleep.idle_step", 1e6), "%.2f", 2, true },
   }
 end

@@ -60,7 +60,8 @@ end
 function sections.sleep()
   for round = 1, size.rounds do
     io.stderr:write(("bench: sleeping nodes, round %d of %d\n"):format(round, size.rounds))
-    harness.measure("sleep", ("%s bench/sleepers.lua %d"):format(orrery, size.nodes))
+    harness.measure("sleep", ("%s bench/sleepers.lua %d handler"):format(orrery, size.nodes))
+    harness.measure("delay", ("%s bench/sleepers.lua %d delay"):format(orrery, size.nodes))
   end
 end
 

@@ -1,7 +1,7 @@
--- Nodes that sleep. usage: build/orrery bench/sleepers.lua NODES
+-- Nodes that sleep. usage: build/orrery bench/sleepers.lua NODES handler|delay
 --
--- All of NODES handlers call ctx:sleep("1h") on the real clock; then what they hold is read, and a step that finds
--- nothing due is timed. `sleep_rss` counts everything since the definition was begun (definition, plan, run and
+-- All of NODES sleep for an hour on the real clock: in their handlers, ctx:sleep("1h"), or as nodes of type delay do, whose
+-- handler returns flow.later("1h"). Then what they hold is read, and a step that finds nothing due is timed. `sleep_rss` counts everything since the definition was begun (definition, plan, run and
 -- coroutines, and the holes between them); `sleep_lua` and `sleep_run` are Lua's and the core's own counts.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
@@ -12,13 +12,16 @@ local STEPS = 200000
 
 local function say(key, value) print(("%s %.12g"):format(key, value)) end
 
-local asked = assert(math.tointeger(tonumber(arg[1])), "usage: sleepers.lua NODES")
+local function sleep(ctx) ctx:sleep("1h") end
+local function later() return core.later("1h") end
+
+local asked, handler = math.tointeger(tonumber(arg[1])), ({ handler = sleep, delay = later })[arg[2]]
+assert(asked and handler, "usage: sleepers.lua NODES handler|delay")
 local rt = core.runtime()
 collectgarbage()
 local rss, lua = graphs.rss(), collectgarbage("count")
 
-local function sleep(ctx) ctx:sleep("1h") end
-local nodes, node = {}, { run = sleep } -- one table for all: what is weighed are sleepers, not definitions
+local nodes, node = {}, { run = handler } -- one table for all: what is weighed are sleepers, not definitions
 for i = 1, asked do nodes[i] = node end
 local plan = assert(core.plan { name = "sleepers", nodes = nodes })
 nodes = nil -- luacheck: ignore

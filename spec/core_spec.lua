@@ -193,6 +193,21 @@ describe("a run", function()
     assert.equal("m1; then its fallback failed: m2", r.error.message)
   end)
 
+  it("ends a handler that says later, and its node when the time has come", function()
+    local rt = core.runtime { clock = "virtual" }
+    local plan = core.plan { name = "later", on_error = "continue", nodes = {
+      { name = "a", timeout = 1, run = function() return core.later("1h") end },
+      { name = "b", deps = { { node = 1 } }, run = function() return rt:now() end },
+      { name = "c", deadline = 5, run = function() return core.later(60) end } } }
+    local before = rt:now()
+    local r = rt:wait(rt:start(plan))
+    assert.equal(3600, r:outputs().b - before)
+    assert.is_nil(r:outputs().a)
+    assert.same({ a = "completed", b = "completed", c = "failed" }, r:states())
+    assert.equal("deadline", r:errors().c.code)
+    assert.has_error(function() core.later("soon") end)
+  end)
+
   it("evaluates when, edges' when and outcomes", function()
     local def = define { { name = "a", run = function() return core.outcome("gold", 7) end },
       { name = "b", after = { "a:gold" }, run = function(_, inputs) return inputs.a end },

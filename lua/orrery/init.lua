@@ -34,6 +34,7 @@ local flow = {
   now = now.perform,
   sleep = core.sleep,
   outcome = core.outcome,
+  later = core.later,
   await = core.await,
   gather = core.gather,
   running = core.running,

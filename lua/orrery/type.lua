@@ -204,7 +204,7 @@ local function run_here(T, ctx, config)
   end
   for key, value in pairs(given.with or {}) do given[key] = value end
   given.with = nil
-  return T.run(ctx, types.check(T, given), {})
+  return core.settled(T.run(ctx, types.check(T, given), {}))
 end
 
 local function call(T, config)

@@ -53,6 +53,25 @@ static void end_task(orr_fiber *f, const orr_result *result) {
     orr_task_end(r->run, &f->task, result);
 }
 
+/* The handler has ended and its node sleeps on without it; rt.c ends it when its time has come. */
+static void end_later(const orr_fiber *f, int64_t delay) {
+    const orr_runbox *r = f->run;
+    int64_t now = orr_engine_now(r->rt->runtime);
+    orr_status status = orr_task_wait(r->run, &f->task, delay < INT64_MAX - now ? now + delay : INT64_MAX);
+    if (status == ORR_OK) return;
+    orr_result result = {.end = ORR_END_CANCELLED, .port = ORR_PORT_ANY};
+    if (status == ORR_ENOMEM) {
+        result.end = ORR_END_FAILED;
+        result.error = (orr_error){.code = "out_of_memory", .message = "not enough memory for a timer", .retry_after = -1};
+    }
+    orr_task_end(r->run, &f->task, &result);
+}
+
+static void end_attempt(const orr_script *s, orr_fiber *f) {
+    if (s->outcome.later && !s->outcome.failed && f->run->run) end_later(f, s->outcome.delay);
+    else end_task(f, &s->outcome.result);
+}
+
 /* The next handler comes from memory while this one runs, and meanwhile what says where the one after it is. */
 static void fetch_ahead(const orr_planbox *plan, const orr_action *action) {
     if (!plan->fetch) return;
@@ -69,7 +88,7 @@ static bool another(orr_script *s, orr_fiber *f) {
     orr_action a;
     if (s->outcome.failed || f->flags != FIBER_STARTED || f->run->rt->n_listeners || !f->run->run) return false;
     if (f->run->plan->how[f->task.node] & NODE_TIMED || orr_watchdog_fired(&s->watchdog)) return false;
-    end_task(f, &s->outcome.result);
+    end_attempt(s, f);
     s->outcome.told = true;
     if (!orr_engine_next(engine, &a)) return false;
     const orr_runbox *r = orr_run_ud(a.run);
@@ -81,7 +100,7 @@ static bool another(orr_script *s, orr_fiber *f) {
     f->gen++; /* a ctx that was kept belongs to the node before */
     f->run = orr_run_ud(a.run);
     f->task = a.task;
-    s->outcome.done = s->outcome.told = false;
+    s->outcome.done = s->outcome.told = s->outcome.later = false;
     fetch_ahead(r->plan, &a);
     return true;
 }
@@ -167,7 +186,7 @@ static void finished(orr_script *s, orr_fiber *f, int nres) {
     bool failed = s->outcome.failed;
     switch (f->kind) {
     case FIBER_NODE:
-        if (!s->outcome.told) end_task(f, &s->outcome.result);
+        if (!s->outcome.told) end_attempt(s, f);
         orr_fiber_release(s, f, !failed);
         break;
     case FIBER_STRAND:
@@ -298,7 +317,7 @@ static void resume(orr_script *s, orr_fiber *f, int nargs) {
     f->state = FIBER_RUNNING;
     f->flags |= FIBER_STARTED;
     s->current = f->index;
-    s->outcome.done = s->outcome.told = false;
+    s->outcome.done = s->outcome.told = s->outcome.later = false;
     orr_watchdog_enter(&s->watchdog, &frame, co, slice_due(s, f));
     int status = lua_resume(co, s->from, nargs, &nres);
     bool fired = orr_watchdog_fired(&s->watchdog);

@@ -27,6 +27,28 @@ static int core_outcome(lua_State *L) {
     return 1;
 }
 
+/* core.later(duration) -> what a handler returns to end now and let its node complete that much later, without an output */
+static int core_later(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    int64_t ns = orr_check_duration(L, 1, "flow.later");
+    lua_createtable(L, 1, 0);
+    lua_pushinteger(L, ns);
+    lua_rawseti(L, -2, 1);
+    orr_push_anchor(L, s->at.later_mt);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+/* core.settled(value) -> value; what core.later made is slept through here instead, and is nil then. May yield. */
+static int core_settled(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    int64_t ns;
+    lua_settop(L, 1);
+    if (!orr_is_later(L, s, &ns)) return 1;
+    lua_settop(L, 0);
+    return orr_wait_sleep(L, s, ns);
+}
+
 /* core.set_compiler(fn): fn(workflow, input) -> plan, options of rt:start; what ctx:call asks */
 static int core_set_compiler(lua_State *L) {
     orr_script *s = orr_script_of(L);
@@ -74,11 +96,13 @@ static void named_metatable(lua_State *L, const char *name, int *ref) {
 int luaopen_orrery_core(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"runtime", orr_core_runtime}, {"await", orr_core_await}, {"gather", orr_core_gather},
-        {"sleep", orr_core_sleep}, {"running", core_running}, {"outcome", core_outcome},
+        {"sleep", orr_core_sleep}, {"running", core_running}, {"outcome", core_outcome}, {"later", core_later},
+        {"settled", core_settled},
         {"set_compiler", core_set_compiler}, {"hrtime", core_hrtime}, {"time", core_time}, {"pending", core_pending},
         {NULL, NULL}};
     orr_script *s = orr_script_open(L);
     named_metatable(L, "orrery.outcome", &s->at.outcome_mt);
+    named_metatable(L, "orrery.later", &s->at.later_mt);
     named_metatable(L, "orrery.error", &s->at.error_mt);
     orr_push_anchor(L, s->at.error_mt);
     lua_pushcfunction(L, error_tostring);

@@ -22,6 +22,12 @@ static void run_native(const orr_runbox *r, const orr_action *a) {
     orr_task_end(a->run, &a->task, &result);
 }
 
+/* A task without a fiber is one whose handler has ended and said `later`: its time has come, or it is no longer wanted. */
+static void end_sleeper(const orr_action *a, orr_end end) {
+    orr_result result = {.end = end, .port = ORR_PORT_ANY};
+    orr_task_end(a->run, &a->task, &result);
+}
+
 static void act(void *ud, const orr_action *a) {
     orr_rtbox *rt = ud;
     orr_script *s = rt->script;
@@ -34,9 +40,11 @@ static void act(void *ud, const orr_action *a) {
         break;
     case ORR_ACT_RESUME:
         if ((f = fiber_of_action(s, r, a))) orr_wait_slot(s, f);
+        else end_sleeper(a, ORR_END_COMPLETED);
         break;
     case ORR_ACT_CANCEL:
         if ((f = fiber_of_action(s, r, a))) orr_fiber_cancel(s, f, a->reason);
+        else end_sleeper(a, ORR_END_CANCELLED);
         break;
     case ORR_ACT_ABANDON:
         if ((f = fiber_of_action(s, r, a))) orr_fiber_abandon(s, f);

@@ -95,7 +95,23 @@ static void keep_output(lua_State *L, const orr_runbox *r, const orr_task *task)
     lua_pop(L, 3);
 }
 
+bool orr_is_later(lua_State *L, const orr_script *s, int64_t *delay) {
+    if (!lua_istable(L, -1) || !lua_getmetatable(L, -1)) return false;
+    orr_push_anchor(L, s->at.later_mt);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    if (!same) return false;
+    lua_rawgeti(L, -1, 1);
+    *delay = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return true;
+}
+
 bool orr_run_take_output(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result) {
+    if (orr_is_later(L, s, &s->outcome.delay)) {
+        s->outcome.later = true;
+        return true;
+    }
     if (is_outcome(L, s)) take_outcome(L, f->run, result);
     if (!is_plain(L)) {
         orr_push_error(L, s, "invalid_output", lua_tostring(L, -1));

@@ -97,7 +97,9 @@ typedef struct orr_fiber {
 typedef struct orr_outcome {
     bool done;     /* the base function has come to its end */
     bool failed;
-    bool told; /* the core knows it already */
+    bool told;  /* the core knows it already */
+    bool later; /* the handler has ended, its node does so in `delay` ns */
+    int64_t delay;
     orr_result result;
 } orr_outcome;
 
@@ -108,7 +110,7 @@ typedef struct orr_anchors {
     int active;  /* [light userdata of a box] = its userdata, for runtimes in use */
     int boxes;   /* the same for every box, weakly */
     int json;    /* the module's json table */
-    int ctx_mt, inputs_mt, error_mt, outcome_mt, run_mt, rt_mt, plan_mt;
+    int ctx_mt, inputs_mt, error_mt, outcome_mt, later_mt, run_mt, rt_mt, plan_mt;
     int inner;   /* [coroutine of a user's] = true while a wait passes through it */
     int compiler; /* function(workflow) -> plan, opts; or LUA_NOREF */
 } orr_anchors;
@@ -398,6 +400,8 @@ void orr_run_push_table(lua_State *L, const orr_runbox *r, int value, int narr);
 void orr_run_push_plan(lua_State *L, const orr_runbox *r, int value);
 /* Keeps the value at the top of L as the output of the fiber's task and fills in the result. False where it is not
  * plain data; an error value is at the top then. */
+/* Whether the value at the top is what core.later made, and how many ns it stands for. */
+bool orr_is_later(lua_State *L, const orr_script *s, int64_t *delay);
 bool orr_run_take_output(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result);
 /* Pushes the fallback function of the fiber's node, its ctx and the error; or (false) the fallback value. */
 bool orr_push_fallback(lua_State *L, orr_script *s, const orr_fiber *f);

@@ -429,6 +429,11 @@ function flow.sleep(duration) end
 ---Raises a structured error.
 ---@param e {code: string?, message: string, retryable: boolean?, retry_after: orrery.Duration?, details: any}|string
 function flow.error(e) end
+---What a handler returns to end now and let its node complete that much later, without an output. The node keeps no
+---coroutine meanwhile.
+---@param duration orrery.Duration
+---@return any
+function flow.later(duration) end
 ---What a handler of a type with outcomes returns.
 ---@param name string
 ---@param value any the output
