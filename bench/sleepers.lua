@@ -1,8 +1,9 @@
 -- Nodes that sleep. usage: build/orrery bench/sleepers.lua NODES handler|delay
 --
 -- All of NODES sleep for an hour on the real clock: in their handlers, ctx:sleep("1h"), or as nodes of type delay do, whose
--- handler returns flow.later("1h"). Then what they hold is read, and a step that finds nothing due is timed. `sleep_rss` counts everything since the definition was begun (definition, plan, run and
--- coroutines, and the holes between them); `sleep_lua` and `sleep_run` are Lua's and the core's own counts.
+-- handler returns flow.later("1h"). Then what they hold is read, and a step that finds nothing due is timed. `sleep_rss`
+-- counts everything since the definition was begun (plan, run, coroutines, and the holes between them); `sleep_lua` is
+-- Lua's own count.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local graphs = require "graphs"

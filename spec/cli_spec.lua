@@ -63,6 +63,12 @@ describe("usage", function()
     has(result.err, "none of text, dot, mermaid, svg")
   end)
 
+  it("says that --only takes all words, where the file is missing", function()
+    local result = run { "run", "--only", "a", "x.lua" }
+    assert.are.equal(2, result.code)
+    has(result.err, "--only takes all words up to the next option; give FILE before it.")
+  end)
+
   it("tells the version", function()
     local result = run { "version" }
     assert.are.equal(0, result.code)
@@ -264,6 +270,24 @@ describe("run --json", function()
     assert.are.equal(1, kinds.hello)
   end)
 
+  local BREAKER = [[
+    w.last = { retry = { max = 3, strategy = "fixed", delay = "1ms", jitter = "none" },
+      breaker = { name = "site", threshold = 1, cooldown = "50ms" },
+      run = function(ctx) if ctx.attempt == 1 then error "not yet" end return 1 end }]]
+
+  it("tells of breakers, and which one a node waits for", function()
+    local events, seen = events_of(BREAKER), {}
+    for _, e in ipairs(events) do
+      if e.breaker then seen[#seen + 1] = e.event .. " " .. e.breaker end
+      if e.event == "breaker_opened" then assert.are.equal(0.05, e.cooldown) end
+    end
+    assert.are.same({ "breaker_opened site", "node_waiting site", "breaker_half_open site", "breaker_closed site" }, seen)
+    local result = run_body(BREAKER)
+    has(result.err, "breaker site  opened, for 50 ms")
+    has(result.err, "last  waits for breaker site, ")
+    has(result.err, "breaker site  closed")
+  end)
+
   it("has a null where there is no output", function()
     local _, result = events_of "w.last = { run = function() end }"
     has(lines_of(result.out)[#lines_of(result.out)], '"output":null')
@@ -407,6 +431,15 @@ describe("plan and graph", function()
     assert.are.equal(2, result.code)
     has(result.err, "no/such/t.svg")
   end)
+
+  it("refuses a name that says no format it has", function()
+    for name, words in pairs { ["big.png"] = "ends in .png; end it in .svg", big = "add -f text, dot", ["a.svg/.b"] = "add -f" } do
+      local result = run_with(FILES, { "graph", "t.lua", "-o", name })
+      assert.are.equal(2, result.code)
+      has(result.err, words)
+    end
+    assert.are.equal(0, run_with(FILES, { "graph", "t.lua", "-o", "big", "-f", "dot" }).code)
+  end)
 end)
 
 describe("types", function()
@@ -426,6 +459,48 @@ describe("types", function()
     local result = run { "types", "swich" }
     assert.are.equal(2, result.code)
     has(result.err, "did you mean 'switch'?")
+  end)
+end)
+
+describe("-l", function()
+  local FILES = {
+    ["words.lua"] = 'return require "orrery".type { name = "text.size", doc = "Counts.", config = { text = "string" },\n'
+      .. "  run = function(_, config) return #config.text end }",
+    ["broken.lua"] = "error 'on purpose'",
+    ["t.json"] = '{ "name": "t", "output": "${nodes.a}", "nodes": [ { "id": "a", "type": "text.size", "with": { "text": "abc" } } ] }',
+  }
+
+  it("requires modules beside the workflow, for types of one's own", function()
+    assert.are.equal("3\n", run_with(FILES, { "run", "-l", "words", "t.json" }).out)
+    for _, name in ipairs { "check", "plan", "graph" } do
+      local result = run_with(FILES, { name, "t.json", "--require", "words" })
+      assert.are.equal(0, result.code, result.err)
+    end
+    has(run_with(FILES, { "types", "-l", "words", "text.size" }).out, "text: string, required")
+    local result = run_with(FILES, { "check", "t.json" })
+    assert.are.equal(2, result.code)
+    has(result.err, "-l MODULE")
+  end)
+
+  it("finds them from another folder", function()
+    local path = command.file(FILES["t.json"], ".json")
+    local folder, name = path:match "^(.*/)(.*)$"
+    local module = name:gsub("%W", "_")
+    local file = assert(io.open(folder .. module .. ".lua", "wb"))
+    file:write(FILES["words.lua"])
+    file:close()
+    assert.are.equal("3\n", run({ "run", path, "-l", module }).out)
+    os.remove(folder .. module .. ".lua")
+    os.remove(path)
+  end)
+
+  it("says which module cannot be had, and why", function()
+    local result = run_with(FILES, { "run", "t.json", "-l", "wrods" })
+    assert.are.equal(2, result.code)
+    has(result.err, "orrery run: -l wrods: there is no such module")
+    result = run_with(FILES, { "check", "t.json", "-l", "broken" })
+    assert.are.equal(2, result.code)
+    has(result.err, "on purpose")
   end)
 end)
 
@@ -456,9 +531,20 @@ describe("new", function()
     os.remove(path)
   end)
 
-  it("refuses what is no name and a folder that is not there", function()
+  it("makes the folders that are missing, and says so", function()
+    local result = command.shell(('cd "$(mktemp -d)" && case %s in /*) O=%s;; *) O="$OLD"/%s;; esac\n'
+      .. '$O new flows/deep/x && $O new flows/y && $O check flows/deep/x.lua && rm -r flows'):format(command.path, command.path,
+      command.path))
+    assert.are.equal(0, result.code, result.err)
+    has(result.out, "flows/ made.\nflows/deep/x.lua written.")
+    has(result.out, "orrery run flows/deep/x.lua\nflows/y.lua written.")
+  end)
+
+  it("refuses what is no name and a folder that cannot be", function()
     assert.are.equal(2, run({ "new", "9 lives" }).code)
-    assert.are.equal(2, run({ "new", "no/such/folder/x" }).code)
+    local result = run { "new", "/proc/no/such/x" }
+    assert.are.equal(2, result.code)
+    has(result.err, "/proc/no")
   end)
 end)
 

@@ -195,12 +195,12 @@ describe("a run", function()
 
   it("ends a handler that says later, and its node when the time has come", function()
     local rt = core.runtime { clock = "virtual" }
-    local plan = core.plan { name = "later", on_error = "continue", nodes = {
+    local nodes = core.plan { name = "later", on_error = "continue", nodes = {
       { name = "a", timeout = 1, run = function() return core.later("1h") end },
       { name = "b", deps = { { node = 1 } }, run = function() return rt:now() end },
       { name = "c", deadline = 5, run = function() return core.later(60) end } } }
     local before = rt:now()
-    local r = rt:wait(rt:start(plan))
+    local r = rt:wait(rt:start(nodes))
     assert.equal(3600, r:outputs().b - before)
     assert.is_nil(r:outputs().a)
     assert.same({ a = "completed", b = "completed", c = "failed" }, r:states())

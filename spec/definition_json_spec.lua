@@ -73,7 +73,7 @@ describe("a JSON definition", function()
       .. "(flow.type) and name it here, or write the workflow as a Lua file" } },
     { "an unknown type", [[{ "nodes": [ { "id": "a", "type": "cosnt" } ] }]], {
       'flow.json: nodes[0].type: node "a": type: there is no node type "cosnt"; did you mean "const"?; a type of your own is known '
-      .. "once the module that declares it has been required" } },
+      .. "once the module that declares it has been required (`orrery … -l MODULE`)" } },
     { "a template in with", [[{ "nodes": [ { "id": "a", "type": "const" },
       { "id": "b", "type": "log", "with": { "message": "${nodes.c}" } } ] }]], {
       'flow.json: nodes[1].with.message: node "b": message mentions nodes.c, but there is no such node' } },

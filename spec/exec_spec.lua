@@ -4,28 +4,8 @@ local flow = require "orrery"
 local core = require "orrery.core"
 local uv = require "luv"
 
---- Runs one node in a workflow of its own.
-local function run(node, options)
-  local w = flow.workflow { name = "exec_spec", output = "${nodes.it}" }
-  w.it = node
-  return flow.run(w, options)
-end
-
-local function output(node, options)
-  local r = run(node, options)
-  assert.are.equal("completed", r.state, r.error and r.error.message)
-  return r.output
-end
-
-local function failure(node)
-  local r = run(node)
-  assert.are.equal("failed", r.state)
-  return r.error
-end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("expected %q in %q"):format(part, text))
-end
+local one_node = require "spec.support.one_node"
+local run, output, failure, contains = one_node.run, one_node.output, one_node.failure, one_node.contains
 
 -- Neither there nor a zombie that process 1 has not reaped.
 local function is_gone(pid)
@@ -142,10 +122,30 @@ describe("exec", function()
   end)
 
   it("refuses a config that is no command", function()
-    for _, config in ipairs { {}, { argv = {} }, { "true", shell = "true" }, { argv = { "a\0b" } }, { argv = { "" } },
+    for _, config in ipairs { { argv = { "a\0b" } }, { argv = { "" } },
       { argv = { {} } }, { shell = "true", env = { ["A=B"] = "x" } }, { shell = "true", env = { A = {} } } } do
       assert.are.equal("config_error", failure(flow.exec(config)).code)
     end
+  end)
+
+  it("finds without running what is no command at all, and leaves templates to the run", function()
+    local function mistake(config)
+      local w = flow.workflow { name = "exec_spec" }
+      w.it = flow.exec(config)
+      local problems = flow.check(w)
+      return problems[1] and problems[1].message or ""
+    end
+    for _, config in ipairs { {}, { "true", shell = "true" } } do
+      contains(mistake(config), "give the command either as a list")
+    end
+    contains(mistake { argv = {} }, "argv is empty")
+    assert.are.equal("", mistake { argv = "${input.words}" })
+    assert.are.equal("", mistake { shell = "${input.line}" })
+    local w = flow.workflow { name = "exec_spec" }
+    w.it = flow.exec { argv = "${input.words}" }
+    assert.are.equal("config_error", flow.run(w, { input = { words = flow.json.array {} } }).error.code)
+    local r = run { run = function() return flow.exec {} end }
+    assert.are.equal("config_error", r.error.code)
   end)
 
   it("can be called inside a handler", function()

@@ -34,27 +34,8 @@ local LOCATIONS = [[
 
 local server
 
-local function run(node, options)
-  local w = flow.workflow { name = "http_spec", output = "${nodes.it}" }
-  w.it = node
-  return flow.run(w, options)
-end
-
-local function output(node, options)
-  local r = run(node, options)
-  assert.are.equal("completed", r.state, r.error and r.error.message)
-  return r.output
-end
-
-local function failure(node)
-  local r = run(node)
-  assert.are.equal("failed", r.state)
-  return r.error
-end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("expected %q in %q"):format(part, text))
-end
+local one_node = require "spec.support.one_node"
+local run, output, failure, contains = one_node.run, one_node.output, one_node.failure, one_node.contains
 
 local function sleep(ms)
   flow.await(function(resume)

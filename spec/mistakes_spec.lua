@@ -17,7 +17,7 @@ local CASES = {
     'bad.lua:5: node "b": after: there is no node "nope"' } },
   { "an unknown type", 'w.a = { type = "http.gett", with = { url = "x" } }', {
     'bad.lua:3: node "a": type: there is no node type "http.gett"; did you mean "http.get"?; a type of your own is known once '
-    .. "the module that declares it has been required" } },
+    .. "the module that declares it has been required (`orrery … -l MODULE`)" } },
   { "an unknown config key", 'w.a = flow.file.read { pth = "x" }', {
     'bad.lua:3: node "a": file.read: path is missing, expected string',
     'bad.lua:3: node "a": file.read: pth is not known; did you mean "path"?' } },

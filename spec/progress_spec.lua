@@ -250,6 +250,24 @@ describe("failures", function()
   end)
 end)
 
+describe("log lines", function()
+  it("show fields in the order of their names, tables as JSON, alike on a terminal and in a pipe", function()
+    local e = event(1, "log", { node = "n", level = "info", message = "m",
+      fields = { z = 1, a = { y = { 1, 2 }, x = "t" }, k = "text" } })
+    local words = '  m a={"x":"t","y":[1,2]} k=text z=1'
+    assert.equal("info n" .. words, progress.log_line(e, plain))
+    assert.equal("   1.000  n  info:" .. words:sub(2), progress.line(e, T0))
+  end)
+end)
+
+describe("the live region and breakers", function()
+  it("shows which one a node waits for", function()
+    local board = board_after { event(0, "run_started", { nodes = 1 }), event(0, "node_started", { node = "a", attempt = 1 }),
+      event(1, "node_waiting", { node = "a", due = T0 + 31, breaker = "site" }) }
+    assert.truthy(text(frame(board, 1, 80, 24)):find("waits for breaker site in 30", 1, true))
+  end)
+end)
+
 describe("without a terminal", function()
   it("one event is one line", function()
     local out = {}

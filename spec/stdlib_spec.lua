@@ -257,6 +257,52 @@ describe("files", function()
     assert.equal(20, #output_of(flow.file.list { path = dir, recursive = true, kind = "link" }))
   end)
 
+  it("that may not be read are left out of a list where that is asked for", function()
+    write(dir .. "/a", "")
+    uv.fs_mkdir(dir .. "/shut", 493)
+    write(dir .. "/shut/b", "")
+    -- A refusal of the system itself, as whoever runs the specs may be allowed everything.
+    local scandir = uv.fs_scandir
+    local denied = { EACCES = "permission denied", EPERM = "operation not permitted" }
+    for errno, words in pairs(denied) do
+      local refused = dir .. "/shut"
+      function uv.fs_scandir(path, callback)
+        if callback and path == refused then return scandir(path, function() callback(("%s: %s: %s"):format(errno, words, path)) end) end
+        return scandir(path, callback)
+      end
+      local ok, problem = pcall(function()
+        local e = error_of(flow.file.list { path = dir, recursive = true })
+        assert.same({ "file_error", errno, refused }, { e.code, e.details.errno, e.details.path })
+        local found = output_of(flow.file.list { path = dir, recursive = true, kind = "any", on_denied = "skip" })
+        assert.same({ "a", "shut" }, { found[1].name, found[2].name })
+        assert.equal(2, #found)
+        refused = dir
+        assert.equal(errno, error_of(flow.file.list { path = dir, on_denied = "skip" }).details.errno)
+      end)
+      uv.fs_scandir = scandir
+      assert(ok, problem)
+    end
+  end)
+
+  it("are not written where JSON cannot hold the content, and what was there stays", function()
+    write(dir .. "/kept", "old")
+    local e = error_of { retry = { max = 3, delay = "1h" },
+      run = function() return flow.file.write { path = dir .. "/kept", content = { n = { print } } } end }
+    assert.same({ "invalid_content", dir .. "/kept", false }, { e.code, e.details.path, e.retryable })
+    assert.is_nil(e.traceback)
+    assert.matches("^cannot write .*/kept: as JSON, content%.n%[1%]", e.message)
+    assert.equal("old", read(dir .. "/kept"))
+  end)
+
+  it("have their types under one word, which names the nearest", function()
+    local ok, message = pcall(function() return flow.file.lsit end)
+    assert.is_false(ok)
+    assert.matches('flow.file has no "lsit"; did you mean "list"%?$', message)
+    ok, message = pcall(function() return flow.http.put end)
+    assert.is_false(ok)
+    assert.matches('stdlib_spec.lua:%d+: flow.http has no "put"; expected "get" or "request"$', message)
+  end)
+
   it("are left in the middle of a long list where it is cancelled", function()
     for i = 1, 300 do write(("%s/%d"):format(dir, i), "") end
     local e = error_of(flow.file.list { path = dir, timeout = 1e-9 })

@@ -64,9 +64,9 @@ end
 
 local function check_command(config)
   if (config.argv == nil) == (config.shell == nil) then
-    config_error('give the command either as a list, { "program", "argument", … }, or as shell, one string for /bin/sh')
+    return 'give the command either as a list, { "program", "argument", … }, or as shell, one string for /bin/sh'
   end
-  if config.argv and #config.argv == 0 then config_error "argv is empty; its first word is the program" end
+  if config.argv and #config.argv == 0 then return "argv is empty; its first word is the program", "argv" end
 end
 
 -- A command that is cancelled is waited for until it is gone: nothing of it runs on after the node has ended.
@@ -163,8 +163,8 @@ included, and KILL after `grace`.]],
     [[flow.exec { "git", "rev-parse", "HEAD", cwd = "${input.folder}" }]],
     [[flow.exec { shell = "sort names.txt | uniq -c", output = "lines" }]],
   },
+  check = check_command,
   run = function(_, config)
-    check_command(config)
     local result = run(options_of(config))
     if config.check and result.code ~= 0 then fail_status(config, result) end
     return output_of(config, result)

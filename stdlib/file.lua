@@ -152,17 +152,25 @@ local function append(path, data)
   write_all(fd, path, data)
 end
 
+local function json_of(content, path)
+  local ok, text = pcall(flow.json.encode, content, { indent = 2 })
+  if ok then return text .. "\n" end
+  flow.error { code = "invalid_content", retryable = false, details = { path = path },
+    message = ("cannot write %s: as JSON, %s"):format(path, (tostring(text):gsub("^value", "content"))) }
+end
+
 flow.type {
   name = "file.write",
   doc = "Writes a file at once: readers see the old content or the new, never a part. What is not a string is written as "
-    .. "JSON. mkdirs = true makes missing folders; append = true adds to the end instead. Outputs { path, bytes }.",
+    .. 'JSON; what JSON cannot hold fails with code "invalid_content". mkdirs = true makes missing folders; append = true '
+    .. "adds to the end instead. Outputs { path, bytes }.",
   config = flow.schema {
     path = "string", content = "any", append = { type = "boolean", default = false }, mkdirs = { type = "boolean", default = false },
   },
   examples = { [[flow.file.write { path = "out/report.json", content = "${nodes.report}", mkdirs = true }]] },
   run = function(_, config)
     local path, data = config.path, config.content
-    if type(data) ~= "string" then data = flow.json.encode(data, { indent = 2 }) .. "\n" end
+    if type(data) ~= "string" then data = json_of(data, path) end
     if config.mkdirs then make_folders(parent_of(path)) end
     if config.append then append(path, data) else replace(path, data) end
     return { path = path, bytes = #data }
@@ -241,11 +249,15 @@ function Walk.lstat(self, item, stat)
     modified = stat.mtime.sec + stat.mtime.nsec / 1e9 }
 end
 
+function Walk:may_skip(err)
+  return self.config.on_denied == "skip" and (err:find "^EACCES" or err:find "^EPERM") ~= nil
+end
+
 -- Entries come and go while a folder is read; one that is gone is not listed.
 function Walk:answer(request, item, err, result)
   if not err then
     Walk[request](self, item, result)
-  elseif item == self.root or not err:find "^ENOENT" then
+  elseif item == self.root or not (err:find "^ENOENT" or self:may_skip(err)) then
     self.failed, self.failed_at = err, item.path
   end
 end
@@ -292,13 +304,15 @@ local list = flow.type {
   name = "file.list",
   doc = "Lists a folder, with recursive = true also those inside it (links are not followed), as an array of { path, name, type, "
     .. "size, modified } in the order of the names. pattern chooses names (*.txt), kind what is listed, hidden = true also "
-    .. "names that begin with a dot.",
+    .. "names that begin with a dot. What it is not allowed to read inside the folder fails the node, and is left out with "
+    .. "on_denied = \"skip\"; the folder itself must be readable.",
   config = flow.schema {
     path = { type = "string", default = "." },
     pattern = "string?",
     recursive = { type = "boolean", default = false },
     kind = { enum = { "file", "directory", "link", "any" }, default = "file" },
     hidden = { type = "boolean", default = false },
+    on_denied = { enum = { "fail", "skip" }, default = "fail" },
   },
   positional = "path",
   examples = { [[flow.file.list { path = "/usr/share/common-licenses", pattern = "GPL*" }]] },

@@ -164,7 +164,7 @@ local function type_of(b, spec)
   T = types.find(name)
   if not T then
     b:bad("type", "unknown_type", ('type: there is no node type "%s"%s; a type of your own is known once the module'
-      .. " that declares it has been required"):format(name, errors.did_you_mean(name, types.names())))
+      .. " that declares it has been required (`orrery … -l MODULE`)"):format(name, errors.did_you_mean(name, types.names())))
   end
   return T, true
 end

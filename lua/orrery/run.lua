@@ -77,23 +77,51 @@ end
 
 local ENDS = { run_completed = true, run_failed = true, run_cancelled = true }
 
--- Tells one run's events to a function, from the first to the last. Events that come before the run's id is known
--- are kept until it is.
-local function follow(rt, fn)
-  local id, early, off = nil, {}, nil
+-- The breakers of a workflow's nodes by name; nil where it has none.
+local function breakers_of(def)
+  local found
+  for _, node in ipairs(def.nodes) do
+    if node.breaker then
+      found = found or {}
+      found[node.breaker.name] = found[node.breaker.name] or node.breaker
+    end
+  end
+  return found
+end
+
+-- A breaker is the runtime's, and its events name no run: a run is told of those that its nodes have, and which one a
+-- node waits for. Returns the event to tell, a copy where something is added, because others hear the same table.
+local function with_breaker(event, started, breakers)
+  local key, value
+  if event.event == "node_waiting" then
+    local why = started:why(event.node, event.item)
+    if why.kind == "breaker" then key, value = "breaker", why.name end
+  elseif event.event == "breaker_opened" then
+    key, value = "cooldown", breakers[event.breaker].cooldown
+  end
+  if value == nil then return event end
+  local told = {}
+  for name, field in pairs(event) do told[name] = field end
+  told[key] = value
+  return told
+end
+
+-- Tells one run's events to a function, from the first to the last. Events that come before the run is known are kept
+-- until it is.
+local function follow(rt, fn, breakers)
+  local started, id, early, off = nil, nil, {}, nil
+  local function tell(event)
+    local own = event.run == id
+    if not own and not (breakers and event.run == nil and event.breaker and breakers[event.breaker]) then return end
+    fn(breakers and with_breaker(event, started, breakers) or event)
+    if own and ENDS[event.event] and not event.node then off() end
+  end
   off = rt:on(function(event)
-    if not id then
-      early[#early + 1] = event
-    elseif event.run == id then
-      fn(event)
-      if ENDS[event.event] and not event.node then off() end
-    end
+    if started then tell(event) else early[#early + 1] = event end
   end)
-  local function begun(started)
-    id = started.id
-    for _, event in ipairs(early) do
-      if event.run == id then fn(event) end
-    end
+  local function begun(the_run)
+    started, id = the_run, the_run.id
+    for _, event in ipairs(early) do tell(event) end
   end
   return begun, off
 end
@@ -107,7 +135,7 @@ local function start(what, options, who)
   pools.apply(rt)
   events.attach(rt)
   local begun, off
-  if options.on_event then begun, off = follow(rt, options.on_event) end
+  if options.on_event then begun, off = follow(rt, options.on_event, breakers_of(compiled.def)) end
   local ok, started = pcall(rt.start, rt, plan, { input = input, context = options.context, seed = options.seed,
     concurrency = options.concurrency, id = options.id, env = compiled.env,
     journal = options.journal })

@@ -223,17 +223,34 @@ local type_meta = {
   __tostring = function(T) return "node type " .. T.name end,
 }
 
+-- The types whose names begin with the same words, flow.http; a word it has not is a mistake.
+local function new_space(words)
+  return setmetatable({}, { __name = "orrery.types", __index = function(space, word)
+    if type(word) ~= "string" or word:find "^_" then return nil end
+    local names = {}
+    for name in next, space do names[#names + 1] = name end
+    table.sort(names)
+    error(("flow.%s has no %q%s"):format(words, word, errors.suggest(word, names)), 2)
+  end })
+end
+
 -- Puts a type where flow.http.get finds it. A name that begins with another type's name ("log.x" beside "log") has
 -- no such place; the type is then used by the value that flow.type returned, or by name.
 local function place_in_space(T)
-  local at = spaces
+  local at, path = spaces, {}
   for word in T.name:gmatch "([^.]+)%." do
-    at[word] = at[word] or {}
-    at = at[word]
+    path[#path + 1] = word
+    local inner = rawget(at, word)
+    if inner == nil then
+      inner = new_space(table.concat(path, "."))
+      at[word] = inner
+    end
+    at = inner
     if declared[at] then return end
   end
   local word = T.name:match "[^.]+$"
-  if at[word] == nil or declared[at[word]] then at[word] = T end
+  local there = rawget(at, word)
+  if there == nil or declared[there] then at[word] = T end
 end
 
 local function register(T)

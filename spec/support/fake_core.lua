@@ -76,6 +76,7 @@ function fake.make()
   function runtime.wait(_, run) return run end
   function core.runtime() return runtime end
   function core.running() return core.handler end
+  function core.settled(value) return value end
   function core.outcome(name, value) return { outcome = name, value = value } end
   function core.set_compiler(fn) core.compiler = fn end
   core.await, core.gather = function() end, function() end

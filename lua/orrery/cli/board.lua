@@ -117,7 +117,7 @@ end
 function on.node_waiting(self, e)
   local row = row_of(self, e)
   if e.item then return end
-  row.state, row.since, row.due = "waiting", e.time, e.due
+  row.state, row.since, row.due, row.breaker = "waiting", e.time, e.due, e.breaker
 end
 
 function on.node_resumed(self, e)

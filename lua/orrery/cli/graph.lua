@@ -5,17 +5,30 @@ local graph = {}
 
 local ENDINGS = { svg = "svg", dot = "dot", gv = "dot", mmd = "mermaid", mermaid = "mermaid", txt = "text" }
 
+-- The format, or nil and what is wrong with the name of the output.
 local function format_of(args)
   if args.format then return args.format end
-  local ending = args.output and args.output:match("%.(%w+)$")
-  return ending and ENDINGS[ending:lower()] or "text"
+  if not args.output or args.output == "-" then return "text" end
+  local ending = args.output:match("[^/]%.([^./]*)$")
+  if not ending then
+    return nil, ("%s has no ending that names a format; add -f text, dot, mermaid or svg"):format(args.output)
+  end
+  local format = ENDINGS[ending:lower()]
+  if format then return format end
+  return nil, ("there is no format for a name that ends in .%s; end it in .svg, .dot, .gv, .mmd, .mermaid or .txt, or add -f text, "
+    .. "dot, mermaid or svg"):format(ending)
 end
 
 function graph.main(args)
+  local format, unknown = format_of(args)
+  if not format then
+    io.stderr:write("orrery graph: ", unknown, "\n")
+    return 2
+  end
   local compiled = files.compile(args.file)
   if not compiled then return 2 end
   local view = require("orrery.cli.view").of(compiled.def, compiled.plan:layers())
-  local text = require("orrery.cli.formats")[format_of(args)](view)
+  local text = require("orrery.cli.formats")[format](view)
   if not args.output or args.output == "-" then
     io.stdout:write(text)
     return 0

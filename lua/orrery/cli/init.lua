@@ -32,7 +32,14 @@ function cli.main(argv)
   local options = require "orrery.cli.options"
   if not options.commands[name] then return unknown(name) end
   local args, stop = options.parse(name, table.move(argv, 2, #argv, 1, {}))
-  if args then return finish(require("orrery.cli." .. name).main(args)) end
+  if args then
+    local problem = args.require and require("orrery.cli.modules").load(args)
+    if problem then
+      io.stderr:write("orrery ", name, ": ", problem, "\n")
+      return cli.EXIT.usage
+    end
+    return finish(require("orrery.cli." .. name).main(args))
+  end
   if stop.help then
     io.stdout:write(stop.help)
     return finish(cli.EXIT.completed)

@@ -45,6 +45,20 @@ local function refuse(text)
   return 2
 end
 
+-- Makes the folders that are missing on the way to a file: the outermost one that was made, or nil and why one cannot be.
+local function make_folders(uv, path)
+  local made
+  for at in path:gmatch("()/") do
+    local folder = path:sub(1, at - 1)
+    if folder ~= "" then
+      local ok, why, code = uv.fs_mkdir(folder, tonumber("755", 8))
+      if not ok and code ~= "EEXIST" then return nil, why end
+      made = made or ok and folder
+    end
+  end
+  return made
+end
+
 function new.main(args)
   local ending = args.json and ".json" or ".lua"
   local path = args.name
@@ -54,6 +68,8 @@ function new.main(args)
     return refuse(("'%s' is no name for a workflow: letters, digits, _ and - after a letter or _"):format(name))
   end
   local uv = require "luv"
+  local folder, problem = make_folders(uv, path)
+  if problem then return refuse("cannot make the folder: " .. problem) end
   -- "wx" makes the file or fails, so that no file is ever overwritten, not even one made meanwhile.
   local fd, why, code = uv.fs_open(path, "wx", tonumber("644", 8))
   if not fd then
@@ -61,9 +77,11 @@ function new.main(args)
     return refuse(("cannot write %s: %s"):format(path, why))
   end
   local text = (args.json and JSON or LUA):gsub("%%(%u+)%%", { NAME = name, FILE = path })
-  local written, problem = uv.fs_write(fd, text)
+  local written
+  written, problem = uv.fs_write(fd, text)
   uv.fs_close(fd)
   if not written then return refuse(("cannot write %s: %s"):format(path, problem)) end
+  if folder then io.stdout:write(folder, "/ made.\n") end
   io.stdout:write(("%s written. Run it: orrery run %s\n"):format(path, path))
   return 0
 end

@@ -2,6 +2,8 @@
 local options = {}
 
 local FILE = { "file", "A workflow: a Lua file that returns it, or a JSON definition." }
+local REQUIRE = { "-l --require", "Require this module first, such as one that declares node types.", many = true,
+  argname = "MODULE" }
 local JSON = { "--json", "Print the result as JSON.", flag = true }
 
 --- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag = true (no
@@ -18,6 +20,7 @@ options.commands = {
     { "-j --concurrency", "At most so many nodes at a time.", number = true, least = 1, argname = "N" },
     { "--seed", "Seed of every chance in the run (retry jitter).", number = true, argname = "N" },
     { "--json", "Print one event a line as JSON; the last one says how the run ended.", flag = true },
+    REQUIRE,
     { "-q --quiet", "No progress: only the output and errors.", flag = true },
     examples = {
       "orrery run etl.lua",
@@ -29,26 +32,26 @@ options.commands = {
   },
   check = {
     summary = "Finds all mistakes in workflows without running them.",
-    { "file", "Workflows to check.", each = "+" }, JSON,
+    { "file", "Workflows to check.", each = "+" }, REQUIRE, JSON,
     examples = { "orrery check etl.lua", "orrery check flows/*.lua --json" },
   },
   plan = {
     summary = "Shows the layers of a workflow, its widest layer and its critical path.",
-    FILE, JSON,
+    FILE, REQUIRE, JSON,
     examples = { "orrery plan etl.lua", "orrery plan etl.lua --json" },
   },
   graph = {
     summary = "Draws a workflow.",
-    FILE,
-    { "-f --format", "text, dot, mermaid or svg; by default what the name of the output ends with, else text.",
+    FILE, REQUIRE,
+    { "-f --format", "text, dot, mermaid or svg; by default what the name of the output ends with; text without an output.",
       choices = { "text", "dot", "mermaid", "svg" } },
     { "-o --output", "Write here instead of to the standard output.", argname = "FILE" },
     examples = { "orrery graph etl.lua", "orrery graph etl.lua -o etl.svg", "orrery graph etl.lua -f dot | dot -Tpng > etl.png" },
   },
   types = {
     summary = "Lists the node types, or shows one with its configuration.",
-    { "name", "A node type; without one all are listed.", each = "?" }, JSON,
-    examples = { "orrery types", "orrery types exec", "orrery types --json" },
+    { "name", "A node type; without one all are listed.", each = "?" }, REQUIRE, JSON,
+    examples = { "orrery types", "orrery types exec", "orrery types -l types.words text.words", "orrery types --json" },
   },
   new = {
     summary = "Writes a small workflow that runs, to start from. Never overwrites a file.",
@@ -166,6 +169,15 @@ local function flatten(args)
   return args
 end
 
+-- What to say where a file may have been taken for a name of these options.
+local function swallowed(argv)
+  for _, word in ipairs(argv) do
+    local option = word:match "^%-%-only" or word:match "^%-%-from"
+    if option then return (" %s takes all words up to the next option; give FILE before it."):format(option) end
+  end
+  return ""
+end
+
 --- Parses the arguments of a subcommand.
 ---@param name string a key of `options.commands`
 ---@param argv string[] without the subcommand
@@ -180,6 +192,7 @@ function options.parse(name, argv)
   if type(result) ~= "table" then error(result, 0) end
   if result.help then return nil, { help = parser:get_help() .. "\n" } end
   local sentence = result.usage:gsub("\n", ". "):gsub("([^?])$", "%1.")
+  if result.usage:find("missing argument 'file'", 1, true) then sentence = sentence .. swallowed(argv) end
   return nil, { usage = ("orrery %s: %s\n%s\nMore: orrery %s --help\n"):format(name, sentence, parser:get_usage(), name) }
 end
 

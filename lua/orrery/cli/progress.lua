@@ -1,4 +1,6 @@
 --- The live region of a terminal: frames drawn from a board. Pure text in, text out; `live.lua` puts them on the screen.
+local core = require "orrery.core"
+local printable = require "orrery.cli.printable"
 local term = require "orrery.cli.term"
 
 local progress = {}
@@ -59,7 +61,8 @@ local function details(row, now)
     local e = row.error
     if e then parts[#parts + 1] = "after: " .. term.clean(e.message or e.code) end
   elseif row.state == "waiting" then
-    parts[#parts + 1] = "waits" .. remaining(row, now):gsub("^ in ", " for ")
+    parts[#parts + 1] = row.breaker and "waits for breaker " .. term.clean(row.breaker) .. remaining(row, now)
+      or "waits" .. remaining(row, now):gsub("^ in ", " for ")
   elseif row.attempt > 1 then
     parts[#parts + 1] = "attempt " .. row.attempt
   end
@@ -105,6 +108,20 @@ end
 
 local LEVELS = { error = "red", warn = "yellow", warning = "yellow", info = "cyan", debug = "dim" }
 
+local function encode_sorted(value) return core.json.encode(value, { sort = true }) end
+
+-- " k=v k=v" in the order of the keys; a value that is a table is shown as JSON.
+local function fields_text(fields)
+  if type(fields) ~= "table" then return "" end
+  local parts = {}
+  for key, value in pairs(fields) do
+    if type(value) == "table" then value = printable.encode(encode_sorted, value) end
+    parts[#parts + 1] = (" %s=%s"):format(term.clean(key), term.clean(value))
+  end
+  table.sort(parts)
+  return table.concat(parts)
+end
+
 --- A node's log message as one line.
 ---@param e table the `log` event
 ---@param paint function
@@ -112,12 +129,8 @@ local LEVELS = { error = "red", warn = "yellow", warning = "yellow", info = "cya
 function progress.log_line(e, paint)
   local level = term.clean(e.level or "info")
   local parts = { paint(LEVELS[level] or "cyan", level), " ", paint("dim", term.clean(e.node or "")), "  ", term.clean(e.message) }
-  if type(e.fields) == "table" then
-    local keys = {}
-    for key in pairs(e.fields) do keys[#keys + 1] = tostring(key) end
-    table.sort(keys)
-    for _, key in ipairs(keys) do parts[#parts + 1] = paint("dim", (" %s=%s"):format(key, term.clean(e.fields[key]))) end
-  end
+  local fields = fields_text(e.fields)
+  if fields ~= "" then parts[#parts + 1] = paint("dim", fields) end
   return table.concat(parts)
 end
 
@@ -149,7 +162,11 @@ local LINES = {
     if e.fallback then return "started its fallback" end
     return (e.attempt or 1) > 1 and "started, attempt " .. e.attempt or "started"
   end,
-  node_waiting = function(e) return e.due and e.due > e.time and "waits for " .. term.duration(e.due - e.time) or "waits" end,
+  node_waiting = function(e)
+    local left = e.due and e.due > e.time and term.duration(e.due - e.time)
+    if e.breaker then return "waits for breaker " .. term.clean(e.breaker) .. (left and ", " .. left or "") end
+    return left and "waits for " .. left or "waits"
+  end,
   node_retrying = function(e)
     return (e.fallback and "takes its fallback" or "retries in " .. term.duration(e.delay or 0)) .. error_text(e)
   end,
@@ -170,9 +187,9 @@ local LINES = {
   run_paused = function() return "paused" end,
   run_resumed = function() return "resumed" end,
   run_stalled = function() return "stalled" end,
-  breaker_opened = function(e) return ("breaker %s opened"):format(e.breaker) end,
-  breaker_half_open = function(e) return ("breaker %s lets a probe through"):format(e.breaker) end,
-  breaker_closed = function(e) return ("breaker %s closed"):format(e.breaker) end,
+  breaker_opened = function(e) return "opened" .. (e.cooldown and ", for " .. term.duration(e.cooldown) or "") end,
+  breaker_half_open = function() return "lets a probe through" end,
+  breaker_closed = function() return "closed" end,
 }
 
 --- One event as one plain line, or nil for an event that says nothing to a reader.
@@ -183,13 +200,14 @@ local LINES = {
 function progress.line(e, started, child)
   local what
   if e.event == "log" then
-    what = ("%s: %s"):format(term.clean(e.level or "info"), term.clean(e.message))
+    what = ("%s: %s%s"):format(term.clean(e.level or "info"), term.clean(e.message), fields_text(e.fields))
   else
     local words = LINES[e.event]
     if not words then return nil end
     what = words(e)
   end
   local who = e.node and term.clean(e.node) .. (e.item and "[" .. e.item .. "]" or "") or term.clean(e.workflow or "run")
+  if e.breaker and not e.node then who = "breaker " .. term.clean(e.breaker) end
   if child and e.node then who = term.clean(e.workflow or "child") .. "/" .. who end
   return ("%8.3f  %s  %s"):format(e.time - started, who, what)
 end
