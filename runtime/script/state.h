@@ -383,7 +383,6 @@ void orr_push_core_error(lua_State *L, orr_runbox *r, const orr_error *error, ui
 int orr_error_trace(lua_State *L);
 /* Pushes the traceback kept by the message handler and forgets it; nil where there is none. */
 void orr_push_trace(lua_State *L);
-const char *orr_cancel_text(uint8_t reason);
 
 /* ---- run.c, judge.c, inspect.c ---------------------------------------------------------------------------------- */
 

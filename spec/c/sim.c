@@ -300,3 +300,21 @@ uint32_t sim_busy(const sim *s)
 {
     return s->busy;
 }
+
+static bool due(int64_t *at, int64_t now)
+{
+    if (*at == 0 || now < *at)
+        return false;
+    *at = 0;
+    return true;
+}
+
+void sim_meddle(sim_meddling *m, orr_run *run, const sim *s)
+{
+    if (due(&m->cancel_at, s->now))
+        orr_run_cancel(run);
+    if (due(&m->pause_at, s->now))
+        orr_run_pause(run);
+    if (due(&m->resume_at, s->now))
+        orr_run_resume(run);
+}

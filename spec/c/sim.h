@@ -59,4 +59,12 @@ const sim_line *sim_find(const sim *s, char what, uint32_t node, uint32_t item, 
 /* Tasks between start (or resume) and end (or wait). */
 uint32_t sim_busy(const sim *s);
 
+/* What somebody does to a run from outside, each once, at the first tick not before its time; 0 = never. */
+typedef struct sim_meddling {
+    int64_t cancel_at, pause_at, resume_at;
+} sim_meddling;
+
+/* For a script's tick. */
+void sim_meddle(sim_meddling *m, orr_run *run, const sim *s);
+
 #endif

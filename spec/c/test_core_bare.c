@@ -20,7 +20,7 @@ typedef struct world {
     uint32_t n;
     uint64_t seed;
     uint32_t failing; /* percent of attempts */
-    int64_t cancel_at, pause_at, resume_at;
+    sim_meddling meddling;
     orr_run *run;
 } world;
 
@@ -54,18 +54,7 @@ static void on_event(void *ud, const orr_event *event)
 static void tick(void *ud, sim *s)
 {
     world *w = ud;
-    if (w->cancel_at > 0 && sim_now(s) >= w->cancel_at) {
-        w->cancel_at = 0;
-        orr_run_cancel(w->run);
-    }
-    if (w->pause_at > 0 && sim_now(s) >= w->pause_at) {
-        w->pause_at = 0;
-        orr_run_pause(w->run);
-    }
-    if (w->resume_at > 0 && sim_now(s) >= w->resume_at) {
-        w->resume_at = 0;
-        orr_run_resume(w->run);
-    }
+    sim_meddle(&w->meddling, w->run, s);
 }
 
 static orr_plan *random_plan(chance *c, uint32_t *n)
@@ -131,15 +120,15 @@ static void both_ways(void **state)
         world a = {.seed = chance_next(&c), .failing = chance_of(&c, 50) ? 0 : chance_below(&c, 20)};
         orr_plan *plan = random_plan(&c, &a.n);
         if (chance_of(&c, 20))
-            a.cancel_at = 1 + (int64_t)chance_below(&c, 5) * SECOND;
+            a.meddling.cancel_at = 1 + (int64_t)chance_below(&c, 5) * SECOND;
         if (chance_of(&c, 20)) {
-            a.pause_at = 1 + (int64_t)chance_below(&c, 5) * SECOND;
-            a.resume_at = a.pause_at + SECOND;
+            a.meddling.pause_at = 1 + (int64_t)chance_below(&c, 5) * SECOND;
+            a.meddling.resume_at = a.meddling.pause_at + SECOND;
         }
         bare += plan->bare;
         world b = a;
         sim *sa = go(&a, plan, false), *sb = go(&b, plan, true);
-        if (!orr_run_ended(orr_run_get_state(a.run)) && a.pause_at == 0)
+        if (!orr_run_ended(orr_run_get_state(a.run)) && a.meddling.pause_at == 0)
             assert_false(orr_run_ended(orr_run_get_state(b.run)));
         compare(&a, sa, &b, sb);
         sim_free(sa);

@@ -21,7 +21,7 @@ typedef struct world {
     uint32_t events[ORR_EVENT_COUNT];
     sim *sim;
     orr_run *run;
-    int64_t cancel_at, pause_at, resume_at;
+    sim_meddling meddling;
 } world;
 
 static sim_deed deed(void *ud, const orr_run *run, const orr_task *task, uint8_t phase)
@@ -55,18 +55,7 @@ static void on_event(void *ud, const orr_event *event)
 static void tick(void *ud, sim *s)
 {
     world *w = ud;
-    if (w->cancel_at > 0 && sim_now(s) >= w->cancel_at) {
-        w->cancel_at = 0;
-        orr_run_cancel(w->run);
-    }
-    if (w->pause_at > 0 && sim_now(s) >= w->pause_at) {
-        w->pause_at = 0;
-        orr_run_pause(w->run);
-    }
-    if (w->resume_at > 0 && sim_now(s) >= w->resume_at) {
-        w->resume_at = 0;
-        orr_run_resume(w->run);
-    }
+    sim_meddle(&w->meddling, w->run, s);
 }
 
 static void give(world *w, uint32_t node, sim_deed d)
@@ -658,7 +647,7 @@ static void on_error(void **state)
 
 static void cancel_with_cleanup(void **state)
 {
-    world w = {.cancel_at = 3 * SECOND + 1};
+    world w = {.meddling.cancel_at = 3 * SECOND + 1};
     orr_policy p[] = {PLAIN, {.priority = ORR_PRIO_NORMAL, .join = ORR_JOIN_DONE}, PLAIN};
     shape_edge e[] = {{0, 1}, {1, 2}};
     (void)state;
@@ -667,7 +656,7 @@ static void cancel_with_cleanup(void **state)
     orr_plan *plan = shape(NULL, 3, p, 2, e);
     w.run = sim_start(w.sim, plan, 1);
     sim_run(w.sim, 2 * SECOND);
-    w.cancel_at = 1;
+    w.meddling.cancel_at = 1;
     sim_run(w.sim, 1000 * SECOND);
     assert_state(&w, 0, ORR_NODE_CANCELLED);
     assert_state(&w, 1, ORR_NODE_COMPLETED);
@@ -710,7 +699,7 @@ static void need_cancels_the_rest(void **state)
 
 static void pause_and_resume(void **state)
 {
-    world w = {.pause_at = 1, .resume_at = 8 * SECOND};
+    world w = {.meddling.pause_at = 1, .meddling.resume_at = 8 * SECOND};
     shape_edge e[] = {{0, 1}};
     orr_policy p[] = {PLAIN, PLAIN, PLAIN};
     (void)state;
@@ -726,7 +715,7 @@ static void pause_and_resume(void **state)
 /* Cancelling a paused run does not leave its cleanup nodes waiting for a resume. */
 static void cancelled_while_paused(void **state)
 {
-    world w = {.pause_at = 1, .cancel_at = SECOND};
+    world w = {.meddling.pause_at = 1, .meddling.cancel_at = SECOND};
     orr_policy p[] = {PLAIN, {.priority = ORR_PRIO_NORMAL, .join = ORR_JOIN_DONE}};
     shape_edge e[] = {{0, 1}};
     (void)state;
@@ -735,7 +724,7 @@ static void cancelled_while_paused(void **state)
     orr_plan *plan = shape(NULL, 2, p, 1, e);
     w.run = sim_start(w.sim, plan, 42);
     sim_run(w.sim, 5 * SECOND);
-    w.cancel_at = 1;
+    w.meddling.cancel_at = 1;
     sim_run(w.sim, 1000 * SECOND);
     assert_state(&w, 1, ORR_NODE_COMPLETED);
     assert_int_equal(orr_run_get_state(w.run), ORR_RUN_CANCELLED);
