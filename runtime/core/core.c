@@ -4,6 +4,7 @@
 /* ---- making and freeing ----------------------------------------------------------------------------------------------- */
 
 static const int64_t default_grace = INT64_C(5000000000);
+static const uint32_t default_crash_limit = 3;
 
 orr_core *orr_core_new(const orr_core_options *options)
 {
@@ -14,6 +15,7 @@ orr_core *orr_core_new(const orr_core_options *options)
     core->hooks = options->hooks;
     core->now = options->now;
     core->grace = options->grace > 0 ? options->grace : default_grace;
+    core->crash_limit = options->crash_limit > 0 ? options->crash_limit : default_crash_limit;
     orr_timers_init(&core->timers, core->alloc);
     return core;
 }
@@ -94,7 +96,8 @@ static void refuse(orr_run *run, uint32_t t, orr_breaker *b)
     static const orr_error error = {"circuit_open", "its breaker is open: what it calls has failed too often", false, -1,
                                     0};
     const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
-    if (!orr_retry_wants(policy, run->cells[t].attempt > 0 ? run->cells[t].attempt : 1u, &error) ||
+    uint32_t tries = orr_tries(run, t);
+    if (!orr_retry_wants(&policy->retry, tries > 0 ? tries : 1u, &error) ||
         orr_need_more(run, t) == NULL || !orr_breaker_hold(b, run, t)) {
         orr_give_up(run, t, &error);
     } else {
@@ -145,7 +148,9 @@ static void begin(orr_run *run, uint32_t t, orr_action *action)
         refuse(run, t, b);
         return;
     }
-    if ((b != NULL && (more = orr_need_more(run, t)) == NULL) || !orr_wind_attempt(run, t, policy, policy->timeout)) {
+    /* what may have to be undone is remembered; the memory for it is taken before it is done */
+    bool kept = b != NULL || policy->has_compensate;
+    if ((kept && (more = orr_need_more(run, t)) == NULL) || !orr_wind_attempt(run, t, policy, policy->timeout)) {
         orr_end_failed(run, t, &orr_no_memory);
         return;
     }
@@ -272,7 +277,8 @@ static bool shut_out(const orr_run *run)
     for (const orr_line *line = run->lines; line != NULL; line = line->of_run)
         if (line->pool->max == 0 && !line->pool->paused)
             shut += line->count;
-    return shut > 0 && shut == run->queued && run->live == 0 && run->timed == 0 && !run->paused && !run->ended;
+    return shut > 0 && shut == run->queued && run->live == 0 && run->timed == 0 && !run->paused && !run->ended &&
+           orr_undo_task(run) == ORR_NONE;
 }
 
 static bool look_for_stalls(orr_core *core)
@@ -305,7 +311,9 @@ bool orr_core_next(orr_core *core, orr_action *action)
 {
     action->kind = ORR_ACT_NONE;
     while (!told(core, action)) {
-        if (!turn(core, action))
+        if (core->undo_head != NULL)
+            orr_compensate_turn(core, action);
+        else if (!turn(core, action))
             return false;
         if (action->kind != ORR_ACT_NONE)
             return true;
@@ -319,10 +327,10 @@ void orr_run_begin(orr_run *run)
 {
     orr_core *core = run->core;
     const orr_plan *plan = run->plan;
-    if (run->state != ORR_RUN_PENDING)
+    if (run->state != ORR_RUN_PENDING || run->rebuilding)
         return;
     run->state = ORR_RUN_RUNNING;
-    run->stats.started = core->now;
+    run->stats.started = run->since = core->now;
     orr_emit(run, ORR_EV_RUN_STARTED, ORR_NONE, NULL);
     run->deciding = true;
     if (plan->timeout > 0 &&
@@ -333,6 +341,8 @@ void orr_run_begin(orr_run *run)
     for (uint32_t i = 0; i < plan->n_nodes; i++)
         if (plan->in_first[i] == plan->in_first[i + 1])
             orr_consider(run, i);
+        else if (run->adopted)
+            orr_touch(run, i); /* what it depends on may have settled before the run began */
     run->deciding = false;
     orr_decide(run);
 }
@@ -353,10 +363,11 @@ void orr_run_resume(orr_run *run)
     orr_put_run(run, ORR_REC_RESUMED, 0, NULL);
     orr_run_gate(run);
     orr_emit(run, ORR_EV_RUN_RESUMED, ORR_NONE, NULL);
+    if (run->undo != NULL && run->undo->due)
+        orr_compensate_call(run);
 }
 
-/* The task whose current, live attempt this is, or ORR_NONE. */
-static uint32_t current(const orr_run *run, const orr_task *task)
+uint32_t orr_current(const orr_run *run, const orr_task *task)
 {
     uint32_t t = orr_index(run, task->node, task->item);
     if (t == ORR_NONE || (run->cells[t].flags & CELL_LIVE) == 0 || run->cells[t].attempt != task->attempt)
@@ -365,9 +376,15 @@ static uint32_t current(const orr_run *run, const orr_task *task)
     return (more != NULL ? more->iteration : 0) == task->iteration ? t : ORR_NONE;
 }
 
+/* Whether its compensation is at that step; tasks that are current here are live. */
+static bool undoing(const orr_run *run, uint32_t t, orr_undo_step step)
+{
+    return run->cells[t].state == ORR_NODE_COMPENSATING && run->undo->step == step;
+}
+
 orr_status orr_task_end(orr_run *run, const orr_task *task, const orr_result *result)
 {
-    uint32_t t = current(run, task);
+    uint32_t t = orr_current(run, task);
     if (t == ORR_NONE)
         return ORR_ESTATE;
     if (result->end == ORR_END_COMPLETED && run->cells[t].more == ORR_NONE && orr_bare(run)) {
@@ -384,8 +401,8 @@ orr_status orr_task_end(orr_run *run, const orr_task *task, const orr_result *re
 orr_status orr_task_wait(orr_run *run, const orr_task *task, int64_t due)
 {
     orr_core *core = run->core;
-    uint32_t t = current(run, task);
-    if (t == ORR_NONE || run->cells[t].state != ORR_NODE_RUNNING)
+    uint32_t t = orr_current(run, task);
+    if (t == ORR_NONE || (run->cells[t].state != ORR_NODE_RUNNING && !undoing(run, t, UNDO_LIVE)))
         return ORR_ESTATE;
     orr_more *more = orr_need_more(run, t);
     if (more == NULL || orr_timers_reserve(&core->timers, 1) != ORR_OK)
@@ -402,15 +419,15 @@ orr_status orr_task_wait(orr_run *run, const orr_task *task, int64_t due)
         orr_timer_on(core, &more->wake_timer, due, run, t, TIMER_WAKE);
     if (run->concurrency > 0)
         orr_run_gate(run);
-    orr_event e = {.due = due};
+    orr_event e = {.due = due, .phase = more->phase};
     orr_emit(run, ORR_EV_NODE_WAITING, t, &e);
     return ORR_OK;
 }
 
 orr_status orr_task_wake(orr_run *run, const orr_task *task)
 {
-    uint32_t t = current(run, task);
-    if (t == ORR_NONE || run->cells[t].state != ORR_NODE_WAITING)
+    uint32_t t = orr_current(run, task);
+    if (t == ORR_NONE || (run->cells[t].state != ORR_NODE_WAITING && !undoing(run, t, UNDO_WAITS)))
         return ORR_ESTATE;
     orr_wake(run, t);
     orr_decide(run);
@@ -419,7 +436,7 @@ orr_status orr_task_wake(orr_run *run, const orr_task *task)
 
 orr_status orr_task_heartbeat(orr_run *run, const orr_task *task)
 {
-    uint32_t t = current(run, task);
+    uint32_t t = orr_current(run, task);
     orr_more *more = t != ORR_NONE ? orr_more_of(run, t) : NULL;
     if (t == ORR_NONE)
         return ORR_ESTATE;
@@ -430,14 +447,14 @@ orr_status orr_task_heartbeat(orr_run *run, const orr_task *task)
 
 orr_cancel_reason orr_task_cancelled(const orr_run *run, const orr_task *task)
 {
-    uint32_t t = current(run, task);
+    uint32_t t = orr_current(run, task);
     const orr_more *more = t != ORR_NONE ? orr_more_of(run, t) : NULL;
     return more != NULL ? (orr_cancel_reason)more->cancel : ORR_CANCEL_NONE;
 }
 
 int64_t orr_task_due(const orr_run *run, const orr_task *task)
 {
-    uint32_t t = current(run, task);
+    uint32_t t = orr_current(run, task);
     const orr_more *more = t != ORR_NONE ? orr_more_of(run, t) : NULL;
     int64_t due = INT64_MAX;
     if (more == NULL)

@@ -74,7 +74,9 @@ typedef struct orr_answer {
     X(COMPLETED, "completed") X(FAILED, "failed") X(SKIPPED, "skipped") X(CANCELLED, "cancelled") \
     X(EXPANDED, "expanded") X(ITERATED, "iterated") X(WAITING, "waiting") X(WOKEN, "woken") X(READY, "ready") \
     X(EDGE, "edge") X(STOPPING, "stopping") X(CLEANUP, "cleanup") X(PAUSED, "paused") X(RESUMED, "resumed") \
-    X(HELD, "held") X(RUN_ENDED, "run_ended")
+    X(HELD, "held") X(RUN_ENDED, "run_ended") \
+    X(INTERRUPTED, "interrupted") X(SUSPENDED, "suspended") X(STEP, "step") X(SIGNAL, "signal") X(RETRIED, "retried") \
+    X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") X(COMPENSATION_FAILED, "compensation_failed")
 
 #define ORR_ENUM_RECORD(id, name) ORR_REC_##id,
 typedef enum { ORR_RECORDS(ORR_ENUM_RECORD) ORR_RECORD_COUNT } orr_record_kind;
@@ -89,13 +91,18 @@ typedef struct orr_record {
     int64_t time;
     orr_task task;       /* node ORR_NONE where the record concerns the whole run */
     uint8_t phase;       /* orr_phase of an attempt */
-    uint8_t reason;      /* orr_skip_reason, orr_stop_cause, orr_run_state or truth of an edge, by kind */
+    uint8_t reason;      /* by kind: orr_skip_reason, orr_stop_cause, orr_run_state, orr_source of COMPLETED, whether FAILED
+                          * and ATTEMPT_FAILED end an attempt that does not tell what it did (orr_run_uncertain), truth of an
+                          * edge, whether an INTERRUPTED attempt counts towards crash_loop */
     uint16_t port;       /* COMPLETED: the outcome taken, ORR_PORT_ANY for none */
     uint32_t count;      /* EXPANDED: items. EDGE: the edge's number */
     int64_t due;         /* ATTEMPT_FAILED, WAITING, ITERATED, HELD: when it goes on; -1 = not by time */
     uint64_t value;      /* the caller's handle: output, list or error */
     const orr_error *error; /* FAILED, ATTEMPT_FAILED, CANCELLED, RUN_ENDED; else NULL */
 } orr_record;
+
+/* Where the output of a completed node comes from. A run undoes only what it executed itself. */
+typedef enum { ORR_SOURCE_RUN, ORR_SOURCE_CACHE, ORR_SOURCE_FORK } orr_source;
 
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
@@ -107,7 +114,11 @@ typedef struct orr_record {
     X(NODE_SILENT, "node_silent") X(LAYER_COMPLETED, "layer_completed") X(RUN_STOPPING, "run_stopping") \
     X(RUN_PAUSED, "run_paused") X(RUN_RESUMED, "run_resumed") X(RUN_STALLED, "run_stalled") \
     X(RUN_COMPLETED, "run_completed") X(RUN_FAILED, "run_failed") X(RUN_CANCELLED, "run_cancelled") \
-    X(BREAKER_OPENED, "breaker_opened") X(BREAKER_HALF_OPEN, "breaker_half_open") X(BREAKER_CLOSED, "breaker_closed")
+    X(BREAKER_OPENED, "breaker_opened") X(BREAKER_HALF_OPEN, "breaker_half_open") X(BREAKER_CLOSED, "breaker_closed") \
+    X(RUN_RECOVERED, "run_recovered") X(NODE_INTERRUPTED, "node_interrupted") X(RUN_COMPENSATING, "run_compensating") \
+    X(NODE_COMPENSATING, "node_compensating") X(NODE_COMPENSATED, "node_compensated") \
+    X(NODE_COMPENSATION_FAILED, "node_compensation_failed") X(RUN_COMPENSATED, "run_compensated") \
+    X(RUN_COMPENSATION_FAILED, "run_compensation_failed")
 
 #define ORR_ENUM_EVENT(id, name) ORR_EV_##id,
 typedef enum { ORR_EVENTS(ORR_ENUM_EVENT) ORR_EVENT_COUNT } orr_event_kind;
@@ -160,7 +171,9 @@ typedef enum {
     ORR_WHY_PRIORITY,   /* ready; others are before it: `count` */
     ORR_WHY_PAUSED,     /* the run is paused */
     ORR_WHY_STOPPED,    /* the run is ending (`cause`); it will not start */
-    ORR_WHY_ITEMS       /* `count` of `limit` items have ended */
+    ORR_WHY_ITEMS,      /* `count` of `limit` items have ended */
+    ORR_WHY_COMPENSATION /* the run is being undone, now its node `by`: settled, it is undone after `count` others;
+                          * otherwise it is a cleanup node, and comes after all of them */
 } orr_why_kind;
 
 typedef struct orr_why {
@@ -184,7 +197,8 @@ typedef enum { ORR_CANCEL_NONE, ORR_CANCEL_RUN, ORR_CANCEL_TIMEOUT, ORR_CANCEL_D
 
 typedef enum {
     ORR_ACT_NONE,
-    ORR_ACT_START,   /* begin attempt `task` (phase `phase`); answer with orr_task_end */
+    ORR_ACT_START,   /* begin attempt `task` (phase `phase`); answer with orr_task_end. With phase COMPENSATE undo what the
+                      * task did; its attempts count on from those of the task */
     ORR_ACT_RESUME,  /* `task`, suspended by orr_task_wait, has a slot again: let it go on */
     ORR_ACT_CANCEL,  /* ask `task` to stop (`reason`); it still answers with orr_task_end */
     ORR_ACT_ABANDON, /* the grace is over: the core has settled `task`; drop it, its answer is no longer wanted */
@@ -217,6 +231,7 @@ typedef struct orr_core_options {
     orr_hooks hooks;
     int64_t now;
     int64_t grace; /* ns between asking a task to stop and abandoning it; 0 = 5 s */
+    uint32_t crash_limit; /* an attempt interrupted so often fails with crash_loop; 0 = 3 */
 } orr_core_options;
 
 /* NULL when out of memory. */
@@ -275,11 +290,49 @@ void orr_run_begin(orr_run *run);
 /* Frees an ended run, or one that is dropped: its pool places and breaker probes are given back. */
 void orr_run_free(orr_run *run);
 
-/* Asks the run to end: what runs is cancelled, then cleanup nodes run, bounded by the cleanup timeout. A second call
- * cancels those too. No effect on an ended run. */
+/* Asks the run to end: what runs is cancelled, what was done is compensated, then cleanup nodes run, bounded by the cleanup
+ * timeout. A second call cancels those too, but no compensation: a run is undone whole. No effect on an ended run. */
 void orr_run_cancel(orr_run *run);
-void orr_run_pause(orr_run *run);   /* starts nothing more until resumed; what runs goes on */
+void orr_run_pause(orr_run *run);   /* starts nothing more until resumed, compensations included; what runs goes on. Cleanup
+                                     * nodes of a run that is stopped are not held */
 void orr_run_resume(orr_run *run);
+
+/* ---- durable runs ---------------------------------------------------------------------------------------- */
+
+/* Makes a run that is to be rebuilt: like orr_run_new, but nothing is recorded and it must not be begun. Next come
+ * orr_run_fold for each record of its journal, then orr_run_recover, orr_run_retry, or orr_run_free. */
+orr_run *orr_run_rebuild(orr_core *core, orr_plan *plan, const orr_run_options *options);
+
+/* Lets a rebuilt run that has not ended go on: interrupted attempts are recorded as such and queue again under their
+ * number, or fail with `crash_loop`; timers keep their due time; what was decided but not done is done. `force` lets an
+ * attempt that was interrupted too often try again. ORR_ESTATE for a run that has ended or is live, ORR_ENOMEM (the run can
+ * then only be freed). */
+orr_status orr_run_recover(orr_run *run, bool force);
+
+/* Sets a rebuilt run that has failed, or was cancelled, back and lets it go on: nodes that failed or were cancelled and
+ * all that follows from them run again; of a node with `each` only the items that did not complete. ORR_ESTATE for a run
+ * that completed, was compensated or has not ended. */
+orr_status orr_run_retry(orr_run *run);
+
+/* Before orr_run_begin: the node counts as completed, with an output taken from another run (a fork). Dependencies first.
+ * ORR_EINVAL, ORR_ESTATE, ORR_ENOMEM. */
+orr_status orr_run_adopt(orr_run *run, uint32_t node, uint16_t port, uint64_t value);
+
+/* Records that the process leaves the run in good order: attempts that are under way are not blamed for it. Nothing starts
+ * any more; free the run next. */
+void orr_run_suspend(orr_run *run);
+
+/* Records a fact of the caller's own about a run: ORR_REC_STEP (of a live task) or ORR_REC_SIGNAL (task NULL). The core
+ * makes nothing of it. `due`: -1, or when it goes on. *seq (NULL allowed) is the record's number. ORR_ESTATE when the task is not live
+ * or the run has ended. */
+orr_status orr_run_note(orr_run *run, orr_record_kind kind, const orr_task *task, int64_t due, uint64_t value,
+                        uint64_t *seq);
+
+/* Whether the last attempt of a node or item ended without telling what it did: timeout, cancel, crash. */
+bool orr_run_uncertain(const orr_run *run, uint32_t node, uint32_t item);
+
+/* The number of the last record. */
+uint64_t orr_run_seq(const orr_run *run);
 
 orr_core *orr_run_core(const orr_run *run);
 orr_plan *orr_run_plan(const orr_run *run);
@@ -298,6 +351,12 @@ orr_node_state orr_run_node_state(const orr_run *run, uint32_t node, uint32_t it
 char orr_run_outcome(const orr_run *run, uint32_t node);
 /* The error of a failed or cancelled node or item; false if there is none. */
 bool orr_run_error(const orr_run *run, uint32_t node, uint32_t item, orr_error *error);
+/* Why a node or item could not be undone, or the last attempt to do so failed; false if there is nothing of the kind. */
+bool orr_run_compensation_error(const orr_run *run, uint32_t node, uint32_t item, orr_error *error);
+/* The i-th task, from 0 on, that is undone or will be, in the order of the compensation; false where there are no more. */
+bool orr_run_undo(const orr_run *run, uint32_t i, orr_task *task);
+/* Which try an attempt of a compensation is, from 1 on: its attempts count on from those of the task. */
+uint32_t orr_task_undo_try(const orr_run *run, const orr_task *task);
 uint32_t orr_run_items(const orr_run *run, uint32_t node); /* ORR_NONE before it was expanded */
 
 typedef struct orr_run_stats {
@@ -327,6 +386,7 @@ typedef struct orr_result {
     orr_end end;
     uint64_t value;   /* handle to the output, for the record */
     uint16_t port;    /* outcome taken (orr_plan_find_port); ORR_PORT_ANY for none */
+    uint8_t source;   /* orr_source: the output was not computed but taken from a cache */
     orr_error error;  /* where end is ORR_END_FAILED; copied */
 } orr_result;
 

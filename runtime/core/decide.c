@@ -43,7 +43,7 @@ static void expand(orr_run *run, uint32_t node)
     orr_event e = {.count = answer.count, .due = -1};
     orr_emit(run, ORR_EV_NODE_EXPANDED, node, &e);
     if (answer.count == 0) {
-        orr_end_completed(run, node, ORR_PORT_ANY, answer.value);
+        orr_end_completed(run, node, ORR_PORT_ANY, answer.value, ORR_SOURCE_RUN);
         return;
     }
     uint32_t first = orr_more_of(run, node)->first_item;
@@ -78,6 +78,10 @@ void orr_wake(orr_run *run, uint32_t t)
 {
     orr_cell *cell = &run->cells[t];
     orr_more *more = orr_more_of(run, t);
+    if (cell->state == ORR_NODE_COMPENSATING) {
+        orr_compensate_call(run);
+        return;
+    }
     if (run->ended || more == NULL || (cell->state != ORR_NODE_WAITING && cell->state != ORR_NODE_RETRYING))
         return;
     bool live = (cell->flags & CELL_LIVE) != 0;
@@ -91,7 +95,7 @@ void orr_wake(orr_run *run, uint32_t t)
 
 /* ---- the join has its answer -------------------------------------------------------------------------------------- */
 
-static void cancel_rest(orr_run *run, uint32_t node)
+void orr_cancel_rest(orr_run *run, uint32_t node)
 {
     const orr_plan *plan = run->plan;
     for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++)
@@ -124,7 +128,7 @@ static void may_run(orr_run *run, uint32_t node)
         return;
     orr_make_ready(run, node);
     if (policy->cancel_rest && run->cells[node].pending > 0)
-        cancel_rest(run, node);
+        orr_cancel_rest(run, node);
 }
 
 void orr_consider(orr_run *run, uint32_t node)
@@ -162,31 +166,40 @@ void orr_consider(orr_run *run, uint32_t node)
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
 
-static orr_run_state end_state(const orr_run *run)
+orr_run_state orr_end_state(const orr_run *run)
 {
     if (run->cause == ORR_STOP_CANCEL)
         return ORR_RUN_CANCELLED;
     return run->failed || run->cause != ORR_STOP_NONE ? ORR_RUN_FAILED : ORR_RUN_COMPLETED;
 }
 
+static const orr_event_kind end_events[ORR_RUN_STATE_COUNT] = {
+    [ORR_RUN_COMPLETED] = ORR_EV_RUN_COMPLETED,
+    [ORR_RUN_FAILED] = ORR_EV_RUN_FAILED,
+    [ORR_RUN_CANCELLED] = ORR_EV_RUN_CANCELLED,
+    [ORR_RUN_COMPENSATED] = ORR_EV_RUN_COMPENSATED,
+    [ORR_RUN_COMPENSATION_FAILED] = ORR_EV_RUN_COMPENSATION_FAILED,
+};
+
 void orr_run_check_end(orr_run *run)
 {
     orr_core *core = run->core;
-    if (run->open > 0 || run->ended)
+    if (run->open > 0 || run->ended || orr_compensate_progress(run, true))
         return;
-    orr_run_state state = end_state(run);
+    if (run->failure_node != ORR_NONE)
+        orr_first_failure(run); /* of all that are known by now, as a later process would find it */
+    orr_run_state state = orr_end_state(run);
     orr_error error;
     bool with_error = state == ORR_RUN_FAILED && (run->failure != NULL || run->failure_node != ORR_NONE);
     if (with_error)
         orr_run_failure(run, &error);
+    if (orr_compensating(run))
+        state = run->undo->failed ? ORR_RUN_COMPENSATION_FAILED : ORR_RUN_COMPENSATED;
     orr_put_run(run, ORR_REC_RUN_ENDED, (uint8_t)state, with_error ? &error : NULL);
     orr_timer_off(core, &run->timeout_timer);
     orr_timer_off(core, &run->cleanup_timer);
-    run->stats.ended = core->now;
     orr_event e = {.error = with_error ? &error : NULL, .due = -1, .reason = run->cause};
-    orr_emit(run, state == ORR_RUN_COMPLETED ? ORR_EV_RUN_COMPLETED
-                  : state == ORR_RUN_FAILED  ? ORR_EV_RUN_FAILED
-                                             : ORR_EV_RUN_CANCELLED, ORR_NONE, &e);
+    orr_emit(run, end_events[state], ORR_NONE, &e);
     run->end_next = NULL;
     if (core->end_tail != NULL)
         core->end_tail->end_next = run;
@@ -229,6 +242,7 @@ void orr_decide(orr_run *run)
         orr_decide(run);
     else
         orr_run_check_end(run);
-    if (!run->ended && run->open > 0 && run->live == 0 && run->queued == 0 && run->timed == 0)
+    if (!run->ended && run->open > 0 && run->live == 0 && run->queued == 0 && run->timed == 0 &&
+        orr_undo_task(run) == ORR_NONE)
         orr_stalled(run);
 }

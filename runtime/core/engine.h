@@ -8,6 +8,9 @@
  * decide.c   what follows from a change: ready, skipped, the end
  * settle.c   how attempts and tasks end: retried, mended by a fallback, failed, completed
  * stop.c     cancelling, stopping, cleaning up, stalling
+ * recover.c  a run that is rebuilt from its journal goes on; suspending, adopting, notes
+ * setback.c  a run that failed is set back, to be tried again
+ * compensate.c  undoing what a run did, before it ends as failed or cancelled
  * bare.c     the short way for nodes that have nothing but dependencies
  * timers.c   what each timer does when it is due
  * ready.c    lines of ready tasks
@@ -63,23 +66,34 @@ typedef struct orr_more {
     orr_run *act_run;
     int64_t due;        /* when a wait, a backoff or a delay ends; -1 = not by time */
     int64_t deadline;   /* absolute; 0 = none */
-    int64_t since;      /* start of the attempt */
+    int64_t since;      /* start of the attempt; of an expanded node, when its items became ready */
+    uint64_t failed_seq; /* number of the record by which it failed; 0 = it has not */
     int64_t beat;       /* last sign of life */
     int64_t left;       /* of the attempt's timeout, while it waits; 0 = none was set */
     struct orr_pool *pool;
     struct orr_breaker *breaker; /* while a probe or an attempt is counted by it */
     uint32_t period;        /* of the breaker when the attempt began */
     orr_failure *failure;
+    orr_failure *undo_failure; /* of the last attempt of its compensation */
+    uint32_t undo_open;     /* of an expanded node: items that are to be undone and have not been */
+    uint16_t undo_base;     /* the last attempt before those of the compensation, which count on from it */
+    uint8_t was;            /* orr_node_state in which it settled, once it is compensated */
+    bool uncertain;         /* its last attempt ended without telling what it did */
     uint32_t by;            /* the node because of which it was skipped or cancelled */
     uint8_t phase;          /* orr_phase of the current or next attempt */
     uint8_t cancel;         /* orr_cancel_reason */
     uint8_t skip;           /* orr_skip_reason */
+    uint8_t crashes;        /* how often the process ended while the current attempt ran */
+    uint16_t base;          /* attempts before the run was set back, which its retries do not count; of an expanded node,
+                             * those of its items */
+    uint16_t most;          /* the highest number that an attempt of an earlier iteration had */
     bool holds_pool;        /* has a place in `pool` */
     bool pool_known;        /* `pool` has been resolved */
     bool resuming;          /* ready again after a wait: goes on, does not start */
     bool probe;             /* its attempt is a probe of `breaker` */
     bool act_cancel, act_abandon;
     bool expanded;
+    bool interrupted;           /* its attempt was cut off: the next start is that attempt again */
 } orr_more;
 
 /* ---- lines: FIFOs of ready tasks of one run, in five priorities -------------------------------------------- */
@@ -147,6 +161,33 @@ typedef enum {
     MODE_SKIP     /* nothing starts any more */
 } orr_mode;
 
+/* What the compensation whose turn it is does. */
+typedef enum { UNDO_IDLE, UNDO_LIVE, UNDO_WAITS, UNDO_BACKOFF } orr_undo_step;
+
+/* What would have to be undone, and how far that is (compensate.c). Only runs of plans with compensations have one. A fold
+ * like all else, but for the last three fields. */
+typedef struct orr_undo {
+    uint32_t *tasks;  /* in the order of their ends */
+    uint32_t n, cap;
+    uint32_t left;    /* tasks[left - 1] is under way or next; it goes down to 0 */
+    uint8_t step;     /* orr_undo_step of that task */
+    bool on;          /* the run is compensating, or has been */
+    bool closed;      /* there was nothing to undo and cleanup began: what ends from now on is cleanup */
+    bool failed;      /* one could not be undone */
+    bool due;         /* the task's turn has come: it is to start or to go on */
+    bool queued;      /* the run stands in the core's list */
+    orr_run *next;
+} orr_undo;
+
+/* What is known of an edge with a port or a `when`. */
+typedef enum {
+    EDGE_OPEN,     /* nothing yet */
+    EDGE_FALSE,
+    EDGE_TRUE,
+    EDGE_BROKEN,   /* its `when` could not be evaluated */
+    EDGE_PASSED_BY /* its outcome was not taken, so its `when` need not be asked; not yet recorded */
+} orr_edge_state;
+
 typedef struct orr_expansion {
     uint32_t first, count, node;
 } orr_expansion;
@@ -161,9 +202,10 @@ struct orr_run {
     orr_expansion *expansions;
     uint32_t n_expansions, cap_expansions;
     uint32_t *layer_open;  /* nodes left in each layer; NULL where nobody listens */
-    uint8_t *edge_done;    /* by edge: 0 not evaluated, 1 false, 2 true, 3 could not be; NULL where no edge has a `when` */
+    uint8_t *edge_done;    /* by edge: an orr_edge_state; NULL where no edge has a port or a `when` */
     orr_pool **policy_pool;       /* by policy; NULL where no policy has one */
     orr_breaker **policy_breaker;
+    orr_undo *undo;        /* NULL where no policy has a compensation */
     uint32_t touched_head, touched_tail;
     uint32_t open;         /* nodes that have not settled */
     uint32_t live, live_cleanup; /* tasks whose end the caller owes */
@@ -182,10 +224,14 @@ struct orr_run {
     bool paused, failed, ended, deciding;
     bool has_cleanup;      /* some node has join `done` */
     bool illegal;          /* a transition was asked for that the table does not have */
+    bool rebuilding;       /* it is what its journal says: nothing follows from that, and nobody is told */
+    bool suspended;        /* the process left it in good order */
+    bool adopted;          /* some of its nodes are another run's */
     uint8_t cancels;       /* how often somebody asked */
     uint32_t failure_node;
     orr_failure *failure;  /* of the run; NULL: that of failure_node */
     uint32_t timeout_timer, cleanup_timer;
+    int64_t since, cleanup_since; /* from when its timeout counts, and that of its cleanup nodes */
     orr_run_stats stats;
     orr_run *next, *prev;  /* all runs */
     orr_run *end_next;     /* runs whose end has not been told */
@@ -196,6 +242,7 @@ struct orr_core {
     orr_hooks hooks;
     uint32_t listen;
     int64_t now, grace;
+    uint32_t crash_limit;
     orr_timers timers;
     orr_ring ready;
     orr_run *runs;
@@ -204,6 +251,7 @@ struct orr_core {
     uint32_t act_task;
     orr_run *act_last_run;
     uint32_t act_last_task;
+    orr_run *undo_head, *undo_tail; /* runs in which a compensation is to start or to go on */
     orr_pool *pools;
     uint32_t pools_waiting; /* pools with tasks in line */
     bool pools_stuck;       /* nothing in them could start, and nothing has changed since */
@@ -232,10 +280,25 @@ static inline orr_more *orr_more_of(const orr_run *run, uint32_t t)
     uint32_t m = run->cells[t].more;
     return m == ORR_NONE ? NULL : &run->mores[m / MORE_CHUNK][m % MORE_CHUNK];
 }
-/* So long from now; a bound of centuries is none. */
+/* Whether it has ended as far as others are concerned: settled, or settled and being undone. */
+static inline bool orr_is_over(const orr_run *run, uint32_t t)
+{
+    return run->cells[t].state >= ORR_NODE_COMPLETED;
+}
+/* Its state, or the one in which it settled before it was undone. */
+static inline orr_node_state orr_settled_as(const orr_run *run, uint32_t t)
+{
+    uint8_t state = run->cells[t].state;
+    return (orr_node_state)(state < ORR_NODE_COMPENSATING ? state : orr_more_of(run, t)->was);
+}
+/* So long after a time; a bound of centuries is none. */
+static inline int64_t orr_after(int64_t time, int64_t ns)
+{
+    return ns > INT64_MAX - time ? INT64_MAX : time + ns;
+}
 static inline int64_t orr_from_now(const orr_core *core, int64_t ns)
 {
-    return ns > INT64_MAX - core->now ? INT64_MAX : core->now + ns;
+    return orr_after(core->now, ns);
 }
 static inline bool orr_listens(const orr_core *core, orr_event_kind kind)
 {
@@ -260,7 +323,18 @@ static inline uint32_t orr_node_of(const orr_run *run, uint32_t t)
     orr_locate(run, t, &node, &item);
     return node;
 }
+/* The attempts that do not count any more, since the run was set back. Items of a node that was expanded anew count on from
+ * those it had before, so that no number comes twice. */
+static inline uint32_t orr_base_of(const orr_run *run, uint32_t t)
+{
+    const orr_more *own = orr_more_of(run, t);
+    const orr_more *of = t < run->plan->n_nodes ? NULL : orr_more_of(run, orr_node_of(run, t));
+    uint32_t base = own != NULL ? own->base : 0;
+    return of != NULL && of->base > base ? of->base : base;
+}
 orr_more *orr_need_more(orr_run *run, uint32_t t); /* NULL when out of memory */
+void orr_init_more(orr_more *more);
+uint8_t orr_first_flags(const orr_run *run, uint32_t node); /* of a cell of which nothing is known */
 void orr_drop_more(orr_run *run, uint32_t t);
 void orr_emit(orr_run *run, orr_event_kind kind, uint32_t t, const orr_event *fields); /* fields may be NULL */
 
@@ -268,7 +342,7 @@ void orr_emit(orr_run *run, orr_event_kind kind, uint32_t t, const orr_event *fi
 void orr_put_ready(orr_run *run, uint32_t t);
 void orr_put_started(orr_run *run, uint32_t t, orr_phase phase);
 void orr_put_attempt_failed(orr_run *run, uint32_t t, orr_phase next, int64_t due, const orr_error *error);
-void orr_put_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value);
+void orr_put_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value, orr_source source);
 void orr_put_failed(orr_run *run, uint32_t t, const orr_error *error);
 void orr_put_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t by);
 void orr_put_cancelled(orr_run *run, uint32_t t);
@@ -279,6 +353,11 @@ void orr_put_held(orr_run *run, uint32_t t);
 void orr_put_woken(orr_run *run, uint32_t t, orr_node_state to); /* ready, or running: it goes on */
 void orr_put_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge, bool truth);
 void orr_put_run(orr_run *run, orr_record_kind kind, uint8_t reason, const orr_error *error);
+void orr_put_interrupted(orr_run *run, uint32_t t, bool counts); /* its orr_more must be there */
+void orr_put_note(orr_run *run, orr_record_kind kind, uint32_t t, int64_t due, uint64_t value);
+void orr_recount(orr_run *run, uint32_t node); /* its dependencies that have settled, of a cell that was set back */
+void orr_put_compensated(orr_run *run, uint32_t t, uint64_t value);
+void orr_put_compensation_failed(orr_run *run, uint32_t t, const orr_error *error);
 /* fits.c: whether a record can follow, about a task or about the run */
 bool orr_record_fits(const orr_run *run, uint32_t t, const orr_record *r);
 bool orr_run_record_fits(const orr_run *run, const orr_record *r);
@@ -302,6 +381,16 @@ bool orr_gate_shut(const orr_run *run, uint32_t from, uint32_t to, uint16_t port
 bool orr_first_of_source(const orr_plan *plan, uint32_t node, uint32_t k);
 uint32_t orr_dependencies(const orr_run *run, uint32_t node); /* distinct ones */
 
+/* core.c */
+uint32_t orr_current(const orr_run *run, const orr_task *task); /* the task whose live attempt this is, or ORR_NONE */
+
+/* recover.c */
+void orr_first_failure(orr_run *run); /* finds which failures are taken care of, and the first that is not */
+
+/* setback.c */
+orr_status orr_prepare_retry(orr_run *run); /* marks what is set back, and takes the memory. ORR_ENOMEM, ORR_ESTATE */
+void orr_apply_retried(orr_run *run, int64_t now); /* after it was prepared */
+
 /* timers.c */
 void orr_timer_off(orr_core *core, uint32_t *timer);
 bool orr_timer_on(orr_core *core, uint32_t *timer, int64_t time, void *owner, uint32_t task, uint8_t kind);
@@ -320,16 +409,20 @@ void orr_consider(orr_run *run, uint32_t node);
 void orr_make_ready(orr_run *run, uint32_t t);
 void orr_line_up(orr_run *run, uint32_t t); /* a ready task goes into its line */
 void orr_wake(orr_run *run, uint32_t t);
+void orr_cancel_rest(orr_run *run, uint32_t node); /* dependencies of a node that could do without them */
 void orr_run_check_end(orr_run *run);
+orr_run_state orr_end_state(const orr_run *run); /* how it would end now, but for compensation */
 
 /* settle.c: how tasks end */
 void orr_retry_or_fail(orr_run *run, uint32_t t, const orr_error *error);     /* another attempt, the fallback, or the end */
 void orr_give_up(orr_run *run, uint32_t t, const orr_error *error);  /* the fallback, or the end */
 void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error);
-void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value);
+void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value, orr_source source);
 void orr_end_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t by);
 void orr_end_cancelled(orr_run *run, uint32_t t);
 void orr_recheck_failures(orr_run *run, uint32_t node);
+void orr_ask_edges(orr_run *run, uint32_t node); /* those with a `when`, once it has settled */
+void orr_check_items(orr_run *run, uint32_t node); /* what follows where an item has ended */
 void orr_end_attempt(orr_run *run, uint32_t t, const orr_result *result);
 void orr_release(orr_run *run, uint32_t t); /* its place in a pool */
 
@@ -340,9 +433,30 @@ void orr_cancel_task(orr_run *run, uint32_t t, orr_cancel_reason reason);
 void orr_cancel_live(orr_run *run, uint32_t t, orr_cancel_reason reason);
 void orr_skip_cleanup(orr_run *run, orr_cancel_reason reason);
 void orr_stop_progress(orr_run *run);
+void orr_stop_again(orr_run *run); /* goes on with a stop that a recovered run was in */
 void orr_stalled(orr_run *run);
 void orr_abandon(orr_run *run, uint32_t t);
 bool orr_is_cleanup(const orr_run *run, uint32_t t);
+
+/* compensate.c: undoing */
+bool orr_undo_make(orr_run *run); /* where the plan has compensations; false when out of memory */
+void orr_undo_free(orr_run *run);
+bool orr_undo_room(orr_run *run, uint32_t tasks);   /* room for so many in all */
+void orr_undo_note(orr_run *run, uint32_t t);       /* it ended and may have to be undone */
+void orr_undo_begin(orr_run *run);                  /* of what was noted only what is to be undone is kept */
+void orr_undo_retried(orr_run *run);                /* forgets what is no longer settled and takes notes again */
+bool orr_undo_any(const orr_run *run);              /* whether anything is to be undone */
+uint32_t orr_undo_task(const orr_run *run);         /* whose turn it is, or ORR_NONE */
+bool orr_compensate_progress(orr_run *run, bool may_begin); /* the next one, if any; false when nothing is to be undone */
+void orr_compensate_call(orr_run *run);             /* what it waited for has come */
+void orr_compensate_turn(orr_core *core, orr_action *action);
+void orr_compensate_end(orr_run *run, uint32_t t, const orr_result *result);
+void orr_compensate_lost(orr_run *run, uint32_t t, const orr_error *error); /* fails, whatever retries are left */
+bool orr_compensate_rearm(orr_run *run); /* of a run that goes on after a restart; false when out of memory */
+static inline bool orr_compensating(const orr_run *run)
+{
+    return run->undo != NULL && run->undo->on && !run->ended;
+}
 
 /* ready.c */
 void orr_line_init(orr_line *line, orr_run *run, orr_pool *pool);
@@ -394,7 +508,9 @@ void orr_failure_free(orr_core *core, orr_failure *failure);
 orr_failure *orr_failure_join(orr_core *core, const orr_error *first, const orr_error *second);
 
 /* retry.c */
-bool orr_retry_wants(const orr_policy *policy, uint32_t attempt, const orr_error *error);
+uint32_t orr_tries(const orr_run *run, uint32_t t); /* attempts that count against its retries */
+int64_t orr_retry_wait(const orr_retry *retry, uint64_t seed, const orr_task *task, uint32_t tries);
+bool orr_retry_wants(const orr_retry *retry, uint32_t attempt, const orr_error *error);
 
 /* why.c */
 bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why); /* whether a ready task may start now, and why not */

@@ -33,6 +33,11 @@ static bool is_attempted(const orr_run *run, uint32_t t)
     return t >= run->plan->n_nodes || !orr_policy_of(run, t)->has_each;
 }
 
+static bool is_undone(const orr_run *run, uint32_t t)
+{
+    return run->cells[t].state == ORR_NODE_COMPENSATING;
+}
+
 static bool error_fits(const orr_record *r)
 {
     return r->error != NULL && r->error->code != NULL && r->error->message != NULL;
@@ -42,30 +47,59 @@ static bool error_fits(const orr_record *r)
 
 static bool ready_fits(const orr_run *run, uint32_t t, const orr_record *r)
 {
-    return run->cells[t].state == ORR_NODE_PENDING && r->due > 0;
+    return run->cells[t].state == ORR_NODE_PENDING && is_attempted(run, t) && r->due > 0;
 }
 
 static bool started_fits(const orr_run *run, uint32_t t, const orr_record *r)
 {
+    if (r->phase == ORR_PHASE_COMPENSATE)
+        return orr_undo_task(run) == t && (run->undo->step == UNDO_IDLE || run->undo->step == UNDO_BACKOFF);
     return is_ready(run, t) && is_attempted(run, t) && r->phase <= ORR_PHASE_FALLBACK;
 }
 
 static bool attempt_failed_fits(const orr_run *run, uint32_t t, const orr_record *r)
 {
-    if (!is_attempted(run, t) || !error_fits(r) || r->phase > ORR_PHASE_FALLBACK)
+    if (!is_attempted(run, t) || !error_fits(r) || r->reason > 1)
+        return false;
+    if (is_undone(run, t))
+        return is_live(run, t) && r->phase == ORR_PHASE_COMPENSATE;
+    if (r->phase > ORR_PHASE_FALLBACK)
         return false;
     /* without an attempt: it was refused or its deadline passed, and its fallback is next */
     bool without = is_ready(run, t) || orr_node_may_go((orr_node_state)run->cells[t].state, ORR_NODE_RETRYING);
     return is_live(run, t) || (without && r->phase == ORR_PHASE_FALLBACK);
 }
 
+/* Whether anything happened in it but that nodes of another run were taken over. */
+static bool has_begun(const orr_run *run)
+{
+    const uint32_t *n = run->stats.by_state;
+    return run->stats.attempts > 0 || run->mode != MODE_OPEN ||
+           n[ORR_NODE_PENDING] + n[ORR_NODE_COMPLETED] != run->plan->n_nodes;
+}
+
 static bool completed_fits(const orr_run *run, uint32_t t, const orr_record *r)
 {
     const orr_more *more = orr_more_of(run, t);
-    if (r->port != ORR_PORT_ANY && r->port >= run->plan->n_ports)
+    if ((r->port != ORR_PORT_ANY && r->port >= run->plan->n_ports) || r->reason > ORR_SOURCE_FORK)
+        return false;
+    if (r->reason == ORR_SOURCE_FORK)
+        return t < run->plan->n_nodes && run->cells[t].state == ORR_NODE_PENDING && !has_begun(run);
+    if (!orr_node_may_go((orr_node_state)run->cells[t].state, ORR_NODE_COMPLETED))
         return false;
     if (more != NULL && more->expanded)
         return more->items_open == 0;
+    return is_live(run, t);
+}
+
+static bool interrupted_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    return is_live(run, t) && r->reason <= 1;
+}
+
+static bool step_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    (void)r;
     return is_live(run, t);
 }
 
@@ -73,7 +107,20 @@ static bool failed_fits(const orr_run *run, uint32_t t, const orr_record *r)
 {
     (void)run;
     (void)t;
-    return error_fits(r);
+    return error_fits(r) && r->reason <= 1;
+}
+
+/* The node of items is undone when they are. */
+static bool compensated_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    (void)r;
+    return is_expanded(run, t) ? orr_more_of(run, t)->undo_open == 0 : is_live(run, t);
+}
+
+/* Not live: it was interrupted too often. */
+static bool compensation_failed_fits(const orr_run *run, uint32_t t, const orr_record *r)
+{
+    return error_fits(r) && (is_expanded(run, t) ? orr_more_of(run, t)->undo_open == 0 : orr_undo_task(run) == t);
 }
 
 static bool skipped_fits(const orr_run *run, uint32_t t, const orr_record *r)
@@ -103,7 +150,9 @@ static bool iterated_fits(const orr_run *run, uint32_t t, const orr_record *r)
 static bool waiting_fits(const orr_run *run, uint32_t t, const orr_record *r)
 {
     (void)r;
-    return is_live(run, t);
+    if (is_undone(run, t))
+        return is_live(run, t) && run->undo->step == UNDO_LIVE;
+    return is_live(run, t) && orr_node_may_go((orr_node_state)run->cells[t].state, ORR_NODE_WAITING);
 }
 
 static bool held_fits(const orr_run *run, uint32_t t, const orr_record *r)
@@ -115,6 +164,8 @@ static bool held_fits(const orr_run *run, uint32_t t, const orr_record *r)
 static bool woken_fits(const orr_run *run, uint32_t t, const orr_record *r)
 {
     uint8_t state = run->cells[t].state;
+    if (r->reason == ORR_NODE_COMPENSATING)
+        return is_undone(run, t) && is_live(run, t) && run->undo->step == UNDO_WAITS;
     if (r->reason == ORR_NODE_RUNNING)
         return is_live(run, t) && (state == ORR_NODE_READY || state == ORR_NODE_WAITING);
     return r->reason == ORR_NODE_READY && (state == ORR_NODE_WAITING || state == ORR_NODE_RETRYING);
@@ -125,7 +176,8 @@ static bool edge_fits(const orr_run *run, uint32_t t, const orr_record *r)
     const orr_plan *plan = run->plan;
     if (run->edge_done == NULL || t >= plan->n_nodes || r->count >= plan->n_edges || orr_outcome_at(run, t) == 0)
         return false;
-    if (plan->edge_when[r->count] == 0 || run->edge_done[r->count] != 0)
+    uint8_t known = run->edge_done[r->count];
+    if (plan->edge_when[r->count] == 0 || (known != EDGE_OPEN && (known != EDGE_PASSED_BY || r->reason != 0)))
         return false;
     for (uint32_t k = plan->out_first[t]; k < plan->out_first[t + 1]; k++)
         if (plan->out_edge[k] == r->count)
@@ -145,16 +197,20 @@ static const record_rule rules[ORR_RECORD_COUNT] = {
     [ORR_REC_READY] = {ready_fits, ORR_NODE_READY, true},
     [ORR_REC_ATTEMPT_STARTED] = {started_fits, ORR_NODE_PENDING, false},
     [ORR_REC_ATTEMPT_FAILED] = {attempt_failed_fits, ORR_NODE_PENDING, true},
-    [ORR_REC_COMPLETED] = {completed_fits, ORR_NODE_COMPLETED, true},
+    [ORR_REC_COMPLETED] = {completed_fits, ORR_NODE_PENDING, true},
     [ORR_REC_FAILED] = {failed_fits, ORR_NODE_FAILED, true},
     [ORR_REC_SKIPPED] = {skipped_fits, ORR_NODE_SKIPPED, true},
     [ORR_REC_CANCELLED] = {cancelled_fits, ORR_NODE_CANCELLED, true},
     [ORR_REC_EXPANDED] = {expanded_fits, ORR_NODE_PENDING, true},
     [ORR_REC_ITERATED] = {iterated_fits, ORR_NODE_PENDING, true},
-    [ORR_REC_WAITING] = {waiting_fits, ORR_NODE_WAITING, true},
+    [ORR_REC_WAITING] = {waiting_fits, ORR_NODE_PENDING, true},
     [ORR_REC_HELD] = {held_fits, ORR_NODE_PENDING, true},
     [ORR_REC_WOKEN] = {woken_fits, ORR_NODE_PENDING, true},
     [ORR_REC_EDGE] = {edge_fits, ORR_NODE_PENDING, false},
+    [ORR_REC_INTERRUPTED] = {interrupted_fits, ORR_NODE_PENDING, true},
+    [ORR_REC_STEP] = {step_fits, ORR_NODE_PENDING, true},
+    [ORR_REC_COMPENSATED] = {compensated_fits, ORR_NODE_COMPENSATED, true},
+    [ORR_REC_COMPENSATION_FAILED] = {compensation_failed_fits, ORR_NODE_COMPENSATION_FAILED, true},
 };
 
 bool orr_record_fits(const orr_run *run, uint32_t t, const orr_record *r)
@@ -163,8 +219,9 @@ bool orr_record_fits(const orr_run *run, uint32_t t, const orr_record *r)
     const orr_cell *cell = &run->cells[t];
     const orr_more *more = orr_more_of(run, t);
     uint32_t iteration = more != NULL ? more->iteration : 0;
+    uint32_t next = more != NULL && more->interrupted ? cell->attempt : cell->attempt + 1u;
     if (rule->fits == NULL || (r->kind == ORR_REC_ATTEMPT_STARTED &&
-                               (r->task.attempt != cell->attempt + 1u || r->task.attempt > UINT16_MAX ||
+                               (r->task.attempt != next || r->task.attempt > UINT16_MAX ||
                                 r->task.iteration != iteration)))
         return false;
     if (rule->current && (r->task.attempt != cell->attempt || r->task.iteration != iteration))
@@ -183,14 +240,26 @@ bool orr_run_record_fits(const orr_run *run, const orr_record *r)
         return false;
     switch (r->kind) {
     case ORR_REC_STOPPING:
-        return run->mode < MODE_STOP && r->reason > ORR_STOP_NONE && r->reason <= ORR_STOP_STALL;
+        return run->mode < MODE_STOP && !orr_compensating(run) && r->reason > ORR_STOP_NONE &&
+               r->reason <= ORR_STOP_STALL;
     case ORR_REC_CLEANUP:
-        return r->reason == 0 ? run->mode == MODE_STOP : run->mode == MODE_STOP || run->mode == MODE_CLEANUP;
+        return r->reason == 0 ? run->mode == MODE_STOP && orr_undo_task(run) == ORR_NONE : run->mode == MODE_STOP || run->mode == MODE_CLEANUP;
+    case ORR_REC_SUSPENDED:
+    case ORR_REC_SIGNAL:
+        return true;
+    case ORR_REC_RETRIED:
+        return run->state == ORR_RUN_FAILED || run->state == ORR_RUN_CANCELLED;
     case ORR_REC_PAUSED:
         return !run->paused;
     case ORR_REC_RESUMED:
         return run->paused;
+    case ORR_REC_COMPENSATING:
+        return !orr_compensating(run) && (run->open == 0 || (run->mode == MODE_STOP && run->live == run->live_cleanup)) &&
+               orr_undo_any(run);
     case ORR_REC_RUN_ENDED:
+        if (orr_compensating(run))
+            return run->open == 0 && run->undo->left == 0 &&
+                   r->reason == (run->undo->failed ? ORR_RUN_COMPENSATION_FAILED : ORR_RUN_COMPENSATED);
         return run->open == 0 && (r->reason == ORR_RUN_COMPLETED || r->reason == ORR_RUN_FAILED ||
                                   r->reason == ORR_RUN_CANCELLED);
     default:

@@ -3,7 +3,7 @@
 
 char orr_outcome_at(const orr_run *run, uint32_t node)
 {
-    switch (run->cells[node].state) {
+    switch (orr_settled_as(run, node)) {
     case ORR_NODE_COMPLETED:
         return 'C';
     case ORR_NODE_FAILED:
@@ -25,8 +25,8 @@ bool orr_gate_shut(const orr_run *run, uint32_t from, uint32_t to, uint16_t port
         uint32_t edge = plan->in_edge[k];
         if (plan->in_from[k] != from)
             continue;
-        /* where edges are asked each says itself whether it was taken: 0 not yet, 1 no, 2 yes */
-        if (run->edge_done != NULL ? run->edge_done[edge] != 1 : completed && plan->edge_port[edge] == port)
+        /* where edges are asked each says itself whether it was taken */
+        if (run->edge_done != NULL ? run->edge_done[edge] != EDGE_FALSE : completed && plan->edge_port[edge] == port)
             return false;
     }
     return true;
@@ -61,9 +61,9 @@ static char effective(const orr_run *run, uint32_t from, uint32_t edge)
     char outcome = orr_outcome_at(run, from);
     if (outcome == 0 || run->plan->plain)
         return outcome;
-    if (run->plan->edge_when[edge] != 0)
-        return run->edge_done[edge] == 0 ? 0 : run->edge_done[edge] == 2 ? outcome : 'S';
-    return outcome;
+    if (run->plan->edge_when[edge] == 0 || run->edge_done[edge] == EDGE_TRUE)
+        return outcome;
+    return run->edge_done[edge] == EDGE_OPEN || run->edge_done[edge] == EDGE_PASSED_BY ? 0 : 'S';
 }
 
 /* A dependency that explains why the join could not be satisfied: one that failed, else one that did not complete. */
@@ -140,7 +140,7 @@ bool orr_join_reachable(const orr_run *run, uint32_t node)
         return false;
     if (cell->completed >= need)
         return true;
-    if (orr_node_settled((orr_node_state)cell->state))
+    if (orr_is_over(run, node))
         return false; /* cancelled before it had them */
     if (plan->plain)
         return cell->completed + cell->pending >= need;
@@ -155,7 +155,9 @@ bool orr_is_handled(const orr_run *run, uint32_t node)
     for (uint32_t k = plan->out_first[node]; k < plan->out_first[node + 1]; k++) {
         uint32_t to = plan->out_to[k], edge = plan->plain ? 0 : plan->out_edge[k];
         uint8_t join = orr_policy_of(run, to)->join;
-        if (!plan->plain && (plan->edge_port[edge] != ORR_PORT_ANY || effective(run, node, edge) == 'S'))
+        /* its edges have been asked by now: one that is still open could not be, and has no record */
+        if (!plan->plain && (plan->edge_port[edge] != ORR_PORT_ANY ||
+                             (plan->edge_when[edge] != 0 && run->edge_done[edge] != EDGE_TRUE)))
             continue;
         if (join == ORR_JOIN_FAILED && (run->cells[to].flags & CELL_GATE_SHUT) == 0)
             return true;

@@ -57,6 +57,8 @@ typedef struct orr_policy {
     const char *pool;      /* static pool name or NULL; copied */
     const char *breaker;   /* breaker name or NULL; copied */
     orr_retry retry;
+    int64_t compensate_timeout; /* ns an attempt of the compensation; 0 = none. `heartbeat` bounds it as well */
+    orr_retry compensate_retry; /* counted from the first attempt of the compensation */
 } orr_policy;
 
 /* What holds for the whole workflow. */

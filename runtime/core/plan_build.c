@@ -156,11 +156,12 @@ static orr_status seal_nodes(orr_plan_builder *b) {
     return ORR_OK;
 }
 
-/* Whether every node, as long as it does not fail, only waits for all of its dependencies and runs once, unbounded. */
+/* Whether every node, as long as it does not fail, only waits for all of its dependencies and runs once, unbounded, and
+ * need not be remembered once it has. */
 static bool bare_policies(const orr_plan *plan) {
     for (uint32_t i = 0; i < plan->n_policies; i++) {
         const orr_policy *p = &plan->policies[i];
-        bool asks = p->has_when || p->has_each || p->has_loop || p->pool_is_dynamic;
+        bool asks = p->has_when || p->has_each || p->has_loop || p->pool_is_dynamic || p->has_compensate;
         bool bounded = p->timeout > 0 || p->deadline > 0 || p->heartbeat > 0 || p->pool != NULL || p->breaker != NULL;
         if (p->join != ORR_JOIN_ALL || asks || bounded) return false;
     }

@@ -8,7 +8,8 @@
 enum { MAX_INDICES = UINT16_MAX }; /* as many different policies or ports as a uint16_t names, ORR_PORT_ANY apart */
 
 void orr_policy_init(orr_policy *policy) {
-    *policy = (orr_policy){.join = ORR_JOIN_ALL, .priority = ORR_PRIO_NORMAL, .retry.factor = 2};
+    *policy = (orr_policy){.join = ORR_JOIN_ALL, .priority = ORR_PRIO_NORMAL, .retry.factor = 2,
+                           .compensate_retry.factor = 2};
 }
 
 /* ---- what may be in a policy ---- */
@@ -20,21 +21,24 @@ static bool codes_ok(const char *const *codes, uint32_t n) {
     return true;
 }
 
+static bool retry_ok(const orr_retry *r) {
+    return r->delay >= 0 && r->max_delay >= 0 && r->strategy <= ORR_BACKOFF_RANDOM && r->jitter <= ORR_JITTER_EQUAL
+           && r->factor >= 0 && !isinf(r->factor) && codes_ok(r->on, r->n_on) && codes_ok(r->unless, r->n_unless);
+}
+
 static bool policy_ok(const orr_policy *p) {
-    const orr_retry *r = &p->retry;
-    const int64_t durations[] = {p->loop_delay, p->timeout, p->deadline, p->heartbeat,
-                                 p->estimate,   r->delay,   r->max_delay};
+    const int64_t durations[] = {p->loop_delay, p->timeout,  p->deadline,
+                                 p->heartbeat,  p->estimate, p->compensate_timeout};
     for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
         if (durations[i] < 0) return false;
-    return p->join <= ORR_JOIN_NEED && p->priority < ORR_PRIO_COUNT && r->strategy <= ORR_BACKOFF_RANDOM
-           && r->jitter <= ORR_JITTER_EQUAL && p->each_failures >= 0 && r->factor >= 0 && !isinf(r->factor)
-           && codes_ok(r->on, r->n_on) && codes_ok(r->unless, r->n_unless);
+    return p->join <= ORR_JOIN_NEED && p->priority < ORR_PRIO_COUNT && p->each_failures >= 0 && retry_ok(&p->retry)
+           && retry_ok(&p->compensate_retry);
 }
 
 /* ---- equality by value ---- */
 
 /* Everything in a policy that is not a string, without the padding between its fields. */
-typedef struct policy_words { uint64_t w[15]; } policy_words;
+typedef struct policy_words { uint64_t w[21]; } policy_words;
 
 static uint64_t bits_of(double x) {
     uint64_t bits;
@@ -43,11 +47,11 @@ static uint64_t bits_of(double x) {
 }
 
 static policy_words words_of(const orr_policy *p) {
-    const orr_retry *r = &p->retry;
+    const orr_retry *r = &p->retry, *c = &p->compensate_retry;
     const uint8_t small[] = {
         p->join,         p->priority,       p->cancel_rest,     p->ignore_errors, p->has_when,
         p->has_each,     p->has_loop,       p->has_fallback,    p->has_compensate, p->pool_is_dynamic,
-        r->strategy,     r->jitter,         p->failures_percent,
+        r->strategy,     r->jitter,         p->failures_percent, c->strategy,     c->jitter,
     };
     policy_words words = {{0}};
     _Static_assert(sizeof small <= 2 * sizeof *words.w, "two words hold them");
@@ -66,6 +70,12 @@ static policy_words words_of(const orr_policy *p) {
         (uint64_t)r->max_delay,
         bits_of(r->factor),
         (uint64_t)r->n_on << 32 | r->n_unless,
+        (uint64_t)p->compensate_timeout,
+        c->max,
+        (uint64_t)c->delay,
+        (uint64_t)c->max_delay,
+        bits_of(c->factor),
+        (uint64_t)c->n_on << 32 | c->n_unless,
     };
     _Static_assert(sizeof rest + 2 * sizeof *words.w == sizeof words, "every word is used");
     memcpy(words.w + 2, rest, sizeof rest);
@@ -74,13 +84,17 @@ static policy_words words_of(const orr_policy *p) {
 
 static uint64_t hash_text(uint64_t h, const char *s) { return s ? orr_hash_bytes(h, s, strlen(s) + 1) : h + 1; }
 
+static uint64_t hash_codes(uint64_t h, const orr_retry *r) {
+    for (uint32_t i = 0; i < r->n_on; i++) h = hash_text(h, r->on[i]);
+    for (uint32_t i = 0; i < r->n_unless; i++) h = hash_text(h, r->unless[i]);
+    return h;
+}
+
 static uint32_t hash_policy(uint64_t seed, const orr_policy *p) {
     policy_words words = words_of(p);
     uint64_t h = orr_hash_bytes(seed, &words, sizeof words);
     h = hash_text(hash_text(h, p->pool), p->breaker);
-    for (uint32_t i = 0; i < p->retry.n_on; i++) h = hash_text(h, p->retry.on[i]);
-    for (uint32_t i = 0; i < p->retry.n_unless; i++) h = hash_text(h, p->retry.unless[i]);
-    return orr_hash_fold(h);
+    return orr_hash_fold(hash_codes(hash_codes(h, &p->retry), &p->compensate_retry));
 }
 
 static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
@@ -91,11 +105,14 @@ static bool same_codes(const char *const *a, const char *const *b, uint32_t n) {
     return true;
 }
 
+static bool same_retry_codes(const orr_retry *a, const orr_retry *b) {
+    return same_codes(a->on, b->on, a->n_on) && same_codes(a->unless, b->unless, a->n_unless);
+}
+
 static bool same_policy(const orr_policy *a, const orr_policy *b) {
     policy_words wa = words_of(a), wb = words_of(b); /* they hold the numbers of codes */
     return memcmp(&wa, &wb, sizeof wa) == 0 && same_text(a->pool, b->pool) && same_text(a->breaker, b->breaker)
-           && same_codes(a->retry.on, b->retry.on, a->retry.n_on)
-           && same_codes(a->retry.unless, b->retry.unless, a->retry.n_unless);
+           && same_retry_codes(&a->retry, &b->retry) && same_retry_codes(&a->compensate_retry, &b->compensate_retry);
 }
 
 /* ---- copies ---- */
@@ -118,19 +135,26 @@ static const char *const *copy_codes(const char ***slot, char **at, const char *
     return copy;
 }
 
-/* Replaces the strings of `p` by copies in one block: first the pointers of both code lists, then the bytes. */
-static orr_status own_strings(orr_plan_builder *b, orr_policy *p) {
-    orr_retry *r = &p->retry;
-    size_t n_codes = (size_t)r->n_on + r->n_unless;
-    size_t bytes = n_codes * sizeof(char *) + text_size(p->pool) + text_size(p->breaker);
+static size_t codes_size(const orr_retry *r) {
+    size_t bytes = 0;
     for (uint32_t i = 0; i < r->n_on; i++) bytes += text_size(r->on[i]);
     for (uint32_t i = 0; i < r->n_unless; i++) bytes += text_size(r->unless[i]);
+    return bytes;
+}
+
+/* Replaces the strings of `p` by copies in one block: first the pointers of all code lists, then the bytes. */
+static orr_status own_strings(orr_plan_builder *b, orr_policy *p) {
+    orr_retry *r = &p->retry, *c = &p->compensate_retry;
+    size_t n_codes = (size_t)r->n_on + r->n_unless + c->n_on + c->n_unless;
+    size_t bytes = n_codes * sizeof(char *) + text_size(p->pool) + text_size(p->breaker) + codes_size(r) + codes_size(c);
     if (bytes == 0) return ORR_OK;
     const char **slot = orr_chunk_take(&b->alloc, &b->strings, bytes);
     if (!slot) return ORR_ENOMEM;
     char *at = (char *)(slot + n_codes);
     r->on = copy_codes(&slot, &at, r->on, r->n_on);
     r->unless = copy_codes(&slot, &at, r->unless, r->n_unless);
+    c->on = copy_codes(&slot, &at, c->on, c->n_on);
+    c->unless = copy_codes(&slot, &at, c->unless, c->n_unless);
     p->pool = copy_text(&at, p->pool);
     p->breaker = copy_text(&at, p->breaker);
     return ORR_OK;
@@ -152,12 +176,17 @@ static orr_status add_policy(orr_plan_builder *b, orr_policy *p, uint32_t hash, 
     return ORR_OK;
 }
 
+static void own_defaults(orr_retry *r) {
+    if (r->factor == 0) r->factor = 2;
+    if (r->n_on == 0) r->on = NULL;
+    if (r->n_unless == 0) r->unless = NULL;
+}
+
 orr_status orr_plan_policy(orr_plan_builder *b, const orr_policy *policy, uint16_t *index) {
     if (!policy_ok(policy)) return ORR_EINVAL;
     orr_policy p = *policy;
-    if (p.retry.factor == 0) p.retry.factor = 2;
-    if (p.retry.n_on == 0) p.retry.on = NULL;
-    if (p.retry.n_unless == 0) p.retry.unless = NULL;
+    own_defaults(&p.retry);
+    own_defaults(&p.compensate_retry);
     uint32_t hash = hash_policy(b->hash_seed, &p);
     const orr_policy *policies = b->policies.data;
     if (b->policy_index.room) {

@@ -109,7 +109,7 @@ void orr_line_remove(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t)
 bool orr_run_may_start(const orr_run *run)
 {
     bool held = run->paused && run->mode < MODE_STOP; /* a run that ends cleans up, paused or not */
-    return !held && run->mode != MODE_STOP && !run->ended &&
+    return !held && run->mode != MODE_STOP && !run->ended && !run->suspended &&
            (run->concurrency == 0 || run->running < run->concurrency);
 }
 

@@ -42,10 +42,15 @@ static double grown(const orr_retry *retry, uint32_t n, double cap)
 
 int64_t orr_retry_delay(const orr_retry *retry, uint64_t seed, const orr_task *task)
 {
+    return orr_retry_wait(retry, seed, task, task->attempt);
+}
+
+/* The chance in it is of the attempt; how far it has grown, of the tries. */
+int64_t orr_retry_wait(const orr_retry *retry, uint64_t seed, const orr_task *task, uint32_t tries)
+{
     static const double ceiling = 4e18; /* about 126 years, below INT64_MAX */
     double cap = retry->max_delay > 0 && (double)retry->max_delay < ceiling ? (double)retry->max_delay : ceiling;
-    uint32_t n = task->attempt > 0 ? task->attempt : 1;
-    double delay = grown(retry, n, cap);
+    double delay = grown(retry, tries > 0 ? tries : 1, cap);
     /* 53 bits: every value of u is exact */
     double u = (double)(orr_chance(seed, task, 1) >> 11) / 9007199254740992.0;
     if (retry->strategy == ORR_BACKOFF_RANDOM) {
@@ -75,10 +80,21 @@ static bool hopeless(const char *code)
     return listed(codes, sizeof codes / sizeof codes[0], code);
 }
 
-bool orr_retry_wants(const orr_policy *policy, uint32_t attempt, const orr_error *error)
+/* What a cell can count is shared by the attempts of a task and those of its compensation, which follow them. */
+static const uint32_t most_attempts = UINT16_MAX / 2;
+
+uint32_t orr_tries(const orr_run *run, uint32_t t)
 {
-    const orr_retry *r = &policy->retry;
-    if (attempt > r->max || attempt == UINT16_MAX /* what a cell can count */ || error->not_retryable || hopeless(error->code))
+    uint32_t attempt = run->cells[t].attempt;
+    const orr_more *more = orr_more_of(run, t);
+    if (attempt >= most_attempts)
+        return attempt;
+    return attempt - orr_base_of(run, t) - (more != NULL && more->interrupted);
+}
+
+bool orr_retry_wants(const orr_retry *r, uint32_t attempt, const orr_error *error)
+{
+    if (attempt > r->max || attempt >= most_attempts || error->not_retryable || hopeless(error->code))
         return false;
     if (r->n_on > 0 && !listed(r->on, r->n_on, error->code))
         return false;

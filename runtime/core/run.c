@@ -67,6 +67,14 @@ static bool more_chunk(orr_run *run)
     return run->mores[chunk] != NULL;
 }
 
+void orr_init_more(orr_more *more)
+{
+    memset(more, 0, sizeof *more);
+    more->attempt_timer = more->beat_timer = more->deadline_timer = more->wake_timer = more->grace_timer = ORR_NONE;
+    more->act_task = more->by = ORR_NONE;
+    more->due = -1;
+}
+
 orr_more *orr_need_more(orr_run *run, uint32_t t)
 {
     orr_more *more = orr_more_of(run, t);
@@ -82,10 +90,7 @@ orr_more *orr_need_more(orr_run *run, uint32_t t)
     }
     run->cells[t].more = m;
     more = orr_more_of(run, t);
-    memset(more, 0, sizeof *more);
-    more->attempt_timer = more->beat_timer = more->deadline_timer = more->wake_timer = more->grace_timer = ORR_NONE;
-    more->act_task = more->by = ORR_NONE;
-    more->due = -1;
+    orr_init_more(more);
     return more;
 }
 
@@ -93,8 +98,9 @@ void orr_drop_more(orr_run *run, uint32_t t)
 {
     uint32_t m = run->cells[t].more;
     orr_more *more = orr_more_of(run, t);
-    /* a cancel that was not told yet links through it */
-    if (more == NULL || more->act_cancel || more->act_abandon)
+    /* a cancel that was not told yet links through it; what may have to be undone needs it */
+    if (more == NULL || more->act_cancel || more->act_abandon ||
+        (run->undo != NULL && orr_policy_of(run, orr_node_of(run, t))->has_compensate))
         return;
     orr_clear_timers(run, t);
     orr_failure_free(run->core, more->failure);
@@ -108,7 +114,7 @@ void orr_drop_more(orr_run *run, uint32_t t)
 void orr_emit(orr_run *run, orr_event_kind kind, uint32_t t, const orr_event *fields)
 {
     orr_core *core = run->core;
-    if (core->hooks.event == NULL || !orr_listens(core, kind))
+    if (core->hooks.event == NULL || !orr_listens(core, kind) || run->rebuilding)
         return;
     orr_event e = fields != NULL ? *fields : (orr_event){.due = -1};
     e.kind = kind;
@@ -121,9 +127,10 @@ void orr_emit(orr_run *run, orr_event_kind kind, uint32_t t, const orr_event *fi
 
 /* ---- making and freeing ---------------------------------------------------------------------------------------- */
 
-static uint8_t flags_of(const orr_policy *policy)
+uint8_t orr_first_flags(const orr_run *run, uint32_t node)
 {
-    return policy->join == ORR_JOIN_ANY || policy->join == ORR_JOIN_NEED ? CELL_EARLY : 0;
+    uint8_t join = orr_policy_of(run, node)->join;
+    return join == ORR_JOIN_ANY || join == ORR_JOIN_NEED ? CELL_EARLY : 0;
 }
 
 static void fill_cells(orr_run *run)
@@ -134,7 +141,7 @@ static void fill_cells(orr_run *run)
         cell->pending = plan->in_first[i + 1] - plan->in_first[i];
         cell->next = cell->more = ORR_NONE;
         cell->state = ORR_NODE_PENDING;
-        cell->flags = plan->n_policies > 1 ? flags_of(orr_policy_of(run, i)) : 0;
+        cell->flags = plan->n_policies > 1 ? orr_first_flags(run, i) : 0;
     }
 }
 
@@ -194,10 +201,10 @@ static bool make_arrays(orr_run *run)
         if (run->edge_done == NULL)
             return false;
     }
-    return bind_policies(run);
+    return bind_policies(run) && orr_undo_make(run);
 }
 
-orr_run *orr_run_new(orr_core *core, orr_plan *plan, const orr_run_options *options)
+static orr_run *make(orr_core *core, orr_plan *plan, const orr_run_options *options)
 {
     orr_run *run = orr_mem_new(&core->alloc, 1, sizeof *run);
     if (run == NULL)
@@ -224,6 +231,14 @@ orr_run *orr_run_new(orr_core *core, orr_plan *plan, const orr_run_options *opti
         orr_run_free(run);
         return NULL;
     }
+    return run;
+}
+
+orr_run *orr_run_new(orr_core *core, orr_plan *plan, const orr_run_options *options)
+{
+    orr_run *run = make(core, plan, options);
+    if (run == NULL)
+        return NULL;
     if (core->hooks.record != NULL) {
         orr_record rec = {.kind = ORR_REC_RUN_CREATED, .seq = ++run->seq, .time = core->now, .value = options->value,
                           .task = {ORR_NONE, ORR_NONE, 0, 0}, .due = -1, .port = ORR_PORT_ANY};
@@ -231,6 +246,14 @@ orr_run *orr_run_new(orr_core *core, orr_plan *plan, const orr_run_options *opti
     } else {
         run->seq++;
     }
+    return run;
+}
+
+orr_run *orr_run_rebuild(orr_core *core, orr_plan *plan, const orr_run_options *options)
+{
+    orr_run *run = make(core, plan, options);
+    if (run != NULL)
+        run->rebuilding = true;
     return run;
 }
 
@@ -286,6 +309,7 @@ static void free_tasks(orr_run *run)
         orr_breaker_report(run, t, ORR_END_CANCELLED, NULL);
         orr_clear_timers(run, t);
         orr_failure_free(run->core, more->failure);
+        orr_failure_free(run->core, more->undo_failure);
     }
     for (uint32_t i = 0; i < run->cap_chunks; i++)
         orr_mem_free(a, run->mores[i], MORE_CHUNK, sizeof(orr_more));
@@ -318,6 +342,7 @@ void orr_run_free(orr_run *run)
     if (run->next != NULL)
         run->next->prev = run->prev;
     orr_failure_free(core, run->failure);
+    orr_undo_free(run);
     orr_mem_free(a, run->cells, run->cap_cells, sizeof *run->cells);
     orr_mem_free(a, run->expansions, run->cap_expansions, sizeof *run->expansions);
     orr_mem_free(a, run->layer_open, plan->n_layers, sizeof *run->layer_open);
@@ -350,6 +375,8 @@ orr_run_state orr_run_get_state(const orr_run *run)
 {
     if (run->state != ORR_RUN_RUNNING)
         return (orr_run_state)run->state;
+    if (orr_compensating(run))
+        return ORR_RUN_COMPENSATING;
     if (run->paused)
         return ORR_RUN_PAUSED;
     return run->running == 0 && run->queued == 0 && run->timed > 0 ? ORR_RUN_WAITING : ORR_RUN_RUNNING;
@@ -358,6 +385,11 @@ orr_run_state orr_run_get_state(const orr_run *run)
 const uint8_t *orr_run_id_of(const orr_run *run)
 {
     return run->id;
+}
+
+uint64_t orr_run_seq(const orr_run *run)
+{
+    return run->seq;
 }
 
 uint64_t orr_run_seed(const orr_run *run)
@@ -396,12 +428,12 @@ char orr_run_outcome(const orr_run *run, uint32_t node)
 bool orr_run_error(const orr_run *run, uint32_t node, uint32_t item, orr_error *error)
 {
     uint32_t t = orr_index(run, node, item);
-    if (t == ORR_NONE || run->cells[t].state == ORR_NODE_COMPLETED)
+    if (t == ORR_NONE || orr_settled_as(run, t) == ORR_NODE_COMPLETED)
         return false; /* what an attempt before the last one died of is no error of the node */
     const orr_more *more = orr_more_of(run, t);
     if (more != NULL && more->failure != NULL)
         *error = more->failure->error;
-    else if (run->cells[t].state == ORR_NODE_FAILED)
+    else if (orr_settled_as(run, t) == ORR_NODE_FAILED)
         *error = orr_no_memory; /* there was none to keep the error in */
     else
         return false;
@@ -428,5 +460,6 @@ size_t orr_run_bytes(const orr_run *run)
     return sizeof *run + run->cap_cells * sizeof *run->cells + chunks * MORE_CHUNK * sizeof(orr_more) +
            run->cap_chunks * sizeof *run->mores + run->cap_expansions * sizeof *run->expansions +
            (run->layer_open != NULL ? run->plan->n_layers * sizeof *run->layer_open : 0) +
-           (run->edge_done != NULL ? run->plan->n_edges : 0);
+           (run->edge_done != NULL ? run->plan->n_edges : 0) +
+           (run->undo != NULL ? sizeof *run->undo + run->undo->cap * sizeof *run->undo->tasks : 0);
 }

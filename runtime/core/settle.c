@@ -8,15 +8,15 @@
 
 /* Edges with a `when` are asked as soon as their source has settled; one of an outcome only where that was taken. A
  * dependent whose edge cannot be evaluated fails when its turn comes, not here: edges may be in a row by the million. */
-static void ask_edges(orr_run *run, uint32_t node, uint16_t port)
+void orr_ask_edges(orr_run *run, uint32_t node)
 {
     const orr_plan *plan = run->plan;
     for (uint32_t k = plan->out_first[node]; k < plan->out_first[node + 1]; k++) {
         uint32_t edge = plan->out_edge[k], to = plan->out_to[k];
-        uint16_t wanted = plan->edge_port[edge];
-        if (plan->edge_when[edge] == 0 || run->edge_done[edge] != 0)
+        uint8_t known = run->edge_done[edge];
+        if (plan->edge_when[edge] == 0 || (known != EDGE_OPEN && known != EDGE_PASSED_BY))
             continue;
-        if (wanted != ORR_PORT_ANY && (wanted != port || orr_outcome_at(run, node) != 'C')) {
+        if (known == EDGE_PASSED_BY) {
             orr_put_edge(run, node, to, edge, false);
             continue;
         }
@@ -26,7 +26,7 @@ static void ask_edges(orr_run *run, uint32_t node, uint16_t port)
         if (answered || run->cells[to].state != ORR_NODE_PENDING || !orr_doom(run, to, &answer.error))
             orr_put_edge(run, node, to, edge, answered && answer.truth);
         else
-            run->edge_done[edge] = 3; /* no record: what it would have counted for fails with the next one */
+            run->edge_done[edge] = EDGE_BROKEN; /* no record: what it would have counted for fails with the next one */
     }
 }
 
@@ -67,7 +67,7 @@ static void end_expanded(orr_run *run, uint32_t node, uint32_t allowed)
         if (more->items_cancelled > 0)
             orr_end_cancelled(run, node);
         else
-            orr_end_completed(run, node, ORR_PORT_ANY, 0);
+            orr_end_completed(run, node, ORR_PORT_ANY, 0, ORR_SOURCE_RUN);
         return;
     }
     uint32_t first = 0;
@@ -82,12 +82,11 @@ static void end_expanded(orr_run *run, uint32_t node, uint32_t allowed)
     orr_end_failed(run, node, &error);
 }
 
-static void after_item(orr_run *run, uint32_t t)
+void orr_check_items(orr_run *run, uint32_t node)
 {
-    uint32_t node = orr_node_of(run, t);
     orr_more *more = orr_more_of(run, node);
     uint32_t allowed = allowed_failures(run, node, more->n_items);
-    if (orr_node_settled((orr_node_state)run->cells[node].state))
+    if (orr_is_over(run, node))
         return;
     if (more->items_open == 0) {
         end_expanded(run, node, allowed);
@@ -98,7 +97,7 @@ static void after_item(orr_run *run, uint32_t t)
     }
 }
 
-static void after(orr_run *run, uint32_t t, uint16_t port)
+static void after(orr_run *run, uint32_t t)
 {
     orr_more *more = orr_more_of(run, t);
     uint8_t state = run->cells[t].state;
@@ -107,13 +106,13 @@ static void after(orr_run *run, uint32_t t, uint16_t port)
         orr_clear_timers(run, t);
     }
     if (t >= run->plan->n_nodes) {
-        after_item(run, t);
+        orr_check_items(run, orr_node_of(run, t));
     } else {
         if (run->edge_done != NULL)
-            ask_edges(run, t, port);
+            orr_ask_edges(run, t);
         if (state == ORR_NODE_FAILED)
             after_failure(run, t);
-        else if (state != ORR_NODE_COMPLETED && (run->cells[t].flags & (CELL_EARLY | CELL_GATE_SHUT)) != 0)
+        if (state != ORR_NODE_COMPLETED && (run->cells[t].flags & (CELL_EARLY | CELL_GATE_SHUT)) != 0)
             orr_recheck_failures(run, t);
         if (more != NULL && state == ORR_NODE_COMPLETED && !more->expanded)
             orr_drop_more(run, t);
@@ -123,14 +122,14 @@ static void after(orr_run *run, uint32_t t, uint16_t port)
 
 /* ---- the four ways to settle -------------------------------------------------------------------------------------- */
 
-void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value)
+void orr_end_completed(orr_run *run, uint32_t t, uint16_t port, uint64_t value, orr_source source)
 {
-    orr_put_completed(run, t, port, value);
+    orr_put_completed(run, t, port, value, source);
     if (orr_listens(run->core, ORR_EV_NODE_COMPLETED)) {
         orr_event e = {.due = -1, .name = port == ORR_PORT_ANY ? NULL : run->plan->ports[port]};
         orr_emit(run, ORR_EV_NODE_COMPLETED, t, &e);
     }
-    after(run, t, port);
+    after(run, t);
 }
 
 void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error)
@@ -142,7 +141,7 @@ void orr_end_failed(orr_run *run, uint32_t t, const orr_error *error)
     orr_run_error(run, node, item, &kept);
     orr_event e = {.due = -1, .error = &kept};
     orr_emit(run, ORR_EV_NODE_FAILED, t, &e);
-    after(run, t, ORR_PORT_ANY);
+    after(run, t);
 }
 
 void orr_end_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t by)
@@ -150,7 +149,7 @@ void orr_end_skipped(orr_run *run, uint32_t t, orr_skip_reason reason, uint32_t 
     orr_put_skipped(run, t, reason, by);
     orr_event e = {.due = -1, .reason = (uint8_t)reason, .count = by};
     orr_emit(run, ORR_EV_NODE_SKIPPED, t, &e);
-    after(run, t, ORR_PORT_ANY);
+    after(run, t);
 }
 
 void orr_end_cancelled(orr_run *run, uint32_t t)
@@ -158,7 +157,7 @@ void orr_end_cancelled(orr_run *run, uint32_t t)
     orr_put_cancelled(run, t);
     orr_event e = {.due = -1, .reason = run->cause};
     orr_emit(run, ORR_EV_NODE_CANCELLED, t, &e);
-    after(run, t, ORR_PORT_ANY);
+    after(run, t);
 }
 
 /* ---- failure, and what may mend it ----------------------------------------------------------------------------------- */
@@ -208,11 +207,12 @@ void orr_retry_or_fail(orr_run *run, uint32_t t, const orr_error *error)
     const orr_more *more = orr_more_of(run, t);
     orr_task task = orr_task_of(run, t);
     bool in_fallback = more != NULL && more->phase == ORR_PHASE_FALLBACK;
-    if (in_fallback || !goes_on(run, t) || !orr_retry_wants(policy, task.attempt, error)) {
+    uint32_t tries = orr_tries(run, t);
+    if (in_fallback || !goes_on(run, t) || !orr_retry_wants(&policy->retry, tries, error)) {
         orr_give_up(run, t, error);
         return;
     }
-    int64_t delay = error->retry_after >= 0 ? error->retry_after : orr_retry_delay(&policy->retry, run->seed, &task);
+    int64_t delay = error->retry_after >= 0 ? error->retry_after : orr_retry_wait(&policy->retry, run->seed, &task, tries);
     int64_t due = orr_from_now(run->core, delay);
     if (more != NULL && more->deadline > 0 && due >= more->deadline) {
         char text[512];
@@ -256,7 +256,7 @@ static void iterate(orr_run *run, uint32_t t, const orr_result *result)
     } else if (!run->core->hooks.evaluate(run->core->hooks.ud, run, &ask, &answer)) {
         orr_end_failed(run, t, &answer.error);
     } else if (answer.truth) {
-        orr_end_completed(run, t, result->port, result->value);
+        orr_end_completed(run, t, result->port, result->value, (orr_source)result->source);
     } else if (policy->loop_max > 0 && more->iteration + 1 >= policy->loop_max) {
         char text[96];
         snprintf(text, sizeof text, "its loop was not done after %u iterations", policy->loop_max);
@@ -290,7 +290,7 @@ static void end_as_answered(orr_run *run, uint32_t t, const orr_result *result)
         if (policy->has_loop && (more == NULL || more->phase == ORR_PHASE_RUN))
             iterate(run, t, result);
         else
-            orr_end_completed(run, t, result->port, result->value);
+            orr_end_completed(run, t, result->port, result->value, (orr_source)result->source);
         break;
     case ORR_END_FAILED:
         orr_retry_or_fail(run, t, &result->error);
@@ -325,6 +325,10 @@ void orr_end_attempt(orr_run *run, uint32_t t, const orr_result *result)
     uint8_t reason = more != NULL ? more->cancel : ORR_CANCEL_NONE;
     char text[160];
     orr_error error;
+    if (run->cells[t].state == ORR_NODE_COMPENSATING) {
+        orr_compensate_end(run, t, result);
+        return;
+    }
     orr_dequeue(run, t);
     if (more != NULL) {
         uint32_t deadline_timer = more->deadline_timer; /* goes on over all attempts */
@@ -342,6 +346,7 @@ void orr_end_attempt(orr_run *run, uint32_t t, const orr_result *result)
     case ORR_CANCEL_TIMEOUT:
     case ORR_CANCEL_HEARTBEAT:
     case ORR_CANCEL_DEADLINE:
+        more->uncertain = true;
         error = stopped_error(run, t, reason, text, sizeof text);
         orr_breaker_report(run, t, ORR_END_FAILED, &error);
         orr_retry_or_fail(run, t, &error);

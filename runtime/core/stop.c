@@ -58,7 +58,7 @@ void orr_cancel_task(orr_run *run, uint32_t t, orr_cancel_reason reason)
 {
     orr_cell *cell = &run->cells[t];
     orr_more *more = orr_more_of(run, t);
-    if (orr_node_settled((orr_node_state)cell->state))
+    if (orr_is_over(run, t))
         return;
     if ((cell->flags & CELL_LIVE) != 0) {
         orr_cancel_live(run, t, reason);
@@ -102,7 +102,7 @@ static void cancel_lines(orr_run *run, bool (*wanted)(const orr_run *run, uint32
 
 static bool any_task(const orr_run *run, uint32_t t)
 {
-    return !orr_node_settled((orr_node_state)run->cells[t].state);
+    return !orr_is_over(run, t);
 }
 
 static bool not_cleanup(const orr_run *run, uint32_t t)
@@ -128,8 +128,8 @@ static bool fresh(const orr_run *run, uint32_t t)
     const orr_cell *cell = &run->cells[t];
     const orr_more *more = orr_more_of(run, t);
     bool waits = cell->state == ORR_NODE_READY || cell->state == ORR_NODE_WAITING;
-    return waits && (cell->flags & CELL_LIVE) == 0 && cell->attempt == 0 && (more == NULL || more->iteration == 0) &&
-           !orr_is_cleanup(run, t);
+    return waits && (cell->flags & CELL_LIVE) == 0 && cell->attempt <= orr_base_of(run, t) &&
+           (more == NULL || more->iteration == 0) && !orr_is_cleanup(run, t);
 }
 
 static void drain(orr_run *run)
@@ -146,7 +146,7 @@ static void drain(orr_run *run)
 void orr_stop(orr_run *run, orr_stop_cause cause, const orr_error *error)
 {
     bool outer = !run->deciding;
-    if (run->ended || run->mode >= MODE_STOP)
+    if (run->ended || run->mode >= MODE_STOP || orr_compensating(run))
         return;
     run->deciding = true; /* what follows from the cancels is worked off once, afterwards */
     if (cause != ORR_STOP_FAILURE && cause != ORR_STOP_CANCEL)
@@ -174,15 +174,33 @@ void orr_unhandled(orr_run *run, uint32_t node)
         orr_stop(run, ORR_STOP_FAILURE, NULL);
 }
 
-/* When all else has ended, the cleanup nodes have their time. */
+static int64_t cleanup_bound(const orr_run *run)
+{
+    return run->plan->cleanup_timeout > 0 ? run->plan->cleanup_timeout : default_cleanup;
+}
+
+void orr_stop_again(orr_run *run)
+{
+    if (run->mode == MODE_DRAIN)
+        drain(run);
+    else if (run->mode != MODE_OPEN)
+        cancel_active(run, run->mode == MODE_SKIP, ORR_CANCEL_RUN);
+    if (run->mode != MODE_CLEANUP)
+        return;
+    if (!orr_timer_on(run->core, &run->cleanup_timer, orr_after(run->cleanup_since, cleanup_bound(run)), run, 0,
+                      TIMER_CLEANUP))
+        orr_skip_cleanup(run, ORR_CANCEL_CLEANUP_TIMEOUT);
+}
+
+/* When all else has ended what it did is undone, and then the cleanup nodes have their time. */
 void orr_stop_progress(orr_run *run)
 {
     orr_core *core = run->core;
-    if (run->mode != MODE_STOP || run->live != run->live_cleanup || run->ended || run->open == 0)
+    bool stopped = run->mode == MODE_STOP && run->live == run->live_cleanup && !run->ended && run->open > 0;
+    if (orr_compensate_progress(run, stopped) || !stopped)
         return;
-    int64_t bound = run->plan->cleanup_timeout > 0 ? run->plan->cleanup_timeout : default_cleanup;
     orr_put_run(run, ORR_REC_CLEANUP, 0, NULL);
-    if (!orr_timer_on(core, &run->cleanup_timer, orr_from_now(core, bound), run, 0, TIMER_CLEANUP))
+    if (!orr_timer_on(core, &run->cleanup_timer, orr_from_now(core, cleanup_bound(run)), run, 0, TIMER_CLEANUP))
         orr_skip_cleanup(run, ORR_CANCEL_CLEANUP_TIMEOUT);
     orr_run_gate(run);
 }
@@ -204,7 +222,7 @@ void orr_skip_cleanup(orr_run *run, orr_cancel_reason reason)
 
 void orr_run_cancel(orr_run *run)
 {
-    if (run->ended)
+    if (run->ended || run->rebuilding)
         return;
     if (run->state == ORR_RUN_PENDING)
         orr_run_begin(run);
@@ -227,7 +245,7 @@ void orr_stalled(orr_run *run)
     int len = snprintf(text, sizeof text, "nothing runs, waits or is due, but %u of its nodes are left", run->open);
     for (uint32_t i = 0; i < run->plan->n_nodes && n < told && len > 0 && (size_t)len < sizeof text; i++) {
         char why[160];
-        if (orr_node_settled((orr_node_state)run->cells[i].state))
+        if (orr_is_over(run, i))
             continue;
         orr_why_text(run, i, why, sizeof why);
         len += snprintf(text + len, sizeof text - (size_t)len, "%s%s", n++ == 0 ? ": " : "; ", why);

@@ -28,6 +28,9 @@ bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why)
     int64_t due = -1;
     if (run->paused && run->mode < MODE_STOP) {
         w->kind = ORR_WHY_PAUSED;
+    } else if (orr_undo_task(run) != ORR_NONE) {
+        w->kind = ORR_WHY_COMPENSATION;
+        w->by = orr_node_of(run, orr_undo_task(run));
     } else if (run->mode == MODE_STOP || run->ended) {
         w->kind = ORR_WHY_STOPPED;
     } else if (run->concurrency > 0 && run->running >= run->concurrency) {
@@ -112,6 +115,54 @@ static void why_active(const orr_run *run, uint32_t t, orr_why *why)
     why->since = more != NULL ? more->since : 0;
 }
 
+/* A node whose items are undone. */
+static void why_undoing_items(const orr_run *run, const orr_more *more, orr_why *why)
+{
+    why->kind = ORR_WHY_ITEMS;
+    for (uint32_t i = 0; i < more->n_items; i++)
+        why->count += run->cells[more->first_item + i].state > ORR_NODE_COMPENSATING;
+    why->limit = why->count + more->undo_open;
+}
+
+static void why_undoing(const orr_run *run, uint32_t t, orr_why *why)
+{
+    static const orr_why_kind kinds[] = {[UNDO_IDLE] = ORR_WHY_PRIORITY, [UNDO_LIVE] = ORR_WHY_RUNNING,
+                                         [UNDO_WAITS] = ORR_WHY_TIMER, [UNDO_BACKOFF] = ORR_WHY_BACKOFF};
+    const orr_more *more = orr_more_of(run, t);
+    uint8_t step = run->undo->step;
+    if (more->expanded) {
+        why_undoing_items(run, more, why);
+        return;
+    }
+    why->kind = run->paused && run->undo->due ? ORR_WHY_PAUSED : kinds[step];
+    if (step == UNDO_LIVE) {
+        why->count = run->cells[t].attempt - (uint32_t)more->undo_base;
+        why->since = more->since;
+    } else if (step != UNDO_IDLE) {
+        why->due = more->due;
+    }
+    if (why->kind == ORR_WHY_TIMER && more->due < 0)
+        why->kind = ORR_WHY_SIGNAL;
+}
+
+/* Whether a task that has settled, or an item of such a node, is still to be undone; and after how many others. */
+static bool why_to_be_undone(const orr_run *run, uint32_t t, orr_why *why)
+{
+    uint32_t now = orr_undo_task(run);
+    if (now == ORR_NONE)
+        return false;
+    for (uint32_t i = run->undo->left; i-- > 0;) {
+        uint32_t task = run->undo->tasks[i];
+        if (task != t && (t >= run->plan->n_nodes || orr_node_of(run, task) != t))
+            continue;
+        why->kind = ORR_WHY_COMPENSATION;
+        why->by = orr_node_of(run, now);
+        why->count = run->undo->left - 1 - i;
+        return true;
+    }
+    return false;
+}
+
 void orr_run_why(const orr_run *run, uint32_t node, uint32_t item, orr_why *why)
 {
     uint32_t t = orr_index(run, node, item);
@@ -140,7 +191,12 @@ void orr_run_why(const orr_run *run, uint32_t node, uint32_t item, orr_why *why)
         why->kind = ORR_WHY_BACKOFF;
         why->due = more != NULL ? more->due : -1;
         break;
+    case ORR_NODE_COMPENSATING:
+        why_undoing(run, t, why);
+        break;
     default:
+        if (why_to_be_undone(run, t, why))
+            break;
         why->skip = more != NULL ? (orr_skip_reason)more->skip : ORR_SKIP_NONE;
         why->by = more != NULL ? more->by : ORR_NONE;
         break;

@@ -49,7 +49,8 @@ typedef struct orr_builder orr_builder;
     X(ENOTFOUND, -4, "there is no such thing") \
     X(EDEFINITION, -5, "the definition of the workflow has mistakes") \
     X(ESCRIPT, -6, "a script failed") \
-    X(ESTUCK, -7, "nothing is left that could happen")
+    X(ESTUCK, -7, "nothing is left that could happen") \
+    X(EIO, -8, "the store cannot be read or written")
 
 #define ORR_STATUS_ENUM(id, value, text) ORR_##id = value,
 typedef enum orr_status { ORR_STATUSES(ORR_STATUS_ENUM) } orr_status;

@@ -64,12 +64,17 @@ static void on_record(void *ud, orr_run *run, const orr_record *record)
 
 sim *sim_new(const orr_alloc *alloc, const sim_script *script)
 {
+    return sim_new_at(alloc, script, 1, 0);
+}
+
+sim *sim_new_at(const orr_alloc *alloc, const sim_script *script, int64_t now, uint32_t crash_limit)
+{
     sim *s = calloc(1, sizeof *s);
-    orr_core_options options = {.alloc = *alloc, .now = 1};
+    orr_core_options options = {.alloc = *alloc, .now = now, .crash_limit = crash_limit};
     if (s == NULL)
         abort();
     s->script = *script;
-    s->now = 1;
+    s->now = now;
     options.hooks = (orr_hooks){s, evaluate, script->record != NULL ? on_record : NULL,
                                 script->event != NULL ? on_event : NULL};
     s->core = orr_core_new(&options);
@@ -149,6 +154,14 @@ static void forget_run(sim *s, const orr_run *run)
     for (uint32_t i = 0; i < s->n_work; i++)
         if (s->work[i].run == run)
             s->work[i].gone = true;
+}
+
+void sim_drop(sim *s, orr_run *run)
+{
+    for (uint32_t i = 0; i < s->n_work; i++)
+        s->busy -= s->work[i].run == run && !s->work[i].gone && !s->work[i].asleep;
+    forget_run(s, run);
+    orr_run_free(run);
 }
 
 static void act(sim *s, const orr_action *a)
@@ -231,7 +244,7 @@ static void finish(sim *s, sim_work *w)
             return;
         }
     }
-    orr_result r = {.end = w->deed.end, .port = ORR_PORT_ANY};
+    orr_result r = {.end = w->deed.end, .port = ORR_PORT_ANY, .source = w->deed.source};
     if (w->cancelled)
         r.end = ORR_END_CANCELLED;
     if (r.end == ORR_END_FAILED)

@@ -14,6 +14,7 @@ typedef struct sim_deed {
     int64_t retry_after; /* ns; 0 = none */
     bool deaf;          /* does not hear a cancel: goes on until its time is over */
     int64_t sleeps;     /* waits so long without a slot, half way */
+    uint8_t source;     /* orr_source of what it completes with */
 } sim_deed;
 
 /* One line of the history. */
@@ -38,6 +39,8 @@ typedef struct sim_script {
 } sim_script;
 
 sim *sim_new(const orr_alloc *alloc, const sim_script *script); /* NULL when out of memory */
+/* One that begins at a time, as a process does that is started again; `crash_limit` is the core's. */
+sim *sim_new_at(const orr_alloc *alloc, const sim_script *script, int64_t now, uint32_t crash_limit);
 void sim_free(sim *s);
 orr_core *sim_core(sim *s);
 
@@ -46,6 +49,8 @@ void sim_watch(sim *s, void (*watch)(void *ud, const sim_line *line), void *ud);
 
 /* Starts a run; NULL when out of memory. */
 orr_run *sim_start(sim *s, orr_plan *plan, uint64_t seed);
+/* Forgets what a run does, as the end of its process would; the run is freed. */
+void sim_drop(sim *s, orr_run *run);
 
 /* Runs until nothing is left to do or `until` is reached. The time moves from one thing that happens to the next. */
 void sim_run(sim *s, int64_t until);

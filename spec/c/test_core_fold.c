@@ -3,6 +3,7 @@
  */
 #include "../../runtime/core/engine.h"
 #include "chance.h"
+#include "diary.h"
 #include "wild.h"
 
 #include <setjmp.h>
@@ -14,106 +15,20 @@
 
 #include <cmocka.h>
 
-/* ---- what a run looks like ------------------------------------------------------------------------------------------ */
-
-typedef struct look {
-    uint32_t n_cells;
-    uint64_t *cells; /* four words each */
-    uint64_t run[8];
-} look;
-
-enum { CELL_WORDS = 4, FOLDED_FLAGS = CELL_FAILED_DEP | CELL_CANCELLED_DEP | CELL_GATE_SHUT | CELL_LIVE };
-
-/* Only what a record tells. That a node is ready has no record of its own, so it looks like one that is about to be; when
- * it waits and what bounds it counts only while it does. */
-static void look_at_cell(const orr_run *run, uint32_t t, uint64_t *w)
-{
-    const orr_cell *cell = &run->cells[t];
-    const orr_more *more = orr_more_of(run, t);
-    bool node = t < run->plan->n_nodes, live = (cell->flags & CELL_LIVE) != 0;
-    uint8_t state = cell->state;
-    if (node && state == ORR_NODE_READY && !live && cell->attempt == 0 && (more == NULL || more->iteration == 0))
-        state = ORR_NODE_PENDING;
-    bool open = !orr_node_settled((orr_node_state)state);
-    w[0] = (uint64_t)state << 32 | (uint64_t)cell->attempt << 8 | (cell->flags & FOLDED_FLAGS);
-    w[1] = node ? (uint64_t)cell->pending << 32 | cell->completed : 0;
-    w[2] = more != NULL && more->expanded ? (uint64_t)more->n_items << 32 | more->items_open : 0;
-    w[3] = 0;
-    if (open && more != NULL)
-        w[3] = (uint64_t)more->iteration << 32 | more->phase;
-    if (open && more != NULL && (state == ORR_NODE_WAITING || state == ORR_NODE_RETRYING))
-        w[3] ^= (uint64_t)more->due << 8;
-    if (open && node && more != NULL && state != ORR_NODE_PENDING)
-        w[3] ^= (uint64_t)more->deadline << 16;
-}
-
-static look look_at(const orr_run *run)
-{
-    look l = {.n_cells = run->n_cells};
-    orr_run_stats st;
-    orr_run_get_stats(run, &st);
-    l.cells = calloc((size_t)run->n_cells * CELL_WORDS, sizeof *l.cells);
-    for (uint32_t t = 0; t < run->n_cells; t++)
-        look_at_cell(run, t, &l.cells[(size_t)t * CELL_WORDS]);
-    l.run[0] = (uint64_t)run->mode << 32 | (uint64_t)run->cause << 8 | run->paused | (uint64_t)run->ended << 1;
-    l.run[1] = (uint64_t)run->open << 32 | run->live;
-    l.run[2] = (uint64_t)run->timed << 32 | run->running;
-    l.run[3] = st.attempts;
-    l.run[4] = st.retries << 32 | st.peak_running;
-    l.run[5] = st.items;
-    l.run[6] = run->ended ? run->state : 0;
-    l.run[7] = run->live_cleanup;
-    return l;
-}
-
-static void assert_same_look(const look *a, const look *b, const char *when)
-{
-    assert_int_equal(a->n_cells, b->n_cells);
-    for (uint32_t i = 0; i < a->n_cells * CELL_WORDS; i++)
-        if (a->cells[i] != b->cells[i])
-            fail_msg("%s: word %u of task %u is %llx in the live run, %llx in the rebuilt one", when, i % CELL_WORDS,
-                     i / CELL_WORDS, (unsigned long long)a->cells[i], (unsigned long long)b->cells[i]);
-    for (int i = 0; i < 8; i++)
-        if (a->run[i] != b->run[i])
-            fail_msg("%s: word %d of the run is %llx in the live one, %llx in the rebuilt one", when, i,
-                     (unsigned long long)a->run[i], (unsigned long long)b->run[i]);
-}
-
 /* ---- a live run that keeps its journal -------------------------------------------------------------------------------- */
-
-typedef struct entry {
-    orr_record rec;
-    orr_error error;
-    look before; /* of the live run, where looks are kept */
-} entry;
 
 typedef struct journal {
     wild w;
     sim *s;
     orr_run *run;
-    entry *entries;
-    uint32_t n, cap;
-    bool looks;
+    diary d;
     uint64_t ticks;
 } journal;
 
 static void on_record(void *ud, orr_run *run, const orr_record *rec)
 {
     journal *j = ud;
-    if (j->n == j->cap) {
-        j->cap = j->cap > 0 ? j->cap * 2 : 256;
-        j->entries = realloc(j->entries, j->cap * sizeof *j->entries);
-    }
-    entry *e = &j->entries[j->n++];
-    *e = (entry){.rec = *rec};
-    if (rec->error != NULL) {
-        e->error = *rec->error;
-        e->error.code = strdup(rec->error->code);
-        e->error.message = strdup(rec->error->message);
-    }
-    /* an attempt's number is raised before its record is written */
-    if (j->looks && rec->kind != ORR_REC_ATTEMPT_STARTED && rec->kind != ORR_REC_RUN_CREATED)
-        e->before = look_at(run);
+    diary_add(&j->d, run, rec);
 }
 
 static sim_deed deed(void *ud, const orr_run *run, const orr_task *task, uint8_t phase)
@@ -148,8 +63,8 @@ static void live(journal *j, uint64_t seed, uint32_t n, bool looks)
     orr_alloc alloc = {orr_alloc_libc, NULL};
     sim_script script = {j, deed, evaluate, NULL, on_record, tick};
     orr_run_options options = {.seed = seed};
-    *j = (journal){.looks = looks};
-    j->w = wild_make(&alloc, seed, n, WILD_ALL);
+    *j = (journal){.d = {.looks = looks}};
+    j->w = wild_make(&alloc, seed, n, seed % 2 == 0 ? WILD_ALL : WILD_ALL | WILD_UNDO);
     j->s = sim_new(&alloc, &script);
     assert_int_equal(wild_limits(sim_core(j->s)), ORR_OK);
     j->run = orr_run_new(sim_core(j->s), j->w.plan, &options);
@@ -163,12 +78,7 @@ static void close_journal(journal *j)
 {
     sim_free(j->s);
     wild_free(&j->w);
-    for (uint32_t i = 0; i < j->n; i++) {
-        free((void *)(uintptr_t)j->entries[i].error.code);
-        free((void *)(uintptr_t)j->entries[i].error.message);
-        free(j->entries[i].before.cells);
-    }
-    free(j->entries);
+    diary_free(&j->d);
 }
 
 static orr_core *still_core(void)
@@ -185,52 +95,13 @@ static orr_run *empty_run(orr_core *core, const journal *j)
     return orr_run_new(core, j->w.plan, &options);
 }
 
-static orr_record record_of(const entry *e)
-{
-    orr_record r = e->rec;
-    if (r.error != NULL)
-        r.error = &e->error;
-    return r;
-}
-
 /* ---- the same at every point -------------------------------------------------------------------------------------------- */
 
 static void rebuild(const journal *j)
 {
-    orr_core *core = still_core();
-    orr_run *run = empty_run(core, j);
-    char when[96];
-    for (uint32_t i = 0; i < j->n; i++) {
-        orr_record r = record_of(&j->entries[i]);
-        snprintf(when, sizeof when, "seed %llu, %u nodes, before record %u (%s of node %u)",
-                 (unsigned long long)j->w.seed, j->w.n, i, orr_record_name(r.kind), r.task.node);
-        if (j->entries[i].before.cells != NULL) {
-            look now = look_at(run);
-            assert_same_look(&j->entries[i].before, &now, when);
-            free(now.cells);
-        }
-        if (orr_run_fold(run, &r) != ORR_OK)
-            fail_msg("%s: it is refused", when);
-    }
-    look a = look_at(j->run), b = look_at(run);
-    snprintf(when, sizeof when, "seed %llu, %u nodes, at the end", (unsigned long long)j->w.seed, j->w.n);
-    assert_same_look(&a, &b, when);
-    for (uint32_t i = 0; i < j->w.n; i++) {
-        orr_error x, y;
-        bool has = orr_run_error(j->run, i, ORR_NONE, &x);
-        if (has != orr_run_error(run, i, ORR_NONE, &y))
-            fail_msg("%s: node %u, which is %s, has an error in one of them only: %s", when, i,
-                     orr_node_state_name(orr_run_node_state(run, i, ORR_NONE)), has ? x.message : y.message);
-        if (has) {
-            assert_string_equal(x.code, y.code);
-            assert_string_equal(x.message, y.message);
-        }
-        assert_int_equal(orr_run_items(j->run, i), orr_run_items(run, i));
-    }
-    assert_int_equal(orr_run_get_state(j->run), orr_run_get_state(run));
-    free(a.cells);
-    free(b.cells);
-    orr_core_free(core);
+    char what[96];
+    snprintf(what, sizeof what, "seed %llu, %u nodes", (unsigned long long)j->w.seed, j->w.n);
+    diary_assert_same(&j->d, j->run, what);
 }
 
 static void every_point(void **state)
@@ -277,9 +148,9 @@ static orr_record any_record(chance *c, const journal *j, uint64_t seq)
 }
 
 /* A real record with one field changed. */
-static orr_record spoiled(chance *c, const journal *j, const entry *e)
+static orr_record spoiled(chance *c, const journal *j, uint32_t at)
 {
-    orr_record r = record_of(e), other = any_record(c, j, e->rec.seq);
+    orr_record r = diary_record(&j->d, at), other = any_record(c, j, r.seq);
     switch (chance_below(c, 10)) {
     case 0: r.kind = other.kind; break;
     case 1: r.seq += chance_below(c, 3) - 1u; break;
@@ -307,12 +178,12 @@ static void offer(orr_run *run, const orr_record *r)
         assert_int_equal(status, ORR_EINVAL);
         assert_same_look(&before, &after, "after a record that was refused");
         assert_true(run->seq == seq);
-        free(after.cells);
+        look_free(&after);
         refused++;
     } else {
         taken++;
     }
-    free(before.cells);
+    look_free(&before);
     assert_false(run->illegal);
     assert_true(run->open <= run->plan->n_nodes && run->live <= run->n_cells && run->timed <= run->n_cells &&
                 run->running <= run->live);
@@ -332,15 +203,15 @@ static void refuses(void **state)
         live(&j, chance_next(&c), 1 + chance_below(&c, 10), false);
         orr_core *core = still_core();
         orr_run *run = empty_run(core, &j);
-        for (uint32_t k = 0; k < j.n; k++) {
+        for (uint32_t k = 0; k < j.d.n; k++) {
             bool mixed = i % 2 == 0; /* every other time what was spoiled takes the place of the right one */
             for (uint32_t tries = chance_below(&c, 4); tries > 0; tries--) {
-                orr_record r = chance_of(&c, 50) ? spoiled(&c, &j, &j.entries[k]) : any_record(&c, &j, run->seq + 1);
+                orr_record r = chance_of(&c, 50) ? spoiled(&c, &j, k) : any_record(&c, &j, run->seq + 1);
                 if (!mixed && r.seq == run->seq + 1)
                     r.seq = run->seq + (chance_of(&c, 50) ? 0 : 2); /* cannot be taken, whatever it says */
                 offer(run, &r);
             }
-            orr_record r = record_of(&j.entries[k]);
+            orr_record r = diary_record(&j.d, k);
             if (mixed)
                 r.seq = run->seq + 1;
             offer(run, &r);

@@ -60,7 +60,7 @@ static uint64_t play(uint64_t seed, uint32_t n, bool plan, uint64_t fail_at, boo
     world w = {.cancel_at = seed % 3 == 0 ? 4 * SECOND : 0};
     sim_script script = {&w, deed, evaluate, on_event, NULL, tick};
     sim *s = NULL;
-    w.w = wild_make(plan ? &alloc : &other, seed, n, WILD_ALL);
+    w.w = wild_make(plan ? &alloc : &other, seed, n, seed % 2 == 0 ? WILD_ALL : WILD_ALL | WILD_UNDO);
     if (w.w.plan != NULL)
         s = sim_new(&alloc, &script);
     if (s != NULL && wild_limits(sim_core(s)) == ORR_OK)

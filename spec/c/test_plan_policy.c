@@ -47,6 +47,17 @@ static bool vary(orr_policy *p, int i) {
     case 30: p->retry.on = two, p->retry.n_on = 2; return true;
     case 31: p->retry.unless = one, p->retry.n_unless = 1; return true;
     case 32: p->retry.unless = two, p->retry.n_unless = 2; return true;
+    case 33: p->compensate_timeout = 1; return true;
+    case 34: p->compensate_retry.max = 1; return true;
+    case 35: p->compensate_retry.strategy = ORR_BACKOFF_LINEAR; return true;
+    case 36: p->compensate_retry.jitter = ORR_JITTER_FULL; return true;
+    case 37: p->compensate_retry.delay = 1; return true;
+    case 38: p->compensate_retry.max_delay = 1; return true;
+    case 39: p->compensate_retry.factor = 3; return true;
+    case 40: p->compensate_retry.on = one, p->compensate_retry.n_on = 1; return true;
+    case 41: p->compensate_retry.on = two, p->compensate_retry.n_on = 2; return true;
+    case 42: p->compensate_retry.unless = one, p->compensate_retry.n_unless = 1; return true;
+    case 43: p->compensate_retry.unless = other, p->compensate_retry.n_unless = 1; return true;
     default: return false;
     }
 }
@@ -82,19 +93,20 @@ static void test_equal_policies_are_shared(void **state) {
 
 static void test_policy_strings_are_copied(void **state) {
     (void)state;
-    char pool[] = "disk", breaker[] = "api", on1[] = "timeout", on2[] = "refused", unless[] = "denied";
-    const char *on_codes[] = {on1, on2}, *unless_codes[] = {unless};
+    char pool[] = "disk", breaker[] = "api", on1[] = "timeout", on2[] = "refused", unless[] = "denied", undo[] = "busy";
+    const char *on_codes[] = {on1, on2}, *unless_codes[] = {unless}, *undo_codes[] = {undo};
     orr_plan *plan;
     orr_policy p;
     uint16_t index;
     orr_policy_init(&p);
     p.pool = pool, p.breaker = breaker;
     p.retry = (orr_retry){.max = 3, .on = on_codes, .n_on = 2, .unless = unless_codes, .n_unless = 1};
+    p.compensate_retry = (orr_retry){.max = 2, .on = undo_codes, .n_on = 1, .unless = on_codes, .n_unless = 2};
     orr_plan_builder *b = orr_plan_begin(NULL, NULL);
     assert_int_equal(orr_plan_policy(b, &p, &index), ORR_OK);
-    char *const sources[] = {pool, breaker, on1, on2, unless};
-    for (size_t i = 0; i < 5; i++) sources[i][0] = '#';
-    on_codes[0] = on_codes[1] = unless_codes[0] = NULL;
+    char *const sources[] = {pool, breaker, on1, on2, unless, undo};
+    for (size_t i = 0; i < 6; i++) sources[i][0] = '#';
+    on_codes[0] = on_codes[1] = unless_codes[0] = undo_codes[0] = NULL;
     assert_int_equal(orr_plan_node(b, NULL, 0, index, NULL), ORR_OK);
     assert_int_equal(orr_plan_end(b, NULL, NULL, &plan), ORR_OK);
     const orr_policy *kept = &plan->policies[index];
@@ -103,6 +115,10 @@ static void test_policy_strings_are_copied(void **state) {
     assert_string_equal(kept->retry.on[0], "timeout");
     assert_string_equal(kept->retry.on[1], "refused");
     assert_string_equal(kept->retry.unless[0], "denied");
+    assert_string_equal(kept->compensate_retry.on[0], "busy");
+    assert_string_equal(kept->compensate_retry.unless[0], "timeout");
+    assert_string_equal(kept->compensate_retry.unless[1], "refused");
+    assert_int_equal(kept->compensate_retry.max, 2);
     assert_int_equal(kept->retry.max, 3);
     assert_true(kept->retry.factor >= 2 && kept->retry.factor <= 2);
     orr_plan_unref(plan);
@@ -112,8 +128,8 @@ static void test_policies_out_of_range(void **state) {
     (void)state;
     static const char *const null_code[] = {NULL};
     orr_plan_builder *b = orr_plan_begin(NULL, NULL);
-    orr_policy bad[16];
-    for (size_t i = 0; i < 16; i++) orr_policy_init(&bad[i]);
+    orr_policy bad[22];
+    for (size_t i = 0; i < 22; i++) orr_policy_init(&bad[i]);
     bad[0].join = ORR_JOIN_NEED + 1;
     bad[1].priority = ORR_PRIO_COUNT;
     bad[2].retry.strategy = ORR_BACKOFF_RANDOM + 1;
@@ -130,7 +146,13 @@ static void test_policies_out_of_range(void **state) {
     bad[13].each_failures = (double)NAN;
     bad[14].retry.n_on = 1;
     bad[15].retry.n_unless = 1, bad[15].retry.unless = null_code;
-    for (size_t i = 0; i < 16; i++) {
+    bad[16].compensate_timeout = -1;
+    bad[17].compensate_retry.delay = -1;
+    bad[18].compensate_retry.max_delay = -1;
+    bad[19].compensate_retry.factor = (double)NAN;
+    bad[20].compensate_retry.strategy = ORR_BACKOFF_RANDOM + 1;
+    bad[21].compensate_retry.n_on = 1, bad[21].compensate_retry.on = null_code;
+    for (size_t i = 0; i < 22; i++) {
         uint16_t index = 7;
         assert_int_equal(orr_plan_policy(b, &bad[i], &index), ORR_EINVAL);
         assert_int_equal(index, 7);

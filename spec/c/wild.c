@@ -103,6 +103,15 @@ static void give_limits(orr_policy *p, chance *c)
         p->breaker = breakers[chance_below(c, 2)];
 }
 
+static void give_compensation(orr_policy *p, chance *c)
+{
+    p->has_compensate = chance_of(c, 60);
+    if (chance_of(c, 50))
+        give_retry(&p->compensate_retry, c);
+    if (chance_of(c, 20))
+        p->compensate_timeout = span(c, 3 * SECOND);
+}
+
 static orr_policy policy_for(chance *c, uint32_t flags)
 {
     orr_policy p;
@@ -124,10 +133,13 @@ static orr_policy policy_for(chance *c, uint32_t flags)
     p.has_fallback = chance_of(c, 12);
     if (chance_of(c, 40))
         give_retry(&p.retry, c);
+    p.cancel_rest &= (flags & WILD_STEADY) == 0;
     if ((flags & WILD_TIMES) != 0)
         give_times(&p, c);
     if ((flags & WILD_LIMITS) != 0)
         give_limits(&p, c);
+    if ((flags & WILD_UNDO) != 0)
+        give_compensation(&p, c);
     return p;
 }
 
@@ -188,6 +200,8 @@ wild wild_make(const orr_alloc *alloc, uint64_t seed, uint32_t n, uint32_t flags
     wild w = {seed, n, flags, NULL};
     making m = {.c = {wild_hash(seed, 1, n, flags)}, .n = n, .flags = flags};
     orr_plan_options o = {.name = "wild", .on_error = (uint8_t)chance_below(&m.c, 3)};
+    if ((flags & WILD_STEADY) != 0)
+        o.on_error = ORR_ON_ERROR_CONTINUE;
     if ((flags & WILD_LIMITS) != 0 && chance_of(&m.c, 50))
         o.concurrency = 1 + chance_below(&m.c, 5);
     if ((flags & WILD_TIMES) != 0 && chance_of(&m.c, 15))

@@ -10,7 +10,9 @@ enum {
     WILD_TIMES = 1,  /* timeouts, deadlines, heartbeats, sleeps, deaf attempts */
     WILD_LIMITS = 2, /* run concurrency, pools, rates, keyed pools, breakers */
     WILD_BAD = 4,    /* conditions and lists that cannot be evaluated, pools that are not defined */
-    WILD_ALL = 7
+    WILD_ALL = 7,
+    WILD_UNDO = 8,   /* compensations; not among all */
+    WILD_STEADY = 16 /* how nodes end does not depend on when things happen; alone */
 };
 
 typedef struct wild {
