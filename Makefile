@@ -98,9 +98,10 @@ $(BUILD)/%.a:
 	$(call say,AR)
 	$(Q)ar rcs $@ $^
 
-# The archives of Lua, luv and LPeg go in statically; Lua's is taken whole and exported, so that C modules of the
-# system find every function of Lua in the command itself and no second Lua comes along.
-STATIC_LIBS = $(LUV_A) $(LPEG_A) -Wl,--whole-archive $(LUA_A) -Wl,--no-whole-archive $(UV_A) $(SYSTEM_LIBS)
+# The archives of Lua, luv, LPeg, libuv, SQLite and libmd go in statically; Lua's is taken whole and exported, so that
+# C modules of the system find every function of Lua in the command itself and no second Lua comes along.
+STATIC_LIBS = $(LUV_A) $(LPEG_A) -Wl,--whole-archive $(LUA_A) -Wl,--no-whole-archive $(UV_A) $(SQLITE_A) $(MD_A) \
+  $(SYSTEM_LIBS)
 
 $(BUILD)/orrery: $(HOST_OBJ) $(BUILD)/liborrery.a
 	$(call say,LINK)
@@ -108,12 +109,12 @@ $(BUILD)/orrery: $(HOST_OBJ) $(BUILD)/liborrery.a
 
 $(BUILD)/liborrery.so: $(LIB_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--gc-sections -o $@ $^ $(LUV_SO) $(UV_SO) $(SYSTEM_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--gc-sections -o $@ $^ $(LUV_SO) $(UV_SO) -lsqlite3 -lmd $(SYSTEM_LIBS)
 
 $(BUILD)/lib/orrery/core.so: $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,--gc-sections -o $@ $^ $(LUV_SO) $(UV_SO) $(SYSTEM_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,--gc-sections -o $@ $^ $(LUV_SO) $(UV_SO) -lsqlite3 -lmd $(SYSTEM_LIBS)
 
 $(CORE_TEST_BIN): $(BUILD)/spec/%: $(BUILD)/obj/spec/c/%.o $(BUILD)/spec/libaid.a $(BUILD)/libcore.a | $(BUILD)/have-test
 	$(call say,LINK)

@@ -22,6 +22,8 @@ $(VENDOR_MK): vendor/manifest.tsv vendor/install.sh vendor/find.mk
 	  echo "LUV_A := $$libdir/liblua5.4-luv.a"; \
 	  echo "LPEG_A := $$libdir/liblua5.4-lpeg.a"; \
 	  echo "UV_A := $$libdir/libuv_a.a"; \
+	  echo "SQLITE_A := $$libdir/libsqlite3.a"; \
+	  echo "MD_A := $$libdir/libmd.a"; \
 	  echo "LUV_SO := $$libdir/liblua5.4-luv.so"; \
 	  echo "UV_SO := $$(pkg-config --libs-only-l libuv)"; \
 	} >$@.tmp && mv $@.tmp $@

@@ -6,7 +6,8 @@
 enum { VERSION = 1, LONGEST_NUMBER = 10 };
 
 /* Which parts follow. */
-enum { HAS_TASK = 1, HAS_DUE = 2, HAS_COUNT = 4, HAS_PORT = 8, HAS_REASON = 16, HAS_PAYLOAD = 32, HAS_ERROR = 64 };
+enum { HAS_TASK = 1, HAS_DUE = 2, HAS_COUNT = 4, HAS_PORT = 8, HAS_REASON = 16, HAS_PAYLOAD = 32, HAS_ERROR = 64,
+       PAYLOAD_IS_BLOB = 128 };
 
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
 
@@ -49,7 +50,7 @@ static unsigned parts_of(const orr_entry *e)
     if (r->reason != 0 || r->phase != 0)
         parts |= HAS_REASON;
     if (e->payload_size > 0)
-        parts |= HAS_PAYLOAD;
+        parts |= e->is_blob ? HAS_PAYLOAD | PAYLOAD_IS_BLOB : HAS_PAYLOAD;
     if (r->error != NULL)
         parts |= HAS_ERROR;
     return parts;
@@ -198,8 +199,9 @@ orr_status orr_entry_decode(const void *bytes, size_t size, orr_entry *e, orr_er
     orr_record *rec = &e->record;
     *e = (orr_entry){.record = {.task = {ORR_NONE, ORR_NONE, 0, 0}, .port = ORR_PORT_ANY}};
     uint8_t version = get_byte(&r), kind = get_byte(&r), parts = get_byte(&r);
-    if (version != VERSION || kind >= ORR_RECORD_COUNT || (parts & 0x80) != 0)
+    if (version != VERSION || kind >= ORR_RECORD_COUNT || (parts & (HAS_PAYLOAD | PAYLOAD_IS_BLOB)) == PAYLOAD_IS_BLOB)
         return ORR_EINVAL;
+    e->is_blob = (parts & PAYLOAD_IS_BLOB) != 0;
     rec->kind = (orr_record_kind)kind;
     rec->seq = get(&r);
     rec->time = get_signed(&r);

@@ -14,6 +14,7 @@ typedef struct orr_entry {
     orr_record record; /* `value` is not written; `error` is */
     const void *payload;
     size_t payload_size; /* 0: none */
+    bool is_blob;        /* the payload says which row of the table of blobs holds the value: {"$blob": hash, "size": bytes} */
 } orr_entry;
 
 /* An upper bound for the size of the encoded entry. */

@@ -1,78 +1,179 @@
-/* memory.c - the store that keeps journals in memory: one growing block of bytes a run. */
-#include "store.h"
+/* memory.c - the store that keeps journals in memory: one growing block of bytes a run. What is appended is durable at once. */
+#include "impl.h"
 
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A run's records one after another, each behind its size. */
-typedef struct journal {
-    uint8_t run[16];
-    struct journal *next; /* in its bucket */
-    uint64_t last;        /* sequence number of the last record */
+typedef struct memory_journal {
+    orr_journal base;
+    bool live;       /* somebody holds its handle */
+    bool ended;      /* its last record ended the run */
+    bool keyed;      /* by_key is in the table of keys */
+    bool refused;    /* its key was taken: it is in no table, and what is appended goes nowhere */
+    char *workflow, *key;
+    orr_journal by_key; /* its place in the table of keys, where `run` is a hash of workflow and key */
     unsigned char *bytes;
     size_t used, capacity;
-} journal;
+} memory_journal;
+
+/* A row of a kind that can be read again. */
+typedef struct row {
+    struct row *next;
+    orr_row_kind kind;
+    size_t size; /* of the block */
+    orr_value values[];
+} row;
+
+/* A message that nobody has taken, or whose dedup must be remembered. */
+typedef struct letter {
+    struct letter *next;
+    uint8_t run[16];
+    int64_t id;
+    bool taken;
+    orr_note *note; /* what it says */
+    size_t size;    /* of the block */
+    char dedup[];
+} letter;
 
 typedef struct memory_store {
     orr_store base;
-    journal **buckets;
-    uint32_t n_buckets, n_journals;
+    orr_journals journals, keys;
+    row *rows;
+    letter *letters;
+    int64_t last_letter;
+    orr_notes notes;
 } memory_store;
 
-/* A run's id is a UUIDv7, whose last eight bytes are random enough to be their own hash. */
-static uint32_t bucket_of(const uint8_t run[16], uint32_t n_buckets)
+/* ---- journals --------------------------------------------------------------------------------------------------------------- */
+
+static void free_text(memory_store *s, char *text)
 {
-    uint64_t h;
-    memcpy(&h, run + 8, sizeof h);
-    h *= UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing (Knuth, TAOCP 3, 6.4) */
-    return (uint32_t)(h >> 32) & (n_buckets - 1);
+    if (text != NULL)
+        orr_mem_free(&s->base.alloc, text, strlen(text) + 1, 1);
 }
 
-static journal *find(const memory_store *s, const uint8_t run[16])
+static bool keep_text(memory_store *s, char **to, const char *text)
 {
-    if (s->n_buckets == 0)
-        return NULL;
-    journal *j = s->buckets[bucket_of(run, s->n_buckets)];
-    while (j != NULL && memcmp(j->run, run, sizeof j->run) != 0)
-        j = j->next;
-    return j;
-}
-
-/* Without memory for wider buckets the chains get longer: slower, never wrong. False only where there are none yet. */
-static bool widen(memory_store *s)
-{
-    uint32_t n = s->n_buckets > 0 ? s->n_buckets * 2 : 16;
-    journal **buckets = orr_mem_new(&s->base.alloc, n, sizeof(journal *));
-    if (buckets == NULL)
-        return s->n_buckets > 0;
-    for (uint32_t i = 0; i < s->n_buckets; i++)
-        for (journal *j = s->buckets[i], *next; j != NULL; j = next) {
-            next = j->next;
-            uint32_t at = bucket_of(j->run, n);
-            j->next = buckets[at];
-            buckets[at] = j;
-        }
-    orr_mem_free(&s->base.alloc, s->buckets, s->n_buckets, sizeof(journal *));
-    s->buckets = buckets;
-    s->n_buckets = n;
+    if (text == NULL)
+        return true;
+    size_t size = strlen(text) + 1;
+    *to = orr_mem_new(&s->base.alloc, size, 1);
+    if (*to == NULL)
+        return false;
+    memcpy(*to, text, size);
     return true;
 }
 
-static journal *create(memory_store *s, const uint8_t run[16])
+static void free_journal(memory_store *s, memory_journal *j)
 {
-    if (s->n_journals >= s->n_buckets && !widen(s))
-        return NULL;
-    journal *j = orr_mem_new(&s->base.alloc, 1, sizeof *j);
-    if (j == NULL)
-        return NULL;
-    memcpy(j->run, run, sizeof j->run);
-    journal **bucket = &s->buckets[bucket_of(run, s->n_buckets)];
-    j->next = *bucket;
-    *bucket = j;
-    s->n_journals++;
-    return j;
+    if (j->keyed)
+        orr_journals_remove(&s->keys, &j->by_key);
+    free_text(s, j->workflow);
+    free_text(s, j->key);
+    orr_mem_free(&s->base.alloc, j->bytes, j->capacity, 1);
+    orr_mem_free(&s->base.alloc, j, 1, sizeof *j);
 }
 
-static bool reserve(memory_store *s, journal *j, size_t more)
+/* FNV-1a (Fowler, Noll, Vo) from two starts. Two keys of one hash, should that ever be, are told apart by their texts. */
+static void hash_key(const char *workflow, const char *key, uint8_t hash[16])
+{
+    uint64_t h[2] = {UINT64_C(0xcbf29ce484222325), UINT64_C(0x9e3779b97f4a7c15)};
+    const char *const texts[] = {workflow, key};
+    for (int t = 0; t < 2; t++)
+        for (const char *c = texts[t]; c == texts[t] || c[-1] != '\0'; c++) /* with the NUL between them */
+            for (int i = 0; i < 2; i++)
+                h[i] = (h[i] ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    memcpy(hash, h, sizeof h);
+}
+
+static const memory_journal *with_key(const memory_store *s, const char *workflow, const char *key)
+{
+    uint8_t hash[16];
+    hash_key(workflow, key, hash);
+    const orr_journal *found = orr_journals_find(&s->keys, hash);
+    for (; found != NULL; found = found->next) {
+        const memory_journal *j = (const memory_journal *)(const void *)((const char *)found - offsetof(memory_journal, by_key));
+        if (strcmp(j->key, key) == 0 && strcmp(j->workflow, workflow) == 0)
+            return j;
+    }
+    return NULL;
+}
+
+/* False when out of memory. A key that is taken gives a notice, a key that is free is kept. */
+static bool settle_key(memory_store *s, memory_journal *j, const orr_new_run *run)
+{
+    const memory_journal *other = with_key(s, run->workflow, run->key);
+    if (other == NULL) {
+        hash_key(run->workflow, run->key, j->by_key.run);
+        if (!keep_text(s, &j->workflow, run->workflow) || !keep_text(s, &j->key, run->key))
+            return false;
+        j->keyed = orr_journals_add(&s->keys, &s->base.alloc, &j->by_key);
+        return j->keyed;
+    }
+    char id[37];
+    orr_run_text(other->base.run, id);
+    orr_note *note = orr_note_new(&s->base.alloc, ORR_NOTICE_REFUSED, run->id, 0, NULL, id);
+    if (note == NULL)
+        return false;
+    j->refused = true;
+    orr_notes_add(&s->notes, note);
+    if (s->base.wake != NULL)
+        s->base.wake(s->base.ud);
+    return true;
+}
+
+static orr_journal *create(orr_store *store, const orr_new_run *run)
+{
+    memory_store *s = (memory_store *)store;
+    memory_journal *j = orr_mem_new(&store->alloc, 1, sizeof *j);
+    if (j == NULL)
+        return NULL;
+    j->base.store = store;
+    j->live = true;
+    memcpy(j->base.run, run->id, sizeof run->id);
+    if ((run->key != NULL && !settle_key(s, j, run)) ||
+        (!j->refused && !orr_journals_add(&s->journals, &store->alloc, &j->base))) {
+        free_journal(s, j);
+        return NULL;
+    }
+    store->ticket++;
+    return &j->base;
+}
+
+/* The messages of a run that was let go come again to who takes it over. */
+static void repeat_letters(memory_store *s, const uint8_t run[16])
+{
+    orr_notes_forget(&s->notes, &s->base.alloc, run);
+    for (letter *l = s->letters; l != NULL; l = l->next)
+        if (!l->taken && memcmp(l->run, run, sizeof l->run) == 0) {
+            orr_note *note = orr_note_new(&s->base.alloc, ORR_NOTICE_MESSAGE, run, l->id, l->note->notice.name, l->note->notice.text);
+            if (note != NULL)
+                orr_notes_add(&s->notes, note);
+        }
+}
+
+static orr_journal *claim(orr_store *store, const uint8_t run[16], bool force, orr_status *status, char *message, size_t size)
+{
+    memory_store *s = (memory_store *)store;
+    memory_journal *j = (memory_journal *)orr_journals_find(&s->journals, run);
+    char id[37];
+    (void)force; /* takes a run from another process, and there is none */
+    orr_run_text(run, id);
+    *status = j == NULL ? ORR_ENOTFOUND : j->live ? ORR_ESTATE : ORR_OK;
+    if (j == NULL)
+        snprintf(message, size, "there is no run %s in this store", id);
+    else if (j->live)
+        snprintf(message, size, "this process runs %s already", id);
+    if (*status != ORR_OK)
+        return NULL;
+    j->live = true;
+    repeat_letters(s, run);
+    return &j->base;
+}
+
+static bool reserve(memory_store *s, memory_journal *j, size_t more)
 {
     if (more <= j->capacity - j->used)
         return true;
@@ -87,32 +188,36 @@ static bool reserve(memory_store *s, journal *j, size_t more)
     return true;
 }
 
-static orr_status append(orr_store *store, const uint8_t run[16], uint64_t seq, const void *bytes, size_t size)
+static orr_status append(orr_journal *journal, const void *bytes, size_t size)
 {
-    memory_store *s = (memory_store *)store;
-    journal *j = find(s, run);
-    if (seq != (j != NULL ? j->last + 1 : 1))
-        return ORR_EINVAL;
-    if (j == NULL && (j = create(s, run)) == NULL)
-        return ORR_ENOMEM;
-    if (size > SIZE_MAX - sizeof size || !reserve(s, j, sizeof size + size))
-        return ORR_ENOMEM;
-    memcpy(j->bytes + j->used, &size, sizeof size);
-    memcpy(j->bytes + j->used + sizeof size, bytes, size);
-    j->used += sizeof size + size;
-    j->last = seq;
+    memory_journal *j = (memory_journal *)journal;
+    memory_store *s = (memory_store *)journal->store;
+    if (!j->refused) {
+        if (size > SIZE_MAX - sizeof size || !reserve(s, j, sizeof size + size))
+            return ORR_ENOMEM;
+        memcpy(j->bytes + j->used, &size, sizeof size);
+        if (size > 0)
+            memcpy(j->bytes + j->used + sizeof size, bytes, size);
+        j->used += sizeof size + size;
+        j->ended = orr_record_ends(bytes, size);
+    }
+    s->base.ticket++;
     return ORR_OK;
 }
 
-static uint64_t durable(orr_store *store, const uint8_t run[16])
+static void release(orr_journal *journal, bool done)
 {
-    const journal *j = find((memory_store *)store, run);
-    return j != NULL ? j->last : 0;
+    memory_journal *j = (memory_journal *)journal;
+    (void)done; /* there is no other process that could want to know */
+    j->live = false;
+    journal->store->ticket++;
+    if (j->refused)
+        free_journal((memory_store *)journal->store, j);
 }
 
 static orr_status read_journal(orr_store *store, const uint8_t run[16], uint64_t after, orr_store_visit visit, void *ud)
 {
-    const journal *j = find((memory_store *)store, run);
+    const memory_journal *j = (memory_journal *)orr_journals_find(&((memory_store *)store)->journals, run);
     if (j == NULL)
         return ORR_ENOTFOUND;
     uint64_t seq = 0;
@@ -127,48 +232,278 @@ static orr_status read_journal(orr_store *store, const uint8_t run[16], uint64_t
     return ORR_OK;
 }
 
-static void free_journal(memory_store *s, journal *j)
+/* ---- messages ----------------------------------------------------------------------------------------------------------------- */
+
+static void free_letter(memory_store *s, letter *l)
 {
-    orr_mem_free(&s->base.alloc, j->bytes, j->capacity, 1);
-    orr_mem_free(&s->base.alloc, j, 1, sizeof *j);
+    orr_notes one = {.shown = l->note};
+    orr_notes_free(&one, &s->base.alloc);
+    orr_mem_free(&s->base.alloc, l, l->size, 1);
 }
+
+static letter *new_letter(memory_store *s, const uint8_t run[16], const char *name, const char *text, const char *dedup)
+{
+    size_t size = sizeof(letter) + (dedup != NULL ? strlen(dedup) : 0) + 1;
+    letter *l = orr_mem_new(&s->base.alloc, size, 1);
+    if (l == NULL)
+        return NULL;
+    l->size = size;
+    l->id = s->last_letter + 1;
+    memcpy(l->run, run, sizeof l->run);
+    if (dedup != NULL)
+        memcpy(l->dedup, dedup, strlen(dedup));
+    l->note = orr_note_new(&s->base.alloc, ORR_NOTICE_MESSAGE, run, l->id, name, text);
+    if (l->note == NULL) {
+        orr_mem_free(&s->base.alloc, l, size, 1);
+        return NULL;
+    }
+    return l;
+}
+
+static bool was_sent(const memory_store *s, const uint8_t run[16], const char *dedup)
+{
+    for (const letter *l = s->letters; l != NULL; l = l->next)
+        if (memcmp(l->run, run, sizeof l->run) == 0 && l->dedup[0] != '\0' && strcmp(l->dedup, dedup) == 0)
+            return true;
+    return false;
+}
+
+static orr_status send_message(orr_store *store, const uint8_t run[16], const char *name, const char *text, const char *dedup,
+                               char *message, size_t size)
+{
+    memory_store *s = (memory_store *)store;
+    const memory_journal *j = (memory_journal *)orr_journals_find(&s->journals, run);
+    char id[37];
+    orr_run_text(run, id);
+    if (dedup != NULL && was_sent(s, run, dedup))
+        return ORR_OK;
+    if (j == NULL || j->ended) {
+        snprintf(message, size, j == NULL ? "there is no run %s in this store" : "the run %s has ended: nothing can be sent to it", id);
+        return j == NULL ? ORR_ENOTFOUND : ORR_ESTATE;
+    }
+    letter *l = new_letter(s, run, name, text, dedup);
+    orr_note *note = l != NULL ? orr_note_new(&store->alloc, ORR_NOTICE_MESSAGE, run, l->id, name, text) : NULL;
+    if (note == NULL) {
+        if (l != NULL)
+            free_letter(s, l);
+        snprintf(message, size, "there is no memory left for a message");
+        return ORR_ENOMEM;
+    }
+    s->last_letter = l->id;
+    letter **link = &s->letters;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = l;
+    orr_notes_add(&s->notes, note);
+    if (store->wake != NULL)
+        store->wake(store->ud);
+    return ORR_OK;
+}
+
+static void take_letter(memory_store *s, int64_t id)
+{
+    letter **link = &s->letters;
+    while (*link != NULL && (*link)->id != id)
+        link = &(*link)->next;
+    letter *l = *link;
+    if (l == NULL)
+        return;
+    l->taken = true;
+    if (l->dedup[0] == '\0') {
+        *link = l->next;
+        free_letter(s, l);
+    }
+}
+
+static bool next_notice(orr_store *store, orr_notice *notice)
+{
+    memory_store *s = (memory_store *)store;
+    orr_note *note;
+    while ((note = orr_notes_take(&s->notes)) != NULL) {
+        const memory_journal *j = (memory_journal *)orr_journals_find(&s->journals, note->notice.run);
+        orr_notes_show(&s->notes, &store->alloc, note, notice);
+        if (note->notice.kind != ORR_NOTICE_MESSAGE || (j != NULL && j->live))
+            return true; /* one for a run that was let go waits for who takes it over */
+    }
+    orr_notes_show(&s->notes, &store->alloc, NULL, notice);
+    return false;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------------------------- */
+
+static bool same_text(const orr_value *v, const orr_value *w)
+{
+    return v->size == w->size && memcmp(v->bytes, w->bytes, v->size) == 0;
+}
+
+static row *new_row(memory_store *s, orr_row_kind kind, const orr_value *values, size_t n)
+{
+    size_t size = sizeof(row) + n * sizeof(orr_value);
+    for (size_t i = 0; i < n; i++)
+        if (values[i].type >= ORR_VALUE_TEXT)
+            size += values[i].size;
+    row *r = orr_mem_new(&s->base.alloc, size, 1);
+    if (r == NULL)
+        return NULL;
+    r->kind = kind;
+    r->size = size;
+    char *at = (char *)&r->values[n];
+    for (size_t i = 0; i < n; i++) {
+        r->values[i] = values[i];
+        if (values[i].type < ORR_VALUE_TEXT)
+            continue;
+        r->values[i].bytes = at;
+        if (values[i].size > 0)
+            memcpy(at, values[i].bytes, values[i].size);
+        at += values[i].size;
+    }
+    return r;
+}
+
+/* The link to the row with the same key, or to where one would stand. */
+static row **find_row(memory_store *s, orr_row_kind kind, const orr_value *values)
+{
+    row **link = &s->rows;
+    for (; *link != NULL; link = &(*link)->next)
+        if ((*link)->kind == kind && same_text(&(*link)->values[0], &values[0]) &&
+            (kind != ORR_ROW_MODULE || same_text(&(*link)->values[1], &values[1])))
+            break;
+    return link;
+}
+
+static orr_status put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n)
+{
+    memory_store *s = (memory_store *)store;
+    if (kind == ORR_ROW_TAKEN)
+        take_letter(s, values[0].integer);
+    if (kind != ORR_ROW_TAKEN && kind != ORR_ROW_LOG && kind != ORR_ROW_WHY) { /* these are for tables, of which there are none */
+        row **link = find_row(s, kind, values), *old = *link;
+        if (old == NULL || kind == ORR_ROW_CACHE) {
+            row *r = new_row(s, kind, values, n);
+            if (r == NULL)
+                return ORR_ENOMEM;
+            r->next = old != NULL ? old->next : NULL;
+            *link = r;
+            if (old != NULL)
+                orr_mem_free(&store->alloc, old, old->size, 1);
+        }
+    }
+    store->ticket++;
+    return ORR_OK;
+}
+
+static orr_status get(orr_store *store, orr_row_kind kind, const char *key, orr_store_row visit, void *ud)
+{
+    const memory_store *s = (memory_store *)store;
+    orr_value wanted = {.type = ORR_VALUE_TEXT, .bytes = key, .size = strlen(key)};
+    orr_status status = ORR_ENOTFOUND;
+    for (const row *r = s->rows; r != NULL; r = r->next)
+        if (r->kind == kind && same_text(&r->values[0], &wanted)) {
+            status = ORR_OK;
+            if (!visit(ud, r->values, orr_row_columns(kind)))
+                break;
+        }
+    return status;
+}
+
+/* ---- the store ----------------------------------------------------------------------------------------------------------------- */
 
 static orr_status drop(orr_store *store, const uint8_t run[16])
 {
     memory_store *s = (memory_store *)store;
-    journal *j = find(s, run);
-    if (j == NULL)
-        return ORR_ENOTFOUND;
-    journal **link = &s->buckets[bucket_of(run, s->n_buckets)];
-    while (*link != j)
-        link = &(*link)->next;
-    *link = j->next;
-    s->n_journals--;
+    memory_journal *j = (memory_journal *)orr_journals_find(&s->journals, run);
+    if (j == NULL || j->live)
+        return j == NULL ? ORR_ENOTFOUND : ORR_ESTATE;
+    orr_notes_forget(&s->notes, &store->alloc, run);
+    for (letter **link = &s->letters, *l; (l = *link) != NULL;) {
+        if (memcmp(l->run, run, sizeof l->run) != 0) {
+            link = &l->next;
+            continue;
+        }
+        *link = l->next;
+        free_letter(s, l);
+    }
+    orr_journals_remove(&s->journals, &j->base);
     free_journal(s, j);
     return ORR_OK;
+}
+
+static uint64_t durable(const orr_store *store)
+{
+    return store->ticket;
+}
+
+static void submit(orr_store *store, bool soon)
+{
+    (void)store;
+    (void)soon;
+}
+
+static orr_status nothing_to_do(orr_store *store)
+{
+    (void)store;
+    return ORR_OK;
+}
+
+static orr_status no_tables(char *message, size_t size)
+{
+    snprintf(message, size, "a store in memory has no tables: use --store sqlite:PATH for one that has");
+    return ORR_ESTATE;
+}
+
+static orr_status query(orr_store *store, const char *sql, const orr_value *parameters, size_t n,
+                        void (*names)(void *ud, const char *const *columns, size_t n), orr_store_row visit, void *ud,
+                        char *message, size_t size)
+{
+    (void)store, (void)sql, (void)parameters, (void)n, (void)names, (void)visit, (void)ud;
+    return no_tables(message, size);
+}
+
+static orr_status change(orr_store *store, const orr_change *changes, size_t n, int64_t *changed, char *message, size_t size)
+{
+    (void)store, (void)changes, (void)n;
+    *changed = 0;
+    return no_tables(message, size);
+}
+
+static orr_status backup(orr_store *store, const char *path, char *message, size_t size)
+{
+    (void)store, (void)path;
+    return no_tables(message, size);
 }
 
 static void close_store(orr_store *store)
 {
     memory_store *s = (memory_store *)store;
     orr_alloc alloc = store->alloc;
-    for (uint32_t i = 0; i < s->n_buckets; i++)
-        while (s->buckets[i] != NULL) {
-            journal *j = s->buckets[i];
-            s->buckets[i] = j->next;
-            free_journal(s, j);
-        }
-    orr_mem_free(&alloc, s->buckets, s->n_buckets, sizeof(journal *));
+    for (orr_journal *j; (j = orr_journals_any(&s->journals)) != NULL;) {
+        orr_journals_remove(&s->journals, j);
+        free_journal(s, (memory_journal *)j);
+    }
+    orr_journals_free(&s->journals, &alloc);
+    orr_journals_free(&s->keys, &alloc);
+    orr_notes_free(&s->notes, &alloc);
+    for (letter *l; (l = s->letters) != NULL;) {
+        s->letters = l->next;
+        free_letter(s, l);
+    }
+    for (row *r; (r = s->rows) != NULL;) {
+        s->rows = r->next;
+        orr_mem_free(&alloc, r, r->size, 1);
+    }
     orr_mem_free(&alloc, s, 1, sizeof *s);
 }
 
-orr_store *orr_store_memory(const orr_alloc *alloc)
+orr_store *orr_store_memory(const orr_store_options *options)
 {
-    static const orr_store_class class = {"memory", append, durable, read_journal, drop, close_store};
-    memory_store *s = orr_mem_new(alloc, 1, sizeof *s);
+    static const orr_store_class class = {
+        .kind = "memory", .close = close_store, .create = create, .claim = claim, .append = append, .release = release,
+        .read = read_journal, .drop = drop, .put = put, .get = get, .durable = durable, .submit = submit,
+        .sync = nothing_to_do, .notice = next_notice, .send = send_message, .project = nothing_to_do, .query = query,
+        .change = change, .backup = backup};
+    memory_store *s = orr_mem_new(&options->alloc, 1, sizeof *s);
     if (s == NULL)
         return NULL;
-    s->base.class = &class;
-    s->base.alloc = *alloc;
+    s->base = (orr_store){&class, options->alloc, 0, options->wake, options->ud};
     return &s->base;
 }

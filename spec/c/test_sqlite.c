@@ -1,0 +1,692 @@
+/* test_sqlite.c - what the store in a file adds to being a store: it outlives its process, and shares its file with others. */
+#include "../../runtime/store/journal.h"
+#include "../../runtime/store/sqlite.h"
+#include "chance.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- a place for each test -------------------------------------------------------------------------------------------------- */
+
+static char directory[64], path[96];
+
+static int make_place(void **state)
+{
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/orrery-sqlite-XXXXXX");
+    if (mkdtemp(directory) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/runs.db", directory);
+    return 0;
+}
+
+static int remove_place(void **state)
+{
+    char command[128];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf '%s'", directory);
+    return system(command);
+}
+
+static orr_store *try_open(orr_store_mode mode, char *message, size_t size)
+{
+    orr_store_options options = {.alloc = {orr_alloc_libc, NULL}, .mode = mode};
+    message[0] = '\0';
+    return orr_store_open(path, &options, message, size);
+}
+
+static orr_store *open_store(orr_store_mode mode)
+{
+    char message[ORR_SQLITE_MESSAGE];
+    orr_store *s = try_open(mode, message, sizeof message);
+    if (s == NULL)
+        print_error("%s\n", message);
+    assert_non_null(s);
+    return s;
+}
+
+static void run_id(uint8_t id[16], uint32_t n)
+{
+    memset(id, 0, 16);
+    memcpy(id + 12, &n, sizeof n);
+}
+
+static orr_journal *create(orr_store *s, uint32_t n)
+{
+    orr_new_run run = {.workflow = "w", .created = 1};
+    run_id(run.id, n);
+    orr_journal *j = orr_store_create(s, &run);
+    assert_non_null(j);
+    return j;
+}
+
+static orr_journal *claim(orr_store *s, uint32_t n, bool force, orr_status *status, char message[ORR_SQLITE_MESSAGE])
+{
+    uint8_t id[16];
+    run_id(id, n);
+    return orr_store_claim(s, id, force, status, message, ORR_SQLITE_MESSAGE);
+}
+
+static orr_status append(orr_journal *j, uint64_t seq)
+{
+    unsigned char bytes[256];
+    orr_entry e = {.record = {.kind = seq == 1 ? ORR_REC_RUN_CREATED : ORR_REC_ATTEMPT_STARTED, .seq = seq, .time = 1,
+                              .task = {seq == 1 ? ORR_NONE : 0, ORR_NONE, 0, 1}, .port = ORR_PORT_ANY}};
+    return orr_store_append(j, seq, bytes, orr_entry_encode(&e, bytes));
+}
+
+static bool note_last(void *ud, uint64_t seq, const void *bytes, size_t size)
+{
+    uint64_t *last = ud;
+    (void)bytes;
+    assert_true(size > 3);
+    assert_int_equal(seq, *last + 1);
+    *last = seq;
+    return true;
+}
+
+static uint64_t last_of(orr_store *s, uint32_t n)
+{
+    uint8_t id[16];
+    uint64_t last = 0;
+    run_id(id, n);
+    orr_status status = orr_store_read(s, id, 0, note_last, &last);
+    assert_true(status == ORR_OK || status == ORR_ENOTFOUND);
+    return last;
+}
+
+/* Waits up to three seconds for a notice. */
+static bool notice(orr_store *s, orr_notice *n)
+{
+    for (int i = 0; i < 600; i++) {
+        if (orr_store_notice(s, n))
+            return true;
+        usleep(5000);
+    }
+    return false;
+}
+
+static bool note_number(void *ud, const orr_value *values, size_t n)
+{
+    assert_int_equal(n, 1);
+    *(int64_t *)ud = values[0].integer;
+    return true;
+}
+
+static int64_t number(orr_store *s, const char *sql)
+{
+    char message[ORR_SQLITE_MESSAGE];
+    int64_t n = -1;
+    assert_int_equal(orr_store_query(s, sql, NULL, 0, NULL, note_number, &n, message, sizeof message), ORR_OK);
+    return n;
+}
+
+/* Runs `body` in a process of its own, which tells by a pipe. */
+static pid_t start(void (*body)(int out), int *in)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(ends[0]);
+        body(ends[1]);
+        _exit(0);
+    }
+    close(ends[1]);
+    *in = ends[0];
+    return pid;
+}
+
+static int finish(pid_t pid, int in)
+{
+    int status = 0;
+    close(in);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static uint64_t hear(int in)
+{
+    uint64_t word = 0;
+    return read(in, &word, sizeof word) == (ssize_t)sizeof word ? word : 0;
+}
+
+static void say(int out, uint64_t word)
+{
+    if (write(out, &word, sizeof word) != (ssize_t)sizeof word)
+        _exit(9);
+}
+
+/* ---- what outlives the process ------------------------------------------------------------------------------------------------ */
+
+static void comes_back(void **state)
+{
+    (void)state;
+    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_journal *j = create(s, 1);
+    for (uint64_t seq = 1; seq <= 1000; seq++)
+        append(j, seq);
+    orr_store_release(j, false);
+    orr_store_close(s); /* which submits */
+    s = open_store(ORR_STORE_LOOK);
+    assert_int_equal(last_of(s, 1), 1000);
+    assert_int_equal(number(s, "SELECT count(*) FROM owners WHERE ended IS NULL"), 0);
+    assert_int_equal(number(s, "SELECT count(*) FROM journal"), 1);
+    assert_int_equal(number(s, "SELECT count(*) FROM workflows WHERE name = 'w' AND first = 1e-9"), 1);
+    orr_store_close(s);
+}
+
+/* Appends to two runs in step, forever; tells what is durable. */
+static void write_pairs(int out)
+{
+    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_journal *j[2];
+    char message[ORR_SQLITE_MESSAGE];
+    orr_status status;
+    for (uint32_t n = 0; n < 2; n++) {
+        j[n] = claim(s, n + 1, false, &status, message);
+        if (j[n] == NULL)
+            j[n] = create(s, n + 1);
+    }
+    for (uint64_t seq = last_of(s, 1) + 1;; seq++) {
+        append(j[0], seq);
+        append(j[1], seq);
+        orr_store_submit(s, true);
+        if (seq % 4 == 0 && orr_store_sync(s) == ORR_OK)
+            say(out, seq);
+    }
+}
+
+/* A submit is whole or not there, and what was durable is there. */
+static void survives_kills(void **state)
+{
+    enum { KILLS = 150 };
+    chance c = chance_begin("kills of a writing process");
+    uint64_t told = 0;
+    (void)state;
+    for (int i = 0; i < KILLS; i++) {
+        int in;
+        pid_t pid = start(write_pairs, &in);
+        uint64_t first = hear(in);
+        assert_true(first > told);
+        told = first;
+        usleep(chance_below(&c, 6000));
+        kill(pid, SIGKILL);
+        for (uint64_t word; (word = hear(in)) != 0;)
+            told = word;
+        assert_true(WIFSIGNALED(finish(pid, in)));
+        orr_store *s = open_store(ORR_STORE_LOOK);
+        uint64_t last = last_of(s, 1);
+        assert_true(last >= told);
+        assert_int_equal(last_of(s, 2), last);
+        orr_store_close(s);
+    }
+    orr_store *s = open_store(ORR_STORE_OWN);
+    assert_int_equal(number(s, "SELECT count(*) FROM owners WHERE ended IS NULL AND lost = 0"), 0);
+    assert_int_equal(number(s, "SELECT count(*) FROM journal WHERE id > (SELECT value FROM meta WHERE name = 'projected')"), 0);
+    orr_store_close(s);
+}
+
+static void crash_at_five(int out, const char *when)
+{
+    setenv("ORRERY_CRASH", when, 1);
+    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_journal *j = create(s, 1);
+    for (uint64_t seq = 1;; seq++) {
+        append(j, seq);
+        say(out, orr_store_sync(s) == ORR_OK ? seq : 0);
+    }
+}
+
+static void crash_before(int out)
+{
+    crash_at_five(out, "5");
+}
+
+static void crash_after(int out)
+{
+    crash_at_five(out, "5:after");
+}
+
+static void crashes_where_told(void **state)
+{
+    (void)state;
+    for (int after = 0; after < 2; after++) {
+        int in;
+        uint64_t told = 0;
+        pid_t pid = start(after ? crash_after : crash_before, &in);
+        for (uint64_t word; (word = hear(in)) != 0;)
+            told = word;
+        assert_true(WIFSIGNALED(finish(pid, in)));
+        orr_store *s = open_store(ORR_STORE_LOOK);
+        assert_int_equal(told, 4);
+        assert_int_equal(last_of(s, 1), after ? 5 : 4);
+        orr_store_close(s);
+        assert_int_equal(remove_place(NULL), 0);
+        assert_int_equal(make_place(NULL), 0);
+    }
+}
+
+static void groups_commits(void **state)
+{
+    (void)state;
+    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_journal *j[50];
+    for (uint32_t n = 0; n < 50; n++)
+        j[n] = create(s, n + 1);
+    for (uint64_t seq = 1; seq <= 20; seq++)
+        for (uint32_t n = 0; n < 50; n++)
+            append(j[n], seq);
+    assert_int_equal(orr_store_sync(s), ORR_OK);
+    assert_int_equal(number(s, "SELECT count(*) FROM journal"), 50); /* one row a run */
+    for (uint32_t n = 0; n < 50; n++)
+        orr_store_release(j[n], true);
+    assert_int_equal(orr_store_sync(s), ORR_OK);
+    assert_int_equal(number(s, "SELECT count(*) FROM runs WHERE owner IS NOT NULL"), 0);
+    orr_store_close(s);
+}
+
+/* ---- other processes ------------------------------------------------------------------------------------------------------------ */
+
+static void own_and_wait(int out)
+{
+    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_journal *j = create(s, 1);
+    orr_notice n;
+    append(j, 1);
+    say(out, orr_store_sync(s) == ORR_OK);
+    for (uint64_t seq = 2;; seq++) {
+        append(j, seq);
+        orr_store_submit(s, true);
+        while (orr_store_notice(s, &n))
+            if (n.kind == ORR_NOTICE_LOST) {
+                say(out, 77);
+                orr_store_release(j, true);
+                orr_store_close(s);
+                _exit(7);
+            }
+        usleep(5000);
+    }
+}
+
+static void respects_the_living(void **state)
+{
+    int in;
+    char message[ORR_SQLITE_MESSAGE], pid_text[32];
+    orr_status status;
+    uint8_t id[16];
+    (void)state;
+    pid_t pid = start(own_and_wait, &in);
+    assert_int_equal(hear(in), 1);
+    orr_store *s = open_store(ORR_STORE_OWN);
+    assert_null(claim(s, 1, false, &status, message));
+    assert_int_equal(status, ORR_ESTATE);
+    snprintf(pid_text, sizeof pid_text, "process %d ", (int)pid);
+    assert_non_null(strstr(message, pid_text));
+    run_id(id, 1);
+    assert_int_equal(orr_store_drop(s, id), ORR_ESTATE);
+    kill(pid, SIGKILL);
+    finish(pid, in);
+    uint64_t last = last_of(s, 1);
+    orr_journal *j = claim(s, 1, false, &status, message);
+    assert_non_null(j);
+    assert_int_equal(append(j, last + 1), ORR_OK);
+    assert_int_equal(orr_store_sync(s), ORR_OK);
+    assert_int_equal(last_of(s, 1), last + 1);
+    orr_store_release(j, true);
+    orr_store_close(s);
+}
+
+/* Whether somebody holds the commit lock, once whoever was told to stop has. */
+static bool is_committing(void)
+{
+    char lock_path[128];
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 2};
+    snprintf(lock_path, sizeof lock_path, "%s-lock", path);
+    usleep(20000);
+    int fd = open(lock_path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+    close(fd);
+    return lock.l_type != F_UNLCK;
+}
+
+static void fences_the_stopped(void **state)
+{
+    int in;
+    char message[ORR_SQLITE_MESSAGE];
+    orr_status status;
+    (void)state;
+    pid_t pid = start(own_and_wait, &in);
+    assert_int_equal(hear(in), 1);
+    orr_store *s = open_store(ORR_STORE_OWN);
+    for (kill(pid, SIGSTOP); is_committing(); kill(pid, SIGSTOP)) { /* one stopped in a commit would be waited for in vain */
+        kill(pid, SIGCONT);
+        usleep(3000);
+    }
+    orr_journal *j = claim(s, 1, true, &status, message);
+    assert_non_null(j);
+    uint64_t last = last_of(s, 1);
+    append(j, last + 1);
+    assert_int_equal(orr_store_sync(s), ORR_OK);
+    kill(pid, SIGCONT);
+    assert_int_equal(hear(in), 77);
+    assert_int_equal(WEXITSTATUS(finish(pid, in)), 7);
+    assert_int_equal(last_of(s, 1), last + 1);
+    orr_store_release(j, true);
+    orr_store_close(s);
+}
+
+static void take_messages(int out)
+{
+    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_status status;
+    char message[ORR_SQLITE_MESSAGE];
+    orr_journal *j = claim(s, 1, false, &status, message);
+    orr_notice n;
+    if (j == NULL)
+        j = create(s, 1);
+    uint64_t seq = last_of(s, 1);
+    append(j, ++seq);
+    say(out, orr_store_sync(s) == ORR_OK);
+    for (;;) {
+        if (!notice(s, &n) || n.kind != ORR_NOTICE_MESSAGE)
+            continue;
+        orr_value taken = {.type = ORR_VALUE_INTEGER, .integer = n.message};
+        orr_value log[] = {{.type = ORR_VALUE_BLOB, .bytes = n.run, .size = 16}, {0}, {0}, {0}, {0}, {0}, {0},
+                           {.type = ORR_VALUE_TEXT, .bytes = n.text, .size = strlen(n.text)}, {0}};
+        orr_store_put(s, ORR_ROW_TAKEN, &taken, 1);
+        orr_store_put(s, ORR_ROW_LOG, log, 9);
+        append(j, ++seq);
+        orr_store_submit(s, true);
+    }
+}
+
+/* Each message has its effect, once, however often the process dies. */
+static void messages_count_once(void **state)
+{
+    enum { KILLS = 25, EACH = 8 };
+    chance c = chance_begin("kills of a process that takes messages");
+    char text[32], message[ORR_SQLITE_MESSAGE];
+    uint8_t id[16];
+    uint32_t sent = 0;
+    (void)state;
+    run_id(id, 1);
+    for (int i = 0; i <= KILLS; i++) {
+        int in;
+        pid_t pid = start(take_messages, &in);
+        assert_int_equal(hear(in), 1);
+        orr_store *s = open_store(ORR_STORE_LOOK);
+        for (int k = 0; k < EACH && i < KILLS; k++) {
+            snprintf(text, sizeof text, "%u", sent++);
+            assert_int_equal(orr_store_send(s, id, "n", text, NULL, message, sizeof message), ORR_OK);
+            usleep(chance_below(&c, 8000));
+        }
+        for (int k = 0; k < 600 && i == KILLS && number(s, "SELECT count(*) FROM inbox") > 0; k++)
+            usleep(5000);
+        kill(pid, SIGKILL);
+        finish(pid, in);
+        orr_store_close(s);
+    }
+    orr_store *s = open_store(ORR_STORE_LOOK);
+    assert_int_equal(number(s, "SELECT count(*) FROM logs"), KILLS * EACH);
+    assert_int_equal(number(s, "SELECT count(DISTINCT message) FROM logs"), KILLS * EACH);
+    orr_store_close(s);
+}
+
+/* ---- disks that fail -------------------------------------------------------------------------------------------------------------- */
+
+/* Something fails and works again: nothing is lost, nothing is there twice. */
+static void fails_and_works(orr_store *s, orr_journal *j, void (*repair)(void))
+{
+    orr_notice n;
+    assert_int_equal(orr_store_sync(s), ORR_EIO);
+    assert_true(notice(s, &n));
+    assert_int_equal(n.kind, ORR_NOTICE_FAILED);
+    assert_non_null(strstr(n.text, path));
+    assert_true(orr_store_durable(s) < orr_store_ticket(s));
+    assert_int_equal(append(j, 12), ORR_OK);
+    orr_store_submit(s, true);
+    repair();
+    assert_true(notice(s, &n));
+    assert_int_equal(n.kind, ORR_NOTICE_WORKS);
+    assert_int_equal(orr_store_sync(s), ORR_OK);
+    assert_int_equal(last_of(s, 1), 12);
+}
+
+static orr_store *with_ten(orr_journal **j)
+{
+    orr_store *s = open_store(ORR_STORE_OWN);
+    *j = create(s, 1);
+    for (uint64_t seq = 1; seq <= 10; seq++)
+        append(*j, seq);
+    assert_int_equal(orr_store_sync(s), ORR_OK);
+    return s;
+}
+
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void unlimit(void)
+{
+    limit_files(RLIM_INFINITY);
+}
+
+static void full_disk(void **state)
+{
+    orr_journal *j;
+    (void)state;
+    orr_store *s = with_ten(&j);
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    limit_files(4096);
+    append(j, 11);
+    fails_and_works(s, j, unlimit);
+    signal(SIGXFSZ, before);
+    orr_store_release(j, true);
+    orr_store_close(s);
+}
+
+static void move(const char *from, const char *to)
+{
+    char a[128], b[128];
+    snprintf(a, sizeof a, "%s%s", directory, from);
+    snprintf(b, sizeof b, "%s%s", directory, to);
+    assert_int_equal(rename(a, b), 0);
+}
+
+static void put_back(void)
+{
+    move(".gone", "");
+}
+
+static void deleted_directory(void **state)
+{
+    orr_journal *j;
+    (void)state;
+    orr_store *s = with_ten(&j);
+    move("", ".gone");
+    append(j, 11);
+    fails_and_works(s, j, put_back);
+    orr_store_release(j, true);
+    orr_store_close(s);
+}
+
+static void write_file(const char *bytes, size_t size, long at)
+{
+    FILE *f = fopen(path, at < 0 ? "w" : "r+");
+    assert_non_null(f);
+    if (at >= 0)
+        fseek(f, at, SEEK_SET);
+    assert_int_equal(fwrite(bytes, 1, size, f), size);
+    fclose(f);
+}
+
+static void refused(orr_store_mode mode, const char *expected)
+{
+    char message[ORR_SQLITE_MESSAGE];
+    assert_null(try_open(mode, message, sizeof message));
+    if (strstr(message, expected) == NULL)
+        print_error("expected '%s' in: %s\n", expected, message);
+    assert_non_null(strstr(message, expected));
+    assert_non_null(strstr(message, path));
+}
+
+static void damaged_files(void **state)
+{
+    orr_journal *j;
+    char junk[8192];
+    (void)state;
+    memset(junk, 'x', sizeof junk);
+    refused(ORR_STORE_LOOK, "there is no store");
+    write_file("", 0, -1);
+    refused(ORR_STORE_LOOK, "is empty");
+    write_file(junk, sizeof junk, -1);
+    refused(ORR_STORE_OWN, "no SQLite database");
+    refused(ORR_STORE_LOOK, "restore a backup");
+    assert_int_equal(unlink(path), 0);
+    orr_store *s = with_ten(&j);
+    orr_store_release(j, true);
+    orr_store_close(s);
+    assert_int_equal(truncate(path, 5000), 0);
+    refused(ORR_STORE_OWN, "damaged");
+}
+
+static void change_file(const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void strange_files(void **state)
+{
+    (void)state;
+    change_file("CREATE TABLE t (a)");
+    refused(ORR_STORE_OWN, "another program");
+    assert_int_equal(unlink(path), 0);
+    orr_store_close(open_store(ORR_STORE_OWN));
+    change_file("PRAGMA user_version = 99");
+    refused(ORR_STORE_OWN, "version 99");
+    refused(ORR_STORE_LOOK, "up to 1");
+}
+
+/* Root may write everywhere, so root becomes somebody else for this. */
+static void read_only(void **state)
+{
+    enum { NOBODY = 65534 };
+    uid_t me = geteuid();
+    (void)state;
+    orr_store_close(open_store(ORR_STORE_OWN));
+    if (me == 0) {
+        char command[128];
+        snprintf(command, sizeof command, "chown -R %d '%s'", NOBODY, directory);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(seteuid(NOBODY), 0);
+    }
+    assert_int_equal(chmod(path, 0400), 0);
+    refused(ORR_STORE_OWN, "read-only");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(chmod(directory, 0500), 0);
+    refused(ORR_STORE_OWN, "cannot be made");
+    assert_int_equal(chmod(directory, 0700), 0);
+    assert_int_equal(seteuid(me), 0);
+}
+
+static void network_file_systems(void **state)
+{
+    (void)state;
+    assert_string_equal(orr_sqlite_network(0x6969), "NFS");
+    assert_string_equal(orr_sqlite_network(0xff534d42), "CIFS");
+    assert_non_null(orr_sqlite_network(0x65735546));
+    assert_null(orr_sqlite_network(0xef53));     /* ext4 */
+    assert_null(orr_sqlite_network(0x01021994)); /* tmpfs */
+}
+
+/* ---- tables ----------------------------------------------------------------------------------------------------------------------- */
+
+static void queries_only_read(void **state)
+{
+    static const char *const wrong[] = {"DELETE FROM runs", "PRAGMA user_version = 3", "ATTACH 'x' AS x", "SELECT 1; SELECT 2", "", "SELEKT",
+                                        "SELECT nothing FROM runs", "SELECT ?1"};
+    char message[ORR_SQLITE_MESSAGE];
+    int64_t n = 0;
+    (void)state;
+    orr_store *s = open_store(ORR_STORE_OWN);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(orr_store_query(s, wrong[i], NULL, 0, NULL, note_number, &n, message, sizeof message), ORR_EINVAL);
+        assert_true(message[0] != '\0');
+    }
+    orr_value name = {.type = ORR_VALUE_TEXT, .bytes = "db", .size = 2};
+    orr_change good = {"INSERT INTO pools (name, paused) VALUES (?1, 1)", &name, 1}, bad = {"INSERT INTO nowhere VALUES (1)", NULL, 0};
+    assert_int_equal(orr_store_change(s, &good, 1, &n, message, sizeof message), ORR_OK);
+    assert_int_equal(n, 1);
+    orr_change both[] = {{"DELETE FROM pools", NULL, 0}, bad};
+    assert_int_equal(orr_store_change(s, both, 2, &n, message, sizeof message), ORR_EINVAL);
+    assert_int_equal(n, 0);
+    assert_int_equal(number(s, "SELECT count(*) FROM pools WHERE paused = 1"), 1);
+    orr_store_close(s);
+}
+
+static void tables_follow(void **state)
+{
+    orr_journal *j;
+    (void)state;
+    orr_store *s = with_ten(&j);
+    int64_t behind = -1;
+    for (int i = 0; i < 200 && behind != 0; i++) {
+        usleep(5000);
+        behind = number(s, "SELECT count(*) FROM journal WHERE id > (SELECT value FROM meta WHERE name = 'projected')");
+    }
+    assert_int_equal(behind, 0);
+    orr_store_release(j, true);
+    orr_store_close(s);
+}
+
+static void backs_up_while_written(void **state)
+{
+    char copy[128], message[ORR_SQLITE_MESSAGE];
+    int in;
+    (void)state;
+    pid_t pid = start(write_pairs, &in);
+    uint64_t told = hear(in);
+    orr_store *s = open_store(ORR_STORE_LOOK);
+    snprintf(copy, sizeof copy, "%s/copy.db", directory);
+    assert_int_equal(orr_store_backup(s, copy, message, sizeof message), ORR_OK);
+    assert_int_equal(orr_store_backup(s, copy, message, sizeof message), ORR_ESTATE); /* nothing is overwritten */
+    orr_store_close(s);
+    kill(pid, SIGKILL);
+    finish(pid, in);
+    snprintf(path, sizeof path, "%s/copy.db", directory);
+    s = open_store(ORR_STORE_OWN);
+    assert_true(last_of(s, 1) >= told);
+    assert_int_equal(last_of(s, 2), last_of(s, 1));
+    orr_store_close(s);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
+    const struct CMUnitTest tests[] = {
+        TEST(comes_back), TEST(survives_kills), TEST(crashes_where_told), TEST(groups_commits), TEST(respects_the_living),
+        TEST(fences_the_stopped), TEST(messages_count_once), TEST(full_disk), TEST(deleted_directory), TEST(damaged_files),
+        TEST(strange_files), TEST(read_only), TEST(network_file_systems), TEST(queries_only_read), TEST(tables_follow),
+        TEST(backs_up_while_written)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
