@@ -2,6 +2,12 @@
 
 #include <assert.h>
 
+/* Actions that wait for their records, in a ring. Tickets never fall from one to the next. */
+typedef struct held_action {
+    orr_action action;
+    uint64_t ticket;
+} held_action;
+
 struct orr_engine {
     orr_alloc alloc;
     orr_core *core;
@@ -10,8 +16,12 @@ struct orr_engine {
     orr_driver driver;
     bool precise;
     uint32_t left;   /* actions of the present batch */
+    bool decided;    /* the core decided something in it, if only what is held */
     orr_action back; /* one that was taken and not done */
     bool has_back;
+    held_action *held;
+    uint32_t held_first, n_held, cap_held; /* the capacity is a power of two */
+    uint64_t durable;
 };
 
 orr_engine *orr_engine_new(const orr_engine_options *options) {
@@ -38,6 +48,7 @@ void orr_engine_free(orr_engine *rt) {
     orr_alloc alloc = rt->alloc;
     orr_core_free(rt->core);
     orr_timers_free(&rt->timers);
+    orr_mem_free(&alloc, rt->held, rt->cap_held, sizeof *rt->held);
     orr_mem_free(&alloc, rt, 1, sizeof *rt);
 }
 
@@ -74,15 +85,82 @@ static bool fire_timers(orr_engine *rt, int64_t now) {
     return any;
 }
 
+/* ---- holding back ---------------------------------------------------------------------------------------------- */
+
+static held_action *held_at(const orr_engine *rt, uint32_t i) {
+    return &rt->held[(rt->held_first + i) & (rt->cap_held - 1)];
+}
+
+static bool widen(orr_engine *rt) {
+    uint32_t cap = rt->cap_held ? rt->cap_held * 2 : 64;
+    held_action *wider = cap > rt->cap_held ? orr_mem_new(&rt->alloc, cap, sizeof *wider) : NULL;
+    if (!wider) return false;
+    for (uint32_t i = 0; i < rt->n_held; i++) wider[i] = *held_at(rt, i);
+    orr_mem_free(&rt->alloc, rt->held, rt->cap_held, sizeof *rt->held);
+    rt->held = wider;
+    rt->cap_held = cap;
+    rt->held_first = 0;
+    return true;
+}
+
+static bool released(orr_engine *rt, orr_action *action) {
+    if (rt->n_held == 0 || held_at(rt, 0)->ticket > rt->durable) return false;
+    *action = held_at(rt, 0)->action;
+    rt->held_first++;
+    rt->n_held--;
+    return true;
+}
+
+/* Whether the action must wait, and then it does. Without memory for that the whole engine waits: then the first that was
+ * held is durable as well, and is done in its stead. */
+static bool hold(orr_engine *rt, orr_action *action) {
+    uint64_t ticket = rt->driver.ticket ? rt->driver.ticket(rt->driver.ud, action) : 0;
+    orr_action latest = *action;
+    bool room = true;
+    if (ticket <= rt->durable) return false;
+    if (rt->n_held == rt->cap_held && !widen(rt)) {
+        rt->driver.wait(rt->driver.ud, ticket);
+        orr_engine_durable(rt, ticket);
+        if (!released(rt, action)) return false;
+        room = false;
+    }
+    *held_at(rt, rt->n_held) = (held_action){latest, ticket};
+    rt->n_held++;
+    return room;
+}
+
+void orr_engine_durable(orr_engine *rt, uint64_t ticket) {
+    if (ticket > rt->durable) rt->durable = ticket;
+}
+
+uint32_t orr_engine_held(const orr_engine *rt) {
+    return rt->n_held;
+}
+
+void orr_engine_forget(orr_engine *rt, const orr_run *run) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < rt->n_held; i++)
+        if (held_at(rt, i)->action.run != run) *held_at(rt, kept++) = *held_at(rt, i);
+    rt->n_held = kept;
+    if (rt->has_back && rt->back.run == run) rt->has_back = false;
+}
+
+/* ---- stepping -------------------------------------------------------------------------------------------------- */
+
 bool orr_engine_next(orr_engine *rt, orr_action *action) {
     if (rt->has_back) {
         *action = rt->back;
         rt->has_back = false;
         return true;
     }
-    if (rt->left == 0) return false;
-    rt->left--;
-    return orr_core_next(rt->core, action);
+    while (rt->left > 0) {
+        rt->left--;
+        if (released(rt, action)) return true;
+        if (!orr_core_next(rt->core, action)) return false;
+        rt->decided = true;
+        if (!hold(rt, action)) return true;
+    }
+    return false;
 }
 
 void orr_engine_give_back(orr_engine *rt, const orr_action *action) {
@@ -97,12 +175,13 @@ bool orr_engine_step(orr_engine *rt, uint32_t limit) {
     orr_core_advance(rt->core, now);
     orr_action action;
     rt->left = limit;
+    rt->decided = false;
     while (orr_engine_next(rt, &action)) {
         rt->driver.act(rt->driver.ud, &action);
         any = true;
         if (rt->precise) orr_engine_tick(rt);
     }
-    return any;
+    return any || rt->decided;
 }
 
 void orr_engine_tick(orr_engine *rt) {

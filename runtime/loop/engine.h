@@ -1,6 +1,9 @@
 /* engine.h - one core with a clock, timers of its caller, and the batches in which its actions are done.
  *
  * A runtime knows nothing of who does the work: the driver does. It runs on one thread, the loop's.
+ *
+ * Nothing that depends on a record acts before the record is durable: an action whose ticket is not yet is held, first in,
+ * first out, and the core goes on meanwhile.
  */
 #ifndef ORR_LOOP_ENGINE_H
 #define ORR_LOOP_ENGINE_H
@@ -12,11 +15,16 @@
 
 typedef struct orr_engine orr_engine;
 
-/* Who does what the core decides. Both are called from orr_engine_step only, and may call the core. */
+/* Who does what the core decides. All are called from orr_engine_step and orr_engine_next only; `act` and `timer` may call
+ * the core. */
 typedef struct orr_driver {
     void *ud;
     void (*act)(void *ud, const orr_action *action);
     void (*timer)(void *ud, const orr_timer *timer); /* a timer of orr_engine_timer; it is no longer set */
+    /* The ticket of the store that must be durable before the action is done; 0: at once. NULL: nothing is ever held. */
+    uint64_t (*ticket)(void *ud, const orr_action *action);
+    /* Waits until that ticket is durable: asked only where there is no memory to hold an action back. */
+    void (*wait)(void *ud, uint64_t ticket);
 } orr_driver;
 
 typedef struct orr_engine_options {
@@ -50,6 +58,13 @@ bool orr_engine_step(orr_engine *rt, uint32_t limit);
  * of the batch, or when there is none. What it takes and does not do itself it gives back, and then takes no more. */
 bool orr_engine_next(orr_engine *rt, orr_action *action);
 void orr_engine_give_back(orr_engine *rt, const orr_action *action);
+
+/* What is durable from now on: actions that were held for it are done next, in the order in which they were decided. */
+void orr_engine_durable(orr_engine *rt, uint64_t ticket);
+/* How many actions are held. */
+uint32_t orr_engine_held(const orr_engine *rt);
+/* Drops the held actions of a run that is about to be freed. */
+void orr_engine_forget(orr_engine *rt, const orr_run *run);
 
 /* Takes the present time for the core's, and fires what is due. Once a batch is enough to decide; whoever shows times to
  * people calls it more often. */
