@@ -129,4 +129,20 @@ function prune.from(def, names, groups)
   return keep(def, spread(resolve(def, names, "from", groups), downstream(def)))
 end
 
+--- What `--only` and `--from` leave of a compiled workflow; the workflow itself where neither is given. Raises mistakes.
+---@param compiled orrery.Compiled
+---@param options {only: string|string[]|nil, from: string|string[]|nil}
+---@param plan fun(def: table): orrery.Plan|nil, table|nil `core.plan`
+---@return orrery.Compiled
+function prune.compiled(compiled, options, plan)
+  if not options.only and not options.from then return compiled end
+  local made = copy(compiled)
+  if options.only then made.def = prune.only(made.def, options.only, made.groups) end
+  if options.from then made.def = prune.from(made.def, options.from, made.groups) end
+  local planned, found = plan(made.def)
+  if not planned then errors.raise(require "orrery.plan_problems"(found, made.def, {})) end
+  made.plan, made.cut = planned, { only = options.only, from = options.from }
+  return made
+end
+
 return prune

@@ -15,6 +15,7 @@ local types = {}
 ---@field expressions? table<string, boolean>
 ---@field positional? string
 ---@field check? fun(config: table): string?, string? what is wrong with the config as a whole, and the key it is about
+---@field own_timeout? boolean a node's `timeout` is config: the type bounds by it what it waits for
 ---@field examples? any
 ---@field output? any
 ---@field where string
@@ -31,7 +32,7 @@ types.RESERVED = RESERVED
 -- loaded when the word is first used, so that a start pays for nothing it does not need.
 local STDLIB = {
   condition = "condition", const = "const", delay = "delay", exec = "exec", file = "file",
-  http = "http", log = "log", merge = "merge", switch = "switch", workflow = "workflow",
+  http = "http", log = "log", merge = "merge", switch = "switch", wait = "wait", workflow = "workflow",
 }
 
 -- flow.workflow makes a workflow, so the type of that name is called as ctx:call is.
@@ -39,6 +40,10 @@ local ALIASES = { call = "workflow" }
 
 local registry = {}   ---@type table<string, orrery.NodeType>
 local spaces = {}     -- first word -> table of what comes after the dot, for flow.http.get
+local shared_registry, shared_spaces = registry, spaces -- the two above, whenever no scope is entered
+local standard = setmetatable({}, { __mode = "k" }) -- type -> true: it is the standard library's
+local bundled = setmetatable({}, { __mode = "k" })  -- type -> true: code of a bundle declared it
+local loading_standard = false
 local declared = setmetatable({}, { __mode = "k" }) -- type -> true
 local loaded = {}     -- files of stdlib/ that were loaded
 local builders = setmetatable({}, { __mode = "k" }) -- coroutine -> depth: it loads a file, so calls make nodes
@@ -48,6 +53,7 @@ local builders = setmetatable({}, { __mode = "k" }) -- coroutine -> depth: it lo
 local FIELDS = {
   name = "string", doc = "string", config = "table", run = "function", pool = "string", outcomes = "any",
   expressions = "table", positional = "string", examples = "any", output = "any", check = "function",
+  own_timeout = "boolean",
 }
 local FIELD_NAMES = {}
 for name in pairs(FIELDS) do FIELD_NAMES[#FIELD_NAMES + 1] = name end
@@ -83,11 +89,17 @@ local function field_problems(t, say)
   end
 end
 
-local function config_schema(config, say)
-  local made, problems = require("orrery.schema").compile(config or {})
+-- Whether a key stands for a node's policy in a node of the type, and not for config.
+local function is_reserved(T, key)
+  return RESERVED[key] and not (key == "timeout" and T and T.own_timeout)
+end
+types.is_reserved = is_reserved
+
+local function config_schema(t, say)
+  local made, problems = require("orrery.schema").compile(t.config or {})
   for _, problem in ipairs(problems or {}) do say("config", "bad_schema", "config: " .. problem.message) end
   for _, field in ipairs(made and made:fields() or {}) do
-    if RESERVED[field.name] then
+    if is_reserved(t, field.name) then
       say("config", "reserved_key", ("config key %q is a key of every node; give the config another name"):format(
         field.name))
     end
@@ -197,7 +209,7 @@ local function run_here(T, ctx, config)
   given = copy(given)
   types.place_positional(T, given)
   for key in pairs(given) do
-    if RESERVED[key] and key ~= "with" then
+    if is_reserved(T, key) and key ~= "with" then
       config_error(T, ('"%s" is a key of a node; a call inside a handler takes config only, flow.now '
         .. '{ type = "%s", with = { … }, %s = … } takes both'):format(key, T.name, key))
     end
@@ -223,10 +235,12 @@ local type_meta = {
   __tostring = function(T) return "node type " .. T.name end,
 }
 
--- The types whose names begin with the same words, flow.http; a word it has not is a mistake.
-local function new_space(words)
+-- The types whose names begin with the same words, flow.http; a word that neither it nor `outer` has is a mistake.
+local function new_space(words, outer)
   return setmetatable({}, { __name = "orrery.types", __index = function(space, word)
     if type(word) ~= "string" or word:find "^_" then return nil end
+    local found = outer and rawget(outer, word)
+    if found ~= nil then return found end
     local names = {}
     for name in next, space do names[#names + 1] = name end
     table.sort(names)
@@ -234,19 +248,77 @@ local function new_space(words)
   end })
 end
 
+-- ---- scopes ---------------------------------------------------------------------------------------------
+
+-- Code of a bundle declares its types in a scope of its own, so that two versions of a type live side by side.
+
+local closing = { __close = function(former)
+  registry, spaces, loading_standard = former.registry, former.spaces, former.loading_standard
+end }
+
+local function enter(inner_registry, inner_spaces, is_standard)
+  local former = { registry = registry, spaces = spaces, loading_standard = loading_standard }
+  registry, spaces, loading_standard = inner_registry, inner_spaces, is_standard
+  return setmetatable(former, closing)
+end
+
+local function load_stdlib(word)
+  local file = STDLIB[word]
+  if file and not loaded[file] then
+    loaded[file] = true
+    local _ <close> = enter(shared_registry, shared_spaces, true)
+    require("orrery.stdlib." .. file)
+  end
+end
+
+--- Makes a scope: what is declared while it is entered is found there first, and everything else is found as ever.
+---@return table scope
+function types.scope()
+  return { registry = setmetatable({}, { __index = shared_registry }), spaces = setmetatable({}, { __index = shared_spaces }) }
+end
+
+--- Enters a scope until the result, a to-be-closed value, is closed. Nothing in between may wait.
+---@param scope table
+---@return table
+function types.enter(scope)
+  return enter(scope.registry, scope.spaces, false)
+end
+
+--- What `flow.<word>` is for code of a scope where that differs: a type of the scope, or the table of those that begin with
+--- the word. Nil elsewhere.
+---@param scope table
+---@param word string
+---@return any
+function types.scoped(scope, word) return rawget(scope.spaces, word) end
+
+--- Whether the type is one of the standard library's.
+---@param T orrery.NodeType
+---@return boolean
+function types.is_standard(T) return standard[T] ~= nil end
+
+-- ---- registering ----------------------------------------------------------------------------------------
+
+-- The table at `word` of a table of types; made where there is none, on top of the shared one where this one is a scope's.
+-- Nil where a type is in the way.
+local function inner_space(at, word, path, shared)
+  local inner = rawget(at, word)
+  if inner == nil and not declared[shared] then
+    inner = new_space(table.concat(path, "."), shared)
+    at[word] = inner
+  end
+  return not declared[inner] and inner or nil
+end
+
 -- Puts a type where flow.http.get finds it. A name that begins with another type's name ("log.x" beside "log") has
 -- no such place; the type is then used by the value that flow.type returned, or by name.
 local function place_in_space(T)
-  local at, path = spaces, {}
+  local at, path, shared = spaces, {}, spaces ~= shared_spaces and shared_spaces or nil
   for word in T.name:gmatch "([^.]+)%." do
     path[#path + 1] = word
-    local inner = rawget(at, word)
-    if inner == nil then
-      inner = new_space(table.concat(path, "."))
-      at[word] = inner
-    end
-    at = inner
-    if declared[at] then return end
+    if shared and #path == 1 then load_stdlib(word) end
+    shared = shared and rawget(shared, word)
+    at = inner_space(at, word, path, shared)
+    if not at then return end
   end
   local word = T.name:match "[^.]+$"
   local there = rawget(at, word)
@@ -256,7 +328,25 @@ end
 local function register(T)
   registry[T.name] = T
   declared[T] = true
+  if loading_standard then standard[T] = true end
   place_in_space(T)
+end
+
+-- What is declared by the code of a bundle is known to everybody where nothing else has its name, because a name that is
+-- looked up while a handler runs is looked up there. Code from the disk that declares it takes the name over.
+local function share(T)
+  if registry == shared_registry or shared_registry[T.name] then return end
+  bundled[T] = true
+  local _ <close> = enter(shared_registry, shared_spaces, false)
+  register(T)
+end
+
+-- Where a type is declared. In `return flow.type { … }` the call leaves no trace of where it stood; its function does.
+local function place_of_declaration(t)
+  local run = debug.getinfo(2, "t").istailcall and type(t) == "table" and t.run
+  local info = type(run) == "function" and debug.getinfo(run, "S")
+  if info and info.linedefined > 0 then return where.text(info.short_src, info.linedefined) end
+  return where.text(where.here(3))
 end
 
 --- Declares a node type: `return flow.type { name = "slack.post", config = flow.schema { … }, run = function … end }`.
@@ -264,8 +354,7 @@ end
 ---@param t table see the class above
 ---@return orrery.NodeType
 function types.declare(t)
-  local source, line = where.here(2)
-  local place, problems = where.text(source, line), {}
+  local place, problems = place_of_declaration(t), {}
   if type(t) ~= "table" then
     errors.raise { { kind = "wrong_type", where = place, message = "flow.type takes a table, got " .. errors.show(t) } }
   end
@@ -274,9 +363,9 @@ function types.declare(t)
       message = ("node type %s: %s"):format(type(t.name) == "string" and ("%q"):format(t.name) or "without a name", message) }
   end
   field_problems(t, say)
-  local config = config_schema(t.config, say)
-  local earlier = registry[t.name]
-  if earlier and earlier.where ~= place then
+  local config = config_schema(t, say)
+  local earlier = rawget(registry, t.name)
+  if earlier and earlier.where ~= place and not bundled[earlier] then
     say("name", "duplicate_name", ("it is already declared at %s; give this one another name"):format(earlier.where))
   end
   if #problems > 0 then
@@ -289,15 +378,8 @@ function types.declare(t)
     return ("orrery.node: %s (flow.now(node) runs it here)"):format(T.name)
   end }
   register(setmetatable(T, type_meta))
+  share(T)
   return T
-end
-
-local function load_stdlib(word)
-  local file = STDLIB[word]
-  if file and not loaded[file] then
-    loaded[file] = true
-    require("orrery.stdlib." .. file)
-  end
 end
 
 --- A type by name, or nil.
@@ -323,7 +405,7 @@ end
 ---@return string[]
 function types.words()
   local list, seen = {}, {}
-  for _, set in ipairs { STDLIB, spaces, ALIASES } do
+  for _, set in ipairs { STDLIB, shared_spaces, spaces, ALIASES } do
     for word in pairs(set) do
       if not seen[word] then list[#list + 1] = word end
       seen[word] = true
@@ -338,6 +420,9 @@ function types.all()
   for word in pairs(STDLIB) do load_stdlib(word) end
   local list = {}
   for _, T in pairs(registry) do list[#list + 1] = T end
+  for name, T in pairs(registry == shared_registry and {} or shared_registry) do
+    if rawget(registry, name) == nil then list[#list + 1] = T end
+  end
   table.sort(list, function(a, b) return a.name < b.name end)
   return list
 end
@@ -356,6 +441,14 @@ end
 function types.of(node)
   local meta = getmetatable(node)
   return type(meta) == "table" and meta.orrery_type or nil
+end
+
+--- The type that a plain table names, or nil.
+---@param node table
+---@return orrery.NodeType|nil
+function types.named(node)
+  local name = rawget(node, "type")
+  return type(name) == "string" and types.find(name) or nil
 end
 
 --- The outcomes that a node of the type can have.

@@ -149,6 +149,17 @@ local function file_stem(source)
   return source:match("([^/\\]+)%.[^./\\]+$") or "workflow"
 end
 
+local made -- a list of the workflows that are made, while somebody wants to know
+
+local noting = { __close = function(list) made = list.former end }
+
+--- Notes the workflows that are made from here on, until the list is closed: `local list <close> = workflow.note_made()`.
+---@return table list of workflows
+function workflow.note_made()
+  made = setmetatable({ former = made }, noting)
+  return made
+end
+
 --- Makes an empty workflow.
 ---@param options table see `flow.workflow`
 ---@param source string where, as `where.here` gives it
@@ -164,6 +175,7 @@ function workflow.make(options, source, line)
   state.name = type(state.options.name) == "string" and state.options.name or file_stem(source)
   local w = setmetatable({}, meta_of(state))
   states[w] = state
+  if made then made[#made + 1] = w end
   if type(options) ~= "table" then
     note(state, source, line, { kind = "wrong_type",
       message = "flow.workflow takes a table of options, { name = … }, got " .. errors.show(options) })
@@ -204,6 +216,11 @@ end
 ---@param state orrery.WorkflowState
 ---@return integer
 function workflow.version(state) return state.count + #state.problems end
+
+--- Makes another value count as the workflow: it may be run, compiled, checked and returned from a file in its place.
+---@param other table
+---@param w orrery.Workflow
+function workflow.stand_for(other, w) states[other] = states[w] end
 
 --- What a workflow holds, or nil when the value is no workflow.
 ---@param w any

@@ -14,12 +14,16 @@ local function problems_of(e)
   return require("orrery.errors").problems_of(e) or { { message = tostring(e), kind = "load_error" } }
 end
 
---- All mistakes of a workflow's file.
+--- All mistakes of a workflow's file, and where there is none, what may go wrong when its runs are resumed.
 ---@param file string
 ---@return orrery.Problem[]
+---@return orrery.Problem[] warnings
 function files.check(file)
-  local ok, problems = pcall(require("orrery").check, file)
-  return ok and problems or problems_of(problems)
+  local flow = require "orrery"
+  local ok, compiled, problems = pcall(function() return flow.compile(flow.load(file)) end)
+  if not ok then return problems_of(compiled), {} end
+  if not compiled then return problems, {} end
+  return {}, require "orrery.bundle_warnings"(compiled)
 end
 
 --- Loads and compiles a workflow.

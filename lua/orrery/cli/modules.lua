@@ -15,6 +15,7 @@ end
 function modules.load(args)
   local names = args.require or {}
   if #names == 0 then return nil end
+  require("orrery.bundle_sources").given(names)
   look_beside(type(args.file) == "table" and args.file or { args.file or "./" })
   for _, name in ipairs(names) do
     local ok, why = pcall(require, name)
