@@ -1,6 +1,38 @@
-/* call.c - ctx:call: a workflow run as a part of a handler. */
-#include "state.h"
+/* call.c - ctx:call: a workflow run as a part of a handler.
+ *
+ * In a run with a journal the call is a step. The child's id is derived from its place in the parent and recorded before the child
+ * is started, so that a handler that runs again finds the child it has started, and never starts a second one; its result
+ * is recorded at its end.
+ */
+#include "step.h"
+#include "../store/store.h"
 #include <lauxlib.h>
+#include <string.h>
+
+bool orr_run_push_result(lua_State *L, orr_runbox *r) {
+    if (!r->dropped && !r->output_failed && r->run && orr_run_get_state(r->run) == ORR_RUN_COMPLETED) {
+        orr_run_push(L, r, RUN_OUTPUT);
+        return true;
+    }
+    orr_run_push_error(L, r);
+    int cause = lua_gettop(L);
+    const char *why = NULL;
+    if (lua_istable(L, cause)) {
+        lua_getfield(L, cause, "message");
+        why = lua_tostring(L, -1);
+    }
+    lua_pushfstring(L, "workflow %s %s: %s", r->plan->plan->name, orr_run_state_text(r), why ? why : "it did not complete");
+    orr_push_error(L, r->script, "child_failed", lua_tostring(L, -1));
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, r->id);
+    lua_setfield(L, -2, "run");
+    lua_pushstring(L, orr_run_state_text(r));
+    lua_setfield(L, -2, "state");
+    lua_pushvalue(L, cause);
+    lua_setfield(L, -2, "error");
+    lua_setfield(L, -2, "details");
+    return false;
+}
 
 static void inherit(lua_State *L, const orr_fiber *f, int opts, const char *key, int value) {
     if (lua_getfield(L, opts, key) == LUA_TNIL) {
@@ -10,14 +42,25 @@ static void inherit(lua_State *L, const orr_fiber *f, int opts, const char *key,
     lua_pop(L, 1);
 }
 
-/* ctx:call(workflow[, input[, opts]]) -> the child's output. Raises `child_failed` where it does not complete; its
- * details say how: {run, state, error}. The child has the parent's context and environment unless `opts` gives
- * others, is cancelled with it, and the parent keeps no slot while it waits. */
-int orr_ctx_call(lua_State *L) {
-    orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:call");
-    orr_script *s = f->run->script;
-    lua_settop(L, 4);
-    if (s->at.compiler == LUA_NOREF) return luaL_error(L, "ctx:call needs the module orrery; require it first");
+/* A child is as durable as its parent, unless it is told otherwise. */
+static void inherit_journal(lua_State *L, const orr_fiber *f, int opts) {
+    static const char *const durabilities[] = {
+        [ORR_DURABLE_STRICT] = "strict", [ORR_DURABLE_RELAXED] = "relaxed", [ORR_DURABLE_NONE] = "none"};
+    if (lua_getfield(L, opts, "durability") == LUA_TNIL) {
+        lua_pushstring(L, f->run->journal ? durabilities[f->run->durability] : "none");
+        lua_setfield(L, opts, "durability");
+    }
+    if (lua_getfield(L, opts, "journal") == LUA_TNIL && f->run->journal) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, opts, "journal");
+    }
+    lua_pop(L, 2);
+}
+
+/* The stack: ctx, workflow, input, options. Leaves the plan at 5 and the options of the child's run at 6. */
+static void compile(lua_State *L, const orr_fiber *f) {
+    const orr_script *s = f->run->script;
+    if (s->at.compiler == LUA_NOREF) luaL_error(L, "ctx:call needs the module orrery; require it first");
     orr_push_anchor(L, s->at.compiler);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, 3);
@@ -40,7 +83,94 @@ int orr_ctx_call(lua_State *L) {
     }
     inherit(L, f, opts, "context", RUN_CONTEXT);
     inherit(L, f, opts, "env", RUN_ENV);
+    inherit_journal(L, f, opts);
+    lua_pushboolean(L, true);
+    lua_setfield(L, opts, "child");
+    lua_replace(L, 6);
+    lua_settop(L, 6);
+}
+
+/* ---- in a run with a journal ------------------------------------------------------------------------------------------ */
+
+enum { AT_PLAN = 5, AT_OPTIONS, AT_NAME, AT_CHILD, AT_TRACE };
+
+/* (child): waits for its result. */
+static int await_child(lua_State *L) {
+    orr_runbox *child = orr_check_run(L, 1);
+    if (child->live) return orr_run_await(L, child, true);
+    return orr_run_push_result(L, child) ? 1 : lua_error(L);
+}
+
+/* A child that this process has lost goes on elsewhere: that is no result. */
+static int call_done(lua_State *L, int status, lua_KContext k) {
+    orr_script *s = (orr_script *)k;
+    orr_fiber *f = orr_fiber_current(s);
+    orr_step_ref step = {.kind = STEP_CALL, .state = STEP_VALUE, .name = AT_NAME, .due = -1};
+    if (status != LUA_OK && status != LUA_YIELD) {
+        orr_error error;
+        const orr_runbox *child = orr_unbox(L, AT_CHILD);
+        if (!orr_step_failed(L, f, status) || !child || child->dropped || !f->run->run) return lua_error(L);
+        orr_error_table(L, s, -1, "handler_error", &error);
+        step.state = STEP_ERROR;
+    }
+    return orr_step_end(L, s, f, &step);
+}
+
+/* Pushes the child's id. The attempt is part of it: one that begins anew starts a child of its own where the last has failed. */
+static void push_id(lua_State *L, const orr_script *s, const orr_fiber *f) {
+    orr_push_derived_id(L, f, orr_step_chance(s, f, 4 + (uint64_t)f->task.attempt) | 1);
+}
+
+/* The child of this attempt that was begun before a restart, or a new one. Pushes its run. */
+static void start_child(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step, bool begun) {
+    if (!begun) push_id(L, s, f); /* else it is at the top */
+    lua_pushvalue(L, -1);
+    lua_setfield(L, AT_OPTIONS, "id");
+    if (!begun) {
+        step->state = STEP_BEGUN;
+        step->due = -1;
+        orr_step_record(L, s, f, step);
+    }
+    lua_pop(L, 1);
     orr_run_push(L, f->run, RUN_RT);
-    orr_runbox *child = orr_run_start(L, f->run->rt, opts + 1, 5, opts);
+    int rt = lua_gettop(L);
+    bool restores = begun && orr_storage_is_durable(f->run->rt);
+    if (restores) orr_run_restore_child(L, f->run->rt, rt, AT_PLAN, AT_OPTIONS);
+    else orr_run_start(L, f->run->rt, rt, AT_PLAN, AT_OPTIONS);
+    lua_replace(L, AT_CHILD);
+    lua_settop(L, AT_CHILD);
+}
+
+static int call_recorded(lua_State *L, orr_script *s, orr_fiber *f, const char *name) {
+    orr_step_ref step = {.kind = STEP_CALL, .name = AT_NAME};
+    lua_pushstring(L, name);
+    lua_pushnil(L); /* AT_CHILD */
+    orr_step_state state = orr_step_find(L, s, f, &step);
+    if (state == STEP_VALUE) return 1;
+    if (state == STEP_ERROR) return lua_error(L);
+    bool begun = state == STEP_BEGUN && step.attempt == f->task.attempt;
+    if (!begun) lua_settop(L, AT_CHILD);
+    orr_wait_begin(L, s, "ctx:call");
+    start_child(L, s, f, &step, begun);
+    lua_pushcfunction(L, orr_error_trace);
+    lua_pushcfunction(L, await_child);
+    lua_pushvalue(L, AT_CHILD);
+    int status = lua_pcallk(L, 1, 1, AT_TRACE, (lua_KContext)s, call_done);
+    return call_done(L, status, (lua_KContext)s);
+}
+
+/* ctx:call(workflow[, input[, opts]]) -> the child's output. Raises `child_failed` where it does not complete; its
+ * details say how: {run, state, error}. The child has the parent's context and environment unless `opts` gives
+ * others, is cancelled with it, and the parent keeps no slot while it waits. */
+int orr_ctx_call(lua_State *L) {
+    orr_fiber *f = orr_step_outer_fiber(L, "ctx:call");
+    orr_script *s = f->run->script;
+    lua_settop(L, 4);
+    orr_step_count(f);
+    compile(L, f);
+    const orr_planbox *plan = orr_check_plan(L, AT_PLAN);
+    if (f->run->journal) return call_recorded(L, s, f, plan->plan->name);
+    orr_run_push(L, f->run, RUN_RT);
+    orr_runbox *child = orr_run_start(L, f->run->rt, AT_OPTIONS + 1, AT_PLAN, AT_OPTIONS);
     return orr_run_await(L, child, true);
 }

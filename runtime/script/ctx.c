@@ -4,8 +4,8 @@
  * attempt raises instead of reaching into another.
  */
 #include "state.h"
+#include "step.h"
 #include <lauxlib.h>
-#include <stdio.h>
 #include <string.h>
 
 void orr_push_ctx(lua_State *L, orr_script *s, const orr_fiber *f) {
@@ -93,15 +93,15 @@ int64_t orr_check_duration(lua_State *L, int idx, const char *what) {
 
 /* ---- methods ---------------------------------------------------------------------------------------------------------- */
 
-/* ctx:sleep(duration): other nodes go on meanwhile; the node holds no slot. */
-static int ctx_sleep(lua_State *L) {
-    orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:sleep");
-    int64_t ns = orr_check_duration(L, 2, "ctx:sleep");
-    return orr_wait_sleep(L, f->run->script, ns);
+/* Whether this was told before: the handler runs again, and has not come to its replay point. */
+static bool told_before(lua_State *L, const orr_fiber *f) {
+    const orr_fiber *current = orr_fiber_current(f->run->script);
+    return current && current->root == f->index && orr_step_replaying(L, f->run->script, current);
 }
 
-static bool listening(const orr_fiber *f) {
-    return f->run->rt->n_listeners > 0;
+/* Whether anybody is told. */
+static bool listening(lua_State *L, const orr_fiber *f) {
+    return f->run->rt->n_listeners > 0 && !told_before(L, f);
 }
 
 static void push_event(lua_State *L, const orr_fiber *f, const char *name) {
@@ -122,7 +122,9 @@ static int ctx_log(lua_State *L) {
     luaL_tolstring(L, 3, NULL);
     lua_replace(L, 3);
     lua_settop(L, 4); /* a field that is not given is not the event itself */
-    if (!listening(f)) return 0;
+    if (told_before(L, f)) return 0;
+    orr_publish_log(L, f, 2, 3, 4);
+    if (f->run->rt->n_listeners == 0) return 0;
     push_event(L, f, "log");
     set_arg(L, 2, "level");
     set_arg(L, 3, "message");
@@ -140,7 +142,7 @@ static int ctx_heartbeat(lua_State *L) {
 
 void orr_progress_tell(lua_State *L, orr_fiber *f, lua_Number fraction, const char *message) {
     orr_task_heartbeat(f->run->run, &f->task);
-    if (!listening(f)) return;
+    if (!listening(L, f)) return;
     push_event(L, f, "progress");
     if (fraction >= 0) {
         lua_pushnumber(L, fraction);
@@ -170,7 +172,7 @@ static int ctx_emit(lua_State *L) {
     for (orr_event_kind kind = 0; kind < ORR_EVENT_COUNT; kind++)
         luaL_argcheck(L, strcmp(name, orr_event_name(kind)) != 0, 2, "this is the name of an event of the engine's; choose another");
     lua_settop(L, 3);
-    if (!listening(f)) return 0;
+    if (!listening(L, f)) return 0;
     push_event(L, f, name);
     set_arg(L, 3, "data");
     orr_event_queue(L, f->run->rt);
@@ -180,8 +182,9 @@ static int ctx_emit(lua_State *L) {
 /* ---- fields ----------------------------------------------------------------------------------------------------------- */
 
 static void get_attempt(lua_State *L, orr_fiber *f) {
-    if (f->task.attempt) lua_pushinteger(L, f->task.attempt);
-    else lua_pushnil(L);
+    if (!f->task.attempt) lua_pushnil(L);
+    else if (f->phase != ORR_PHASE_COMPENSATE) lua_pushinteger(L, f->task.attempt);
+    else lua_pushinteger(L, orr_task_undo_try(f->run->run, &f->task));
 }
 
 static void get_index(lua_State *L, orr_fiber *f) {
@@ -240,37 +243,33 @@ static void get_run(lua_State *L, orr_fiber *f) {
     orr_push_view(L, f->run, RUN_INFO);
 }
 
-/* splitmix64's finaliser (Steele, Lea, Flood 2014). */
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
-/* The same for every attempt of (run, node, item, iteration), and for nothing else: a UUIDv8 (RFC 9562, 5.8). */
+/* The same for every attempt of (run, node, item, iteration), and for nothing else. */
 static void get_idempotency_key(lua_State *L, orr_fiber *f) {
-    const orr_task *t = &f->task;
-    uint64_t half[2];
-    size_t len = 0;
-    orr_push_node_name(L, f->run, t->node);
-    const char *name = lua_tolstring(L, -1, &len);
-    for (uint64_t k = 0; k < 2; k++) {
-        uint64_t h = mix(k + UINT64_C(0x9e3779b97f4a7c15));
-        for (const char *c = f->run->id; *c; c++) h = mix(h + (uint8_t)*c);
-        for (size_t i = 0; i < len; i++) h = mix(h + (uint8_t)name[i]);
-        h = mix(h + len);
-        h = mix(h + ((uint64_t)t->item << 32 | t->iteration));
-        half[k] = h;
-    }
-    char text[40];
-    snprintf(text, sizeof text, "%08x-%04x-8%03x-%04x-%012llx", (unsigned)(half[0] >> 32),
-             (unsigned)(half[0] >> 16 & 0xffff), (unsigned)(half[0] & 0xfff),
-             (unsigned)((half[1] >> 48 & 0x3fff) | 0x8000), (unsigned long long)(half[1] & UINT64_C(0xffffffffffff)));
-    lua_pushstring(L, text);
+    orr_push_derived_id(L, f, 0);
 }
 
 static void get_cancelled(lua_State *L, orr_fiber *f) {
     lua_pushboolean(L, f->flags & FIBER_CANCELLED);
+}
+
+static bool undoes(const orr_fiber *f) {
+    return f->phase == ORR_PHASE_COMPENSATE && f->state != FIBER_VIEW;
+}
+
+/* In a compensation: what the node had returned; nil where it is not known whether it did anything. */
+static void get_output(lua_State *L, orr_fiber *f) {
+    if (!undoes(f) || orr_run_uncertain(f->run->run, f->task.node, f->task.item)) lua_pushnil(L);
+    else orr_run_push_output(L, f->run, f->task.node, f->task.item);
+}
+
+static void get_uncertain(lua_State *L, orr_fiber *f) {
+    lua_pushboolean(L, undoes(f) && orr_run_uncertain(f->run->run, f->task.node, f->task.item));
+}
+
+/* In a compensation: why the run is undone. */
+static void get_error(lua_State *L, orr_fiber *f) {
+    if (undoes(f)) orr_run_push_failure(L, f->run);
+    else lua_pushnil(L);
 }
 
 static const struct {
@@ -281,6 +280,7 @@ static const struct {
     {"context", get_context}, {"env", get_env}, {"run", get_run}, {"node", get_node}, {"item", get_item},
     {"index", get_index}, {"attempt", get_attempt}, {"iteration", get_iteration},
     {"idempotency_key", get_idempotency_key}, {"cancelled", get_cancelled},
+    {"output", get_output}, {"uncertain", get_uncertain}, {"error", get_error},
 };
 
 /* Upvalue 1: name -> function of ctx, or number of a field. */
@@ -298,8 +298,10 @@ static int ctx_newindex(lua_State *L) {
 }
 
 void orr_open_ctx(lua_State *L, orr_script *s) {
-    static const luaL_Reg methods[] = {{"sleep", ctx_sleep}, {"log", ctx_log}, {"progress", ctx_progress},
+    static const luaL_Reg methods[] = {{"sleep", orr_ctx_sleep}, {"log", ctx_log}, {"progress", ctx_progress},
                                        {"heartbeat", ctx_heartbeat}, {"emit", ctx_emit}, {"call", orr_ctx_call},
+                                       {"step", orr_ctx_step}, {"wait", orr_ctx_wait}, {"now", orr_ctx_now},
+                                       {"random", orr_ctx_random}, {"uuid", orr_ctx_uuid},
                                        {NULL, NULL}};
     lua_newtable(L);
     lua_pushliteral(L, "orrery.ctx");

@@ -90,7 +90,8 @@ static orr_fiber *root_of(const orr_script *s, const orr_fiber *f) {
 }
 
 static int64_t earliest(const orr_script *s, const orr_fiber *f) {
-    int64_t due = f->wait == WAIT_SLEEP || f->wait == WAIT_TIMER ? f->due : INT64_MAX;
+    bool timed = f->wait == WAIT_SLEEP || f->wait == WAIT_TIMER || f->wait == WAIT_SIGNAL;
+    int64_t due = timed ? f->due : INT64_MAX;
     for (uint32_t at = f->strands; at != ORR_NONE; at = orr_fiber_at(s, at)->sibling) {
         int64_t other = earliest(s, orr_fiber_at(s, at));
         if (other < due) due = other;
@@ -107,21 +108,95 @@ void orr_wait_rest(orr_script *s, orr_fiber *root) {
         root->flags |= FIBER_SLOTLESS;
 }
 
-static void set_timer(orr_script *s, orr_fiber *f) {
+void orr_wait_set_timer(orr_script *s, orr_fiber *f) {
     orr_rtbox *rt = f->run ? f->run->rt : s->default_rt;
-    f->wait = WAIT_TIMER;
     f->timer = orr_engine_timer(rt->runtime, f->due, s, f->index);
     if (f->timer == ORR_NONE) orr_wake_with_reason(s, f, REASON_MEMORY);
 }
 
 void orr_wait_parked(orr_script *s, orr_fiber *f) {
-    if (f->wait == WAIT_AWAIT || f->wait == WAIT_RUN) return;
+    if (f->wait == WAIT_AWAIT || f->wait == WAIT_RUN || f->wait == WAIT_DISK) return;
     orr_fiber *root = root_of(s, f);
     f->flags |= FIBER_DURABLE;
     root->busy--;
     orr_wait_rest(s, root);
-    if (f->wait == WAIT_SLEEP && !(root->flags & FIBER_SLOTLESS)) set_timer(s, f);
-    else if (f->wait == WAIT_TIMER && f->timer == ORR_NONE) set_timer(s, f);
+    if (f->wait == WAIT_SLEEP && !(root->flags & FIBER_SLOTLESS)) f->wait = WAIT_TIMER;
+    if (f->timer != ORR_NONE) return;
+    if (f->wait == WAIT_TIMER || (f->wait == WAIT_SIGNAL && f->due != INT64_MAX)) orr_wait_set_timer(s, f);
+}
+
+/* ---- the disk ---------------------------------------------------------------------------------------------------- */
+
+/* Tickets only grow, so the place is at the end of the list but where a journal is torn, which waits for good. */
+static void join_disk(orr_script *s, orr_fiber *f, orr_rtbox *rt, uint64_t ticket) {
+    uint32_t before = rt->disk_last, after = 0;
+    f->wait = WAIT_DISK;
+    f->ticket = ticket;
+    f->disk = rt;
+    while (before && orr_fiber_at(s, before - 1)->ticket > ticket) {
+        after = before;
+        before = orr_fiber_at(s, before - 1)->prev + 1; /* ORR_NONE + 1 is 0 */
+    }
+    f->prev = before - 1;
+    f->next = after - 1;
+    if (before) orr_fiber_at(s, before - 1)->next = f->index;
+    else rt->disk_first = f->index + 1;
+    if (after) orr_fiber_at(s, after - 1)->prev = f->index;
+    else rt->disk_last = f->index + 1;
+}
+
+static void leave_disk(orr_script *s, orr_fiber *f) {
+    if (f->prev != ORR_NONE) orr_fiber_at(s, f->prev)->next = f->next;
+    else f->disk->disk_first = f->next + 1;
+    if (f->next != ORR_NONE) orr_fiber_at(s, f->next)->prev = f->prev;
+    else f->disk->disk_last = f->prev + 1;
+    f->next = f->prev = ORR_NONE;
+    f->flags &= (uint16_t)~FIBER_FAILED;
+}
+
+/* The value that it goes on with is at the top; popped. */
+static void wait_disk(lua_State *L, orr_script *s, orr_fiber *f, orr_rtbox *rt, uint64_t ticket, bool raise) {
+    orr_fiber_set_value(L, s, f);
+    join_disk(s, f, rt, ticket);
+    if (raise) f->flags |= FIBER_FAILED;
+    rt->soon = true;
+}
+
+int orr_wait_disk(lua_State *L, orr_script *s, const orr_runbox *r, bool raise) {
+    uint64_t ticket = orr_journal_ticket(r);
+    if (ticket == 0) return raise ? lua_error(L) : 1;
+    orr_fiber *f = orr_wait_begin(L, s, "a step");
+    wait_disk(L, s, f, r->rt, ticket, raise);
+    return orr_wait_yield(L, s, f);
+}
+
+/* Where the attempt waits without a slot, the core lets it go on when the record of its waking is durable, and that comes after
+ * the one that matters. */
+void orr_wait_end_durably(lua_State *L, orr_script *s, orr_fiber *f, bool raise) {
+    uint64_t ticket = orr_journal_ticket(f->run);
+    if (!lua_checkstack(f->co, LUA_MINSTACK)) luaL_error(L, "not enough memory");
+    if (ticket && !(root_of(s, f)->flags & FIBER_SLOTLESS)) {
+        orr_wait_forget(s, f);
+        wait_disk(L, s, f, f->run->rt, ticket, raise);
+        return;
+    }
+    lua_xmove(L, f->co, 1);
+    if (raise) f->flags |= FIBER_RAISE;
+    orr_wait_done(s, f, 1);
+}
+
+void orr_wait_durable(orr_script *s, orr_rtbox *rt, uint64_t durable) {
+    while (rt->disk_first) {
+        orr_fiber *f = orr_fiber_at(s, rt->disk_first - 1);
+        if (f->ticket > durable) return;
+        if (!lua_checkstack(f->co, LUA_MINSTACK)) {
+            orr_wake_with_reason(s, f, REASON_MEMORY);
+            continue;
+        }
+        if (f->flags & FIBER_FAILED) f->flags |= FIBER_RAISE;
+        orr_fiber_push_value(f->co, s, f);
+        orr_wait_done(s, f, 1);
+    }
 }
 
 /* ---- ending ------------------------------------------------------------------------------------------------------ */
@@ -139,6 +214,9 @@ void orr_wait_forget(orr_script *s, orr_fiber *f) {
     case WAIT_AWAIT:
         s->awaits--;
         break;
+    case WAIT_SIGNAL:
+        s->signal_waits--;
+        /* fall through */
     case WAIT_TIMER:
         if (f->timer != ORR_NONE) orr_engine_untimer((f->run ? f->run->rt : s->default_rt)->runtime, f->timer);
         f->timer = ORR_NONE;
@@ -146,6 +224,9 @@ void orr_wait_forget(orr_script *s, orr_fiber *f) {
     case WAIT_GATHER:
         while (f->strands != ORR_NONE) orr_fiber_abandon(s, orr_fiber_at(s, f->strands));
         f->flags &= (uint16_t)~FIBER_FAILED;
+        break;
+    case WAIT_DISK:
+        leave_disk(s, f);
         break;
     case WAIT_RUN:
     case WAIT_CHILD:
@@ -206,7 +287,8 @@ void orr_wait_keep_slot(orr_script *s, orr_fiber *root) {
 void orr_wait_timer(orr_script *s, const orr_timer *timer) {
     orr_fiber *f = orr_fiber_at(s, timer->task);
     f->timer = ORR_NONE;
-    orr_wait_done(s, f, 0);
+    if (f->wait == WAIT_SIGNAL) orr_signal_timeout(s, f);
+    else orr_wait_done(s, f, 0);
 }
 
 /* ---- sleeping ---------------------------------------------------------------------------------------------------- */
@@ -216,9 +298,14 @@ orr_rtbox *orr_fiber_rt(lua_State *L, orr_script *s, const orr_fiber *f) {
 }
 
 int orr_wait_sleep(lua_State *L, orr_script *s, int64_t ns) {
-    orr_fiber *f = orr_wait_begin(L, s, "sleep");
+    const orr_fiber *f = orr_wait_begin(L, s, "sleep");
     int64_t now = orr_engine_now(orr_fiber_rt(L, s, f)->runtime);
-    f->due = ns <= 0 ? now : ns > INT64_MAX - now ? INT64_MAX - 1 : now + ns;
+    return orr_wait_until(L, s, ns <= 0 ? now : ns > INT64_MAX - now ? INT64_MAX - 1 : now + ns);
+}
+
+int orr_wait_until(lua_State *L, orr_script *s, int64_t due) {
+    orr_fiber *f = orr_wait_begin(L, s, "sleep");
+    f->due = due;
     f->timer = ORR_NONE;
     f->wait = f->kind == FIBER_NODE && f->strands == ORR_NONE ? WAIT_SLEEP : WAIT_TIMER;
     return orr_wait_yield(L, s, f);
@@ -228,5 +315,7 @@ int orr_core_sleep(lua_State *L) {
     orr_script *s = orr_script_of(L);
     int64_t ns = orr_check_duration(L, 1, "sleep");
     if (orr_wait_outside(L, s)) return orr_wait_in_fiber(L, s, orr_core_sleep);
+    orr_fiber *f = orr_fiber_current(s);
+    if (f && f->run) return orr_step_sleep(L, s, f, ns);
     return orr_wait_sleep(L, s, ns);
 }

@@ -1,0 +1,479 @@
+/* steplog.c - what is known of a run's steps: the table of those that were recorded, and their records in the journal.
+ *
+ * A step belongs to its node, not to an attempt. Its key is (node, item, iteration, path, ordinal): the path names the coroutine,
+ * "" being the handler's own and "/2.1" the first strand of the gather that was its second step, so that the order in
+ * which strands run means nothing; ordinals count the steps of one coroutine. The name is compared, not looked up.
+ *
+ *     RUN_STEPS[task handle] = { iteration, [path] = { last = greatest ordinal, [ordinal] = entry } }
+ *
+ * Values are kept as JSON text: a handler may change what it was given, and the next attempt must see what was recorded.
+ *
+ * A new attempt keeps what succeeded and does again what failed. From there on it may rightly take another course than the
+ * attempt before it, so a record of an earlier attempt than a step before it (fiber.newest) is dropped where it does not
+ * fit; any other that does not fit is nondeterminism.
+ */
+#include "json.h"
+#include "step.h"
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An entry. */
+enum { E_KIND = 1, E_NAME, E_ATTEMPT, E_STATE, E_DUE, E_TEXT };
+
+static const char *const kind_names[] = {[STEP_CALLED] = "step", [STEP_SLEEP] = "sleep", [STEP_WAIT] = "wait",
+                                         [STEP_CALL] = "call", [STEP_NOW] = "now"};
+#define KINDS (sizeof kind_names / sizeof *kind_names)
+
+/* ---- paths -------------------------------------------------------------------------------------------------------- */
+
+/* A fallback and a compensation are other functions than `run`: their steps are counted apart. */
+static const char *const phase_paths[] = {[ORR_PHASE_RUN] = "", [ORR_PHASE_FALLBACK] = "fallback",
+                                          [ORR_PHASE_COMPENSATE] = "compensate"};
+
+static void push_path(lua_State *L, const orr_script *s, const orr_fiber *f) {
+    if (f->kind != FIBER_STRAND) {
+        lua_pushstring(L, phase_paths[f->phase]);
+        return;
+    }
+    luaL_checkstack(L, LUA_MINSTACK, "too many nested gathers");
+    const orr_fiber *parent = orr_fiber_at(s, f->parent); /* it gathers, so its count stands still */
+    push_path(L, s, parent);
+    lua_pushfstring(L, "%s/%d.%d", lua_tostring(L, -1), (int)parent->ordinal, (int)f->place);
+    lua_remove(L, -2);
+}
+
+/* ---- the table ---------------------------------------------------------------------------------------------------- */
+
+static lua_Integer integer_at(lua_State *L, int idx, lua_Integer place) {
+    lua_rawgeti(L, idx, place);
+    lua_Integer n = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return n;
+}
+
+static lua_Integer last_of(lua_State *L, int idx) {
+    lua_pushliteral(L, "last");
+    lua_rawget(L, idx < 0 ? idx - 1 : idx);
+    lua_Integer n = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return n;
+}
+
+static void set_last(lua_State *L, int idx, lua_Integer n) {
+    idx = lua_absindex(L, idx);
+    lua_pushliteral(L, "last");
+    lua_pushinteger(L, n);
+    lua_rawset(L, idx);
+}
+
+/* Pushes the steps of the task's iteration; where there are none, nil or (make) a new table. */
+static bool push_task(lua_State *L, const orr_runbox *r, const orr_task *task, bool make) {
+    lua_Integer handle = (lua_Integer)orr_task_handle(task->node, task->item);
+    if (!r->stepped && !make) {
+        lua_pushnil(L);
+        return false;
+    }
+    orr_run_push_table(L, r, RUN_STEPS, 0);
+    if (lua_rawgeti(L, -1, handle) == LUA_TTABLE && integer_at(L, lua_gettop(L), 1) == (lua_Integer)task->iteration) {
+        lua_remove(L, -2);
+        return true;
+    }
+    lua_pop(L, 1);
+    if (make) {
+        lua_createtable(L, 1, 1);
+        lua_pushinteger(L, task->iteration);
+        lua_rawseti(L, -2, 1);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, handle);
+    } else {
+        lua_pushnil(L);
+    }
+    lua_remove(L, -2);
+    return make;
+}
+
+/* Pushes the steps of the path at the top, which is popped. */
+static bool push_steps(lua_State *L, const orr_runbox *r, const orr_task *task, bool make) {
+    int path = lua_gettop(L);
+    if (push_task(L, r, task, make)) {
+        lua_pushvalue(L, path);
+        if (lua_rawget(L, -2) == LUA_TNIL && make) {
+            lua_pop(L, 1);
+            lua_newtable(L);
+            lua_pushvalue(L, path);
+            lua_pushvalue(L, -2);
+            lua_rawset(L, -4);
+        }
+        lua_replace(L, path);
+        lua_settop(L, path);
+        return lua_istable(L, path);
+    }
+    lua_replace(L, path);
+    return false;
+}
+
+/* Whether `path` lies in a strand that a step of `of`, from that ordinal on, began. */
+static bool begun_after(const char *path, const char *of, lua_Integer ordinal) {
+    size_t len = strlen(of);
+    return strncmp(path, of, len) == 0 && path[len] == '/' && strtoll(path + len + 1, NULL, 10) >= ordinal;
+}
+
+/* Drops what the path at `path` has from that ordinal on, and the strands begun there. The steps of the task are at `task`. */
+static void drop_from(lua_State *L, int task, int path, lua_Integer ordinal) {
+    int top = lua_gettop(L);
+    lua_pushvalue(L, path);
+    if (lua_rawget(L, task) == LUA_TTABLE) {
+        for (lua_Integer i = last_of(L, -1); i >= ordinal; i--) {
+            lua_pushnil(L);
+            lua_rawseti(L, -2, i);
+        }
+        if (last_of(L, -1) >= ordinal) set_last(L, -1, ordinal - 1);
+    }
+    lua_settop(L, top);
+    lua_pushnil(L);
+    while (lua_next(L, task)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING || !begun_after(lua_tostring(L, -1), lua_tostring(L, path), ordinal)) continue;
+        lua_pushvalue(L, -1);
+        lua_pushnil(L);
+        lua_rawset(L, task); /* an entry that exists may be emptied while the table is walked */
+    }
+}
+
+static bool same_step(lua_State *L, int entry, lua_Integer kind, int name) {
+    lua_rawgeti(L, entry, E_NAME);
+    bool same = lua_rawequal(L, -1, name) && integer_at(L, entry, E_KIND) == kind;
+    lua_pop(L, 1);
+    return same;
+}
+
+/* Puts the entry at the top (popped) to its place. One that was another step's shows that the course has changed: what came
+ * after it goes too. */
+static void keep(lua_State *L, orr_runbox *r, const orr_task *task, int path, lua_Integer ordinal) {
+    int entry = lua_gettop(L);
+    push_task(L, r, task, true);
+    lua_pushvalue(L, path);
+    push_steps(L, r, task, true);
+    int steps = entry + 2;
+    if (lua_rawgeti(L, steps, ordinal) == LUA_TTABLE) {
+        lua_rawgeti(L, entry, E_NAME);
+        if (!same_step(L, steps + 1, integer_at(L, entry, E_KIND), steps + 2)) drop_from(L, entry + 1, path, ordinal);
+    }
+    if (last_of(L, steps) < ordinal) set_last(L, steps, ordinal);
+    lua_pushvalue(L, entry);
+    lua_rawseti(L, steps, ordinal);
+    r->stepped = true;
+    lua_settop(L, entry - 1);
+}
+
+/* The entry could be kept, but its record could not be made. */
+static void unkeep(lua_State *L, const orr_runbox *r, const orr_task *task, int path, lua_Integer ordinal) {
+    lua_pushvalue(L, path);
+    if (push_steps(L, r, task, false)) {
+        lua_pushnil(L);
+        lua_rawseti(L, -2, ordinal);
+    }
+    lua_pop(L, 1);
+}
+
+void orr_step_forget(lua_State *L, const orr_runbox *r, const orr_task *task) {
+    if (!r->stepped) return;
+    int top = lua_gettop(L);
+    lua_Integer handle = (lua_Integer)orr_task_handle(task->node, task->item);
+    orr_run_push(L, r, RUN_STEPS);
+    if (lua_istable(L, -1) && lua_rawgeti(L, -1, handle) != LUA_TNIL) {
+        lua_pushnil(L);
+        lua_rawseti(L, top + 1, handle);
+    }
+    lua_settop(L, top);
+}
+
+/* ---- looking up ---------------------------------------------------------------------------------------------------- */
+
+static void push_step_text(lua_State *L, lua_Integer kind, int name) {
+    name = lua_absindex(L, name);
+    if (kind <= 0 || kind >= (lua_Integer)KINDS) lua_pushliteral(L, "a step of a newer version");
+    else if (kind == STEP_SLEEP || kind == STEP_NOW) lua_pushfstring(L, "ctx:%s", kind_names[kind]);
+    else lua_pushfstring(L, "ctx:%s(\"%s\")", kind_names[kind], lua_tostring(L, name));
+}
+
+static void set_step(lua_State *L, const char *key, lua_Integer kind, int name) {
+    name = lua_absindex(L, name);
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, kind > 0 && kind < (lua_Integer)KINDS ? kind_names[kind] : "?");
+    lua_setfield(L, -2, "kind");
+    lua_pushvalue(L, name);
+    lua_setfield(L, -2, "name");
+    lua_setfield(L, -2, key);
+}
+
+/* Raises that the step asked for is not the one in the entry. */
+static void raise_other(lua_State *L, orr_script *s, const orr_fiber *f, const orr_step_ref *step, int entry) {
+    lua_Integer kind = integer_at(L, entry, E_KIND);
+    orr_push_node_name(L, f->run, f->task.node);
+    const char *node = lua_tostring(L, -1);
+    push_path(L, s, f);
+    const char *path = lua_tostring(L, -1);
+    lua_rawgeti(L, entry, E_NAME);
+    int recorded = lua_gettop(L);
+    push_step_text(L, kind, recorded);
+    push_step_text(L, step->kind, step->name);
+    lua_pushfstring(L, "step %d%s%s of node %s was %s when it was recorded and is %s now; a handler calls the same steps in the "
+                       "same order each time it runs: what it decides by comes from recorded steps, its input and ctx:random",
+                    (int)f->ordinal, *path ? " of strand " : "", path, node ? node : "?", lua_tostring(L, -2), lua_tostring(L, -1));
+    orr_push_error(L, s, "nondeterminism", lua_tostring(L, -1));
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "retryable");
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, f->ordinal);
+    lua_setfield(L, -2, "step");
+    lua_pushstring(L, path);
+    lua_setfield(L, -2, "path");
+    set_step(L, "recorded", kind, recorded);
+    set_step(L, "asked", step->kind, step->name);
+    lua_setfield(L, -2, "details");
+    lua_error(L);
+}
+
+/* Pushes what the entry holds, and takes it out of the way. */
+static void push_held(lua_State *L, const orr_script *s, int entry, orr_step_state state) {
+    lua_rawgeti(L, entry, E_TEXT);
+    if (state != STEP_BEGUN) {
+        orr_step_decode(L, -1);
+        lua_remove(L, -2);
+    }
+    if (state == STEP_ERROR && lua_istable(L, -1)) {
+        orr_push_anchor(L, s->at.error_mt);
+        lua_setmetatable(L, -2);
+    }
+    lua_replace(L, entry);
+    lua_settop(L, entry);
+}
+
+orr_step_state orr_step_find(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step) {
+    int top = lua_gettop(L), entry = top + 1;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    step->due = -1;
+    push_path(L, s, f);
+    if (push_steps(L, f->run, &f->task, false)) lua_rawgeti(L, -1, f->ordinal);
+    if (!lua_istable(L, -1) || lua_gettop(L) == top + 1) {
+        lua_settop(L, top);
+        f->newest = f->task.attempt;
+        return STEP_NONE;
+    }
+    lua_replace(L, entry);
+    step->attempt = (uint32_t)integer_at(L, entry, E_ATTEMPT);
+    if (!same_step(L, entry, (lua_Integer)step->kind, step->name)) {
+        if (step->attempt >= f->newest) raise_other(L, s, f, step, entry);
+        push_task(L, f->run, &f->task, true);
+        push_path(L, s, f);
+        drop_from(L, entry + 1, entry + 2, f->ordinal);
+        lua_settop(L, top);
+        f->newest = f->task.attempt;
+        return STEP_NONE;
+    }
+    orr_step_state state = (orr_step_state)integer_at(L, entry, E_STATE);
+    if (state == STEP_ERROR && step->attempt != f->task.attempt) {
+        lua_settop(L, top);
+        f->newest = f->task.attempt;
+        return STEP_NONE;
+    }
+    if (step->attempt > f->newest) f->newest = step->attempt;
+    step->due = integer_at(L, entry, E_DUE);
+    push_held(L, s, entry, state);
+    return state;
+}
+
+/* Whether the path at the top (popped) has a step after that ordinal. */
+static bool has_later(lua_State *L, const orr_fiber *f) {
+    bool later = push_steps(L, f->run, &f->task, false) && last_of(L, -1) > (lua_Integer)f->ordinal;
+    lua_pop(L, 1);
+    return later;
+}
+
+bool orr_step_replaying(lua_State *L, orr_script *s, const orr_fiber *f) {
+    if (!f->run->stepped || f->flags & FIBER_IN_STEP) return false;
+    for (;; f = orr_fiber_at(s, f->parent)) { /* a strand whose gatherer went on has ended once */
+        push_path(L, s, f);
+        if (has_later(L, f)) return true;
+        if (f->kind != FIBER_STRAND) return false;
+    }
+}
+
+/* ---- recording ---------------------------------------------------------------------------------------------------------- */
+
+bool orr_step_encode(lua_State *L, const orr_runbox *r, int idx, const char *what) {
+    bool too_large = false;
+    orr_json_writing how = {.root = what, .binary = true, .too_large = &too_large};
+    if (r->rt->storage) how.limit = orr_storage_output_limit(r->rt);
+    if (lua_isnil(L, idx)) {
+        lua_pushliteral(L, "");
+        return true;
+    }
+    if (orr_json_encode(L, idx, &how)) return true;
+    orr_push_error(L, r->script, too_large ? "output_too_large" : "invalid_output", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "retryable");
+    return false;
+}
+
+void orr_step_decode(lua_State *L, int idx) {
+    size_t size = 0;
+    const char *text = lua_tolstring(L, idx, &size);
+    if (size == 0) lua_pushnil(L);
+    else if (!orr_json_decode(L, text, size, &(orr_json_reading){.name = "step", .binary = true})) lua_error(L);
+}
+
+bool orr_step_note(lua_State *L, orr_runbox *r, orr_record_kind kind, const orr_task *task, int64_t due) {
+    orr_script *s = r->script;
+    size_t size;
+    const char *text = lua_tolstring(L, -1, &size);
+    s->noted = (orr_payload){text, size};
+    orr_status status = orr_run_note(r->run, kind, task, due, 1, NULL);
+    s->noted = (orr_payload){NULL, 0};
+    lua_pop(L, 1);
+    if (status == ORR_OK) return true;
+    if (status == ORR_ENOMEM) orr_push_error(L, s, "out_of_memory", "not enough memory for the record of a step");
+    else orr_push_error(L, s, "cancelled", "what it belongs to has ended");
+    return false;
+}
+
+/* Adds the text at idx after some of our own. */
+static void add_text(lua_State *L, luaL_Buffer *b, const char *key, int idx) {
+    luaL_addstring(b, key);
+    lua_pushvalue(L, idx);
+    luaL_addvalue(b);
+}
+
+/* Pushes the JSON text of a value that always can be written. */
+static int push_json(lua_State *L, int idx) {
+    if (!orr_json_encode(L, idx, &(orr_json_writing){.binary = true})) lua_error(L);
+    return lua_gettop(L);
+}
+
+/* {"k": kind, "n": name, "o": ordinal, "p": path, "d": due, "c": child run, "s": signal taken, "v": value or "e": error} */
+static void push_payload(lua_State *L, const orr_fiber *f, const orr_step_ref *step, int path, int text) {
+    static const char *const keys[] = {[STEP_BEGUN] = ",\"c\":", [STEP_VALUE] = ",\"v\":", [STEP_ERROR] = ",\"e\":"};
+    luaL_Buffer b;
+    int name = push_json(L, step->name), due = 0, held = text;
+    if (step->due >= 0) {
+        lua_pushnumber(L, (lua_Number)step->due / 1e9);
+        due = push_json(L, -1);
+    }
+    if (step->state == STEP_BEGUN && lua_rawlen(L, text) > 0) held = push_json(L, text);
+    luaL_buffinit(L, &b);
+    lua_pushfstring(L, "{\"k\":\"%s\",\"o\":%d,\"n\":", kind_names[step->kind], (int)f->ordinal);
+    luaL_addvalue(&b);
+    add_text(L, &b, "", name);
+    if (lua_rawlen(L, path) > 0) {
+        add_text(L, &b, ",\"p\":\"", path); /* it has no letter that JSON would escape */
+        luaL_addchar(&b, '"');
+    }
+    if (due) add_text(L, &b, ",\"d\":", due);
+    if (step->took_signal) add_text(L, &b, ",\"s\":", name);
+    if (lua_rawlen(L, text) > 0) add_text(L, &b, keys[step->state], held);
+    luaL_addchar(&b, '}');
+    luaL_pushresult(&b);
+}
+
+static void push_entry(lua_State *L, lua_Integer kind, int name, const orr_task *task, orr_step_state state, int64_t due, int text) {
+    lua_createtable(L, E_TEXT, 0);
+    const lua_Integer numbers[] = {[E_KIND] = kind, [E_ATTEMPT] = task->attempt, [E_STATE] = (lua_Integer)state, [E_DUE] = due};
+    for (int i = E_KIND; i <= E_DUE; i++) {
+        if (i == E_NAME) lua_pushvalue(L, name);
+        else lua_pushinteger(L, numbers[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pushvalue(L, text);
+    lua_rawseti(L, -2, E_TEXT);
+}
+
+/* The text of what the step ended with: JSON, or of one that has begun the id it keeps. A value that cannot be kept makes the step
+ * fail: another time it would be no better. An error that is too large loses its details. */
+static int push_kept(lua_State *L, const orr_runbox *r, orr_step_ref *step, int value) {
+    if (step->state == STEP_BEGUN) {
+        if (lua_isnil(L, value)) lua_pushliteral(L, "");
+        else lua_pushvalue(L, value);
+        return lua_gettop(L);
+    }
+    if (step->state == STEP_VALUE) {
+        if (orr_step_encode(L, r, value, "step")) return lua_gettop(L);
+        lua_replace(L, value);
+        step->state = STEP_ERROR;
+    }
+    if (!orr_step_encode(L, r, value, "error")) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+        lua_setfield(L, value, "details");
+        if (!orr_step_encode(L, r, value, "error")) lua_error(L);
+    }
+    return lua_gettop(L);
+}
+
+void orr_step_record(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step) {
+    int value = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    int text = push_kept(L, f->run, step, value);
+    push_path(L, s, f);
+    int path = lua_gettop(L);
+    push_payload(L, f, step, path, text);
+    push_entry(L, (lua_Integer)step->kind, step->name, &f->task, step->state, step->due, text);
+    keep(L, f->run, &f->task, path, f->ordinal);
+    if (!orr_step_note(L, f->run, ORR_REC_STEP, &f->task, step->due)) {
+        unkeep(L, f->run, &f->task, path, f->ordinal);
+        lua_error(L);
+    }
+    lua_settop(L, value);
+}
+
+/* ---- coming back --------------------------------------------------------------------------------------------------- */
+
+static lua_Integer kind_of(const char *name) {
+    for (lua_Integer i = 1; i < (lua_Integer)KINDS; i++)
+        if (name && strcmp(name, kind_names[i]) == 0) return i;
+    return 0;
+}
+
+/* The state that the payload at idx tells of, and its text is pushed. */
+static orr_step_state push_restored(lua_State *L, const orr_runbox *r, int idx, lua_Integer kind) {
+    if (lua_getfield(L, idx, "e") != LUA_TNIL) {
+        if (!orr_step_encode(L, r, -1, "error")) lua_error(L);
+        return STEP_ERROR;
+    }
+    bool child = lua_getfield(L, idx, "c") != LUA_TNIL;
+    if (child) return STEP_BEGUN;
+    bool taken = lua_getfield(L, idx, "s") != LUA_TNIL;
+    if (kind == STEP_SLEEP || (kind == STEP_WAIT && !taken)) {
+        lua_pushliteral(L, "");
+        return STEP_BEGUN;
+    }
+    lua_getfield(L, idx, "v");
+    if (!orr_step_encode(L, r, -1, "step")) lua_error(L);
+    return STEP_VALUE;
+}
+
+static void restore_step(lua_State *L, orr_runbox *r, const orr_record *rec, int idx) {
+    lua_getfield(L, idx, "k");
+    lua_Integer kind = kind_of(lua_tostring(L, -1));
+    lua_getfield(L, idx, "o");
+    lua_Integer ordinal = lua_tointeger(L, -1);
+    if (lua_getfield(L, idx, "p") == LUA_TNIL) lua_pushliteral(L, "");
+    int path = lua_gettop(L);
+    lua_getfield(L, idx, "n");
+    int name = path + 1;
+    if (lua_getfield(L, idx, "s") == LUA_TSTRING) orr_signal_take(L, r, lua_tostring(L, -1));
+    orr_step_state state = push_restored(L, r, idx, kind);
+    push_entry(L, kind, name, &rec->task, state, rec->due, lua_gettop(L));
+    keep(L, r, &rec->task, path, ordinal);
+}
+
+void orr_step_restore(lua_State *L, orr_runbox *r, const orr_record *rec) {
+    int payload = lua_gettop(L);
+    luaL_checkstack(L, 2 * LUA_MINSTACK, NULL);
+    if (!lua_istable(L, payload)) luaL_error(L, "record %I (%s) is empty", (LUAI_UACINT)rec->seq, orr_record_name(rec->kind));
+    if (rec->kind == ORR_REC_STEP) restore_step(L, r, rec, payload);
+    else orr_signal_restore(L, r, payload);
+    lua_settop(L, payload - 1);
+}
