@@ -155,6 +155,52 @@ local function read_fallback(b, out, value)
   if resolve then out.fallback = { fn = resolve } else out.fallback = { value = constant } end
 end
 
+-- What undoes the node: a function, or a table with it and with policies of its own.
+local COMPENSATE = { run = true, retry = true, timeout = true }
+local COMPENSATE_NAMES = { "run", "retry", "timeout" }
+
+local function read_compensate_run(b, made, value)
+  if type(value) == "function" then
+    made.fn = value
+  elseif value == nil then
+    b:bad("compensate.run", "missing", "compensate.run is missing; it is the function(ctx, inputs) that undoes the node")
+  else
+    expected(b, "compensate.run", "a function(ctx, inputs)", value)
+  end
+end
+
+local function read_compensate(b, out, value)
+  if type(value) == "function" then value = { run = value } end
+  if type(value) ~= "table" then
+    return expected(b, "compensate", 'a function(ctx, inputs) or a table { run = …, retry = 3, timeout = "1m" }', value)
+  end
+  local made = {}
+  for key in pairs(value) do
+    if not COMPENSATE[key] then
+      b:bad("compensate", "unknown_key", ("compensate: unknown field %q%s"):format(tostring(key),
+        errors.suggest(key, COMPENSATE_NAMES)))
+    end
+  end
+  read_compensate_run(b, made, value.run)
+  if value.timeout ~= nil then
+    local seconds, message = duration.parse(value.timeout)
+    if seconds and seconds > 0 then
+      made.timeout = seconds
+    else
+      b:bad("compensate.timeout", "bad_value", "compensate.timeout: " .. (message or "nothing can be undone in no time"))
+    end
+  end
+  if value.retry ~= nil then
+    made.retry = retry.read(value.retry, function(field, kind, message)
+      b:bad("compensate.retry" .. field, kind, ("compensate.retry%s: %s"):format(field, message))
+    end)
+  end
+  if made.fn then out.compensate = made end
+end
+
+-- Loaded where the first node is cached.
+local function read_cache(b, out, value) require("orrery.cache").read(b, out, value) end
+
 -- ---- limits -------------------------------------------------------------------------------------------
 
 local function read_pool(b, out, value)
@@ -212,7 +258,7 @@ local function read_doc(b, out, value)
 end
 
 local function not_here(b, _, _, key)
-  b:bad(key, "unsupported", ('"%s" is reserved for durable stores and workers, which this build does not have; remove it')
+  b:bad(key, "unsupported", ('"%s" is reserved for workers, which this build does not have; remove it')
     :format(key))
 end
 
@@ -222,7 +268,7 @@ keys.READ = {
   heartbeat = read_limit, estimate = read_duration, on_error = one_of { "ignore" }, fallback = read_fallback,
   pool = read_pool, priority = one_of { "critical", "high", "normal", "low", "background" }, breaker = read_breaker,
   each = read_each, each_failures = read_each_failures, loop = read_loop, doc = read_doc,
-  cache = not_here, compensate = not_here, strategy = not_here,
+  cache = read_cache, compensate = read_compensate, strategy = not_here,
 }
 
 --- All names that may stand in a node, for suggestions.

@@ -20,6 +20,8 @@ local function template() return require "orrery.template" end
 ---@field name string
 ---@field with table<string, boolean>|nil config keys that were written inside `with`
 ---@field mentions {name: string, field: string}[]|nil nodes that the node's expressions mention
+---@field env_read string|nil a variable of the environment that one of them reads
+---@field compilation {compiled: orrery.Compiled|nil} what it becomes, once it has
 ---@field suggestions integer how many more names may be looked for; each costs a look at every node
 local Builder = {}
 Builder.__index = Builder
@@ -64,6 +66,7 @@ function Builder:note_mentions(field, compiled)
   end
   self:check_dashes(field, compiled)
   for _, name in ipairs(compiled.mentions.env_list) do
+    self.env_read = name
     if not self.allowed_env[name] then
       self:bad(field, "env", ("%s: env.%s may not be read here; allow it with %s"):format(field, name,
         (self.json and '"env": [ "%s" ]' or 'flow.workflow { env = { "%s" } }'):format(name)))
@@ -175,10 +178,11 @@ end
 ---@return table config
 ---@return table<string, boolean>|nil with which keys came from `with`
 function Builder.config_of(spec, say)
-  local config = {}
-  local named = types.of(spec) == nil
+  local config, T = {}, types.of(spec)
+  local named = T == nil
+  T = T or types.named(spec)
   for key, value in next, spec do
-    if not types.RESERVED[key] and not (named and key == "type") and key ~= "orrery_bad" then config[key] = value end
+    if not types.is_reserved(T, key) and not (named and key == "type") and key ~= "orrery_bad" then config[key] = value end
   end
   local given = rawget(spec, "with")
   if given == nil then return config, nil end
@@ -236,24 +240,42 @@ local function compile_config(b, T, config)
   return constants, resolvers
 end
 
--- The handler of a typed node. Its third parameter is there only where the type's function takes it, because inputs
--- are built only for a handler that asks for them.
-local function handler(T, constants, resolvers)
-  local run = T.run
-  local info = debug.getinfo(run, "u")
-  local wants_inputs = info.nparams >= 3 or info.isvararg
-  if not resolvers then
-    if wants_inputs then return function(ctx, inputs) return run(ctx, constants, inputs) end end
-    return function(ctx) return run(ctx, constants) end
-  end
-  local function resolved(ctx)
+local function wants_inputs_of(T)
+  local info = debug.getinfo(T.run, "u")
+  return info.nparams >= 3 or info.isvararg
+end
+
+local function resolver(T, constants, resolvers)
+  return function(ctx)
     local config = {}
     for key, value in next, constants do config[key] = value end
     for key, resolve in next, resolvers do config[key] = resolve(ctx) end
     return types.check(T, config)
   end
+end
+
+-- The handler of a typed node. Its third parameter is there only where the type's function takes it, because inputs
+-- are built only for a handler that asks for them.
+local function handler(T, constants, resolvers)
+  local run, wants_inputs = T.run, wants_inputs_of(T)
+  if not resolvers then
+    if wants_inputs then return function(ctx, inputs) return run(ctx, constants, inputs) end end
+    return function(ctx) return run(ctx, constants) end
+  end
+  local resolved = resolver(T, constants, resolvers)
   if wants_inputs then return function(ctx, inputs) return run(ctx, resolved(ctx), inputs) end end
   return function(ctx) return run(ctx, resolved(ctx)) end
+end
+
+-- The handler of a typed node whose output is cached, by its resolved config.
+local function cached_handler(b, out, T, constants, resolvers, env)
+  local run, through = T.run, require("orrery.cache").through
+  local entry = { cache = out.cache, type = T.name, env = env, wants_inputs = wants_inputs_of(T), compilation = b.compilation }
+  local resolved = resolvers and resolver(T, constants, resolvers)
+  return function(ctx, inputs)
+    local config = resolved and resolved(ctx) or constants
+    return through(entry, ctx, config, inputs, function() return run(ctx, config, inputs) end)
+  end
 end
 
 -- Checks what is written, templates apart, and fills in defaults. Config with mistakes goes on as it is, so that those of its
@@ -280,8 +302,9 @@ local function build_typed(b, out, T, spec)
   local config
   config, b.with = Builder.config_of(spec, function(...) b:bad(...) end)
   types.place_positional(T, config)
+  b.env_read = nil
   local constants, resolvers = compile_config(b, T, check_config(b, T, config))
-  out.run = handler(T, constants, resolvers)
+  out.run = out.cache and cached_handler(b, out, T, constants, resolvers, b.env_read) or handler(T, constants, resolvers)
   if out.pool == nil then out.pool = T.pool end
 end
 
@@ -312,6 +335,15 @@ local function build_lua(b, spec)
   end
 end
 
+-- A Lua node whose output is cached.
+local function cached_run(b, out, run)
+  local through = require("orrery.cache").through
+  local entry = { cache = out.cache, type = "lua", compilation = b.compilation }
+  return function(ctx, inputs)
+    return through(entry, ctx, nil, inputs, function() return run(ctx, inputs) end)
+  end
+end
+
 -- Stands in for the handler of a node that has mistakes, so that the graph's own mistakes are still found.
 local function nothing() end
 
@@ -329,13 +361,17 @@ function Builder:build(i)
   local before, plain = #self.problems, type(run) == "function" and (closing or not getmetatable(spec))
   for key, value in next, spec do
     local read = READ[key]
+    if key == "timeout" and not types.is_reserved(types.of(spec) or types.named(spec), key) then read = nil end
     if read then
       read(self, out, value, key)
     elseif key ~= "run" and key ~= "after" then
       plain = false
     end
   end
-  if plain then return out end
+  if plain then
+    if out.cache then out.run = cached_run(self, out, run) end
+    return out
+  end
   out.run = nil
   local T, named = type_of(self, spec)
   if T then
@@ -354,14 +390,14 @@ end
 ---@return orrery.NodeBuilder
 function Builder.new(flat, problems, options)
   return setmetatable({ flat = flat, problems = problems, allowed_env = options.env, json = options.json,
-    suggestions = 100 }, Builder)
+    suggestions = 100, compilation = {} }, Builder)
 end
 
 --- Names the outcomes of a node that was written, or nil when it has none.
 ---@param spec table
 ---@return string[]|nil
 function Builder.outcomes_of(spec)
-  local T = types.of(spec) or (type(rawget(spec, "type")) == "string" and types.find(spec.type)) or nil
+  local T = types.of(spec) or types.named(spec)
   if not T or not T.outcomes then return nil end
   local config = Builder.config_of(spec)
   types.place_positional(T, config)

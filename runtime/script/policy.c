@@ -135,6 +135,18 @@ static void read_breaker(lua_State *L, int node, orr_policy *p) {
     if (!p->breaker) luaL_error(L, "breaker: expected a name");
 }
 
+static void read_compensate(lua_State *L, int node, orr_policy *p) {
+    p->compensate_retry.factor = 2;
+    if (lua_getfield(L, node, "compensate") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        return;
+    }
+    int at = lua_gettop(L);
+    p->has_compensate = true;
+    p->compensate_timeout = orr_read_seconds(L, at, "timeout");
+    read_retry(L, at, &p->compensate_retry);
+}
+
 void orr_read_policy(lua_State *L, int idx, orr_policy *p) {
     memset(p, 0, sizeof *p);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -156,6 +168,7 @@ void orr_read_policy(lua_State *L, int idx, orr_policy *p) {
     p->estimate = orr_read_seconds(L, idx, "estimate");
     p->retry.factor = 2;
     read_retry(L, idx, &p->retry);
+    read_compensate(L, idx, p);
     read_breaker(L, idx, p);
     int pool = lua_getfield(L, idx, "pool");
     p->pool_is_dynamic = pool == LUA_TFUNCTION;
