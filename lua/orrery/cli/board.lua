@@ -1,5 +1,7 @@
 --- What a watcher of one run knows: a fold over its events. Pure: no clock, no output, so that what people see can be
 --- tested. Memory is bounded by what runs now plus a constant, however large the workflow.
+local events = require "orrery.events"
+
 local board = {}
 board.__index = board
 
@@ -22,7 +24,7 @@ function board.new(options)
   local self = setmetatable({
     name = options.name, total = options.nodes, layers = options.layers,
     counts = { completed = 0, failed = 0, skipped = 0, cancelled = 0 },
-    settled = 0, retries = 0, running = 0,
+    settled = 0, retries = 0, running = 0, undone = 0, not_undone = 0,
     rows = {}, head = nil, tail = nil, active = 0,
     slowest = {}, failures = {}, skips = {}, notes = {},
     handlers = {},
@@ -127,7 +129,7 @@ end
 
 function on.node_retrying(self, e)
   local row = row_of(self, e)
-  if not e.fallback then self.retries, row.retries = self.retries + 1, row.retries + 1 end
+  if not (e.fallback or e.compensation) then self.retries, row.retries = self.retries + 1, row.retries + 1 end
   if e.item then return end
   row.fallback = e.fallback
   close_segment(row, e.time, true)
@@ -153,6 +155,24 @@ function on.node_skipped(self, e)
   end
 end
 
+-- Undoing is shown as rows of their own; the bar and the counts say how nodes ended.
+function on.node_compensating(self, e)
+  local row = row_of(self, e)
+  row.state, row.since, row.undoing, row.due = "running", e.time, true, nil
+  row.attempt = e.attempt or row.attempt
+end
+
+local function undone(count)
+  return function(self, e)
+    local row = self.rows[e.node]
+    if row and row.undoing then unlink(self, row) end
+    if not e.item then self[count] = self[count] + 1 end
+  end
+end
+
+on.node_compensated, on.node_compensation_failed = undone "undone", undone "not_undone"
+function on.run_compensating(self, e) self.stopping, self.compensating = e.cause or self.stopping, true end
+
 function on.progress(self, e)
   local row = self.rows[e.node]
   if row then row.fraction, row.message = e.fraction, e.message or row.message end
@@ -167,7 +187,7 @@ function on.run_resumed(self) self.paused = nil end
 local function ended(self, e)
   self.ended, self.state, self.error = e.time, e.state, e.error
 end
-on.run_completed, on.run_failed, on.run_cancelled = ended, ended, ended
+for name in pairs(events.ENDS) do on[name] = ended end
 
 --- Takes one event. Those of child runs are not this run's: they are passed over.
 ---@param e table
@@ -193,6 +213,8 @@ function board:sample(stats)
     self.counts[state] = stats.by_state[state] or 0
     settled = settled + self.counts[state]
   end
+  self.undone, self.not_undone = stats.by_state.compensated or 0, stats.by_state.compensation_failed or 0
+  settled = settled + self.undone + self.not_undone + (stats.by_state.compensating or 0)
   self.settled, self.retries, self.running = settled, stats.retries or 0, stats.by_state.running or 0
 end
 

@@ -14,7 +14,7 @@ function help.overview()
     "   orrery                       a prompt where waits work", "",
     "Commands:",
   }
-  for _, name in ipairs(options.order) do
+  for _, name in ipairs(options.names()) do
     lines[#lines + 1] = ("   %-10s %s"):format(name, options.commands[name].summary)
   end
   lines[#lines + 1] = "\nMore: orrery COMMAND --help\nStart: orrery new hello && orrery run hello.lua\n"
@@ -30,9 +30,9 @@ function help.main(args)
     io.stdout:write(options.help(args.command))
     return 0
   end
-  local nearest = require "orrery.nearest"(args.command, options.order)
+  local nearest = require "orrery.nearest"(args.command, options.names())
   io.stderr:write(("orrery help: there is no command '%s'%s\n"):format(args.command,
-    nearest and ("; did you mean '%s'?"):format(nearest) or "; the commands are: " .. table.concat(options.order, ", ")))
+    nearest and ("; did you mean '%s'?"):format(nearest) or "; the commands are: " .. table.concat(options.names(), ", ")))
   return 2
 end
 

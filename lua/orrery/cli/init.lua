@@ -7,9 +7,9 @@ cli.EXIT = { completed = 0, failed = 1, usage = 2, cancelled = 3, timeout = 4, w
 
 local function unknown(name)
   local options = require "orrery.cli.options"
-  local nearest = require("orrery.nearest")(name, options.order)
+  local nearest = require("orrery.nearest")(name, options.names())
   io.stderr:write(("orrery: '%s' is neither a command nor a Lua file%s\nThe commands are: %s.\nMore: orrery help\n"):format(
-    name, nearest and "; did you mean '" .. nearest .. "'?" or ".", table.concat(options.order, ", ")))
+    name, nearest and "; did you mean '" .. nearest .. "'?" or ".", table.concat(options.names(), ", ")))
   return cli.EXIT.usage
 end
 

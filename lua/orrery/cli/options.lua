@@ -4,10 +4,18 @@ local options = {}
 local FILE = { "file", "A workflow: a Lua file that returns it, or a JSON definition." }
 local REQUIRE = { "-l --require", "Require this module first, such as one that declares node types.", many = true,
   argname = "MODULE" }
+local STORE = { "--store", "Where runs are kept: sqlite:PATH or memory:. Otherwise ORRERY_STORE, or sqlite:./.orrery/runs.db.",
+  argname = "URL" }
+local QUIET = { "-q --quiet", "No progress: only the output and errors.", flag = true }
+local FORCE = { "--force", "Also a run that a living process owns, which then can write nothing more, and attempts that were"
+  .. " interrupted too often.", flag = true }
+local CURRENT = { "--with-current-code", "Go on with today's code where the journal fits it; says where it does not.", flag = true }
+local CODE = { "--code", "The file of today's code, where it has moved.", argname = "FILE" }
 local JSON = { "--json", "Print the result as JSON.", flag = true }
 
 --- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag = true (no
 --- value), many = true (may be repeated), each = "+" | "*" | "?" (number of values), number = true, least = n, choices = {…}.
+--- filtered = true: it also has the options that choose runs (`orrery.cli.filter`).
 ---@type table<string, table>
 options.commands = {
   run = {
@@ -19,15 +27,55 @@ options.commands = {
     { "--dry", "Run nothing: show what would run, what would not, and why.", flag = true },
     { "-j --concurrency", "At most so many nodes at a time.", number = true, least = 1, argname = "N" },
     { "--seed", "Seed of every chance in the run (retry jitter).", number = true, argname = "N" },
+    STORE,
+    { "--durability", "strict (each result is on disk before what depends on it starts), relaxed (within 50 ms), none.",
+      choices = { "strict", "relaxed", "none" } },
+    { "--key", "Idempotency key: the same key never starts two runs of a workflow.", argname = "TEXT" },
+    { "--id", "The id of the new run, a UUID.", argname = "UUID" },
+    { "--label", "A label to find the run by.", many = true, argname = "NAME=VALUE" },
+    { "--context", "What expressions and handlers see as context, as JSON.", argname = "JSON" },
+    { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).", flag = true },
     { "--json", "Print one event a line as JSON; the last one says how the run ended.", flag = true },
     REQUIRE,
-    { "-q --quiet", "No progress: only the output and errors.", flag = true },
+    QUIET,
     examples = {
       "orrery run etl.lua",
       "orrery run etl.lua --input city=Oslo --input days:=3",
       "orrery run etl.lua --input @input.json --concurrency 4",
       "orrery run etl.lua --only fetch parse --dry",
     },
+    exits = true,
+  },
+  resume = {
+    summary = "Lets runs go on whose process is gone: one, several, or all that are unfinished.",
+    { "run", "A run's id, or its unique beginning; without one all unfinished runs.", each = "*" },
+    STORE, FORCE, CURRENT, CODE,
+    { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
+    { "--pool", "Let a paused pool give places again.", argname = "POOL" },
+    { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).", flag = true },
+    REQUIRE, JSON, QUIET, filtered = true,
+    examples = { "orrery resume", "orrery resume 0192f3", "orrery resume 0192f3 --with-current-code",
+      "orrery resume --workflow etl" },
+    exits = true,
+  },
+  retry = {
+    summary = "Runs what failed or was cancelled in an ended run again, and all that follows from it.",
+    { "run", "A run's id, or its unique beginning.", each = "*" },
+    STORE, CURRENT, CODE,
+    { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
+    REQUIRE, JSON, QUIET, filtered = true,
+    examples = { "orrery retry 0192f3", "orrery retry --workflow etl --state failed --since 1d" },
+    exits = true,
+  },
+  fork = {
+    summary = "Starts a new run that takes over what another has completed.",
+    { "run", "A run's id, or its unique beginning." },
+    { "--from", "Run these nodes again, and all that follows from them.", each = "+", many = true, argname = "NODE" },
+    { "-i --input", "Laid over the old input: name=text, name:=json, or @file.json.", many = true, argname = "NAME=VALUE" },
+    { "--set", "The output of a node instead of running it: nodes.NAME=JSON.", many = true, argname = "NODE=VALUE" },
+    STORE, CURRENT, CODE, REQUIRE, JSON, QUIET,
+    examples = { "orrery fork 0192f3 --from parse", "orrery fork 0192f3 --from report --input month:=7",
+      "orrery fork 0192f3 --set nodes.fetch='{\"rows\":[]}'" },
     exits = true,
   },
   check = {
@@ -76,7 +124,34 @@ options.commands = {
   },
 }
 
-options.order = { "run", "check", "plan", "graph", "types", "new", "doctor", "help", "version" }
+options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "types", "new", "doctor", "help", "version" }
+
+-- The commands that look at a store are many, and no part of starting a run: they are taken in when one is asked for, or all.
+local function complete(commands)
+  setmetatable(commands, nil)
+  local more = require "orrery.cli.options_history"
+  for name, entry in pairs(more.commands) do commands[name] = entry end
+end
+
+setmetatable(options.commands, {
+  __index = function(commands, name)
+    complete(commands)
+    return commands[name]
+  end,
+  __pairs = function(commands)
+    complete(commands)
+    return next, commands
+  end,
+})
+
+--- The names of all commands, in the order in which they are shown.
+---@return string[]
+function options.names()
+  local last = #options.order - 2 -- doctor, help and version come last
+  local names = table.move(options.order, 1, last - 1, 1, {})
+  for _, name in ipairs(require("orrery.cli.options_history").order) do names[#names + 1] = name end
+  return table.move(options.order, last, #options.order, #names + 1, names)
+end
 
 options.exits = [[
 Exit codes:
@@ -119,6 +194,7 @@ local function build(name)
   local command = options.commands[name]
   local parser = require("argparse")("orrery " .. name, command.summary):add_help(false):help_description_margin(30)
   for _, entry in ipairs(command) do add(parser, entry) end
+  for _, entry in ipairs(command.filtered and require("orrery.cli.filter").options or {}) do add(parser, entry) end
   -- The help flag leaves the parser by an error, so that required arguments are not asked for.
   parser:flag("-h --help", "Show this help."):action(function() error({ help = true }) end)
   local epilog = "Examples:\n   " .. table.concat(command.examples, "\n   ")

@@ -26,7 +26,7 @@ local function head(board, now, width, paint)
   local tail = "  " .. numbers .. "  " .. term.duration((board.ended or now) - started)
   local parts = counts_of(board, function(_, text) return text end)
   local plain = #parts > 0 and ("  " .. table.concat(parts, ", ")) or ""
-  local state = board.paused and "  paused" or board.stopping and "  stopping" or ""
+  local state = board.paused and "  paused" or board.compensating and "  undoing" or board.stopping and "  stopping" or ""
   local name = term.cut(term.clean(board.name), math.min(NAME, width // 3))
   local room = width - term.width(name) - 2 - term.width(tail) - term.width(plain) - term.width(state)
   if room < 6 then
@@ -52,6 +52,7 @@ local function details(row, now)
   if row.items then
     parts[#parts + 1] = ("%s/%s items"):format(term.count(row.items_done or 0), term.count(row.items))
   end
+  if row.undoing then parts[#parts + 1] = "is undone" end
   if row.fallback then
     parts[#parts + 1] = "fallback"
     local e = row.error
@@ -122,6 +123,11 @@ local function fields_text(fields)
   return table.concat(parts)
 end
 
+--- The fields of a log line as text that follows its message.
+---@param fields table|nil
+---@return string
+function progress.fields(fields) return fields_text(fields) end
+
 --- A node's log message as one line.
 ---@param e table the `log` event
 ---@param paint function
@@ -168,16 +174,21 @@ local LINES = {
     return left and "waits for " .. left or "waits"
   end,
   node_retrying = function(e)
-    return (e.fallback and "takes its fallback" or "retries in " .. term.duration(e.delay or 0)) .. error_text(e)
+    if e.fallback then return "takes its fallback" .. error_text(e) end
+    return (e.compensation and "is undone again in " or "retries in ") .. term.duration(e.delay or 0) .. error_text(e)
   end,
   node_expanded = function(e) return "has " .. term.plural(e.items, "item") end,
   node_completed = function(e)
-    return "completed" .. (e.outcome and " as " .. term.clean(e.outcome) or "")
+    return "completed" .. (e.outcome and " as " .. term.clean(e.outcome) or "") .. (e.cached and " from the cache" or "")
       .. (e.seconds and " in " .. term.duration(e.seconds) or "")
   end,
   node_failed = function(e) return "failed" .. error_text(e) end,
   node_skipped = function(e) return "skipped: " .. progress.reason(e) end,
   node_cancelled = function() return "cancelled" end,
+  node_compensating = function(e) return (e.attempt or 1) > 1 and "is undone, attempt " .. e.attempt or "is undone" end,
+  node_compensated = function(e) return "was undone" .. (e.seconds and " in " .. term.duration(e.seconds) or "") end,
+  node_compensation_failed = function(e) return "could not be undone" .. error_text(e) end,
+  run_compensating = function(e) return ("undoes what it did: %s"):format(term.plural(e.nodes or 0, "node")) end,
   node_silent = function() return "gives no sign of life" end,
   progress = function(e)
     return "progress" .. (e.fraction and (" %.0f %%"):format(e.fraction * 100) or "")

@@ -3,7 +3,7 @@ local files = require "orrery.cli.files"
 
 local run = {}
 
-local CODES = { completed = 0, cancelled = 3, waiting = 5, paused = 5 }
+local CODES = { completed = 0, cancelled = 3, waiting = 5, paused = 5, interrupted = 5 }
 
 --- The exit code for the way a run ended.
 ---@param state string
@@ -108,11 +108,12 @@ local function kill_children()
   file:close()
 end
 
--- Ctrl-C and SIGTERM cancel; a second one ends the process at once, with the terminal as it was.
-local function catch_signals(the_run, watcher)
+-- Ctrl-C cancels, SIGTERM suspends a durable run, which can be resumed, and cancels any other; a second one of either ends the
+-- process at once, with the terminal as it was.
+local function catch_signals(the_run, watcher, durable)
   local uv, host = require "luv", require "orrery.host"
   local handles, asked = {}, false
-  local function caught()
+  local function caught(name)
     host.seen()
     if asked then
       watcher.stop()
@@ -122,11 +123,18 @@ local function catch_signals(the_run, watcher)
       os.exit(CODES.cancelled)
     end
     asked = true
-    if the_run() then the_run():cancel() end
+    local started = the_run()
+    if not started then return end
+    if durable and name == "sigterm" then
+      kill_children()
+      started:suspend()
+    else
+      started:cancel()
+    end
   end
   for _, name in ipairs { "sigint", "sigterm" } do
     local handle = uv.new_signal()
-    handle:start(name, caught)
+    handle:start(name, function() caught(name) end)
     handle:unref()
     host.guard(uv.constants[name:upper()])
     handles[#handles + 1] = handle
@@ -171,6 +179,12 @@ local function collect_failures(board, the_run)
   table.sort(board.failures, function(a, b) return a.node < b.node end)
 end
 
+-- A run that somebody cancelled has failed at nothing, be it that what it did was undone.
+local function was_cancelled(the_run)
+  local err = the_run.error
+  return the_run.state == "cancelled" or err ~= nil and err.code == "cancelled" and err.node == nil
+end
+
 local function report(args, compiled, board, look, the_run, watcher)
   local code = run.exit_code(the_run.state, the_run.error)
   if look.large and not args.json then collect_failures(board, the_run) end
@@ -179,7 +193,8 @@ local function report(args, compiled, board, look, the_run, watcher)
     null = require("orrery.core").json.null })
   if code ~= 0 then
     require("orrery.cli.watch").failures(board, { def = compiled.def, write = say, paint = look.paint,
-      error = the_run.state ~= "cancelled" and the_run.error or nil })
+      error = not was_cancelled(the_run) and the_run.error or nil,
+      compensations = require("orrery.cli.summary").UNDONE[the_run.state] and the_run:compensations() or nil })
   end
   if text and not args.json then to_stdout(text .. "\n") end
   if lost then
@@ -193,9 +208,32 @@ local function report(args, compiled, board, look, the_run, watcher)
   return code
 end
 
-local function execute(args, compiled, input)
-  local flow = require "orrery"
-  local runtime = flow.runtime()
+-- Leaves when all that is left of the run waits, and says so by its end.
+local function leave_when_waiting(the_run, take)
+  return function(event)
+    if take then take(event) end
+    local started = the_run()
+    if event.event == "node_waiting" and started and not started.ended and started.state == "waiting" then started:suspend() end
+  end
+end
+
+local function say_left(the_run, store)
+  io.stderr:write(("the run is left waiting; go on with: orrery resume %s%s\n"):format(the_run.id,
+    store and " --store " .. store or ""))
+end
+
+local function complain(word, problem)
+  for line in tostring(problem):gmatch "[^\n]+" do io.stderr:write("orrery ", word, ": ", line, "\n") end
+  return 2
+end
+
+--- Brings a run about, shows how it goes on, and reports its end.
+---@param args table the options of `run`
+---@param compiled orrery.Compiled
+---@param options { word: string, runtime: orrery.Runtime, go: fun(on_event: function|nil): orrery.Run, seen: boolean|nil }
+---@return integer exit code
+function run.follow(args, compiled, options)
+  local runtime = options.runtime
   local board = require("orrery.cli.board").new { nodes = #compiled.plan, name = compiled.name }
   local the_run
   local function current() return the_run end
@@ -205,16 +243,18 @@ local function execute(args, compiled, input)
   end
   local look = look_at(board, runtime, current)
   local watcher = watcher_for(args, board, look)
-  local release = catch_signals(current, watcher)
-  local ok, started = pcall(flow.start, compiled, {
-    input = input, only = args.only, from = args.from, concurrency = args.concurrency, seed = args.seed,
-    on_event = watcher.take,
-  })
+  local release = catch_signals(current, watcher, runtime:durable())
+  local take = args.no_wait and leave_when_waiting(current, watcher.take) or watcher.take
+  local ok, started = pcall(options.go, take)
   if not ok then
     release()
     watcher.stop()
-    for line in tostring(started):gmatch("[^\n]+") do io.stderr:write("orrery run: ", line, "\n") end
-    return 2
+    return complain(options.word, started)
+  end
+  if type(started) == "table" then -- another run had this key, and is over
+    release()
+    watcher.stop()
+    return run.known(args, started)
   end
   the_run = started
   local waited, problem = pcall(runtime.wait, runtime, the_run)
@@ -223,7 +263,74 @@ local function execute(args, compiled, input)
     watcher.stop()
     error(problem, 0)
   end
-  return report(args, compiled, board, look, the_run, watcher)
+  local code = report(args, compiled, board, look, the_run, watcher)
+  if the_run.state == "interrupted" and not args.json then
+    local why = the_run.error
+    if why and why.code ~= "suspended" then complain(options.word, why.message)
+    else say_left(the_run, args.store) end
+  end
+  runtime:close()
+  return code
+end
+
+--- Reports a run that is over already.
+---@param args table
+---@param known table a record of the run
+---@return integer exit code
+function run.known(args, known)
+  local json = require("orrery.core").json
+  if args.json then
+    to_stdout(json.encode({ event = "run_" .. known.state, run = known.id, workflow = known.workflow, state = known.state,
+      output = known.output, error = known.error, existing = true }, { sort = true }) .. "\n")
+  else
+    io.stderr:write(("run %s has this key and is %s\n"):format(known.id, known.state))
+    if known.output ~= nil then to_stdout(json.encode(known.output, { indent = 2, sort = true }) .. "\n") end
+  end
+  return run.exit_code(known.state, known.error)
+end
+
+local function labels_of(words)
+  local labels
+  for _, word in ipairs(words or {}) do
+    local name, value = word:match "^([^=]+)=(.*)$"
+    if not name then return nil, ("--label %s: expected NAME=VALUE"):format(word) end
+    labels = labels or {}
+    labels[name] = value
+  end
+  return labels
+end
+
+local function context_of(text, json)
+  if not text then return nil end
+  local ok, value = pcall(json.decode, text, { name = "--context" })
+  if not ok then return nil, tostring(value) end
+  return value
+end
+
+-- Says at the start what a person may want to type later.
+local function announce(args, runtime, compiled, started)
+  if args.json or args.quiet or type(started) ~= "userdata" or not runtime:durable() then return end
+  local _, reason = require("orrery.bundle").of(compiled)
+  say(("run %s%s\n"):format(started.id, reason and " (cannot be resumed: " .. reason .. ")" or ""))
+end
+
+local function execute(args, compiled, input)
+  local flow = require "orrery"
+  local json = require("orrery.core").json
+  local url = require("orrery.store").url(args)
+  local labels, wrong = labels_of(args.label)
+  if wrong then return fail(wrong) end
+  local context, mistake = context_of(args.context, json)
+  if mistake then return fail(mistake) end
+  local opened, runtime = pcall(require("orrery.run").runtime_of_store, url, args.durability)
+  if not opened then return fail(tostring(runtime)) end
+  return run.follow(args, compiled, { word = "run", runtime = runtime, go = function(on_event)
+    local started = flow.start(compiled, { runtime = runtime, input = input, only = args.only, from = args.from,
+      concurrency = args.concurrency, seed = args.seed, id = args.id, key = args.key, labels = labels, context = context,
+      on_event = on_event })
+    announce(args, runtime, compiled, started)
+    return started
+  end })
 end
 
 function run.main(args)

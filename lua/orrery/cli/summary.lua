@@ -5,8 +5,23 @@ local progress = require "orrery.cli.progress"
 local summary = {}
 
 local ROWS = 20
+local MOST_UNDONE = 20 -- names of nodes that were undone
 
 local STATES = { { "completed", "green" }, { "failed", "red" }, { "skipped", "dim" }, { "cancelled", "yellow" } }
+
+--- States of runs that were undone, in words.
+summary.UNDONE = { compensated = "was undone", compensation_failed = "could not be undone entirely" }
+
+local function state_words(state, was_cancelled)
+  local undone = summary.UNDONE[state]
+  if not undone then return state end
+  return (was_cancelled and "cancelled, and " or "failed, and ") .. undone
+end
+
+local function style_of(state, was_cancelled)
+  if state == "completed" then return "green" end
+  return was_cancelled and state ~= "compensation_failed" and "yellow" or "red"
+end
 
 --- "weather completed in 1.2 s: 3 completed, 1 skipped".
 ---@param board table
@@ -21,8 +36,11 @@ function summary.sentence(board, options)
   local left = board.total - board.settled
   if left > 0 then parts[#parts + 1] = term.count(left) .. " not started" end
   if board.retries > 0 then parts[#parts + 1] = paint("yellow", term.plural(board.retries, "retry", "retries")) end
-  local style = options.state == "completed" and "green" or options.state == "cancelled" and "yellow" or "red"
-  return ("%s %s in %s%s"):format(paint("bold", term.clean(board.name)), paint(style, options.state),
+  if board.undone > 0 then parts[#parts + 1] = paint("yellow", term.count(board.undone) .. " undone") end
+  if board.not_undone > 0 then parts[#parts + 1] = paint("red", term.count(board.not_undone) .. " not undone") end
+  local was_cancelled = options.state == "cancelled" or board.stopping == "cancel"
+  return ("%s %s in %s%s"):format(paint("bold", term.clean(board.name)),
+    paint(style_of(options.state, was_cancelled), state_words(options.state, was_cancelled)),
     term.duration((board.ended or options.now) - (board.started or options.now)),
     #parts > 0 and ": " .. table.concat(parts, ", ") or "")
 end
@@ -120,6 +138,8 @@ local REMEDIES = {
   http_status = "look at the answer; `expect` names the statuses to take",
   http_json = "the answer is not JSON: read it as text",
   invalid_output = "return numbers, strings, booleans, arrays and objects only",
+  rejected = 'set on_reject = "output" where a rejection is to be a way on',
+  signal_timeout = 'send the signal in time with `orrery signal`, raise the wait\'s `timeout`, or set on_timeout = "continue"',
   each_failed = "raise `each_failures`, or mend the items that failed",
   file_error = "check the path and who may read or write it",
   file_too_large = "raise the node's `max_size`",
@@ -165,6 +185,31 @@ function summary.failure(failure, options)
   local remedy = REMEDIES[err.code]
   if not remedy and err.retryable and (failure.attempts or 1) <= 1 then remedy = "give the node `retry`: the error may pass" end
   if remedy then lines[#lines + 1] = "    try: " .. remedy end
+  return lines
+end
+
+--- What was undone, in that order, and what could not be.
+---@param compensations { node: string, item: integer|nil, state: string, error: table|nil }[] see run:compensations()
+---@param paint function
+---@return string[]
+function summary.undone(compensations, paint)
+  local lines, names = {}, {}
+  for _, one in ipairs(compensations) do
+    local who = term.clean(one.node) .. (one.item and "[" .. one.item .. "]" or "")
+    local err = one.error or {}
+    if one.state == "compensated" then
+      names[#names + 1] = who
+    elseif one.state == "compensation_failed" then
+      local message = term.clean(tostring(err.message or "its compensation failed"):match "^[^\n]*")
+      lines[#lines + 1] = ("%s%s: %s%s"):format(paint("red", "✗ "), paint("bold", who .. " could not be undone"), message,
+        paint("dim", (" [%s]"):format(err.code or "error")))
+    end
+  end
+  if #names > 0 then
+    local more = #names > MOST_UNDONE and (" and %d more"):format(#names - MOST_UNDONE) or ""
+    local shown = table.concat(names, ", ", 1, math.min(MOST_UNDONE, #names))
+    table.insert(lines, 1, paint("dim", ("  undone, in this order: %s%s"):format(shown, more)))
+  end
   return lines
 end
 

@@ -1,5 +1,6 @@
 --- Watchers of a run: what `orrery run` shows while it goes on and when it has ended. One of three, by where the
 --- output goes: a live region, plain lines, JSON lines. Each has take(event), stop() and finish(run).
+local events = require "orrery.events"
 local printable = require "orrery.cli.printable"
 local progress = require "orrery.cli.progress"
 local summary = require "orrery.cli.summary"
@@ -31,8 +32,6 @@ end
 
 -- ---- JSON lines ------------------------------------------------------------------------------------------------------
 
-local ENDS = { run_completed = true, run_failed = true, run_cancelled = true }
-
 --- One event a line on the standard output; the last one is written by finish, with the run's output or error.
 ---@param board table
 ---@param encode fun(value: any): string
@@ -44,14 +43,14 @@ function watch.json(board, encode, write, later)
   function self.take(e)
     board:take(e)
     board.notes = {}
-    local ends = ENDS[e.event] and e.run == board.run and not e.node -- with a node it is an event of a handler
+    local ends = events.ENDS[e.event] and e.run == board.run and not e.node -- with a node it is an event of a handler
     if ends then last = e else put(printable.encode(encode, e)) end
   end
   self.stop = flush
   function self.finish(run, info)
     local e = last or {}
     local state = run.state
-    e.event = e.event or (state == "completed" and "run_completed" or state == "cancelled" and "run_cancelled" or "run_failed")
+    e.event = e.event or (events.ENDS["run_" .. state] and "run_" .. state or "run_failed")
     e.run, e.workflow, e.state = run.id, e.workflow or info.name, state
     e.time = e.time or info.now()
     if state == "completed" then
@@ -60,6 +59,7 @@ function watch.json(board, encode, write, later)
       if info.unprintable then e.output, e.output_error = info.null, info.unprintable end
     else
       e.error = run.error
+      if summary.UNDONE[state] then e.compensations = e.compensations or run:compensations() end
     end
     put(printable.encode(encode, e))
     flush()
@@ -144,9 +144,9 @@ function watch.quiet(board)
   }
 end
 
---- Prints failures in full and why nodes were skipped.
+--- Prints failures in full, why nodes were skipped, and what was undone.
 ---@param board table
----@param info { def: table, error: table|nil, write: fun(text: string), paint: function }
+---@param info { def: table, error: table|nil, compensations: table[]|nil, write: fun(text: string), paint: function }
 function watch.failures(board, info)
   local by_name = {}
   if #board.failures > 0 or info.error then
@@ -168,6 +168,10 @@ function watch.failures(board, info)
   if #lines > 0 or info.error then
     local skips = summary.skips(board, info.paint)
     table.move(skips, 1, #skips, #lines + 1, lines)
+  end
+  if info.compensations then
+    local undone = summary.undone(info.compensations, info.paint)
+    table.move(undone, 1, #undone, #lines + 1, lines)
   end
   if #lines > 0 then info.write(table.concat(lines, "\n") .. "\n") end
 end

@@ -1,0 +1,44 @@
+--- `orrery fork RUN`: a new run that takes over what another has completed.
+local resume = require "orrery.cli.resume"
+local runs = require "orrery.resume"
+
+local fork = {}
+
+-- nodes.x=JSON, or text that is no JSON as it stands
+local function outputs_of(words)
+  local json, set = require("orrery.core").json, {}
+  for _, word in ipairs(words or {}) do
+    local name, text = word:match "^nodes%.([%w_%-]+)=(.*)$"
+    if not name then return nil, ("--set %s: expected nodes.NAME=VALUE"):format(word) end
+    local ok, value = pcall(json.decode, text)
+    if ok then set[name] = value else set[name] = text end
+  end
+  return set
+end
+
+function fork.main(args)
+  local rt, store = resume.open("fork", args)
+  if not rt then return store end
+  local row, problem = require("orrery.cli.filter").one(store, args.run)
+  if not row then return resume.fail("fork", problem) end
+  local made, why, compiled = pcall(runs.code_of, rt, row.id, resume.options_of(args, rt))
+  if not made then return resume.fail("fork", why) end
+  local set, wrong = outputs_of(args.set)
+  if not set then return resume.fail("fork", wrong) end
+  local input
+  if args.input and #args.input > 0 then
+    local ok, value = require("orrery.cli.input").parse(args.input, require("orrery.core").json, nil)
+    if not ok then return resume.fail("fork", value) end
+    input = value
+  end
+  local options = resume.options_of(args, rt)
+  options.from, options.input, options.set = args.from, input, set
+  return resume.follow("fork", args, rt, compiled, function(on_event)
+    options.on_event = on_event
+    local run = require("orrery.fork").fork(row.id, options)
+    if not args.json and not args.quiet then io.stderr:write(("run %s, forked from %s\n"):format(run.id, row.id)) end
+    return run
+  end)
+end
+
+return fork

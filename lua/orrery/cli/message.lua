@@ -1,0 +1,83 @@
+--- Messages to runs: `cancel` and `pause` leave them in the inbox, where whoever runs the run finds them within 50 ms.
+local history = require "orrery.cli.history"
+
+local message = {}
+
+---@class orrery.cli.Sent
+---@field id string
+---@field workflow string
+---@field owned boolean whether a process that lives runs it, which will act on it now
+
+--- Leaves a message for each of the runs that have not ended.
+---@param db orrery.Store
+---@param rows table[] as `filter.select` gives
+---@param name string "cancel", "pause" or "resume"
+---@return table[] sent those that got it; each with `owned`
+---@return table[] ended those that had ended
+function message.send(db, rows, name)
+  local sent, ended = {}, {}
+  for _, row in ipairs(rows) do
+    if row.ended then
+      ended[#ended + 1] = row
+    else
+      local owner = history.owner(db, row)
+      row.owned = owner ~= nil and owner.alive
+      db:send(row.id, name, "{}")
+      sent[#sent + 1] = row
+    end
+  end
+  return sent, ended
+end
+
+--- What was sent, as JSON.
+---@param name string
+---@param sent table[]
+---@param ended table[]
+function message.json(name, sent, ended)
+  local json = require("orrery.core").json
+  local list, late = {}, {}
+  for i, row in ipairs(sent) do list[i] = { id = row.id, workflow = row.workflow, owned = row.owned } end
+  for i, row in ipairs(ended) do late[i] = { id = row.id, workflow = row.workflow, state = row.state } end
+  history.json { message = name, sent = json.array(list), ended = json.array(late), count = #list }
+end
+
+local SHOWN = 20
+
+--- What was sent, in words: a line for each of the first, the count where there are several, and what is to be done about those
+--- that nobody runs.
+---@param words { done: string, later: string } "asked to cancel", "is cancelled"
+---@param sent table[]
+---@param ended table[]
+function message.text(words, sent, ended)
+  local term = require "orrery.cli.term"
+  local idle = {}
+  for i, row in ipairs(sent) do
+    if i <= SHOWN then print(("%s %s (%s)"):format(words.done, row.id, term.clean(row.workflow))) end
+    if not row.owned then idle[#idle + 1] = row end
+  end
+  if #sent ~= 1 then print(("%s: %s"):format(words.done, term.plural(#sent, "run"))) end
+  for _, row in ipairs(ended) do
+    history.note(("run %s has ended already: it is %s"):format(row.id, row.state))
+  end
+  if #idle > 0 then
+    local one = #idle == 1 and idle[1]
+    history.note(("nobody runs %s now: %s %s when `orrery resume %s` lets %s go on"):format(
+      one and (#sent == 1 and "it" or one.short) or term.count(#idle) .. " of them", one and "it" or "they",
+      one and words.later or words.later:gsub("^is ", "are "), one and one.short or "RUN", one and "it" or "them"))
+  end
+end
+
+--- Sends the message to the runs that the command line means, and tells.
+---@param db orrery.Store
+---@param args table
+---@param name string
+---@param words { done: string, later: string }
+---@return integer exit code
+function message.command(db, args, name, words)
+  local rows = require("orrery.cli.filter").meant(db, args, name, "runs.ended IS NULL")
+  local sent, ended = message.send(db, rows, name)
+  if args.json then message.json(name, sent, ended) else message.text(words, sent, ended) end
+  return #ended > 0 and 1 or 0
+end
+
+return message

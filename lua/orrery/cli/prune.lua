@@ -1,0 +1,86 @@
+--- `orrery prune`: removes old runs, and sets how long runs are kept.
+local history = require "orrery.cli.history"
+local retention = require "orrery.retention"
+
+local prune = {}
+
+local function age(text, option)
+  local seconds, message = require("orrery.duration").parse(text)
+  if not seconds then history.stop(2, ("--%s: %s"):format(option, message)) end
+  return seconds
+end
+
+local function states_of(args)
+  local states = {}
+  for _, word in ipairs(args.state or {}) do
+    for state in word:gmatch "[^,%s]+" do
+      local ended = false
+      for _, known in ipairs(retention.ENDED) do ended = ended or known == state end
+      if not ended then
+        local near = require "orrery.nearest"(state, retention.ENDED)
+        history.stop(2, ("'%s' is no state of a run that has ended%s"):format(state, near and ("; did you mean '%s'?"):format(near)
+          or ": they are " .. table.concat(retention.ENDED, ", ")))
+      end
+      states[#states + 1] = state
+    end
+  end
+  return #states > 0 and states or nil
+end
+
+local function size_text(bytes)
+  if bytes < 1024 * 1024 then return ("%.0f KiB"):format(bytes / 1024) end
+  return ("%.1f MiB"):format(bytes / 1024 / 1024)
+end
+
+--- What was removed, in words.
+---@param made orrery.Pruned
+---@param dry boolean|nil
+---@return string
+function prune.sentence(made, dry)
+  local term = require "orrery.cli.term"
+  local parts = { term.plural(made.runs, "run") }
+  if made.blobs > 0 then parts[#parts + 1] = ("%s (%s)"):format(term.plural(made.blobs, "large value"), size_text(made.bytes)) end
+  if made.bundles > 0 then parts[#parts + 1] = term.plural(made.bundles, "bundle") end
+  if made.modules > 0 then parts[#parts + 1] = term.plural(made.modules, "module") end
+  if made.cache > 0 then parts[#parts + 1] = term.plural(made.cache, "expired cache entry", "expired cache entries") end
+  if made.owners > 0 then parts[#parts + 1] = term.plural(made.owners, "process that has gone", "processes that have gone") end
+  return (dry and "would remove " or "removed ") .. table.concat(parts, ", ")
+end
+
+local function keep(db, args)
+  if args.older then history.stop(2, "--keep sets what hosts prune from now on, --older prunes now: give one of them") end
+  local setting
+  if args.keep ~= "forever" then
+    setting = { older = age(args.keep, "keep"), states = states_of(args), workflow = args.workflow }
+  end
+  if not args.dry then retention.keep(db, setting) end
+  if args.json then
+    history.json { keep = setting or require("orrery.core").json.null }
+  else
+    print(setting and ("runs%s are kept for %s"):format(setting.workflow and " of " .. setting.workflow or "",
+      require("orrery.duration").format(setting.older)) or "runs are kept for ever")
+  end
+end
+
+local function chosen(db, args)
+  if args.older then return { older = age(args.older, "older"), states = states_of(args), workflow = args.workflow } end
+  if args.workflow or #(args.state or {}) > 0 then history.stop(2, "how old? Say it with --older, such as --older 30d") end
+  return history.need(retention.setting(db),
+    "how old? Say it with --older, such as --older 30d; or set it for ever with --keep 30d")
+end
+
+prune.main = history.command("prune", function(db, args)
+  if args.workflow then require("orrery.cli.filter").check_workflow(db, args.workflow) end
+  if args.keep then return keep(db, args) end
+  local options = chosen(db, args)
+  options.dry = args.dry
+  local made = retention.prune(db, options)
+  if args.json then
+    made.dry = args.dry or false
+    history.json(made)
+  else
+    print(prune.sentence(made, args.dry))
+  end
+end, function(args) return not args.keep end)
+
+return prune

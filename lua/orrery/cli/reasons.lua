@@ -1,0 +1,112 @@
+--- What a node waits for, in words: from what the engine says of it (`run:why`, and the column `why` of `nodes`).
+local term = require "orrery.cli.term"
+
+local reasons = {}
+
+---@class orrery.Why see `run:why`
+---@field kind string
+---@field by? string
+---@field by_run? string
+---@field name? string
+---@field count? integer
+---@field limit? integer
+---@field due? number
+---@field since? number
+---@field cause? string
+
+local function due_text(why, now)
+  if not why.due then return nil end
+  if why.due <= now then return "which is over now" end
+  return ("%s, in %s"):format(os.date(why.due - now < 86400 and "%H:%M:%S" or "%Y-%m-%d %H:%M:%S", math.floor(why.due)),
+    term.duration(why.due - now))
+end
+
+local function named(why, kind) return ("%s '%s'"):format(kind, term.clean(why.name or "?")) end
+
+local CAUSES = {
+  failure = "a node failed", cancel = "it is being cancelled", timeout = "its `timeout` is over",
+  stall = "nothing is left that could happen",
+}
+
+-- kind -> what is said after the node's name, and the remedy where there is one.
+local SAY = {
+  dependency = function(why)
+    local more = (why.count or 1) - 1
+    return "waits for " .. (why.by and term.clean(why.by) or "what it depends on")
+      .. (more > 0 and (" and %d more"):format(more) or "")
+  end,
+  run_limit = function(why)
+    return ("waits for a place: the run's concurrency is %d, and so many run"):format(why.limit or 0), "raise `concurrency`"
+  end,
+  pool = function(why)
+    if (why.limit or 0) == 0 then
+      return ("waits for %s, which gives no places"):format(named(why, "pool")),
+        ("let the pool go on with `orrery resume --pool %s`, or raise its `max`"):format(term.clean(why.name or "NAME"))
+    end
+    return ("waits for %s, of which %d of %d places are taken%s"):format(named(why, "pool"), why.count or 0, why.limit,
+      why.by and (", one by %s%s"):format(term.clean(why.by), why.by_run and " of run " .. why.by_run or "") or ""),
+      "raise the pool's `max`, or wait"
+  end,
+  rate = function(why, now)
+    return ("waits for the rate of %s, until %s"):format(named(why, "pool"), due_text(why, now) or "its next token")
+  end,
+  breaker = function(why, now)
+    return ("waits for %s, open until %s"):format(named(why, "breaker"), due_text(why, now) or "its cooldown is over"),
+      "mend what the breaker protects"
+  end,
+  backoff = function(why, now) return "is tried again: the next attempt is due " .. (due_text(why, now) or "soon") end,
+  timer = function(why, now) return "sleeps until " .. (due_text(why, now) or "it is woken") end,
+  signal = function(why, now)
+    local due = due_text(why, now)
+    return "waits for " .. (why.name and named(why, "signal") or "a signal") .. (due and ", until " .. due or "")
+  end,
+  priority = function(why)
+    local n = why.count or 0
+    return n == 0 and "is ready and starts next" or ("is ready; %s before it"):format(n == 1 and "one is" or n .. " are")
+  end,
+  paused = function() return "waits because its run is paused" end,
+  stopped = function(why) return "will not start: the run is ending" .. (CAUSES[why.cause] and ", because " .. CAUSES[why.cause] or "") end,
+  items = function(why) return ("has %d of %d items done"):format(why.count or 0, why.limit or 0) end,
+  running = function(why, now)
+    return ("is running%s%s"):format((why.count or 1) > 1 and ", attempt " .. why.count or "",
+      why.since and ", for " .. term.duration(now - why.since) or "")
+  end,
+}
+
+--- What is said after the node's name; nil for a kind that says nothing here.
+---@param why orrery.Why
+---@param now number seconds since the epoch
+---@return string|nil text
+---@return string|nil remedy
+function reasons.say(why, now)
+  local say = SAY[why.kind]
+  if not say then return nil end
+  return say(why, now)
+end
+
+-- Steps that wait, and what a node waits for meanwhile.
+local WAITS = { wait = "signal", sleep = "timer" }
+
+--- What the open step of a node says of its wait, where its owner has said nothing yet.
+---@param kind string of the step
+---@param name string
+---@param due number|nil
+---@return orrery.Why|nil
+function reasons.of_step(kind, name, due)
+  return WAITS[kind] and { kind = WAITS[kind], name = kind == "wait" and name or nil, due = due }
+end
+
+--- The last step of a node or item that was begun and has no result: what it waits in.
+reasons.OPEN_STEP = [[SELECT kind, name FROM steps WHERE run = ? AND node = ? AND item = ? AND value IS NULL AND error IS NULL
+  AND kind IN ('wait', 'sleep') ORDER BY time DESC, ordinal DESC LIMIT 1]]
+
+--- The same in few words, for a table.
+---@param why orrery.Why
+---@param now number
+---@return string|nil
+function reasons.short(why, now)
+  if why.kind == "running" or why.kind == "settled" then return nil end
+  return (reasons.say(why, now))
+end
+
+return reasons

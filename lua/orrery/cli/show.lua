@@ -1,0 +1,296 @@
+--- `orrery show RUN`: one run, as far as it came.
+local columns = require "orrery.cli.columns"
+local filter = require "orrery.cli.filter"
+local history = require "orrery.cli.history"
+local summary = require "orrery.cli.summary"
+local term = require "orrery.cli.term"
+
+local show = {}
+
+local MOST = 60   -- rows of nodes
+local LINES = 20  -- rows of steps, signals, children
+local VALUE = 400 -- letters of a value
+
+local function text_of(value) return term.clean(require("orrery.cli.printable").encode(require("orrery.core").json.encode, value)) end
+
+local function shortened(value, most)
+  local text = text_of(value)
+  return term.width(text) > most and term.cut(text, most) or text
+end
+
+-- ---- head -------------------------------------------------------------------------------------------------------
+
+local function owner_text(run)
+  local owner = run.owner
+  if run.ended then return nil end
+  if not owner then return "nobody: `orrery resume " .. run.id .. "` lets it go on" end
+  local process = ("process %d%s"):format(owner.pid, owner.command and ", " .. term.clean(owner.command) or "")
+  return owner.alive and process or process .. ", which is gone: `orrery resume " .. run.id .. "` lets it go on"
+end
+
+local function time_text(run, now)
+  local from = run.started or run.created
+  if run.ended then return ("%s, took %s"):format(history.time(run.ended), term.duration(run.ended - from)) end
+  return run.started and "under way for " .. term.duration(now - from) or nil
+end
+
+local function inbox_text(run)
+  local words = {}
+  for i, m in ipairs(run.inbox) do words[i] = m.signal and "signal " .. term.clean(m.signal) or m.message end
+  return #words > 0 and table.concat(words, ", ") .. " (not taken yet)" or nil
+end
+
+local function head(run, row, options)
+  local lines = { ("%s %s  %s"):format(options.paint("bold", term.clean(run.workflow)),
+    options.paint(history.style(run.state) or "bold", run.state), run.id) }
+  local function add(name, text)
+    if text and text ~= "" then lines[#lines + 1] = "  " .. options.paint("dim", term.fit(name, 9)) .. " " .. text end
+  end
+  add("created", history.time(run.created))
+  add("ended", run.ended and time_text(run, options.now))
+  add("running", not run.ended and time_text(run, options.now) or nil)
+  add("labels", term.clean(history.labels(row.labels)))
+  add("key", run.key and term.clean(run.key))
+  add("parent", run.parent)
+  add("context", run.context ~= nil and shortened(run.context, VALUE) or nil)
+  add("input", run.input ~= nil and shortened(run.input, VALUE) or nil)
+  add("owner", owner_text(run))
+  add("inbox", inbox_text(run))
+  return lines
+end
+
+-- ---- nodes --------------------------------------------------------------------------------------------------------
+
+local function items_text(node)
+  if not node.items then return nil end
+  local counts, parts = {}, {}
+  for _, item in ipairs(node.items) do counts[item.state] = (counts[item.state] or 0) + 1 end
+  for state, n in pairs(counts) do parts[#parts + 1] = n .. " " .. state end
+  table.sort(parts)
+  return ("%s: %s"):format(term.plural(#node.items, "item"), table.concat(parts, ", "))
+end
+
+local function interrupted_text(node)
+  local n = 0
+  for _, try in ipairs(node.tries or {}) do n = n + (try.interrupted or 0) end
+  return n > 0 and ("interrupted %s"):format(n == 1 and "once" or n .. " times") or nil
+end
+
+local SOURCES = { cache = "from the cache", fork = "from the run it was forked of" }
+
+-- What else there is to say of a node.
+local function note_of(node, now)
+  local parts = {}
+  local function add(text) if text then parts[#parts + 1] = text end end
+  add(node.outcome and "as " .. node.outcome)
+  add(SOURCES[node.source])
+  add(node.iteration and "iteration " .. node.iteration)
+  add(items_text(node))
+  add(interrupted_text(node))
+  local said = type(node.why) == "table" and node.why or {}
+  add(node.due and not node.ended and not said.due and (node.due > now and "due in " .. term.duration(node.due - now) or "due now"))
+  if node.state == "skipped" then
+    add(require("orrery.cli.progress").reason { reason = said.skip, by = said.by })
+  elseif not node.ended then
+    add(require("orrery.cli.reasons").short(said, now))
+  end
+  return term.clean(table.concat(parts, "; "))
+end
+
+local function node_cells(node, now)
+  local seconds = node.started and (node.ended or now) - node.started
+  return { term.clean(node.name), { node.state, style = history.style(node.state) }, node.attempts > 1 and tostring(node.attempts) or "",
+    seconds and term.duration(seconds) or "", note_of(node, now) }
+end
+
+-- Of many nodes those that say most: first what did not just complete.
+local function chosen(nodes)
+  if #nodes <= MOST then return nodes end
+  local list = {}
+  for _, rest in ipairs { false, true } do
+    for _, node in ipairs(nodes) do
+      local plain = node.state == "completed" or node.state == "pending"
+      if plain == rest and #list < MOST then list[#list + 1] = node end
+    end
+  end
+  return list
+end
+
+local function node_lines(run, options)
+  local nodes, rows = chosen(run.nodes), {}
+  if #nodes == 0 then return {} end
+  for i, node in ipairs(nodes) do rows[i] = node_cells(node, options.now) end
+  local lines = columns.draw({ "NODE", "STATE", ">ATTEMPTS", ">TOOK", "" }, rows,
+    { paint = options.paint, width = options.width, indent = "  " })
+  if #nodes < #run.nodes then
+    lines[#lines + 1] = options.paint("dim", ("  and %s more, see --json"):format(term.count(#run.nodes - #nodes)))
+  end
+  return lines
+end
+
+-- ---- chart ----------------------------------------------------------------------------------------------------------
+
+local SETTLED = { completed = true, failed = true, cancelled = true, compensated = true, compensation_failed = true }
+
+local function segments_of(node, now)
+  local segments, retries = {}, 0
+  for _, try in ipairs(node.tries or {}) do
+    if try.started and not try.item then
+      segments[#segments + 1] = { from = try.started, to = try.ended or now, failed = try.state == "failed" or nil }
+    end
+    if try.phase == "run" and try.attempt > 1 then retries = retries + 1 end
+  end
+  return segments, retries
+end
+
+-- The run as the board of `orrery run` would know it, for its chart.
+local function board_of(run, now)
+  local board = require("orrery.cli.board").new { nodes = #run.nodes, name = run.workflow }
+  board.started, board.ended = run.started or run.created, run.ended or now
+  board.counts.skipped, board.settled = run.skipped, 0
+  for _, node in ipairs(run.nodes) do
+    if node.started then
+      local segments, retries = segments_of(node, now)
+      local ended = node.ended or now
+      board.slowest[#board.slowest + 1] = { name = node.name, started = node.started, ended = ended, seconds = ended - node.started,
+        segments = segments, retries = retries, items = node.items and #node.items, result = node.state }
+      board.settled = board.settled + 1
+    elseif SETTLED[node.state] or node.state == "skipped" then
+      board.settled = board.settled + 1
+    end
+  end
+  return board
+end
+
+local function chart_lines(run, options)
+  if not run.started then return {} end
+  return summary.chart(board_of(run, options.now), { width = options.width or 100, paint = options.paint })
+end
+
+-- ---- what went wrong, and what was undone ------------------------------------------------------------------------
+
+local function failure_lines(run, options)
+  local lines, shown = {}, 0
+  for _, node in ipairs(run.nodes) do
+    if node.error and (node.state == "failed" or node.state == "compensation_failed") and shown < LINES then
+      shown = shown + 1
+      table.move(summary.failure({ node = node.name, error = node.error, attempts = node.attempts }, { paint = options.paint }),
+        1, 100, #lines + 1, lines)
+    end
+  end
+  if run.error and shown == 0 then
+    table.move(summary.failure({ error = run.error }, { paint = options.paint }), 1, 100, 1, lines)
+  end
+  if run.state == "failed" then
+    lines[#lines + 1] = ("  run what failed again: orrery retry %s"):format(run.id)
+  end
+  return lines
+end
+
+local function names_of(list)
+  local names = {}
+  for i, entry in ipairs(list) do names[i] = term.clean(entry.node) end
+  return table.concat(names, ", ")
+end
+
+local function compensation_lines(run, options)
+  local c, lines = run.compensations, {}
+  if not c then return lines end
+  if #c.undone > 0 then lines[#lines + 1] = options.paint("green", "undone: ") .. names_of(c.undone) end
+  if #c.under_way > 0 then lines[#lines + 1] = "being undone: " .. names_of(c.under_way) end
+  for _, entry in ipairs(c.failed) do
+    local e = type(entry.error) == "table" and entry.error or {}
+    lines[#lines + 1] = ("%s%s: %s%s"):format(options.paint("red", "could not be undone: "), term.clean(entry.node),
+      term.clean(e.message or "the compensation failed"), e.code and " [" .. e.code .. "]" or "")
+  end
+  return lines
+end
+
+-- ---- lists ----------------------------------------------------------------------------------------------------------
+
+-- A titled table of the first rows of a list.
+local function section(title, titles, list, cells, options)
+  if #list == 0 then return {} end
+  local rows = {}
+  for i = 1, math.min(#list, LINES) do rows[i] = cells(list[i]) end
+  local lines = { options.paint("bold", title) }
+  table.move(columns.draw(titles, rows, { paint = options.paint, width = options.width, indent = "  " }), 1, LINES + 1, 2, lines)
+  if #list > LINES then
+    lines[#lines + 1] = options.paint("dim", ("  and %s more, see --json"):format(term.count(#list - LINES)))
+  end
+  return lines
+end
+
+local function where_of(entry) return term.clean(entry.node) .. (entry.item and ("[%d]"):format(entry.item) or "") end
+
+local function result_of(step)
+  if step.error ~= nil then
+    local e = step.error
+    return { "failed: " .. term.clean(type(e) == "table" and (e.message or e.code) or e), style = "red" }
+  end
+  return step.value ~= nil and shortened(step.value, VALUE) or ""
+end
+
+local function step_cells(step)
+  return { history.clock(step.time), where_of(step), step.kind or "step", term.clean(step.name), result_of(step) }
+end
+
+local function signal_cells(signal)
+  return { history.clock(signal.received or signal.sent), term.clean(signal.name),
+    signal.taken and "taken " .. history.clock(signal.taken) or "kept", signal.data ~= nil and shortened(signal.data, VALUE) or "" }
+end
+
+local function child_cells(child)
+  return { child.id, term.clean(child.workflow), { child.state, style = history.style(child.state) },
+    child.ended and term.duration(child.ended - child.created) or "" }
+end
+
+local function output_lines(run, args, options)
+  local lines, encode = {}, require("orrery.core").json.encode
+  local function add(title, value)
+    lines[#lines + 1] = options.paint("bold", title)
+    lines[#lines + 1] = require("orrery.cli.printable").encode(function(v) return encode(v, { indent = 2, sort = true }) end, value)
+  end
+  if args.outputs then
+    for _, node in ipairs(run.nodes) do
+      if node.output ~= nil then add("output of " .. term.clean(node.name), node.output) end
+    end
+  end
+  if run.output ~= require("orrery.core").json.null then add("output", run.output) end
+  return lines
+end
+
+--- A run in words.
+---@param run table of `record.of`
+---@param row table of `filter.one`
+---@param args table
+---@param options { now: number, paint: function, width: integer|nil }
+---@return string
+function show.text(run, row, args, options)
+  local parts = {
+    head(run, row, options), node_lines(run, options), chart_lines(run, options), failure_lines(run, options),
+    compensation_lines(run, options),
+    section("steps", { "TIME", "NODE", "KIND", "NAME", "RESULT" }, run.steps, step_cells, options),
+    section("signals", { "TIME", "NAME", "", "DATA" }, run.signals, signal_cells, options),
+    section("child runs", { "RUN", "WORKFLOW", "STATE", ">TOOK" }, run.children, child_cells, options),
+    output_lines(run, args, options),
+  }
+  local blocks = {}
+  for _, lines in ipairs(parts) do
+    if #lines > 0 then blocks[#blocks + 1] = table.concat(lines, "\n") end
+  end
+  return table.concat(blocks, "\n\n") .. "\n"
+end
+
+show.main = history.command("show", function(db, args)
+  local row = filter.run(db, args.run)
+  local run = require("orrery.cli.record").of(db, row, args.outputs)
+  if args.json then
+    history.json(run)
+    return
+  end
+  local width, paint = history.screen()
+  io.stdout:write(show.text(run, row, args, { now = history.now(), width = width, paint = paint }))
+end)
+
+return show
