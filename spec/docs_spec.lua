@@ -6,6 +6,7 @@
 -- A block ```json file: NAME is a file too. All files of a page stand in one folder.
 local command = require "spec.support.command"
 local flow = require "orrery"
+local types = require "orrery.type"
 
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))
@@ -248,7 +249,7 @@ describe("the manual", function()
     for name in pairs(flow) do names[#names + 1] = "flow." .. name end
     for name in pairs(flow.json) do names[#names + 1] = "flow.json." .. name end
     for _, t in ipairs(flow.types()) do
-      names[#names + 1] = "flow." .. (t.name == "workflow" and "call" or t.name)
+      if types.is_standard(t) then names[#names + 1] = "flow." .. (t.name == "workflow" and "call" or t.name) end
     end
     for _, name in ipairs(require("orrery.keys").NAMES) do names[#names + 1] = "`" .. name .. "`" end
     for name in read("runtime/script/ctx.c"):match("} fields%[%] = {(.-)\n};"):gmatch '{"([%a_]+)"' do

@@ -103,6 +103,27 @@ describe("the example", function()
     assert.truthy(result.err:find("retries in", 1, true))
   end)
 
+  it("saga.lua undoes an order that cannot be sent", function()
+    assert.are.same({ parcel = "parcel-1", paid = 25.0 }, (example "saga.lua"))
+    local result = command.run { "run", "--json", "examples/saga.lua", "--input", "stock:=0" }
+    assert.are.equal(1, result.code)
+    local last = json.decode(result.out:match "([^\n]+)\n$")
+    assert.are.equal("compensated", last.state)
+    assert.are.equal("no_stock", last.error.code)
+    assert.are.equal("charge", last.compensations[1].node)
+    assert.truthy(last.compensations[1].value:find("refunded 25.00 of payment-", 1, true))
+    assert.are.equal("released 2", last.compensations[2].value)
+  end)
+
+  it("approval.lua goes on when it is approved", function()
+    local result = command.run { "examples/approval.lua" }
+    assert.are.equal(0, result.code, result.err)
+    assert.truthy(result.out:find("asked:\tPublish app-1.4.tar.gz?", 1, true), result.out)
+    assert.truthy(result.out:find('completed:\t"published, as ada wished: tests are green"', 1, true), result.out)
+    result = command.run { "examples/approval.lua", "no" }
+    assert.truthy(result.out:find('completed:\t{"approved":false,"by":"ada","why":"tests are red"}', 1, true), result.out)
+  end)
+
   it("all of them have no mistakes", function()
     local files = {}
     for path in io.popen("ls examples/*.lua examples/*.json"):lines() do files[#files + 1] = path end

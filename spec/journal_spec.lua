@@ -23,13 +23,13 @@ describe("a journal", function()
       { "a", { run = function(ctx) ctx:sleep("1s") return { n = 1 } end } },
       { "b", { after = "a", when = "nodes.a.n > 1", run = function() end } },
     }
-    assert.same({ "run_created", "attempt_started a", "waiting a", "woken a", "woken a", "completed a", "skipped b",
+    assert.same({ "run_created", "attempt_started a", "step a", "waiting a", "woken a", "woken a", "completed a", "skipped b",
       "run_ended" }, kinds(run))
     local journal = run:journal()
-    assert.same({ n = 1 }, journal[6].value)
-    assert.equal("completed", journal[8].state)
-    assert.equal(1, journal[4].time - journal[3].time)
-    assert.equal(journal[4].time, journal[3].due)
+    assert.same({ n = 1 }, journal[7].value)
+    assert.equal("completed", journal[9].state)
+    assert.equal(1, journal[5].time - journal[4].time)
+    assert.equal(journal[5].time, journal[4].due)
   end)
 
   it("tells of retries with their errors, and of items with their values", function()
@@ -67,8 +67,8 @@ describe("a journal", function()
     local kept = flow.run(w, { runtime = rt, journal = true, input = 1 })
     local other = flow.run(w, { runtime = rt, journal = true, input = 2 })
     flow.run(w, { runtime = rt, input = 3 })
-    assert.equal(1, kept:journal()[1].value)
-    assert.equal(2, other:journal()[1].value)
+    assert.equal(1, kept:journal()[1].value.input)
+    assert.equal(2, other:journal()[1].value.input)
     assert.equal(4, #kept:journal())
   end)
 end)

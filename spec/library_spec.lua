@@ -56,6 +56,11 @@ describe("the annotations for editors", function()
     assert.same(names_in("runtime/script/planbind.c", METHODS), noted("orrery.Plan", "Plan"))
   end)
 
+  it("name what a store has", function()
+    local fields = set_of { "url", "kind" }
+    assert.same(union(fields, names_in("runtime/script/lstore.c", METHODS)), noted("orrery.Store", "Store"))
+  end)
+
   it("name what flow and flow.json have", function()
     local real = {}
     for name in pairs(flow) do real[name] = true end
@@ -74,7 +79,7 @@ describe("the annotations for editors", function()
     local written = union(noted("orrery.NodeKeys", "NodeKeys"), noted("orrery.LuaNode", "-"), noted("orrery.TypedNode", "-"))
     for name in pairs(written) do assert.is_true(keys[name] or name == "type", name) end
     for name in pairs(keys) do
-      local reserved = name == "cache" or name == "compensate" or name == "strategy"
+      local reserved = name == "strategy"
       assert.is_true(reserved or written[name], name)
     end
   end)

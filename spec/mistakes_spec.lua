@@ -30,8 +30,8 @@ local CASES = {
     } },
   { "an unknown key of a Lua node", 'w.a = { run = print, retyr = 3 }', {
     'bad.lua:3: node "a": unknown key "retyr"; did you mean "retry"?' } },
-  { "a key of the later versions", "w.a = { run = print, compensate = print }", {
-    'bad.lua:3: node "a": "compensate" is reserved for durable stores and workers, which this build does not have; remove it' } },
+  { "a key of the later versions", "w.a = { run = print, strategy = 'thread' }", {
+    'bad.lua:3: node "a": "strategy" is reserved for workers, which this build does not have; remove it' } },
   { "no handler", "w.a = { after = {} }", {
     'bad.lua:3: node "a": it does nothing: give it run = function(ctx, inputs) … end, or call a node type' } },
   { "a handler that is no function", 'w.a = { run = "print" }', {

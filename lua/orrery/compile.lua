@@ -129,7 +129,9 @@ end
 local function check_output(r, flat, b)
   local found = r.output_mentions
   if not found then return end
+  r.def.output_nodes = {}
   for _, name in ipairs(found.list) do
+    table.insert(r.def.output_nodes, flat.index[name])
     if not flat.index[name] then
       say(r, "output", "unknown_node", ("output mentions nodes.%s, but there is no such node%s"):format(name,
         b:nearest_node(name)))
@@ -247,6 +249,7 @@ local function compile_now(w, state)
   local no_node_made_it = flat.count == 0 and #problems > 0
   compiled.plan = not no_node_made_it and make_plan(def, problems) or nil
   if #problems > 0 then return nil, by_order(problems) end
+  b.compilation.compiled = compiled
   return compiled
 end
 

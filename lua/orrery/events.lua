@@ -3,6 +3,11 @@ local errors = require "orrery.errors"
 
 local events = {}
 
+--- The events that are a run's last.
+events.ENDS = {
+  run_completed = true, run_failed = true, run_cancelled = true, run_compensated = true, run_compensation_failed = true,
+}
+
 local listeners = {} -- in order of registration: { pattern, match, fn }
 
 -- "node_*" as a Lua pattern; nothing but * is special.

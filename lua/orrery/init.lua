@@ -51,6 +51,15 @@ function flow.schema(fields)
   return made
 end
 
+--- Makes a saga, a workflow of steps that can be undone: `flow.saga "order" :step("reserve", reserve, release)`.
+---@param name string
+---@param options? orrery.WorkflowOptions
+---@return orrery.Saga
+function flow.saga(name, options)
+  local made = require("orrery.saga").new(name, options, 2)
+  return made
+end
+
 --- All mistakes of a workflow or of the file at a path, in the order of the nodes; none: an empty list.
 ---@param what orrery.Workflow|string|{source: string, name: string?}
 ---@return orrery.Problem[]
@@ -81,6 +90,33 @@ function flow.runtime(options)
   local rt = core.runtime(options)
   pools.apply(rt)
   return rt
+end
+
+--- Lets a run of a store go on whose process is gone. See `orrery.resume`.
+---@param id string
+---@param options? orrery.ResumeOptions
+---@return orrery.Run
+function flow.resume(id, options)
+  local started = require("orrery.resume").resume(id, options)
+  return started
+end
+
+--- Runs what failed in an ended run, and what follows from it, again. See `orrery.resume`.
+---@param id string
+---@param options? orrery.ResumeOptions
+---@return orrery.Run
+function flow.retry(id, options)
+  local started = require("orrery.resume").retry(id, options)
+  return started
+end
+
+--- Starts a run that takes over what another has completed. See `orrery.fork`.
+---@param id string
+---@param options? orrery.ForkOptions
+---@return orrery.Run
+function flow.fork(id, options)
+  local started = require("orrery.fork").fork(id, options)
+  return started
 end
 
 core.set_compiler(run.for_call)

@@ -87,4 +87,16 @@ function pools.apply(rt)
   told[rt] = true
 end
 
+--- Closes the pools of a runtime that the store says are paused.
+---@param rt orrery.Runtime
+---@param store orrery.Store
+function pools.pause(rt, store)
+  local paused = store:query "SELECT name FROM pools WHERE paused = 1"
+  if #paused == 0 then return end
+  pools.apply(rt)
+  for _, row in ipairs(paused) do
+    if rt:has_pool(row.name) then rt:pause_pool(row.name, true) end
+  end
+end
+
 return pools

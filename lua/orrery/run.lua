@@ -11,7 +11,8 @@ local run = {}
 
 local OPTIONS = {
   input = true, context = true, only = true, from = true, concurrency = true, clock = true, seed = true,
-  on_event = true, runtime = true, id = true, journal = true,
+  on_event = true, runtime = true, id = true, journal = true, store = true, durability = true, key = true, labels = true,
+  adopt = true, forked_from = true,
 }
 
 local function check_options(options, who)
@@ -59,23 +60,34 @@ function run.check_input(compiled, input)
   errors.raise(problems, "validation_error")
 end
 
-local function plan_of(compiled, options)
-  if not options.only and not options.from then return compiled.plan end
-  local def, prune = compiled.def, require "orrery.prune"
-  if options.only then def = prune.only(def, options.only, compiled.groups) end
-  if options.from then def = prune.from(def, options.from, compiled.groups) end
-  local plan, found = core.plan(def)
-  if not plan then errors.raise(require "orrery.plan_problems"(found, def, {})) end
-  return plan
+local function cut(compiled, options)
+  if not options.only and not options.from then return compiled end
+  return require("orrery.prune").compiled(compiled, options, core.plan)
+end
+
+local by_store = {} -- url -> runtime, so that all runs of one store share one thread and one owner
+
+--- The runtime of the runs of a store, one for each.
+---@param url string
+---@param durability? "strict"|"relaxed"|"none"
+---@return orrery.Runtime
+function run.runtime_of_store(url, durability)
+  local rt = by_store[url]
+  if not rt then
+    rt = core.runtime { store = url, durability = durability }
+    by_store[url] = rt
+    if rt:durable() then pools.pause(rt, rt:store()) end
+  end
+  return rt
 end
 
 local function runtime_of(options)
   if options.runtime then return options.runtime end
-  if options.clock then return core.runtime { clock = options.clock } end
+  if options.clock then return core.runtime { clock = options.clock, store = options.store, durability = options.durability } end
+  local url = options.store or os.getenv "ORRERY_STORE"
+  if url and url ~= "" then return run.runtime_of_store(url, options.durability) end
   return core.runtime()
 end
-
-local ENDS = { run_completed = true, run_failed = true, run_cancelled = true }
 
 -- The breakers of a workflow's nodes by name; nil where it has none.
 local function breakers_of(def)
@@ -114,7 +126,7 @@ local function follow(rt, fn, breakers)
     local own = event.run == id
     if not own and not (breakers and event.run == nil and event.breaker and breakers[event.breaker]) then return end
     fn(breakers and with_breaker(event, started, breakers) or event)
-    if own and ENDS[event.event] and not event.node then off() end
+    if own and events.ENDS[event.event] and not event.node then off() end
   end
   off = rt:on(function(event)
     if started then tell(event) else early[#early + 1] = event end
@@ -126,25 +138,51 @@ local function follow(rt, fn, breakers)
   return begun, off
 end
 
-local function start(what, options, who)
-  options = check_options(options, who)
-  local compiled = run.compiled(what)
-  local input = run.check_input(compiled, options.input)
-  local plan = plan_of(compiled, options)
-  local rt = runtime_of(options)
+--- Lets `go` bring a run about on a runtime where everything that runs need is in place, and tells its events from the
+--- first on.
+---@param rt orrery.Runtime
+---@param compiled orrery.Compiled
+---@param on_event? fun(event: table)
+---@param go fun(): orrery.Run
+---@return orrery.Run
+function run.launch(rt, compiled, on_event, go)
   pools.apply(rt)
   events.attach(rt)
   local begun, off
-  if options.on_event then begun, off = follow(rt, options.on_event, breakers_of(compiled.def)) end
-  local ok, started = pcall(rt.start, rt, plan, { input = input, context = options.context, seed = options.seed,
-    concurrency = options.concurrency, id = options.id, env = compiled.env,
-    journal = options.journal })
+  if on_event then begun, off = follow(rt, on_event, breakers_of(compiled.def)) end
+  local ok, started = pcall(go)
   if not ok then
     if off then off() end
     error(started, 0)
   end
   if begun then begun(started) end
-  return started, rt
+  return started
+end
+
+-- What a durable run is resumed with; nil, and it is not, for a workflow that no file holds.
+local function bundle_for(rt, compiled)
+  if not rt:durable() then return nil end
+  local bundle = require "orrery.bundle"
+  bundle.on_module(function(module, grown) rt:keep_module(grown.hash, module.name, module.path, module.source) end)
+  return (bundle.of(compiled))
+end
+
+local function start(what, options, who)
+  options = check_options(options, who)
+  local compiled = run.compiled(what)
+  local input = run.check_input(compiled, options.input)
+  compiled = cut(compiled, options)
+  local rt = runtime_of(options)
+  if options.key ~= nil then
+    local known = require("orrery.resume").by_key(rt, compiled, options)
+    if known then return known, rt end
+  end
+  return run.launch(rt, compiled, options.on_event, function()
+    return rt:start(compiled.plan, { input = input, context = options.context, labels = options.labels, key = options.key,
+      seed = options.seed, concurrency = options.concurrency, id = options.id, env = compiled.env,
+      journal = options.journal, durability = options.durability, adopt = options.adopt, forked_from = options.forked_from,
+      bundle = bundle_for(rt, compiled), paused = rt:durable() and require("orrery.resume").is_paused(rt, compiled.name) })
+  end), rt
 end
 
 --- Starts a run and returns at once. Raises mistakes of the definition and of the input.
@@ -161,7 +199,7 @@ end
 ---@return orrery.Run
 function run.run(what, options)
   local started, rt = start(what, options, "flow.run")
-  rt:wait(started)
+  if type(started) == "userdata" then rt:wait(started) end
   return started
 end
 
@@ -185,7 +223,8 @@ end
 ---@return table options
 function run.for_call(what, input)
   local compiled = type(what) == "string" and compiled_file(what) or run.compiled(what)
-  return compiled.plan, { input = run.check_input(compiled, input), env = compiled.env }
+  local rt = core.running_runtime()
+  return compiled.plan, { input = run.check_input(compiled, input), env = compiled.env, bundle = rt and bundle_for(rt, compiled) }
 end
 
 return run

@@ -115,6 +115,7 @@ int orr_core_gather(lua_State *L) {
     }
     orr_fiber *f = orr_wait_begin(L, s, "flow.gather");
     lua_createtable(L, (int)n, 0);
+    orr_step_count(f);
     if (n == 0) return 1;
     orr_fiber_set_value(L, s, f);
     f->wait = WAIT_GATHER;

@@ -22,6 +22,8 @@ static const struct {
                                                 "could end the wait"},
     [REASON_MEMORY - REASON_SIBLING] = {"out_of_memory", "not enough memory"},
     [REASON_OWNER - REASON_SIBLING] = {"cancelled", "what it belongs to has ended"},
+    [REASON_NO_SIGNAL - REASON_SIBLING] = {"stall", "waits for a signal that can no longer come: nothing is left that could send "
+                                                    "it; give ctx:wait a timeout, or keep the run in a store"},
 };
 
 void orr_push_reason(lua_State *L, const orr_script *s, uint8_t reason) {
@@ -124,7 +126,7 @@ static void leave_held(orr_script *s, orr_fiber *f) {
 void orr_fiber_abandon(orr_script *s, orr_fiber *f) {
     if (f->state == FIBER_PARKED && f->wait == WAIT_AWAIT) {
         clean_up(s, f);
-    } else if (f->state == FIBER_PARKED && f->wait == WAIT_CHILD && f->other && f->other->run) {
+    } else if (f->state == FIBER_PARKED && f->wait == WAIT_CHILD && f->other && f->other->run && !f->run->dropped) {
         orr_run_cancel(f->other->run);
     }
     if (f->state == FIBER_HELD) leave_held(s, f);
@@ -136,18 +138,20 @@ void orr_fiber_abandon(orr_script *s, orr_fiber *f) {
 
 /* ---- waits that cannot end ------------------------------------------------------------------------------------- */
 
-static uint32_t fail_waits(orr_script *s, uint8_t wait) {
+static uint32_t fail_waits(orr_script *s, uint8_t wait, uint8_t reason) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->n_slots; i++) {
         orr_fiber *f = orr_fiber_at(s, i);
         if (f->state != FIBER_PARKED || f->wait != wait) continue;
-        orr_wake_with_reason(s, f, REASON_STUCK);
+        if (wait == WAIT_SIGNAL && orr_storage_is_durable(f->run->rt)) continue; /* others can send it */
+        orr_wake_with_reason(s, f, reason);
         n++;
     }
     return n;
 }
 
 uint32_t orr_fail_stuck(orr_script *s) {
-    uint32_t n = fail_waits(s, WAIT_AWAIT);
-    return n ? n : fail_waits(s, WAIT_RUN);
+    uint32_t n = fail_waits(s, WAIT_AWAIT, REASON_STUCK);
+    if (!n && s->signal_waits) n = fail_waits(s, WAIT_SIGNAL, REASON_NO_SIGNAL);
+    return n ? n : fail_waits(s, WAIT_RUN, REASON_STUCK);
 }

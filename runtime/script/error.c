@@ -133,7 +133,7 @@ void orr_error_table(lua_State *L, orr_script *s, int idx, const char *fallback_
 
 void orr_keep_error(lua_State *L, orr_script *s, const orr_fiber *f, orr_error *out) {
     orr_runbox *r = f->run;
-    uint64_t handle = orr_task_handle(f->task.node, f->task.item);
+    uint64_t handle = orr_error_handle(&f->task, f->phase == ORR_PHASE_COMPENSATE);
     orr_error_table(L, s, -1, "handler_error", out);
     int to = lua_gettop(L);
     orr_push_node_name(L, r, f->task.node);

@@ -22,6 +22,11 @@ static void set_text(lua_State *L, const char *key, const char *text) {
     lua_setfield(L, -2, key);
 }
 
+static void set_true(lua_State *L, const char *key) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, key);
+}
+
 static bool is_loop(const orr_runbox *r, uint32_t node) {
     const orr_plan *plan = r->plan->plan;
     return plan->policies[plan->policy_of[node]].has_loop;
@@ -44,13 +49,32 @@ void orr_event_push(lua_State *L, const orr_rtbox *rt, const orr_runbox *r, cons
     if (task->attempt) set_integer(L, "attempt", task->attempt);
 }
 
-void orr_event_queue(lua_State *L, orr_rtbox *rt) {
+/* Room for the ticket of one more event in the queue. */
+static bool reserve_ticket(orr_rtbox *rt) {
+    if (rt->queue_first + rt->n_queued < rt->cap_tickets) return true;
+    uint32_t cap = rt->cap_tickets ? rt->cap_tickets * 2 : 64;
+    uint64_t *tickets = orr_mem_resize(&rt->script->alloc, rt->tickets, rt->cap_tickets, cap, sizeof *tickets);
+    if (!tickets) return false;
+    rt->tickets = tickets;
+    rt->cap_tickets = cap;
+    return true;
+}
+
+/* An event may be shown when the last record before it is durable; that of its run, where it is one's. */
+static void queue(lua_State *L, orr_rtbox *rt, uint64_t ticket) {
+    if (!reserve_ticket(rt)) luaL_error(L, "not enough memory for an event");
     orr_push_box(L, rt->script, rt);
     lua_getiuservalue(L, -1, RT_QUEUE);
     lua_pushvalue(L, -3);
-    lua_rawseti(L, -2, (lua_Integer)rt->n_queued + 1);
+    uint32_t place = rt->queue_first + rt->n_queued;
+    lua_rawseti(L, -2, (lua_Integer)place + 1);
+    rt->tickets[place] = ticket;
     rt->n_queued++;
     lua_pop(L, 3);
+}
+
+void orr_event_queue(lua_State *L, orr_rtbox *rt) {
+    queue(L, rt, 0);
 }
 
 /* ---- what each kind adds ------------------------------------------------------------------------------------------- */
@@ -67,11 +91,10 @@ static void set_error(lua_State *L, const event_call *c) {
     lua_setfield(L, -2, "error");
 }
 
-/* The start of a fallback, and the failure that it is taken for, are told apart from attempts. */
-static void set_fallback(lua_State *L, const event_call *c) {
-    if (c->e->phase != ORR_PHASE_FALLBACK) return;
-    lua_pushboolean(L, true);
-    lua_setfield(L, -2, "fallback");
+/* What a fallback or a compensation does is told apart from attempts. */
+static void set_phase(lua_State *L, const event_call *c) {
+    if (c->e->phase == ORR_PHASE_FALLBACK) set_true(L, "fallback");
+    if (c->e->phase == ORR_PHASE_COMPENSATE) set_true(L, "compensation");
 }
 
 /* When an attempt began is remembered while somebody listens, for `seconds` at its end. */
@@ -80,7 +103,7 @@ static void add_started(lua_State *L, const event_call *c) {
     lua_pushinteger(L, c->e->time);
     lua_rawseti(L, -2, (lua_Integer)orr_task_handle(c->e->task.node, c->e->task.item));
     lua_pop(L, 1);
-    set_fallback(L, c);
+    set_phase(L, c);
 }
 
 static void add_seconds(lua_State *L, const event_call *c) {
@@ -95,6 +118,7 @@ static void add_seconds(lua_State *L, const event_call *c) {
 
 static void add_completed(lua_State *L, const event_call *c) {
     add_seconds(L, c);
+    if (orr_cache_hit(L, c->r, &c->e->task)) set_true(L, "cached");
     set_text(L, "outcome", c->e->name);
 }
 
@@ -110,7 +134,7 @@ static void add_due(lua_State *L, const event_call *c) {
 static void add_retrying(lua_State *L, const event_call *c) {
     add_due(L, c);
     if (c->e->due >= 0) set_seconds(L, "delay", c->e->due - c->e->time);
-    set_fallback(L, c);
+    set_phase(L, c);
     set_error(L, c);
 }
 
@@ -143,7 +167,7 @@ static void add_plan(lua_State *L, const event_call *c) {
 }
 
 static void add_end(lua_State *L, const event_call *c) {
-    orr_run_judge(L, c->r);
+    orr_run_judge(L, c->r, orr_run_get_state(c->r->run));
     if (c->r->output_failed) set_text(L, "event", orr_event_name(ORR_EV_RUN_FAILED));
     set_text(L, "state", orr_run_state_text(c->r));
     orr_run_push_error(L, c->r);
@@ -152,6 +176,19 @@ static void add_end(lua_State *L, const event_call *c) {
     lua_setfield(L, -2, "output");
     orr_run_push_stats(L, c->r);
     lua_setfield(L, -2, "stats");
+}
+
+static void add_compensating(lua_State *L, const event_call *c) {
+    add_cause(L, c);
+    set_integer(L, "nodes", c->e->count);
+    orr_run_push_failure(L, c->r);
+    lua_setfield(L, -2, "error");
+}
+
+static void add_undone_end(lua_State *L, const event_call *c) {
+    add_end(L, c);
+    orr_run_push_compensations(L, c->r);
+    lua_setfield(L, -2, "compensations");
 }
 
 static void add_breaker(lua_State *L, const event_call *c) {
@@ -164,15 +201,20 @@ static void (*const adders[ORR_EVENT_COUNT])(lua_State *L, const event_call *c) 
     [ORR_EV_NODE_FAILED] = add_failed, [ORR_EV_NODE_SKIPPED] = add_skipped, [ORR_EV_NODE_CANCELLED] = add_failed,
     [ORR_EV_LAYER_COMPLETED] = add_layer, [ORR_EV_RUN_STOPPING] = add_cause, [ORR_EV_RUN_STALLED] = set_error,
     [ORR_EV_RUN_COMPLETED] = add_end, [ORR_EV_RUN_FAILED] = add_end, [ORR_EV_RUN_CANCELLED] = add_end,
+    [ORR_EV_RUN_COMPENSATING] = add_compensating, [ORR_EV_NODE_COMPENSATING] = add_started,
+    [ORR_EV_NODE_COMPENSATED] = add_seconds, [ORR_EV_NODE_COMPENSATION_FAILED] = add_failed,
+    [ORR_EV_RUN_COMPENSATED] = add_undone_end, [ORR_EV_RUN_COMPENSATION_FAILED] = add_undone_end,
     [ORR_EV_BREAKER_OPENED] = add_breaker, [ORR_EV_BREAKER_HALF_OPEN] = add_breaker,
     [ORR_EV_BREAKER_CLOSED] = add_breaker,
 };
 
 static int build(lua_State *L) {
     const event_call *c = lua_touserdata(L, 1);
-    orr_event_push(L, c->rt, c->r, orr_event_name(c->e->kind), &c->e->task, c->e->time);
+    orr_task task = c->e->task;
+    if (c->e->phase == ORR_PHASE_COMPENSATE && task.attempt) task.attempt = orr_task_undo_try(c->e->run, &task);
+    orr_event_push(L, c->rt, c->r, orr_event_name(c->e->kind), &task, c->e->time);
     if (adders[c->e->kind]) adders[c->e->kind](L, c);
-    orr_event_queue(L, c->rt);
+    queue(L, c->rt, c->r ? c->r->ticket : 0);
     return 0;
 }
 
@@ -213,27 +255,50 @@ static void tell_lost(lua_State *L, orr_rtbox *rt, int box) {
     lua_settop(L, box + 2);
 }
 
+/* Events in the queue that may be shown now. */
+static uint32_t shown(const orr_rtbox *rt) {
+    uint64_t durable = orr_storage_durable(rt);
+    uint32_t n = 0;
+    while (n < rt->n_queued && rt->tickets[rt->queue_first + n] <= durable) n++;
+    return n;
+}
+
+/* The queue begins at its first place again: always when it is empty, and when most of it is. */
+static void close_up(lua_State *L, orr_rtbox *rt, int queue) {
+    if (rt->n_queued > 0 && (rt->queue_first < 1024 || rt->queue_first < rt->n_queued)) return;
+    for (uint32_t i = 0; i < rt->n_queued; i++) {
+        lua_rawgeti(L, queue, (lua_Integer)(rt->queue_first + i) + 1);
+        lua_rawseti(L, queue, (lua_Integer)i + 1);
+        lua_pushnil(L);
+        lua_rawseti(L, queue, (lua_Integer)(rt->queue_first + i) + 1);
+        rt->tickets[i] = rt->tickets[rt->queue_first + i];
+    }
+    rt->queue_first = 0;
+}
+
+/* What the listeners cause is queued behind what is there. */
 static int flush(lua_State *L) {
     orr_rtbox *rt = lua_touserdata(L, 1);
     orr_push_box(L, rt->script, rt);
     int box = lua_gettop(L);
     lua_getiuservalue(L, box, RT_LISTENERS);
     lua_getiuservalue(L, box, RT_QUEUE);
-    uint32_t n = rt->n_queued;
-    lua_newtable(L); /* what the listeners cause is queued here */
-    lua_setiuservalue(L, box, RT_QUEUE);
-    rt->n_queued = 0;
     if (rt->n_lost) tell_lost(L, rt, box);
-    for (uint32_t i = 1; i <= n; i++) {
-        lua_rawgeti(L, box + 2, i);
+    for (uint32_t n = shown(rt); n > 0; n--) {
+        lua_Integer place = (lua_Integer)++rt->queue_first;
+        rt->n_queued--;
+        lua_rawgeti(L, box + 2, place);
+        lua_pushnil(L);
+        lua_rawseti(L, box + 2, place);
         tell(L, rt->script, box + 1, box + 3);
         lua_settop(L, box + 2);
     }
+    close_up(L, rt, box + 2);
     return 0;
 }
 
 bool orr_events_flush(orr_script *s, orr_rtbox *rt) {
-    if (!rt->n_queued || rt->flushing) return false;
+    if (!rt->n_queued || rt->flushing || (shown(rt) == 0 && !rt->n_lost)) return false;
     rt->flushing = true;
     if (orr_protect(s, flush, rt) != LUA_OK) { /* tried once: trying again would only hold up the rest */
         rt->n_lost += rt->n_queued ? rt->n_queued : 1;

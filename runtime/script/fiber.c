@@ -38,7 +38,8 @@ static int node_done(lua_State *L, int status, lua_KContext k) {
         out->failed = false;
         out->result = (orr_result){.end = ORR_END_COMPLETED, .port = ORR_PORT_ANY};
         if (lua_isnil(L, -1) && f->task.iteration == 0) return 0;
-        if (orr_run_take_output(L, s, f, &out->result)) return 0;
+        bool undoes = f->phase == ORR_PHASE_COMPENSATE;
+        if (undoes ? orr_run_take_compensation(L, s, f, &out->result) : orr_run_take_output(L, s, f, &out->result)) return 0;
     }
     fail_with_top(L, s, f);
     return 0;
@@ -46,11 +47,14 @@ static int node_done(lua_State *L, int status, lua_KContext k) {
 
 /* What has a bound, and what is shown to somebody, ends at its own time and not at that of its batch: a handler that blocked for
  * longer than its timeout has timed out. */
-static void end_task(orr_fiber *f, const orr_result *result) {
+static void end_task(const orr_script *s, orr_fiber *f, const orr_result *result) {
     orr_runbox *r = f->run;
     if (!r->run) return;
     if (r->rt->n_listeners || r->plan->how[f->task.node] & NODE_TIMED) orr_engine_tick(r->rt->runtime);
     orr_task_end(r->run, &f->task, result);
+    if (r->stepped && orr_run_node_state(r->run, f->task.node, f->task.item) == ORR_NODE_COMPLETED &&
+        lua_checkstack(s->main, LUA_MINSTACK))
+        orr_step_forget(s->main, r, &f->task);
 }
 
 /* The handler has ended and its node sleeps on without it; rt.c ends it when its time has come. */
@@ -69,7 +73,7 @@ static void end_later(const orr_fiber *f, int64_t delay) {
 
 static void end_attempt(const orr_script *s, orr_fiber *f) {
     if (s->outcome.later && !s->outcome.failed && f->run->run) end_later(f, s->outcome.delay);
-    else end_task(f, &s->outcome.result);
+    else end_task(s, f, &s->outcome.result);
 }
 
 /* The next handler comes from memory while this one runs, and meanwhile what says where the one after it is. */
@@ -100,6 +104,7 @@ static bool another(orr_script *s, orr_fiber *f) {
     f->gen++; /* a ctx that was kept belongs to the node before */
     f->run = orr_run_ud(a.run);
     f->task = a.task;
+    f->ordinal = f->inner = f->newest = 0;
     s->outcome.done = s->outcome.told = s->outcome.later = false;
     fetch_ahead(r->plan, &a);
     return true;
@@ -137,6 +142,18 @@ static int fallback_base(lua_State *L) {
     orr_fiber *f = orr_fiber_at(s, s->current);
     lua_pushcfunction(L, orr_error_trace);
     if (!orr_push_fallback(L, s, f)) return node_done(L, LUA_OK, (lua_KContext)s);
+    int status = lua_pcallk(L, 2, 1, 2, (lua_KContext)s, node_done);
+    return node_done(L, status, (lua_KContext)s);
+}
+
+/* What undoes a node: its function gets ctx and the node's inputs. */
+static int compensate_base(lua_State *L) {
+    orr_script *s = lua_touserdata(L, 1);
+    orr_fiber *f = orr_fiber_at(s, s->current);
+    lua_pushcfunction(L, orr_error_trace);
+    orr_push_compensate(L, f);
+    orr_push_ctx(L, s, f);
+    orr_push_inputs(L, s, f->run, f->task.node);
     int status = lua_pcallk(L, 2, 1, 2, (lua_KContext)s, node_done);
     return node_done(L, status, (lua_KContext)s);
 }
@@ -251,7 +268,7 @@ static void broken(orr_script *s, orr_fiber *f, const char *code, const char *te
         return;
     }
     if (f->kind == FIBER_STRAND) orr_gather_ended(s, f);
-    else end_task(f, &s->outcome.result);
+    else end_task(s, f, &s->outcome.result);
     orr_fiber_release(s, f, false);
 }
 
@@ -336,6 +353,9 @@ static void resume(orr_script *s, orr_fiber *f, int nargs) {
     }
 }
 
+static const lua_CFunction bases[] = {[ORR_PHASE_RUN] = node_base, [ORR_PHASE_FALLBACK] = fallback_base,
+                                      [ORR_PHASE_COMPENSATE] = compensate_base};
+
 void orr_fiber_start(orr_script *s, orr_runbox *run, const orr_action *action) {
     orr_fiber *f = orr_fiber_new(s, true);
     if (!f) {
@@ -353,7 +373,7 @@ void orr_fiber_start(orr_script *s, orr_runbox *run, const orr_action *action) {
     f->phase = action->phase;
     assert(lua_gettop(f->co) == 0);
     fetch_ahead(run->plan, action);
-    lua_pushcfunction(f->co, action->phase == ORR_PHASE_RUN ? node_base : fallback_base);
+    lua_pushcfunction(f->co, bases[action->phase]);
     lua_pushlightuserdata(f->co, s);
     resume(s, f, 1);
 }
@@ -372,6 +392,8 @@ orr_fiber *orr_fiber_spawn(orr_script *s, lua_State *L, orr_fiber_kind kind, int
         f->phase = parent->phase;
         f->root = parent->root;
         f->parent = parent->index;
+        f->newest = parent->newest;
+        f->flags |= parent->flags & FIBER_IN_STEP;
     }
     lua_pushcfunction(f->co, kind == FIBER_STRAND ? strand_base : free_base);
     lua_pushlightuserdata(f->co, s);

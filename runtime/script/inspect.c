@@ -1,4 +1,5 @@
 /* inspect.c - what Lua can ask a run: state, output, error, why, statistics; and what it can tell it. */
+#include "json.h"
 #include "state.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ static void set_integer(lua_State *L, const char *key, uint64_t n) {
 }
 
 const char *orr_run_state_text(const orr_runbox *r) {
+    if (r->dropped) return "interrupted"; /* this process goes on without it; its journal says what it really is */
     if (!r->run) return "cancelled"; /* its runtime was closed under it */
     return orr_run_state_name(r->output_failed ? ORR_RUN_FAILED : orr_run_get_state(r->run));
 }
@@ -29,24 +31,27 @@ static const struct {
     [ORR_STOP_STALL] = {"stall", "nothing runs, waits or is due, but nodes are left"},
 };
 
-void orr_run_push_error(lua_State *L, orr_runbox *r) {
-    if (r->output_failed) {
-        orr_run_push(L, r, RUN_ERROR);
-        return;
-    }
-    orr_run_state state = r->run ? orr_run_get_state(r->run) : ORR_RUN_CANCELLED;
-    if (state != ORR_RUN_FAILED && state != ORR_RUN_CANCELLED) {
-        lua_pushnil(L);
-        return;
-    }
+void orr_run_push_failure(lua_State *L, orr_runbox *r) {
     orr_error error = {0};
     uint32_t node = r->run ? orr_run_failure(r->run, &error) : ORR_NONE;
-    if (!error.code || state == ORR_RUN_CANCELLED) {
-        orr_stop_cause cause = r->run ? orr_run_cause(r->run) : ORR_STOP_CANCEL;
+    orr_stop_cause cause = r->run ? orr_run_cause(r->run) : ORR_STOP_CANCEL;
+    if (!error.code || cause == ORR_STOP_CANCEL) {
         error = (orr_error){.code = causes[cause].code, .message = causes[cause].message};
         node = ORR_NONE;
     }
     orr_push_core_error(L, r, &error, node);
+}
+
+static bool has_failed(const orr_runbox *r) {
+    if (!r->run) return true;
+    orr_run_state state = orr_run_get_state(r->run);
+    return state == ORR_RUN_FAILED || state == ORR_RUN_CANCELLED || state >= ORR_RUN_COMPENSATING;
+}
+
+void orr_run_push_error(lua_State *L, orr_runbox *r) {
+    if (r->output_failed || r->dropped) orr_run_push(L, r, RUN_ERROR);
+    else if (has_failed(r)) orr_run_push_failure(L, r);
+    else lua_pushnil(L);
 }
 
 void orr_run_push_stats(lua_State *L, const orr_runbox *r) {
@@ -87,6 +92,17 @@ static int run_pause(lua_State *L) {
 
 static int run_resume(lua_State *L) {
     orr_run_resume(check_open(L)->run);
+    return 0;
+}
+
+/* run:suspend(): lets a journaled run go in good order; it can be resumed from its journal, by this or another process. */
+static int run_suspend(lua_State *L) {
+    orr_runbox *r = check_open(L);
+    if (!r->live) return luaL_error(L, "the run has ended; only a live one can be suspended");
+    if (!orr_storage_is_durable(r->rt) || !r->journal) return luaL_error(L, "the run keeps no journal in a store, so nothing could resume it");
+    orr_run_suspend(r->run);
+    orr_push_error(L, r->script, "suspended", "the run was suspended; it can be resumed");
+    orr_run_drop(L, r);
     return 0;
 }
 
@@ -138,12 +154,49 @@ static int run_errors(lua_State *L) {
     return 1;
 }
 
+/* What became of undoing a task, or will. */
+static const char *undone_state(const orr_runbox *r, const orr_task *task) {
+    orr_node_state state = orr_run_node_state(r->run, task->node, task->item);
+    return state < ORR_NODE_COMPENSATING ? "pending" : orr_node_state_name(state);
+}
+
+void orr_run_push_compensations(lua_State *L, orr_runbox *r) {
+    orr_task task;
+    lua_newtable(L);
+    for (uint32_t i = 0; r->run && orr_run_undo(r->run, i, &task); i++) {
+        orr_error error;
+        lua_createtable(L, 0, 6);
+        orr_push_node_name(L, r, task.node);
+        lua_setfield(L, -2, "node");
+        if (task.item != ORR_NONE) set_integer(L, "item", (uint64_t)task.item + 1);
+        lua_pushstring(L, undone_state(r, &task));
+        lua_setfield(L, -2, "state");
+        lua_pushboolean(L, orr_run_uncertain(r->run, task.node, task.item));
+        lua_setfield(L, -2, "uncertain");
+        if (orr_run_compensation_error(r->run, task.node, task.item, &error)) {
+            orr_push_core_error(L, r, &error, task.node);
+            lua_setfield(L, -2, "error");
+        }
+        orr_push_compensation(L, r, &task);
+        lua_setfield(L, -2, "value");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    orr_json_mark_array(L, -1);
+}
+
+/* run:compensations() -> {{node=, item=, state=, uncertain=, error=, value=}, …}: what was undone, in that order, and what could
+ * not be */
+static int run_compensations(lua_State *L) {
+    orr_run_push_compensations(L, check_open(L));
+    return 1;
+}
+
 static const char *const why_kinds[] = {
     [ORR_WHY_SETTLED] = "settled", [ORR_WHY_RUNNING] = "running", [ORR_WHY_DEPENDENCY] = "dependency",
     [ORR_WHY_RUN_LIMIT] = "run_limit", [ORR_WHY_POOL] = "pool", [ORR_WHY_RATE] = "rate", [ORR_WHY_BREAKER] = "breaker",
     [ORR_WHY_BACKOFF] = "backoff", [ORR_WHY_TIMER] = "timer", [ORR_WHY_SIGNAL] = "signal",
     [ORR_WHY_PRIORITY] = "priority", [ORR_WHY_PAUSED] = "paused", [ORR_WHY_STOPPED] = "stopped",
-    [ORR_WHY_ITEMS] = "items",
+    [ORR_WHY_ITEMS] = "items",           [ORR_WHY_COMPENSATION] = "compensation",
 };
 static const char *const skip_names[] = {NULL, "upstream", "when", "outcome"};
 static const char *const cause_names[] = {NULL, "failure", "cancel", "timeout", "stall"};
@@ -152,6 +205,36 @@ static void set_name(lua_State *L, const char *key, const char *name) {
     if (!name) return;
     lua_pushstring(L, name);
     lua_setfield(L, -2, key);
+}
+
+/* The core knows that it waits; for which signal is known here. The table is at the top. */
+static void tell_signal(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item) {
+    if (!orr_signal_push_name(L, r, node, item)) return;
+    lua_setfield(L, -2, "name");
+    set_name(L, "kind", why_kinds[ORR_WHY_SIGNAL]);
+}
+
+void orr_push_why(lua_State *L, orr_runbox *r, uint32_t node, uint32_t item) {
+    orr_why why = {.by = ORR_NONE};
+    orr_run_why(r->run, node, item, &why);
+    lua_newtable(L);
+    set_name(L, "kind", why_kinds[why.kind]);
+    set_name(L, "state", orr_node_state_name(why.state));
+    set_name(L, "name", why.name);
+    set_name(L, "skip", skip_names[why.skip]);
+    set_name(L, "cause", cause_names[why.cause]);
+    if (why.kind == ORR_WHY_SIGNAL || why.kind == ORR_WHY_TIMER) tell_signal(L, r, node, item);
+    if (why.by != ORR_NONE) {
+        orr_runbox *other = why.by_run ? orr_run_ud(why.by_run) : r;
+        orr_push_node_name(L, other, why.by);
+        lua_setfield(L, -2, "by");
+        if (other != r) set_name(L, "by_run", other->id);
+    }
+    if (why.count || why.limit) set_integer(L, "count", why.count);
+    if (why.limit) set_integer(L, "limit", why.limit);
+    if (why.due > 0 && why.due != INT64_MAX) set_seconds(L, "due", why.due);
+    if (why.since) set_seconds(L, "since", why.since);
+    orr_cache_tell(L, r, node, item);
 }
 
 /* run:why(node name[, item]) -> {kind, state, by, by_run, name, count, limit, due, since, skip, cause}; only what
@@ -163,24 +246,7 @@ static int run_why(lua_State *L) {
     luaL_argcheck(L, item >= 0 && item < UINT32_MAX, 3, "out of range");
     uint32_t node = orr_node_by_name(L, r, 2);
     if (node == ORR_NONE) return luaL_error(L, "no node is called %s", lua_tostring(L, 2));
-    orr_why why = {.by = ORR_NONE};
-    orr_run_why(r->run, node, (uint32_t)item - 1, &why);
-    lua_newtable(L);
-    set_name(L, "kind", why_kinds[why.kind]);
-    set_name(L, "state", orr_node_state_name(why.state));
-    set_name(L, "name", why.name);
-    set_name(L, "skip", skip_names[why.skip]);
-    set_name(L, "cause", cause_names[why.cause]);
-    if (why.by != ORR_NONE) {
-        orr_runbox *other = why.by_run ? orr_run_ud(why.by_run) : r;
-        orr_push_node_name(L, other, why.by);
-        lua_setfield(L, -2, "by");
-        if (other != r) set_name(L, "by_run", other->id);
-    }
-    if (why.count || why.limit) set_integer(L, "count", why.count);
-    if (why.limit) set_integer(L, "limit", why.limit);
-    if (why.due > 0 && why.due != INT64_MAX) set_seconds(L, "due", why.due);
-    if (why.since) set_seconds(L, "since", why.since);
+    orr_push_why(L, r, node, (uint32_t)item - 1);
     return 1;
 }
 
@@ -237,8 +303,9 @@ static int run_tostring(lua_State *L) {
 
 void orr_run_methods(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"cancel", run_cancel}, {"pause", run_pause}, {"resume", run_resume}, {"why", run_why}, {"stats", run_stats},
-        {"states", run_states}, {"outputs", run_outputs}, {"errors", run_errors}, {"bytes", run_bytes}, {"journal", orr_run_journal}, {NULL, NULL}};
+        {"cancel", run_cancel}, {"signal", orr_run_signal}, {"pause", run_pause}, {"resume", run_resume}, {"suspend", run_suspend}, {"why", run_why}, {"stats", run_stats},
+        {"states", run_states}, {"outputs", run_outputs}, {"errors", run_errors}, {"bytes", run_bytes}, {"journal", orr_run_journal},
+        {"compensations", run_compensations}, {NULL, NULL}};
     luaL_newlib(L, methods);
     lua_pushcclosure(L, run_index, 1);
     lua_setfield(L, -2, "__index");

@@ -1,13 +1,14 @@
 /* journal.c - runs whose journal is kept: each record of the core goes, with its value as JSON, to the runtime's store.
  *
- * Runs are not journaled unless they ask (rt:start(plan, { journal = true })), and a runtime without such a run has no
- * hook in its core: a node of any other run pays nothing.
+ * A runtime without such a run has no hook in its core: a node of any other run pays nothing. Records without a value
+ * are written without touching Lua.
  */
 #include "../store/journal.h"
 #include "../store/store.h"
 #include "json.h"
 #include "state.h"
 #include <lauxlib.h>
+#include <string.h>
 
 typedef struct noting {
     orr_runbox *r;
@@ -15,13 +16,59 @@ typedef struct noting {
     const orr_record *record;
 } noting;
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------- */
+
+static void set_field(lua_State *L, const orr_runbox *r, const char *key, int value) {
+    orr_run_push(L, r, value);
+    lua_setfield(L, -2, key);
+}
+
+/* What is needed to make the run again. */
+static void push_created(lua_State *L, const orr_runbox *r) {
+    orr_run_push(L, r, RUN_OPTIONS);
+    lua_pushnil(L);
+    orr_run_set(L, r, RUN_OPTIONS);
+    set_field(L, r, "input", RUN_INPUT);
+    set_field(L, r, "context", RUN_CONTEXT);
+    set_field(L, r, "labels", RUN_LABELS);
+}
+
+/* What a run's end says beside its state. */
+static void push_end(lua_State *L, orr_runbox *r, const orr_record *rec) {
+    orr_run_judge(L, r, (orr_run_state)rec->reason); /* the run is in that state once the record is folded */
+    lua_createtable(L, 0, 1);
+    if (r->output_failed) set_field(L, r, "error", RUN_ERROR);
+    else set_field(L, r, "output", RUN_OUTPUT);
+}
+
+/* What an error says beside its code and message. */
+static void push_error(lua_State *L, orr_runbox *r, const orr_record *rec) {
+    static const char *const kept[] = {"details", "traceback", "retryable", "retry_after"};
+    if (!rec->error || !rec->error->value) {
+        lua_pushnil(L);
+        return;
+    }
+    orr_push_core_error(L, r, rec->error, rec->task.node);
+    int error = lua_gettop(L);
+    lua_createtable(L, 0, 4);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        lua_pushstring(L, kept[i]);
+        lua_rawget(L, error);
+        lua_setfield(L, -2, kept[i]);
+    }
+    lua_pushnil(L);
+    if (!lua_next(L, -2)) lua_pushnil(L); /* nothing more to say */
+    else lua_pop(L, 2);
+}
 
 /* Pushes what the record's value stands for, nil where it has none. */
-static void push_value(lua_State *L, const orr_runbox *r, const orr_record *rec) {
+static void push_value(lua_State *L, orr_runbox *r, const orr_record *rec) {
     switch (rec->kind) {
     case ORR_REC_RUN_CREATED:
-        orr_run_push(L, r, RUN_INPUT);
+        push_created(L, r);
+        break;
+    case ORR_REC_RUN_ENDED:
+        push_end(L, r, rec);
         break;
     case ORR_REC_EXPANDED:
         orr_run_push(L, r, RUN_LISTS);
@@ -31,45 +78,240 @@ static void push_value(lua_State *L, const orr_runbox *r, const orr_record *rec)
     case ORR_REC_ITERATED:
         orr_run_push_output(L, r, rec->task.node, rec->task.item);
         break;
-    default:
-        lua_pushnil(L);
+    case ORR_REC_COMPENSATED:
+        orr_push_compensation(L, r, &rec->task);
         break;
+    default:
+        push_error(L, r, rec);
+        break;
+    }
+}
+
+static const unsigned with_value = 1u << ORR_REC_RUN_CREATED | 1u << ORR_REC_RUN_ENDED | 1u << ORR_REC_EXPANDED |
+                                   1u << ORR_REC_COMPLETED | 1u << ORR_REC_ITERATED | 1u << ORR_REC_STEP |
+                                   1u << ORR_REC_SIGNAL | 1u << ORR_REC_COMPENSATED;
+
+/* ---- writing -------------------------------------------------------------------------------------------------------- */
+
+static bool append(orr_runbox *r, const orr_entry *entry) {
+    unsigned char *bytes = orr_storage_buffer(r->rt, orr_entry_bound(entry));
+    if (!bytes) return false;
+    r->kept.size = entry->payload_size;
+    size_t size = orr_entry_encode(entry, bytes);
+    if (orr_store_append(r->journal, entry->record.seq, bytes, size) != ORR_OK) return false;
+    if (r->durability != ORR_DURABLE_STRICT || !orr_storage_is_durable(r->rt)) return true; /* nothing waits for it */
+    r->ticket = orr_store_ticket(orr_storage_store(r->rt));
+    r->rt->soon = true;
+    return true;
+}
+
+/* A long value goes to the table of blobs, under the hash of its text; the payload names it. */
+static bool append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
+    lua_pushcfunction(L, orr_core_sha256);
+    lua_pushlstring(L, entry->payload, entry->payload_size);
+    lua_call(L, 1, 1);
+    size_t len;
+    const char *hash = lua_tolstring(L, -1, &len);
+    orr_value row[] = {{.type = ORR_VALUE_TEXT, .bytes = hash, .size = len},
+                       {.type = ORR_VALUE_BLOB, .bytes = entry->payload, .size = entry->payload_size}};
+    if (orr_store_put(orr_storage_store(r->rt), ORR_ROW_BLOB, row, 2) != ORR_OK) return false;
+    lua_pushfstring(L, "{\"$blob\":\"%s\",\"size\":%I}", hash, (LUAI_UACINT)entry->payload_size);
+    entry->payload = lua_tolstring(L, -1, &entry->payload_size);
+    entry->is_blob = true;
+    bool ok = append(r, entry);
+    r->kept.size = ORR_BLOB_SIZE;
+    return ok;
+}
+
+/* Values that were written as JSON before their record was made. */
+static bool take_text(const noting *n, orr_payload *text) {
+    switch (n->record->kind) {
+    case ORR_REC_COMPLETED:
+        return orr_storage_take_payload(n->r->rt, n->r, &n->record->task, text);
+    case ORR_REC_STEP:
+    case ORR_REC_SIGNAL:
+        *text = orr_step_payload(n->r);
+        return true;
+    default:
+        return false;
     }
 }
 
 static int note(lua_State *L) {
     noting *n = lua_touserdata(L, 1);
     orr_entry entry = {.record = *n->record};
-    push_value(L, n->r, n->record);
-    if (!lua_isnil(L, -1)) {
-        if (!orr_json_encode(L, lua_gettop(L), &(orr_json_writing){.root = "value"})) return lua_error(L);
-        entry.payload = lua_tolstring(L, -1, &entry.payload_size);
+    orr_payload kept;
+    if (take_text(n, &kept)) {
+        entry.payload = kept.text;
+        entry.payload_size = kept.size;
+    } else {
+        push_value(L, n->r, n->record);
+        if (!lua_isnil(L, -1)) {
+            if (!orr_json_encode(L, lua_gettop(L), &(orr_json_writing){.root = "value", .binary = true})) return lua_error(L);
+            entry.payload = lua_tolstring(L, -1, &entry.payload_size);
+        }
     }
-    unsigned char *bytes = lua_newuserdatauv(L, orr_entry_bound(&entry), 0);
-    size_t size = orr_entry_encode(&entry, bytes);
-    orr_status status = orr_store_append(n->r->rt->store, orr_run_id_of(n->run), n->record->seq, bytes, size);
-    if (status != ORR_OK) return luaL_error(L, "%s", orr_strerror(status));
+    bool ok = entry.payload_size > ORR_BLOB_SIZE && orr_storage_is_durable(n->r->rt) ? append_blob(L, n->r, &entry)
+                                                                                     : append(n->r, &entry);
+    if (!ok) return luaL_error(L, "not enough memory for a record");
     return 0;
 }
 
-/* A journal with a hole is worth nothing: it ends where a record could not be kept, and run:journal says so. */
+static bool note_plainly(const noting *n) {
+    orr_entry entry = {.record = *n->record};
+    orr_payload kept;
+    if (take_text(n, &kept)) {
+        if (kept.size > ORR_BLOB_SIZE) {
+            if (n->record->kind == ORR_REC_COMPLETED)
+                orr_storage_keep_payload(n->r->rt, n->r, &n->record->task, kept.text, kept.size);
+            return false;
+        }
+        entry.payload = kept.text;
+        entry.payload_size = kept.size;
+    } else if ((with_value >> n->record->kind & 1) != 0 || (n->record->error && n->record->error->value)) {
+        return false;
+    }
+    return append(n->r, &entry);
+}
+
+static const unsigned settling = 1u << ORR_REC_COMPLETED | 1u << ORR_REC_FAILED | 1u << ORR_REC_SKIPPED |
+                                 1u << ORR_REC_CANCELLED;
+
+static int settle(lua_State *L) {
+    const noting *n = lua_touserdata(L, 1);
+    orr_outputs_settled(L, n->r, n->record->task.node, n->record->seq);
+    return 0;
+}
+
+/* A journal with a hole is worth nothing: where a record could not be kept for want of memory the journal ends before it, and
+ * nothing of the run acts any more; run:journal says so. */
 static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
     orr_rtbox *rt = rtbox;
     noting n = {orr_run_ud(run), run, record};
-    if (!n.r->journaled || n.r->torn) return;
-    n.r->torn = orr_protect(rt->script, note, &n) != LUA_OK;
+    if (!n.r->journal || n.r->torn) return;
+    if (!note_plainly(&n) && orr_protect(rt->script, note, &n) != LUA_OK) {
+        n.r->torn = true;
+        n.r->ticket = UINT64_MAX;
+        return;
+    }
+    if ((settling >> record->kind & 1) != 0 && record->task.item == ORR_NONE && n.r->kept.n)
+        orr_protect(rt->script, settle, &n); /* without memory the output stays where it is */
 }
 
-void orr_journal_keep(lua_State *L, orr_rtbox *rt, orr_runbox *r) {
-    if (!rt->store) rt->store = orr_store_memory(&rt->script->alloc);
-    if (!rt->store) luaL_error(L, "not enough memory for a journal");
-    orr_core_record(orr_engine_core(rt->runtime), on_record);
+bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const orr_task *task) {
+    size_t limit = orr_storage_output_limit(r->rt), size;
+    bool too_large = false;
+    orr_json_writing how = {.root = "output", .binary = true, .limit = limit, .too_large = &too_large};
+    if (lua_isnil(L, -1)) return orr_storage_keep_payload(r->rt, r, task, "", 0) || luaL_error(L, "not enough memory");
+    if (!orr_json_encode(L, -1, &how)) {
+        orr_push_error(L, s, too_large ? "output_too_large" : "invalid_output", lua_tostring(L, -1));
+        lua_pushboolean(L, false);
+        lua_setfield(L, -2, "retryable");
+        return false;
+    }
+    const char *text = lua_tolstring(L, -1, &size);
+    bool ok = orr_storage_keep_payload(r->rt, r, task, text, size);
+    lua_pop(L, 1);
+    return ok || luaL_error(L, "not enough memory");
+}
+
+/* ---- beginning and ending ------------------------------------------------------------------------------------------- */
+
+static const char *text_field(lua_State *L, int idx, const char *key) {
+    lua_getfield(L, idx, key); /* stays: the text lives as long */
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+}
+
+static orr_value text_value(lua_State *L, int idx, const char *key) {
+    size_t size = 0;
+    lua_getfield(L, idx, key);
+    const char *text = lua_tolstring(L, -1, &size);
+    return (orr_value){.type = text ? ORR_VALUE_TEXT : ORR_VALUE_NULL, .bytes = text, .size = size};
+}
+
+/* The bundle {hash, workflow, definition, sources, arguments, engine, modules = {{name, path, source}, …}} at the top. */
+static void put_bundle(lua_State *L, orr_rtbox *rt) {
+    orr_store *store = orr_storage_store(rt);
+    int at = lua_gettop(L);
+    orr_value row[] = {text_value(L, at, "hash"), text_value(L, at, "workflow"), text_value(L, at, "definition"),
+                       text_value(L, at, "sources"), text_value(L, at, "arguments"), text_value(L, at, "engine"),
+                       {.type = ORR_VALUE_REAL, .real = (double)orr_engine_now(rt->runtime) / 1e9}};
+    if (orr_store_put(store, ORR_ROW_BUNDLE, row, sizeof row / sizeof *row) != ORR_OK)
+        luaL_error(L, "not enough memory for the bundle");
+    lua_settop(L, at);
+}
+
+static const char *json_field(lua_State *L, const orr_runbox *r, int value) {
+    orr_run_push(L, r, value);
+    if (lua_isnil(L, -1)) return NULL;
+    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = value == RUN_LABELS ? "labels" : "context", .binary = true}))
+        lua_error(L);
+    return lua_tostring(L, -1);
+}
+
+/* Seconds of chance and the rest that makes the run again, as the first record keeps it. */
+static void keep_options(lua_State *L, const orr_runbox *r, int opts, const orr_run_options *o) {
+    static const char *const copied[] = {"key", "only", "from", "env", "bundle_hash", "forked_from"};
+    lua_createtable(L, 0, 8);
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
+        lua_getfield(L, opts, copied[i]);
+        lua_setfield(L, -2, copied[i]);
+    }
+    lua_pushstring(L, r->plan->plan->name);
+    lua_setfield(L, -2, "workflow");
+    lua_pushinteger(L, (lua_Integer)o->seed);
+    lua_setfield(L, -2, "seed");
+    lua_pushinteger(L, (lua_Integer)o->concurrency);
+    lua_setfield(L, -2, "concurrency");
+    lua_pushinteger(L, r->durability);
+    lua_setfield(L, -2, "durability");
+    orr_run_set(L, r, RUN_OPTIONS);
+}
+
+void orr_journal_resume(orr_rtbox *rt, orr_runbox *r, orr_journal *journal) {
+    r->journal = journal;
     r->journaled = true;
+    orr_core_record(orr_engine_core(rt->runtime), on_record);
+    orr_storage_use(rt, 1);
+}
+
+void orr_journal_begin(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, const orr_run_options *o, const uint8_t *parent) {
+    int top = lua_gettop(L);
+    if (!rt->storage) orr_storage_open(L, rt, NULL, ORR_DURABLE_STRICT);
+    orr_new_run row = {.workflow = r->plan->plan->name, .parent = parent, .durability = (orr_durability)r->durability,
+                       .created = orr_engine_now(rt->runtime)};
+    memcpy(row.id, o->id, sizeof row.id);
+    if (lua_getfield(L, opts, "bundle") == LUA_TTABLE) {
+        put_bundle(L, rt);
+        row.bundle = text_field(L, -1, "hash");
+    }
+    row.key = text_field(L, opts, "key");
+    row.labels = json_field(L, r, RUN_LABELS);
+    row.context = json_field(L, r, RUN_CONTEXT);
+    keep_options(L, r, opts, o);
+    if (!orr_outputs_begin(L, r)) luaL_error(L, "not enough memory for the run");
+    orr_journal *journal = orr_store_create(orr_storage_store(rt), &row);
+    if (!journal) luaL_error(L, "not enough memory for a journal");
+    orr_journal_resume(rt, r, journal);
+    lua_settop(L, top);
+}
+
+/* The run is over, or this process has let go of it. One in memory is kept to be read until its run is collected. */
+void orr_journal_over(orr_runbox *r, bool done) {
+    if (!r->journal || !orr_storage_is_durable(r->rt)) return;
+    orr_store_release(r->journal, done);
+    r->journal = NULL;
+    orr_storage_use(r->rt, -1);
 }
 
 void orr_journal_drop(orr_runbox *r) {
-    if (r->journaled && r->rt->store) orr_store_drop(r->rt->store, orr_run_id_of(r->run));
-    r->journaled = false;
+    orr_outputs_end(r);
+    if (!r->journal) return;
+    bool in_memory = !orr_storage_is_durable(r->rt);
+    orr_store_release(r->journal, false);
+    r->journal = NULL;
+    orr_storage_use(r->rt, -1);
+    if (in_memory && r->run) orr_store_drop(orr_storage_store(r->rt), orr_run_id_of(r->run));
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
@@ -127,7 +369,10 @@ static int push_record(lua_State *L) {
         set_string(L, "message", error.message);
         lua_setfield(L, -2, "error");
     }
-    if (e.payload_size > 0 && orr_json_decode(L, e.payload, e.payload_size, NULL)) lua_setfield(L, -2, "value");
+    if (e.payload_size > 0) {
+        orr_push_payload(L, NULL, e.payload, e.payload_size, false);
+        lua_setfield(L, -2, "value");
+    }
     lua_rawseti(L, 2, ++l->n);
     return 0;
 }
@@ -150,8 +395,9 @@ int orr_run_journal(lua_State *L) {
     listing l = {.L = L, .r = r};
     if (!r->journaled) return luaL_error(L, "this run keeps no journal; start it with { journal = true }");
     if (r->torn) return luaL_error(L, "the journal of this run is incomplete: memory ran out when a record was to be kept");
+    orr_storage_wait(r->rt, orr_store_ticket(orr_storage_store(r->rt)));
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     lua_newtable(L);
-    orr_store_read(r->rt->store, orr_run_id_of(r->run), 0, visit, &l);
+    orr_store_read(orr_storage_store(r->rt), orr_run_id_of(r->run), 0, visit, &l);
     return l.failed ? lua_error(L) : 1;
 }

@@ -99,7 +99,7 @@ static int result(lua_State *L, bool good) {
 }
 
 static int json_encode(lua_State *L) {
-    static const char *const names[] = {"indent", "sort", "depth", "limit", "root", NULL};
+    static const char *const names[] = {"indent", "sort", "depth", "limit", "root", "binary", NULL};
     orr_json_writing how = {.indent = 0};
     luaL_checkany(L, 1);
     if (has_options(L, names)) {
@@ -108,12 +108,14 @@ static int json_encode(lua_State *L) {
         how.limit = (size_t)integer_option(L, "limit", 1, LUA_MAXINTEGER);
         how.root = string_option(L, "root");
         how.unsorted = lua_getfield(L, 2, "sort") != LUA_TNIL && !lua_toboolean(L, -1);
+        lua_getfield(L, 2, "binary");
+        how.binary = lua_toboolean(L, -1);
     }
     return result(L, orr_json_encode(L, 1, &how));
 }
 
 static int json_decode(lua_State *L) {
-    static const char *const names[] = {"depth", "duplicates", "name", NULL};
+    static const char *const names[] = {"depth", "duplicates", "name", "binary", NULL};
     orr_json_reading how = {.depth = 0};
     size_t len;
     luaL_checktype(L, 1, LUA_TSTRING);
@@ -125,6 +127,8 @@ static int json_decode(lua_State *L) {
         how.duplicates = duplicates && strcmp(duplicates, "last") == 0;
         luaL_argcheck(L, !duplicates || how.duplicates || strcmp(duplicates, "error") == 0, 2,
                       "option 'duplicates' is \"error\" or \"last\"");
+        lua_getfield(L, 2, "binary");
+        how.binary = lua_toboolean(L, -1);
     }
     return result(L, orr_json_decode(L, text, len, &how));
 }

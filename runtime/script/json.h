@@ -25,12 +25,16 @@ typedef struct orr_json_writing {
     int depth;        /* levels; 0 = ORR_JSON_DEPTH */
     size_t limit;     /* bytes; 0 = ORR_JSON_LIMIT */
     const char *root; /* what messages call the value; NULL = "value" */
+    bool binary;      /* text that is not UTF-8 becomes {"$bytes": base64}, an object with a key that begins with $ becomes
+                       * {"$object": itself}; reading with `binary` undoes both. For journals: any value comes back as it was */
+    bool *too_large;  /* set where it fails for the limit */
 } orr_json_writing;
 
 typedef struct orr_json_reading {
     int depth;             /* levels; 0 = ORR_JSON_DEPTH */
     bool duplicates;       /* a key seen twice takes its last value; an error otherwise */
     const char *name;      /* what messages call the text, such as a file's path; NULL = "JSON" */
+    bool binary;           /* undoes what writing with `binary` did */
 } orr_json_reading;
 
 /* Pushes the table {encode, decode, check, null, array, object, array_mt, object_mt, is_array}. The metatables are

@@ -16,6 +16,7 @@ typedef struct reader {
     const char *text, *p, *end;
     int depth, max_depth;
     bool duplicates;
+    bool binary, as_it_is; /* the next object is what a "$object" holds: no form of ours */
     const char *name;
     int array_mt; /* stack slot */
     orr_jbuf buf; /* a string with escapes, a number with many digits */
@@ -327,7 +328,7 @@ static bool get_array(reader *r) {
     return true;
 }
 
-static bool get_field(reader *r) {
+static bool get_field(reader *r, bool as_it_is) {
     lua_State *L = r->L;
     skip_space(r);
     const char *at = r->p;
@@ -343,19 +344,24 @@ static bool get_field(reader *r) {
     }
     if (!ends(r, ':'))
         return unexpected(r, "':' after a key");
+    r->as_it_is = r->binary && !as_it_is && strcmp(lua_tostring(L, -1), "$object") == 0;
     if (!get_value(r))
         return false;
+    r->as_it_is = false;
     lua_rawset(L, -3);
     return true;
 }
 
 static bool get_object(reader *r) {
+    bool as_it_is = r->as_it_is;
+    int fields = 0;
+    r->as_it_is = false;
     if (!enter(r))
         return false;
     lua_newtable(r->L);
     if (!ends(r, '}')) {
-        for (;;) {
-            if (!get_field(r))
+        for (;; fields++) {
+            if (!get_field(r, as_it_is))
                 return false;
             if (ends(r, '}'))
                 break;
@@ -367,6 +373,8 @@ static bool get_object(reader *r) {
         }
     }
     r->depth--;
+    if (r->binary && !as_it_is && fields == 0 && !orr_json_unwrap(r->L))
+        return fail(r, r->p, "the text of \"$bytes\" before this is no base64");
     return true;
 }
 
@@ -441,6 +449,8 @@ bool orr_json_decode(lua_State *L, const char *text, size_t len, const orr_json_
     r.depth = 0;
     r.max_depth = how->depth > 0 ? how->depth : ORR_JSON_DEPTH;
     r.duplicates = how->duplicates;
+    r.binary = how->binary;
+    r.as_it_is = false;
     r.name = how->name ? how->name : "JSON";
     orr_jbuf_init(&r.buf, L);
     orr_json_push_array_mt(L);

@@ -29,9 +29,12 @@ static bool put_value(writer *w, orr_jframe *at, int depth);
 /* ---- scalars ------------------------------------------------------------------------------------------------ */
 
 static bool put(writer *w, const orr_jframe *at, const char *s, size_t n) {
-    if (n > w->how.limit || w->out.n > w->how.limit - n)
+    if (n > w->how.limit || w->out.n > w->how.limit - n) {
+        if (w->how.too_large)
+            *w->how.too_large = true;
         return orr_jfail(w->L, at, w->how.root, "does not fit: the JSON text would be longer than the limit of %I bytes",
                          (LUAI_UACINT)w->how.limit);
+    }
     orr_jbuf_add(&w->out, s, n);
     return true;
 }
@@ -107,6 +110,15 @@ static bool put_string(writer *w, const orr_jframe *at, const char *s, size_t n)
         }
     }
     return put(w, at, from, (size_t)(p - from)) && put(w, at, "\"", 1);
+}
+
+static bool put_bytes(writer *w, const orr_jframe *at, const char *s, size_t n) {
+    if (n > w->how.limit)
+        return put(w, at, s, n); /* which says so */
+    if (!put_literal(w, at, "{\"$bytes\":\""))
+        return false;
+    orr_json_base64(&w->out, s, n);
+    return put_literal(w, at, "\"}");
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------- */
@@ -227,12 +239,13 @@ static bool put_table(writer *w, orr_jframe *at, int depth) {
     if (depth > w->how.depth)
         return orr_jfail_deep(L, at, w->how.root, w->how.depth);
     orr_jshape shape = {0, 0, 0};
-    bool is_array;
+    bool is_array, dollar = false;
     lua_pushnil(L);
     while (lua_next(L, t)) {
         if (!orr_jshape_key(L, &shape, t + 1, at, w->how.root))
             return false;
         lua_pop(L, 1);
+        dollar |= w->how.binary && lua_type(L, -1) == LUA_TSTRING && *lua_tostring(L, -1) == '$';
     }
     if (!orr_jshape_end(L, &shape, t, &w->marks, &is_array, at, w->how.root))
         return false;
@@ -240,11 +253,11 @@ static bool put_table(writer *w, orr_jframe *at, int depth) {
         return put_array(w, at, t, shape.items, depth);
     if (shape.names == 0)
         return put(w, at, "{}", 2);
-    if (!put(w, at, "{", 1))
+    if (!put_literal(w, at, dollar ? "{\"$object\":{" : "{"))
         return false;
     bool good = w->how.unsorted ? put_fields_unsorted(w, at, t, depth)
                                 : put_fields_sorted(w, at, t, shape.names, depth);
-    return good && put_line(w, at, depth - 1) && put(w, at, "}", 1);
+    return good && put_line(w, at, depth - 1) && put_literal(w, at, dollar ? "}}" : "}");
 }
 
 /* Writes the value on top of the stack, and may leave more above it. */
@@ -261,7 +274,7 @@ static bool put_value(writer *w, orr_jframe *at, int depth) {
         return put_number(w, at);
     case LUA_TSTRING:
         s = lua_tolstring(L, -1, &n);
-        return put_string(w, at, s, n);
+        return w->how.binary && !orr_json_is_text(s, n) ? put_bytes(w, at, s, n) : put_string(w, at, s, n);
     case LUA_TTABLE:
         return put_table(w, at, depth);
     case LUA_TLIGHTUSERDATA:

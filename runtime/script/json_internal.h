@@ -51,6 +51,14 @@ static inline const char *orr_json_plain(const char *p, const char *end) {
 /* Length of the UTF-8 sequence at `s` (RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF), or 0. */
 int orr_utf8_sequence(const char *s, const char *end);
 
+/* ---- text that is not UTF-8 (json_binary.c) ---------------------------------------------------------------- */
+
+bool orr_json_is_text(const char *s, size_t n);
+void orr_json_base64(orr_jbuf *to, const char *s, size_t n);
+/* The object at the top has one field: where that is $bytes or $object, what it stands for takes its place. False for what is
+ * no base64. */
+bool orr_json_unwrap(lua_State *L);
+
 /* ---- places in a value ------------------------------------------------------------------------------------ */
 
 /* A value's place: the frame of the table it is in, and its key there. Lives on the C stack of the walk. */

@@ -12,6 +12,50 @@ static int core_running(lua_State *L) {
     return 1;
 }
 
+/* core.running_plan() -> the plan of the run whose handler or condition we are inside, or nil */
+static int core_running_plan(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    const orr_fiber *f = orr_fiber_current(s);
+    if (f && f->run) orr_push_box(L, s, f->run->plan);
+    else lua_pushnil(L);
+    return 1;
+}
+
+/* core.running_runtime() -> runtime of the handler we are inside, or nil */
+static int core_running_runtime(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    const orr_fiber *f = orr_fiber_current(s);
+    if (f && f->run) orr_push_box(L, s, f->run->rt);
+    else lua_pushnil(L);
+    return 1;
+}
+
+/* A function that core.noting made. Upvalues: that of the function it stands for, the one to call first, the function. */
+static int call_noted(lua_State *L) {
+    int n = lua_gettop(L);
+    luaL_checkstack(L, n + 1, NULL);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
+    lua_call(L, n, 0);
+    return lua_tocfunction(L, lua_upvalueindex(3))(L);
+}
+
+/* core.noting(fn, note) -> a function like the C function fn, which calls note with its arguments first; nil where fn is none or
+ * has not exactly one upvalue. It runs fn in its own frame, so that fn's errors and tracebacks are what they were: a function
+ * that called fn would stand between it and its caller. */
+static int core_noting(lua_State *L) {
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    if (!lua_iscfunction(L, 1) || !lua_getupvalue(L, 1, 1) || lua_getupvalue(L, 1, 2)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_insert(L, 1);  /* its upvalue, the function, note */
+    lua_insert(L, -2); /* its upvalue, note, the function */
+    lua_pushcclosure(L, call_noted, 3);
+    return 1;
+}
+
 /* core.outcome(name, value) -> what a handler returns to take a named outcome */
 static int core_outcome(lua_State *L) {
     orr_script *s = orr_script_of(L);
@@ -96,8 +140,9 @@ static void named_metatable(lua_State *L, const char *name, int *ref) {
 int luaopen_orrery_core(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"runtime", orr_core_runtime}, {"await", orr_core_await}, {"gather", orr_core_gather},
-        {"sleep", orr_core_sleep}, {"running", core_running}, {"outcome", core_outcome}, {"later", core_later},
-        {"settled", core_settled},
+        {"sleep", orr_core_sleep}, {"running", core_running}, {"running_runtime", core_running_runtime}, {"outcome", core_outcome}, {"later", core_later},
+        {"settled", core_settled}, {"running_plan", core_running_plan}, {"noting", core_noting}, {"sha256", orr_core_sha256}, {"store", orr_core_store},
+        {"cache_get", orr_core_cache_get}, {"cache_skip", orr_core_cache_skip}, {"cache_put", orr_core_cache_put},
         {"set_compiler", core_set_compiler}, {"hrtime", core_hrtime}, {"time", core_time}, {"pending", core_pending},
         {NULL, NULL}};
     orr_script *s = orr_script_open(L);

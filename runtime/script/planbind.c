@@ -24,7 +24,8 @@ int64_t orr_read_seconds(lua_State *L, int idx, const char *key) {
 
 /* ---- keys of a node --------------------------------------------------------------------------------------------- */
 
-enum { KEY_NAME = 1, KEY_RUN, KEY_DEPS, KEY_PLAIN, KEY_WHEN, KEY_EACH, KEY_LOOP, KEY_FALLBACK, KEY_POOL, KEY_BREAKER, KEY_POLICY };
+enum { KEY_NAME = 1, KEY_RUN, KEY_DEPS, KEY_PLAIN, KEY_WHEN, KEY_EACH, KEY_LOOP, KEY_FALLBACK, KEY_POOL, KEY_BREAKER, KEY_COMPENSATE,
+       KEY_POLICY };
 
 static const struct {
     const char *name;
@@ -32,7 +33,7 @@ static const struct {
 } node_keys[] = {
     {"name", KEY_NAME}, {"run", KEY_RUN}, {"deps", KEY_DEPS}, {"type", KEY_PLAIN}, {"where", KEY_PLAIN},
     {"when", KEY_WHEN}, {"each", KEY_EACH}, {"loop", KEY_LOOP}, {"fallback", KEY_FALLBACK}, {"pool", KEY_POOL},
-    {"breaker", KEY_BREAKER},
+    {"breaker", KEY_BREAKER}, {"compensate", KEY_COMPENSATE}, {"cache", KEY_PLAIN},
 };
 
 /* Stack of core.plan while it works. */
@@ -88,6 +89,13 @@ static void read_key(lua_State *L, lua_Integer node, int key) {
     case KEY_FALLBACK:
         expect(L, LUA_TTABLE, node, "fallback");
         put(L, PLAN_FALLBACKS, node);
+        break;
+    case KEY_COMPENSATE:
+        expect(L, LUA_TTABLE, node, "compensate");
+        lua_getfield(L, -1, "fn");
+        expect(L, LUA_TFUNCTION, node, "compensate.fn");
+        put(L, PLAN_COMPENSATES, node);
+        lua_pop(L, 1);
         break;
     case KEY_POOL:
         if (lua_isfunction(L, -1)) put(L, PLAN_POOLS, node);
@@ -340,6 +348,8 @@ int orr_core_plan(lua_State *L) {
     lua_insert(L, AT_PLAN);
     lua_getfield(L, AT_DEF, "output");
     if (lua_isfunction(L, -1)) lua_setiuservalue(L, AT_PLAN, PLAN_OUTPUT);
+    lua_getfield(L, AT_DEF, "output_nodes");
+    if (lua_istable(L, -1)) lua_setiuservalue(L, AT_PLAN, PLAN_OUTPUT_NODES);
     lua_settop(L, AT_NODES);
     orr_plan_options options = {0};
     read_options(L, &options);
@@ -409,6 +419,17 @@ static int plan_critical(lua_State *L) {
     return 2;
 }
 
+/* plan:ports() -> the names of outcomes that edges ask for, in the order of their numbers */
+static int plan_ports(lua_State *L) {
+    const orr_plan *plan = orr_check_plan(L, 1)->plan;
+    lua_createtable(L, (int)plan->n_ports, 0);
+    for (uint32_t i = 0; i < plan->n_ports; i++) {
+        lua_pushstring(L, plan->ports[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 static int plan_bytes(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)orr_plan_bytes(orr_check_plan(L, 1)->plan));
     return 1;
@@ -416,7 +437,7 @@ static int plan_bytes(lua_State *L) {
 
 void orr_open_plan(lua_State *L, orr_script *s) {
     static const luaL_Reg methods[] = {
-        {"layers", plan_layers}, {"critical", plan_critical}, {"bytes", plan_bytes}, {NULL, NULL}};
+        {"layers", plan_layers}, {"critical", plan_critical}, {"ports", plan_ports}, {"bytes", plan_bytes}, {NULL, NULL}};
     lua_newtable(L);
     orr_box_metatable(L);
     lua_pushcfunction(L, plan_len);

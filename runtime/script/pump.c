@@ -42,8 +42,10 @@ static void sweep(orr_script *s) {
 /* One round: a batch of each runtime's actions, a batch of fibers, the events of both. True when anything was done. */
 static bool turn(orr_script *s) {
     bool any = false;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_storage_news(rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_step(rt->runtime, BATCH);
     for (int i = 0; i < BATCH && orr_fiber_next(s); i++) any = true;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) orr_storage_submit(rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_events_flush(s, rt);
     sweep(s);
     return any;
@@ -53,6 +55,8 @@ static bool turn(orr_script *s) {
 static bool jump(orr_script *s) {
     if (s->n_native || ((s->pending || s->awaits) && uv_loop_alive(s->loop))) return false;
     bool any = false;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next)
+        if (orr_storage_busy(rt)) return false; /* a commit is on its way */
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_jump(rt->runtime);
     return any;
 }

@@ -1,6 +1,5 @@
 /* rt.c - a runtime as a Lua value, and what is done with the actions of its core. */
 #include "state.h"
-#include "../store/store.h"
 #include <lauxlib.h>
 #include <string.h>
 
@@ -57,6 +56,16 @@ static void act(void *ud, const orr_action *a) {
     }
 }
 
+static uint64_t ticket_of(void *ud, const orr_action *a) {
+    (void)ud;
+    const orr_runbox *r = orr_run_ud(a->run);
+    return r->ticket;
+}
+
+static void wait_ticket(void *ud, uint64_t ticket) {
+    orr_storage_wait(ud, ticket);
+}
+
 static void timer_due(void *ud, const orr_timer *timer) {
     orr_rtbox *rt = ud;
     orr_wait_timer(rt->script, timer);
@@ -65,8 +74,10 @@ static void timer_due(void *ud, const orr_timer *timer) {
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
 static void free_rt(orr_script *s, orr_owned *owned) {
-    orr_engine_free(((orr_rtbox *)owned)->runtime);
-    orr_store_close(((orr_rtbox *)owned)->store);
+    orr_rtbox *rt = (orr_rtbox *)owned;
+    orr_storage_close(rt);
+    orr_engine_free(rt->runtime);
+    orr_mem_free(&s->alloc, rt->tickets, rt->cap_tickets, sizeof *rt->tickets);
     orr_free_box(s, owned, sizeof(orr_rtbox));
 }
 
@@ -79,6 +90,7 @@ static void collect_rt(orr_script *s, orr_owned *owned) {
     }
     if (s->default_rt == rt) s->default_rt = NULL;
     for (orr_runbox *r = rt->runs; r; r = r->next) {
+        orr_journal_drop(r);
         r->run = NULL;
         r->live = false;
     }
@@ -98,6 +110,15 @@ static bool wants_virtual(lua_State *L, int opts) {
         luaL_error(L, "clock: expected \"real\" or \"virtual\", got \"%s\"", clock);
     lua_pop(L, 1);
     return is_virtual;
+}
+
+static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
+    static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
+    lua_getfield(L, opts, "durability");
+    int durability = lua_isnil(L, -1) ? 0 : luaL_checkoption(L, -1, NULL, durabilities);
+    lua_getfield(L, opts, "store");
+    if (!lua_isnil(L, -1)) orr_storage_open(L, rt, luaL_checkstring(L, -1), durability);
+    lua_pop(L, 2);
 }
 
 orr_rtbox *orr_rt_new(lua_State *L, orr_script *s, int opts) {
@@ -120,9 +141,10 @@ orr_rtbox *orr_rt_new(lua_State *L, orr_script *s, int opts) {
     lua_newtable(L);
     lua_setiuservalue(L, -2, RT_QUEUE);
     o.hooks = (orr_hooks){.ud = rt, .evaluate = orr_on_evaluate, .event = orr_on_event};
-    o.driver = (orr_driver){.ud = rt, .act = act, .timer = timer_due};
+    o.driver = (orr_driver){.ud = rt, .act = act, .timer = timer_due, .ticket = ticket_of, .wait = wait_ticket};
     rt->runtime = orr_engine_new(&o);
     if (!rt->runtime) luaL_error(L, "not enough memory for a runtime");
+    if (opts) open_storage(L, rt, opts);
     return rt;
 }
 
@@ -255,10 +277,40 @@ static int rt_now(lua_State *L) {
     return 1;
 }
 
+/* rt:url() -> that of its store, or nil */
+static int rt_url(lua_State *L) {
+    lua_pushstring(L, orr_storage_url(orr_check_rt(L, 1)));
+    return 1;
+}
+
+/* rt:durable() -> whether runs keep a journal in a store unless they ask for none */
+static int rt_durable(lua_State *L) {
+    lua_pushboolean(L, orr_storage_is_durable(orr_check_rt(L, 1)));
+    return 1;
+}
+
+/* rt:close(): makes durable what was recorded and closes the store; runs that are live stay resumable. Blocks. */
+static int rt_close(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    if (!rt->storage) return 0;
+    for (orr_runbox *r = rt->runs, *next; r; r = next) {
+        next = r->next;
+        if (!r->live || !r->journal) continue;
+        orr_run_suspend(r->run);
+        orr_push_error(L, rt->script, "suspended", "the runtime was closed");
+        orr_run_drop(L, r);
+    }
+    for (orr_runbox *r = rt->runs; r; r = r->next) orr_journal_drop(r);
+    orr_storage_close(rt);
+    return 0;
+}
+
 void orr_open_rt(lua_State *L, orr_script *s) {
     static const luaL_Reg methods[] = {
         {"start", rt_start}, {"wait", rt_wait}, {"step", rt_step}, {"on", orr_rt_on}, {"pool", rt_pool},
         {"has_pool", rt_has_pool}, {"pause_pool", rt_pause_pool}, {"breaker", rt_breaker}, {"now", rt_now},
+        {"restore", orr_rt_restore}, {"sync", orr_rt_sync}, {"keep_module", orr_rt_keep_module}, {"store", orr_rt_store},
+        {"close", rt_close}, {"durable", rt_durable}, {"url", rt_url},
         {NULL, NULL}};
     lua_newtable(L);
     orr_box_metatable(L);

@@ -1,5 +1,6 @@
 /* run.c - a run as a Lua value: starting it, its outputs, and what happens at its end. */
 #include "state.h"
+#include "../store/store.h"
 #include "json.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -107,11 +108,8 @@ bool orr_is_later(lua_State *L, const orr_script *s, int64_t *delay) {
     return true;
 }
 
-bool orr_run_take_output(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result) {
-    if (orr_is_later(L, s, &s->outcome.delay)) {
-        s->outcome.later = true;
-        return true;
-    }
+/* What a handler returned, at the top, becomes a value that can be kept. */
+static bool take_value(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result) {
     if (is_outcome(L, s)) take_outcome(L, f->run, result);
     if (!is_plain(L)) {
         orr_push_error(L, s, "invalid_output", lua_tostring(L, -1));
@@ -119,22 +117,63 @@ bool orr_run_take_output(lua_State *L, orr_script *s, const orr_fiber *f, orr_re
         lua_setfield(L, -2, "retryable");
         return false;
     }
+    if (f->run->journal && !orr_journal_take_output(L, s, f->run, &f->task)) return false;
     if (!lua_isnil(L, -1)) result->value = orr_task_handle(f->task.node, f->task.item);
+    return true;
+}
+
+static bool take_later(lua_State *L, orr_script *s) {
+    s->outcome.later = orr_is_later(L, s, &s->outcome.delay);
+    return s->outcome.later;
+}
+
+bool orr_run_take_output(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result) {
+    if (take_later(L, s)) return true;
+    if (f->flags & FIBER_CACHED) result->source = ORR_SOURCE_CACHE;
+    if (!take_value(L, s, f, result)) return false;
     keep_output(L, f->run, &f->task);
+    return true;
+}
+
+bool orr_run_take_compensation(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result) {
+    if (take_later(L, s)) return true;
+    if (!take_value(L, s, f, result)) return false;
+    result->port = ORR_PORT_ANY;
+    orr_keep_compensation(L, f->run, &f->task);
     return true;
 }
 
 void orr_run_push_output(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item) {
     orr_run_push(L, r, RUN_OUTPUTS);
-    if (!lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushnil(L);
-        return;
-    }
-    lua_rawgeti(L, -1, (lua_Integer)node + 1);
+    if (lua_istable(L, -1)) lua_rawgeti(L, -1, (lua_Integer)node + 1);
+    else lua_pushnil(L);
     lua_remove(L, -2);
+    if (lua_isnil(L, -1) && r->kept.n) { /* it has left memory */
+        lua_pop(L, 1);
+        orr_outputs_load(L, r, node);
+    }
     if (item == ORR_NONE || !lua_istable(L, -1)) return;
     lua_rawgeti(L, -1, (lua_Integer)item + 1);
+    lua_remove(L, -2);
+}
+
+void orr_push_compensation(lua_State *L, const orr_runbox *r, const orr_task *task) {
+    orr_run_push(L, r, RUN_COMPENSATIONS);
+    if (!lua_istable(L, -1)) return; /* nil */
+    lua_rawgeti(L, -1, (lua_Integer)orr_task_handle(task->node, task->item));
+    lua_remove(L, -2);
+}
+
+void orr_keep_compensation(lua_State *L, const orr_runbox *r, const orr_task *task) {
+    orr_run_push_table(L, r, RUN_COMPENSATIONS, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)orr_task_handle(task->node, task->item));
+    lua_pop(L, 1);
+}
+
+void orr_push_compensate(lua_State *L, const orr_fiber *f) {
+    orr_run_push_plan(L, f->run, PLAN_COMPENSATES);
+    lua_rawgeti(L, -1, (lua_Integer)f->task.node + 1);
     lua_remove(L, -2);
 }
 
@@ -171,7 +210,7 @@ static int hex_digit(char c) {
     return -1;
 }
 
-static bool parse_uuid(const char *text, uint8_t id[16]) {
+bool orr_parse_uuid(const char *text, uint8_t id[16]) {
     int n = 0;
     for (int i = 0; i < 36; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
@@ -184,7 +223,7 @@ static bool parse_uuid(const char *text, uint8_t id[16]) {
     return text[36] == '\0';
 }
 
-static void format_uuid(char *text, const uint8_t id[16]) {
+void orr_format_uuid(char *text, const uint8_t id[16]) {
     static const char digits[] = "0123456789abcdef";
     for (int i = 0; i < 16; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10) *text++ = '-';
@@ -228,7 +267,7 @@ static void read_run_options(lua_State *L, orr_rtbox *rt, int opts, orr_run_opti
     o->concurrency = (uint32_t)concurrency;
     lua_getfield(L, opts, "id");
     if (lua_isnil(L, -1)) make_uuid(o->id, orr_engine_now(rt->runtime), words);
-    else if (!parse_uuid(luaL_checkstring(L, -1), o->id))
+    else if (!orr_parse_uuid(luaL_checkstring(L, -1), o->id))
         luaL_error(L, "id: expected a UUID such as 018f3c7e-1b2a-7c3d-8e4f-5a6b7c8d9e0f, got %s", lua_tostring(L, -1));
     lua_pop(L, 3);
 }
@@ -272,7 +311,15 @@ static void anchor(lua_State *L, orr_rtbox *rt, orr_runbox *r, int plan) {
 }
 
 static void free_run(orr_script *s, orr_owned *owned) {
+    orr_journal_drop((orr_runbox *)owned);
     orr_free_box(s, owned, sizeof(orr_runbox));
+}
+
+static void unlink_run(orr_runbox *r) {
+    if (r->prev) r->prev->next = r->next;
+    else r->rt->runs = r->next;
+    if (r->next) r->next->prev = r->prev;
+    r->next = r->prev = NULL;
 }
 
 /* Freed later: the collector may be at work inside a hook of the core. */
@@ -282,9 +329,7 @@ static void collect_run(orr_script *s, orr_owned *owned) {
         free_run(s, owned);
         return;
     }
-    if (r->prev) r->prev->next = r->next;
-    else r->rt->runs = r->next;
-    if (r->next) r->next->prev = r->prev;
+    unlink_run(r);
     if (r->live) r->rt->n_live--;
     r->live = false;
     r->next = r->rt->graves;
@@ -296,6 +341,7 @@ void orr_runs_bury(orr_rtbox *rt) {
         orr_runbox *r = rt->graves;
         rt->graves = r->next;
         orr_journal_drop(r);
+        orr_engine_forget(rt->runtime, r->run);
         orr_run_free(r->run);
         free_run(rt->script, &r->owned);
     }
@@ -308,15 +354,13 @@ static void link_run(orr_rtbox *rt, orr_runbox *r) {
     *link = r;
 }
 
-orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {
+orr_runbox *orr_run_box(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {
     orr_script *s = rt->script;
     orr_planbox *box = orr_check_plan(L, plan);
-    orr_run_options o = {0};
     const orr_fiber *starter = orr_fiber_current(s);
     uint32_t depth = starter && starter->run ? starter->run->depth + 1 : 0;
     if (depth > ORR_DEEPEST_RUN)
         luaL_error(L, "runs are nested %d deep: does a workflow call itself without end?", ORR_DEEPEST_RUN);
-    read_run_options(L, rt, opts, &o);
     define_breakers(L, rt, plan);
     orr_runbox *r = orr_new_box(L, s, sizeof *r, RUN_VALUES, s->at.run_mt,
                                 &(orr_owned){.collect = collect_run, .close = free_run});
@@ -333,26 +377,85 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     lua_setiuservalue(L, -2, RUN_RT);
     copy_option(L, opts, "input", RUN_INPUT);
     copy_option(L, opts, "context", RUN_CONTEXT);
+    copy_option(L, opts, "labels", RUN_LABELS);
     copy_option(L, opts, "env", RUN_ENV);
-    lua_getfield(L, opts, "journal");
-    if (lua_toboolean(L, -1)) orr_journal_keep(L, rt, r);
-    lua_pop(L, 1);
-    o.ud = r;
-    o.value = 1;
-    r->run = orr_run_new(orr_engine_core(rt->runtime), box->plan, &o);
-    if (!r->run) luaL_error(L, "not enough memory for the run");
-    format_uuid(r->id, o.id);
+    return r;
+}
+
+void orr_run_live(lua_State *L, orr_runbox *r, int plan, const uint8_t id[16]) {
+    orr_rtbox *rt = r->rt;
+    orr_run_stats stats;
+    orr_format_uuid(r->id, id);
     link_run(rt, r);
     anchor(L, rt, r, plan);
-    if (box->plan->timeout) r->due = orr_engine_now(rt->runtime) + box->plan->timeout;
+    orr_run_get_stats(r->run, &stats);
+    int64_t since = stats.started ? stats.started : orr_engine_now(rt->runtime);
+    if (r->plan->plan->timeout) r->due = since + r->plan->plan->timeout;
+}
+
+static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
+
+/* Whether the new run keeps a journal: in a durable store unless it asks for none, in memory where it asks for one. */
+static bool wants_journal(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts) {
+    lua_getfield(L, opts, "durability");
+    r->durability = (uint8_t)(lua_isnil(L, -1) ? orr_storage_durability(rt) : luaL_checkoption(L, -1, NULL, durabilities));
+    lua_getfield(L, opts, "journal");
+    bool asked = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    return asked || (orr_storage_is_durable(rt) && r->durability != ORR_DURABLE_NONE);
+}
+
+/* Nodes whose outputs come from another run: adopt = {{node = index, output = value, outcome = name}, …}, dependencies first. */
+static void adopt(lua_State *L, orr_runbox *r, int opts) {
+    if (lua_getfield(L, opts, "adopt") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        return;
+    }
+    int list = lua_gettop(L);
+    for (lua_Integer i = 1; lua_rawgeti(L, list, i) == LUA_TTABLE; i++, lua_settop(L, list)) {
+        orr_result result = {.port = ORR_PORT_ANY};
+        orr_task task = {0, ORR_NONE, 0, 0};
+        lua_getfield(L, -1, "node");
+        task.node = orr_node_by_name(L, r, lua_gettop(L));
+        if (task.node == ORR_NONE) luaL_error(L, "adopt: no node is called %s", luaL_tolstring(L, -1, NULL));
+        lua_getfield(L, -2, "outcome");
+        size_t len;
+        const char *outcome = lua_tolstring(L, -1, &len);
+        if (outcome) result.port = orr_plan_find_port(r->plan->plan, outcome, len);
+        lua_getfield(L, -3, "output");
+        if (!lua_isnil(L, -1)) result.value = orr_task_handle(task.node, ORR_NONE);
+        keep_output(L, r, &task);
+        if (orr_run_adopt(r->run, task.node, result.port, result.value) != ORR_OK)
+            luaL_error(L, "adopt: the output of %s cannot be taken over", orr_plan_name(r->plan->plan, task.node));
+    }
+    lua_settop(L, list - 1);
+}
+
+orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {
+    orr_run_options o = {.value = 1};
+    read_run_options(L, rt, opts, &o);
+    orr_runbox *r = orr_run_box(L, rt, rt_idx, plan, opts);
+    const orr_fiber *starter = orr_fiber_current(rt->script);
+    lua_getfield(L, opts, "child");
+    const orr_runbox *parent = lua_toboolean(L, -1) && starter ? starter->run : NULL;
+    lua_pop(L, 1);
+    if (wants_journal(L, rt, r, opts)) orr_journal_begin(L, rt, r, opts, &o, parent ? orr_run_id_of(parent->run) : NULL);
+    o.ud = r;
+    r->run = orr_run_new(orr_engine_core(rt->runtime), r->plan->plan, &o);
+    if (!r->run) luaL_error(L, "not enough memory for the run");
+    orr_run_live(L, r, plan, o.id);
+    adopt(L, r, opts);
+    lua_getfield(L, opts, "paused");
+    if (lua_toboolean(L, -1)) orr_run_pause(r->run);
+    lua_pop(L, 1);
     orr_run_begin(r->run);
     return r;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------ */
 
-void orr_run_judge(lua_State *L, orr_runbox *r) {
-    if (r->judged || orr_run_get_state(r->run) != ORR_RUN_COMPLETED) return;
+void orr_run_judge(lua_State *L, orr_runbox *r, orr_run_state state) {
+    if (r->judged || state != ORR_RUN_COMPLETED) return;
     r->judged = true;
     orr_script *s = r->script;
     orr_run_push_plan(L, r, PLAN_OUTPUT);
@@ -392,35 +495,16 @@ void orr_run_judge(lua_State *L, orr_runbox *r) {
 /* Gives each fiber that waits what it waits for: the run, or of its own child the output or an error. */
 static void wake_waiter(lua_State *L, orr_runbox *r, orr_fiber *f) {
     orr_script *s = r->script;
-    bool failed = r->output_failed || orr_run_get_state(r->run) != ORR_RUN_COMPLETED;
     if (!lua_checkstack(f->co, LUA_MINSTACK)) luaL_error(L, "not enough memory");
-    if (f->wait == WAIT_RUN) {
-        push_run(L, r);
-    } else if (!failed) {
-        orr_run_push(L, r, RUN_OUTPUT);
-    } else {
-        orr_run_push_error(L, r);
-        lua_getfield(L, -1, "message");
-        const char *why = lua_tostring(L, -1);
-        lua_pushfstring(L, "workflow %s %s: %s", r->plan->plan->name, orr_run_state_text(r), why ? why : "it did not complete");
-        orr_push_error(L, s, "child_failed", lua_tostring(L, -1));
-        lua_createtable(L, 0, 3);
-        lua_pushstring(L, r->id);
-        lua_setfield(L, -2, "run");
-        lua_pushstring(L, orr_run_state_text(r));
-        lua_setfield(L, -2, "state");
-        lua_pushvalue(L, -5);
-        lua_setfield(L, -2, "error");
-        lua_setfield(L, -2, "details");
-        f->flags |= FIBER_RAISE;
-    }
+    if (f->wait == WAIT_RUN) push_run(L, r);
+    else if (!orr_run_push_result(L, r)) f->flags |= FIBER_RAISE;
     lua_xmove(L, f->co, 1);
     orr_wait_done(s, f, 1);
 }
 
 static int finish_run(lua_State *L) {
     orr_runbox *r = lua_touserdata(L, 1);
-    orr_run_judge(L, r);
+    orr_run_judge(L, r, orr_run_get_state(r->run));
     while (r->waiters != ORR_NONE) {
         lua_settop(L, 0);
         wake_waiter(L, r, orr_fiber_at(r->script, r->waiters));
@@ -428,18 +512,42 @@ static int finish_run(lua_State *L) {
     return 0;
 }
 
-void orr_run_over(orr_script *s, orr_runbox *r) {
-    if (!r->live) return;
-    if (orr_protect(s, finish_run, r) != LUA_OK) {
-        while (r->waiters != ORR_NONE) orr_wake_with_reason(s, orr_fiber_at(s, r->waiters), REASON_MEMORY);
-    }
+static void not_live(orr_script *s, orr_runbox *r, bool done) {
     r->live = false;
     r->rt->n_live--;
+    orr_journal_over(r, done);
     orr_rt_use(s->main, r->rt, -1);
     if (!lua_checkstack(s->main, LUA_MINSTACK)) return;
     luaL_unref(s->main, LUA_REGISTRYINDEX, r->handlers);
     luaL_unref(s->main, LUA_REGISTRYINDEX, r->self);
     r->handlers = r->self = LUA_NOREF;
+}
+
+void orr_run_over(orr_script *s, orr_runbox *r) {
+    if (!r->live) return;
+    if (orr_protect(s, finish_run, r) != LUA_OK) {
+        while (r->waiters != ORR_NONE) orr_wake_with_reason(s, orr_fiber_at(s, r->waiters), REASON_MEMORY);
+    }
+    not_live(s, r, true);
+}
+
+void orr_run_drop(lua_State *L, orr_runbox *r) {
+    orr_script *s = r->script;
+    orr_run_set(L, r, RUN_ERROR);
+    if (!r->live) return;
+    r->dropped = r->torn = true; /* nothing more is recorded */
+    orr_engine_forget(r->rt->runtime, r->run);
+    for (uint32_t i = 0; i < s->n_slots; i++) {
+        orr_fiber *f = orr_fiber_at(s, i);
+        if (f->state != FIBER_UNUSED && f->run == r && f->root == f->index && f->state != FIBER_VIEW) orr_fiber_abandon(s, f);
+    }
+    if (orr_protect(s, finish_run, r) != LUA_OK) {
+        while (r->waiters != ORR_NONE) orr_wake_with_reason(s, orr_fiber_at(s, r->waiters), REASON_MEMORY);
+    }
+    not_live(s, r, false);
+    unlink_run(r);
+    orr_run_free(r->run);
+    r->run = NULL;
 }
 
 int orr_run_await(lua_State *L, orr_runbox *r, bool child) {

@@ -70,6 +70,7 @@ orr_fiber *orr_fiber_new(orr_script *s, bool with_coroutine) {
     f->parent = f->strands = f->sibling = f->next = f->prev = f->chain = f->timer = f->held = ORR_NONE;
     f->left = 0;
     f->busy = 1;
+    f->ordinal = f->inner = f->newest = 0;
     f->nargs = 0;
     f->flags = 0;
     f->state = FIBER_VIEW;
@@ -145,6 +146,15 @@ orr_fiber *orr_fiber_of(const orr_script *s, const orr_runbox *run, const orr_ta
         if (f->run == run && f->task.node == task->node && f->task.item == task->item)
             return f->task.attempt == task->attempt && f->task.iteration == task->iteration ? f : NULL;
         at = f->chain;
+    }
+    return NULL;
+}
+
+orr_fiber *orr_fiber_find(const orr_script *s, const orr_runbox *run, uint32_t node, uint32_t item) {
+    const orr_task task = {.node = node, .item = item};
+    for (uint32_t at = s->map[bucket_of(s, run, &task)]; at != ORR_NONE; at = orr_fiber_at(s, at)->chain) {
+        orr_fiber *f = orr_fiber_at(s, at);
+        if (f->run == run && f->task.node == node && f->task.item == item) return f;
     }
     return NULL;
 }

@@ -7,6 +7,7 @@
  * wait.c, await.c  await, sleep, gather           run.c, rt.c runs and runtimes as Lua values
  * cancel.c      cancelling and dropping         ctx.c, view.c  what a handler sees
  * coroutines.c  waits through users' coroutines call.c      ctx:call
+ * step.c, steplog.c  recorded steps             signal.c    signals, ctx:wait
  *
  * Who may raise: functions that take a lua_State as their first argument may raise Lua errors, and are called in
  * protected code only. Functions that take an orr_script first never raise; they protect what they call.
@@ -47,7 +48,9 @@ typedef enum {
     WAIT_TIMER,  /* any other sleep: a timer of the runtime's */
     WAIT_GATHER, /* until its strands have ended */
     WAIT_RUN,    /* until a run has ended */
-    WAIT_CHILD   /* the same, for a run of ours: cancelled with us */
+    WAIT_CHILD,  /* the same, for a run of ours: cancelled with us */
+    WAIT_SIGNAL, /* until a signal has come for its run, or the time for it is over */
+    WAIT_DISK    /* until a record is durable; short, so it keeps its slot */
 } orr_wait_kind;
 
 enum {
@@ -61,7 +64,10 @@ enum {
     FIBER_SLOTLESS = 128,   /* root: the core holds the task as waiting */
     FIBER_HAS_VALUE = 256,  /* its place in the table of values is in use */
     FIBER_ENDED = 512,      /* without a node: its results are on its stack */
-    FIBER_FAILED = 1024     /* ... and are an error and its traceback; gathering: a strand has failed */
+    FIBER_FAILED = 1024,    /* ... and are an error and its traceback; gathering: a strand has failed; WAIT_DISK: its value
+                             * is an error */
+    FIBER_IN_STEP = 2048,   /* runs the function of a ctx:step: what it does is not recorded by itself */
+    FIBER_CACHED = 4096     /* what its handler returns was found in the cache */
 };
 
 typedef struct orr_fiber {
@@ -70,8 +76,10 @@ typedef struct orr_fiber {
     orr_task task;      /* of its attempt */
     union {
         orr_runbox *other; /* WAIT_RUN, WAIT_CHILD */
-        int64_t due;       /* WAIT_SLEEP, WAIT_TIMER */
+        int64_t due;       /* WAIT_SLEEP, WAIT_TIMER; WAIT_SIGNAL: INT64_MAX for no end */
+        uint64_t ticket;   /* WAIT_DISK */
     };
+    orr_rtbox *disk;       /* WAIT_DISK: whose store it waits for */
     uint32_t index, gen;
     uint32_t root;       /* the attempt's first fiber; itself where it is that */
     uint32_t parent;     /* of a strand: the fiber that gathers it */
@@ -80,11 +88,14 @@ typedef struct orr_fiber {
     uint32_t next, prev; /* links in the one list it stands in: ready, held, waiters of a run, free slots */
     uint32_t chain;      /* link in the map from tasks to fibers */
     uint32_t seq;        /* number of its present wait, so that a late `resume` is known */
-    uint32_t timer;      /* WAIT_TIMER */
+    uint32_t timer;      /* WAIT_TIMER, WAIT_SIGNAL */
     uint32_t left;       /* strands that have not ended */
     uint32_t place;      /* of a strand: its place in the list of results */
     uint32_t busy;       /* root: strands that need the slot */
     uint32_t held;       /* root: head of its held strands */
+    uint32_t ordinal;    /* steps it has begun, and gathers */
+    uint32_t inner;      /* the same inside the step it runs */
+    uint32_t newest;     /* latest attempt that a step of it belongs to, see steplog.c */
     int nargs;           /* values on its stack for the next resume */
     uint16_t flags;
     uint8_t state, kind, wait, phase, reason;
@@ -92,6 +103,11 @@ typedef struct orr_fiber {
 
 #define ORR_FIBER_CHUNK 256
 #define ORR_WARM_FIBERS 1024 /* free slots that keep their coroutine */
+
+typedef struct orr_payload {
+    const char *text; /* JSON; NULL: none */
+    size_t size;
+} orr_payload;
 
 /* What the base function of a fiber leaves for the scheduler. */
 typedef struct orr_outcome {
@@ -132,6 +148,8 @@ struct orr_script {
     uint32_t current; /* the running fiber or ORR_NONE */
     uint32_t inner_waits;
     uint32_t awaits;  /* fibers in WAIT_AWAIT */
+    uint32_t signal_waits; /* fibers in WAIT_SIGNAL */
+    orr_payload noted; /* of the record that orr_run_note makes at this moment */
     int pending;
     uint32_t n_native; /* attempts that the embedding program will answer */
     bool raising;  /* the wait that goes on next raises the value it was given */
@@ -155,7 +173,7 @@ typedef struct orr_owned {
 
 /* User values of a plan. */
 enum { PLAN_HANDLERS = 1, PLAN_NAMES, PLAN_INDEX, PLAN_WHENS, PLAN_EACHS, PLAN_UNTILS, PLAN_POOLS, PLAN_FALLBACKS,
-       PLAN_EDGES, PLAN_BREAKERS, PLAN_OUTPUT, PLAN_VALUES = PLAN_OUTPUT };
+       PLAN_EDGES, PLAN_BREAKERS, PLAN_OUTPUT, PLAN_COMPENSATES, PLAN_OUTPUT_NODES, PLAN_BEYOND, PLAN_VALUES = PLAN_BEYOND - 1 };
 
 /* How a node is begun: these bits, and above them the place of its handler among the plan's. One word by node: on a
  * wide graph every node costs a cache miss for each array that is looked at. */
@@ -184,7 +202,16 @@ struct orr_planbox {
 
 /* User values of a run. */
 enum { RUN_PLAN = 1, RUN_RT, RUN_INPUT, RUN_CONTEXT, RUN_OUTPUTS, RUN_ERRORS, RUN_LISTS, RUN_NODES_VIEW,
-       RUN_STATES_VIEW, RUN_ERRORS_VIEW, RUN_INFO, RUN_OUTPUT, RUN_ENV, RUN_STARTS, RUN_ERROR, RUN_VALUES = RUN_ERROR };
+       RUN_STATES_VIEW, RUN_ERRORS_VIEW, RUN_INFO, RUN_OUTPUT, RUN_ENV, RUN_STARTS, RUN_ERROR, RUN_LABELS, RUN_OPTIONS,
+       RUN_STEPS, RUN_SIGNALS, RUN_COMPENSATIONS, RUN_CACHED, RUN_WHYS, RUN_BEYOND, RUN_VALUES = RUN_BEYOND - 1 };
+
+/* What a journaled run keeps of its outputs beside the journal: see outputs.c. */
+typedef struct orr_kept {
+    uint64_t *seq;  /* by node: the record that holds its output; 0 for none yet */
+    uint32_t *left; /* by node: dependents that have not settled, and one for the run's output where that mentions it */
+    uint32_t n;
+    size_t size;    /* of the last value that was recorded, in bytes of JSON */
+} orr_kept;
 
 struct orr_runbox {
     orr_owned owned;
@@ -198,7 +225,14 @@ struct orr_runbox {
     int64_t due;             /* when the run times out; INT64_MAX for never */
     bool live, has_outputs;
     uint32_t depth; /* runs around it: it was started by a handler of one */
-    bool journaled, torn; /* keeps a journal; could not keep it whole */
+    struct orr_journal *journal; /* NULL: it keeps none */
+    uint64_t ticket;      /* of its last record; 0 where nothing waits for the disk */
+    uint8_t durability;   /* orr_durability */
+    bool journaled;       /* there is or was one */
+    bool stepped;         /* RUN_STEPS is in use */
+    bool torn;            /* a record could not be kept for want of memory: the journal ends before it */
+    bool dropped;         /* given up before its end: RUN_ERROR says why */
+    orr_kept kept;
     bool judged, output_failed; /* the run's own output has been computed, and failed */
     bool broken;                /* something could not be kept for want of memory */
     char id[40];
@@ -211,14 +245,19 @@ struct orr_rtbox {
     orr_owned owned;
     orr_script *script;
     orr_engine *runtime;
-    struct orr_store *store; /* of the runs that keep a journal; NULL until there is one */
+    struct orr_storage *storage; /* of the runs that keep a journal (storage.c); NULL until there is one */
     orr_rtbox *next; /* of the script's list */
     orr_runbox *runs; /* those that are not freed, live or not */
     orr_runbox *graves; /* those that Lua no longer needs: freed between two turns, never inside a hook of the core */
-    uint32_t n_live, n_listeners, n_queued, n_lost;
+    uint32_t n_live, n_listeners, n_lost;
+    uint32_t queue_first, n_queued; /* events in RT_QUEUE, from index queue_first + 1 on */
+    uint64_t *tickets; /* of the events in the queue, from place 0 on */
+    uint32_t cap_tickets;
     uint64_t n_started; /* runs, for the ids of virtual time */
     uint32_t users;     /* live runs and set timers: it must stay in the list */
     bool listed, is_virtual, flushing;
+    bool soon; /* somebody waits for what was queued */
+    uint32_t disk_first, disk_last; /* fibers that wait for its store, by ticket: slot + 1, 0 for none */
 };
 
 /* ctx */
@@ -273,6 +312,8 @@ static inline orr_fiber *orr_fiber_current(const orr_script *s) {
 }
 /* The fiber of a task that has waited, or NULL. */
 orr_fiber *orr_fiber_of(const orr_script *s, const orr_runbox *run, const orr_task *task);
+/* The same, whatever its attempt and iteration. */
+orr_fiber *orr_fiber_find(const orr_script *s, const orr_runbox *run, uint32_t node, uint32_t item);
 
 /* Takes a slot, with a coroutine or (view) without. NULL when out of memory. */
 orr_fiber *orr_fiber_new(orr_script *s, bool with_coroutine);
@@ -326,6 +367,14 @@ void orr_wait_rest(orr_script *s, orr_fiber *root);
 void orr_wait_keep_slot(orr_script *s, orr_fiber *root);
 /* Takes a strand that is dropped out of the list of the one that gathers it. */
 void orr_gather_drop(orr_script *s, orr_fiber *strand);
+/* Sleeps until then in the running fiber; as a Lua function's tail. */
+int orr_wait_until(lua_State *L, orr_script *s, int64_t due);
+/* As a Lua function's tail: returns the value at the top, or raises it, once the last record of the run is durable. */
+int orr_wait_disk(lua_State *L, orr_script *s, const orr_runbox *r, bool raise);
+/* The same for a fiber that is suspended: it goes on with the value at the top of L, which is popped. */
+void orr_wait_end_durably(lua_State *L, orr_script *s, orr_fiber *f, bool raise);
+/* Sets the timer of a suspended fiber for its due time. */
+void orr_wait_set_timer(orr_script *s, orr_fiber *f);
 /* Ends the bookkeeping of its wait, whatever it is: timers, lists, counts. The cleanup function is not called. */
 void orr_wait_forget(orr_script *s, orr_fiber *f);
 /* The yield of its wait has arrived at the scheduler. */
@@ -344,6 +393,9 @@ int orr_core_await(lua_State *L);
 orr_fiber *orr_await_target(lua_State *L, orr_script *s, int idx);
 int orr_core_gather(lua_State *L);
 int orr_core_sleep(lua_State *L);
+int orr_core_sha256(lua_State *L);
+/* core.store(url [, mode]) -> store (lstore.c) */
+int orr_core_store(lua_State *L);
 /* The runtime whose timers and clock a fiber uses; raises a memory error where the default one cannot be made. */
 orr_rtbox *orr_fiber_rt(lua_State *L, orr_script *s, const orr_fiber *f);
 
@@ -355,7 +407,7 @@ void orr_fiber_cancel(orr_script *s, orr_fiber *f, uint8_t reason);
 void orr_fiber_abandon(orr_script *s, orr_fiber *f);
 /* Pushes the error a fiber sees whose wait was ended by `reason`: an orr_cancel_reason or one of these. */
 void orr_push_reason(lua_State *L, const orr_script *s, uint8_t reason);
-enum { REASON_SIBLING = 250, REASON_STUCK, REASON_MEMORY, REASON_OWNER };
+enum { REASON_SIBLING = 250, REASON_STUCK, REASON_MEMORY, REASON_OWNER, REASON_NO_SIGNAL };
 /* Lets a parked fiber go on with the error of `reason`. */
 void orr_wake_with_reason(orr_script *s, orr_fiber *f, uint8_t reason);
 /* Fails every fiber of a runtime's runs, or without a node, that awaits what can no longer come. Returns how many. */
@@ -390,6 +442,10 @@ void orr_push_trace(lua_State *L);
 static inline uint64_t orr_task_handle(uint32_t node, uint32_t item) {
     return ((uint64_t)(uint32_t)(item + 1) << 32) | ((uint64_t)node + 1); /* item ORR_NONE counts as 0 */
 }
+/* The handle to its error; that of its compensation stands apart. */
+static inline uint64_t orr_error_handle(const orr_task *task, bool compensating) {
+    return orr_task_handle(task->node, task->item) | (uint64_t)compensating << 63;
+}
 /* Pushes a user value of the run; sets one (pops it). */
 void orr_run_push(lua_State *L, const orr_runbox *r, int value);
 void orr_run_set(lua_State *L, const orr_runbox *r, int value);
@@ -402,18 +458,37 @@ void orr_run_push_plan(lua_State *L, const orr_runbox *r, int value);
 /* Whether the value at the top is what core.later made, and how many ns it stands for. */
 bool orr_is_later(lua_State *L, const orr_script *s, int64_t *delay);
 bool orr_run_take_output(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result);
+/* The same for what a compensation returned, which is kept apart from the output. */
+bool orr_run_take_compensation(lua_State *L, orr_script *s, const orr_fiber *f, orr_result *result);
+/* Pushes the compensation of the fiber's node. */
+void orr_push_compensate(lua_State *L, const orr_fiber *f);
+/* Pushes run:compensations(). */
+void orr_run_push_compensations(lua_State *L, orr_runbox *r);
 /* Pushes the fallback function of the fiber's node, its ctx and the error; or (false) the fallback value. */
 bool orr_push_fallback(lua_State *L, orr_script *s, const orr_fiber *f);
+/* What the compensation of a task returned: pushes it (nil where there is none), and keeps the value at the top, popped. */
+void orr_push_compensation(lua_State *L, const orr_runbox *r, const orr_task *task);
+void orr_keep_compensation(lua_State *L, const orr_runbox *r, const orr_task *task);
 /* Pushes the output of a node or of one of its items; nil where it has none. */
 void orr_run_push_output(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
 /* Makes and starts a run of the plan at `plan` with the table of options at `opts` on rt, whose userdata is at
  * `rt_idx`; pushes it. */
 orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts);
+/* Makes the box of a run that has no orr_run yet, with what `opts` says of it, and pushes its userdata. */
+orr_runbox *orr_run_box(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts);
+/* The box's run has been made under that id: from now on it is live. The userdata is at the top. */
+void orr_run_live(lua_State *L, orr_runbox *r, int plan, const uint8_t id[16]);
+bool orr_parse_uuid(const char *text, uint8_t id[16]);
+void orr_format_uuid(char *text, const uint8_t id[16]); /* 37 bytes */
+/* Gives up a run before its end, for the error at the top of L (popped): its attempts are dropped, who waits is told. */
+void orr_run_drop(lua_State *L, orr_runbox *r);
 /* The core said that it is over. */
 void orr_run_over(orr_script *s, orr_runbox *r);
 /* Computes the run's own output, once. May be called inside a hook of the core. */
-void orr_run_judge(lua_State *L, orr_runbox *r);
+void orr_run_judge(lua_State *L, orr_runbox *r, orr_run_state state);
 const char *orr_run_state_text(const orr_runbox *r);
+/* Pushes what a run that failed, was cancelled or is being undone failed with. */
+void orr_run_push_failure(lua_State *L, orr_runbox *r);
 /* Pushes run.error: nil or a table. */
 void orr_run_push_error(lua_State *L, orr_runbox *r);
 /* Pushes a table of the run's statistics. */
@@ -436,12 +511,137 @@ int orr_core_runtime(lua_State *L);
 void orr_open_rt(lua_State *L, orr_script *s);
 orr_rtbox *orr_check_rt(lua_State *L, int idx);
 
+/* ---- storage.c: the store behind a runtime ---------------------------------------------------------------------- */
+
+struct orr_store;
+
+/* Opens the store of that URL for the runtime, or (NULL) one in memory; raises. */
+void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durability);
+/* Makes durable what is left, and closes it. */
+void orr_storage_close(orr_rtbox *rt);
+struct orr_store *orr_storage_store(const orr_rtbox *rt); /* NULL: none */
+/* Whether runs keep a journal there unless they ask for none. */
+bool orr_storage_is_durable(const orr_rtbox *rt);
+int orr_storage_durability(const orr_rtbox *rt);
+const char *orr_storage_url(const orr_rtbox *rt); /* NULL: in memory */
+/* The ticket up to which everything is durable, as far as the runtime has been told. */
+uint64_t orr_storage_durable(const orr_rtbox *rt);
+/* At the start of a turn: what became durable is let go, messages are delivered. True when anything was done. */
+bool orr_storage_news(orr_rtbox *rt);
+/* At the end of a turn: hands what was queued to the store. */
+void orr_storage_submit(orr_rtbox *rt);
+/* Whether something was queued that is not durable yet. */
+bool orr_storage_busy(const orr_rtbox *rt);
+/* Waits until that ticket is durable. */
+void orr_storage_wait(orr_rtbox *rt, uint64_t ticket);
+/* A journaled run begins or has ended: messages may come for it, so the loop stays alive. */
+void orr_storage_use(orr_rtbox *rt, int by);
+/* Room for bytes that are used up before the next call; NULL when out of memory. */
+unsigned char *orr_storage_buffer(orr_rtbox *rt, size_t size);
+/* Keeps the JSON text of an output until its record is made. False when out of memory. */
+bool orr_storage_keep_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, const char *text, size_t size);
+/* Takes it, where it is that task's. */
+bool orr_storage_take_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, orr_payload *payload);
+/* The most bytes that an output may have as JSON. */
+size_t orr_storage_output_limit(const orr_rtbox *rt);
+int orr_rt_store(lua_State *L);
+int orr_rt_sync(lua_State *L);
+
 /* ---- journal.c ------------------------------------------------------------------------------------------------------- */
 
-/* The run will keep a journal from its first record on. May raise. */
-void orr_journal_keep(lua_State *L, orr_rtbox *rt, orr_runbox *r);
+#define ORR_BLOB_SIZE ((size_t)1 << 20) /* bytes; a value that is longer as JSON stands in the table of blobs */
+
+/* The new run at `r`, with the options at `opts`, will keep a journal from its first record on. May raise. */
+void orr_journal_begin(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, const orr_run_options *o, const uint8_t *parent);
+/* Takes over the journal of a run that was rebuilt. */
+void orr_journal_resume(orr_rtbox *rt, orr_runbox *r, struct orr_journal *journal);
+/* The run is over (done), or this process goes on without it. */
+void orr_journal_over(orr_runbox *r, bool done);
+/* The run is about to be freed. */
 void orr_journal_drop(orr_runbox *r);
+/* The ticket that must be durable before what depends on the run's last record may act; 0: nothing to wait for. */
+static inline uint64_t orr_journal_ticket(const orr_runbox *r) {
+    return r->ticket > orr_storage_durable(r->rt) ? r->ticket : 0;
+}
+/* Encodes the value at the top, which stays, as the output of the task, and keeps it for its record. False where it cannot
+ * be written; an error value is pushed then. */
+bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const orr_task *task);
 int orr_run_journal(lua_State *L);
+
+/* ---- cache.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Remembers that the task's output was found in the cache (reason NULL), or why not. */
+void orr_cache_note(lua_State *L, const orr_runbox *r, const orr_task *task, const char *reason);
+bool orr_cache_hit(lua_State *L, const orr_runbox *r, const orr_task *task);
+/* Sets `cache` and `cache_reason` of the table at the top, where the node is cached. */
+void orr_cache_tell(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
+int orr_core_cache_get(lua_State *L);
+int orr_core_cache_skip(lua_State *L);
+int orr_core_cache_put(lua_State *L);
+
+/* ---- publish.c, lstore.c --------------------------------------------------------------------------------------------- */
+
+/* Keeps a line of a handler's log, whose parts stand at these indices, where the run is durable. */
+void orr_publish_log(lua_State *L, const orr_fiber *f, int level, int message, int fields);
+int orr_rt_keep_module(lua_State *L);
+/* Lets the store know, in a moment, why nodes do not start. */
+void orr_publish_soon(orr_rtbox *rt, uv_timer_t *timer);
+/* Pushes {kind, state, by, …} of run:why. */
+void orr_push_why(lua_State *L, orr_runbox *r, uint32_t node, uint32_t item);
+/* Pushes a value for a store that belongs to somebody else; orr_lstore_forget makes it a closed one. */
+void *orr_lstore_borrow(lua_State *L, struct orr_store *store, const char *url);
+void orr_lstore_forget(void *borrowed);
+
+/* ---- restore.c, outputs.c -------------------------------------------------------------------------------------------- */
+
+/* rt:restore(plan, id, {force=, mode=, env=}) -> run */
+int orr_rt_restore(lua_State *L);
+/* Rebuilds the child run of that id in the runtime of `rt_idx` from its journal and lets it go on, or starts it where it has
+ * none; as orr_run_start. */
+orr_runbox *orr_run_restore_child(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts);
+/* Pushes the value that a record's payload holds, nil where it has none; raises. `is_blob`: it stands in the table of blobs. */
+void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size, bool is_blob);
+
+/* A journaled run begins to count who still needs which output. False when out of memory. */
+bool orr_outputs_begin(lua_State *L, orr_runbox *r);
+void orr_outputs_end(orr_runbox *r);
+/* A node has settled by that record: what no dependent needs any more leaves memory. */
+void orr_outputs_settled(lua_State *L, orr_runbox *r, uint32_t node, uint64_t seq);
+/* Pushes the output of a node from the journal; nil where it has none. Raises where the store cannot be read. */
+void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node);
+
+/* ---- step.c, steplog.c, signal.c ------------------------------------------------------------------------------------- */
+
+int orr_ctx_step(lua_State *L);
+int orr_ctx_sleep(lua_State *L);
+/* Sleeps for ns in the running fiber, which belongs to a node: a step, where the run is recorded. As a Lua function's tail. */
+int orr_step_sleep(lua_State *L, orr_script *s, orr_fiber *f, int64_t ns);
+int orr_ctx_now(lua_State *L);
+int orr_ctx_random(lua_State *L);
+int orr_ctx_uuid(lua_State *L);
+int orr_ctx_wait(lua_State *L);
+/* run:signal(name[, data]) */
+int orr_run_signal(lua_State *L);
+/* The running fiber counts a step, or a gather, so that its strands have names of their own. */
+void orr_step_count(orr_fiber *f);
+/* Whether the attempt has recorded steps before it that it has not come to again: what it tells was told before. */
+bool orr_step_replaying(lua_State *L, orr_script *s, const orr_fiber *f);
+/* A task has completed: its steps are no longer needed. */
+void orr_step_forget(lua_State *L, const orr_runbox *r, const orr_task *task);
+/* What the record holds that orr_run_note makes at this moment; valid in the core's hook. */
+static inline orr_payload orr_step_payload(const orr_runbox *r) {
+    return r->script->noted;
+}
+/* The time for the signal that the fiber waits for is over. */
+void orr_signal_timeout(orr_script *s, orr_fiber *f);
+/* Pushes the name of the signal that a strand of the task waits for; false, and nothing, where none does. */
+bool orr_signal_push_name(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
+/* Takes over such a record of a run that is rebuilt; its decoded payload is at the top and is popped. */
+void orr_step_restore(lua_State *L, orr_runbox *r, const orr_record *rec);
+/* Everything up to that ticket is durable: fibers that waited for it go on. */
+void orr_wait_durable(orr_script *s, orr_rtbox *rt, uint64_t durable);
+/* A signal has come for the run; its data is at the top and is popped. `message`: of the inbox, 0 for none; `sent`: seconds. */
+void orr_signal_deliver(lua_State *L, orr_runbox *r, const char *name, int64_t message, double sent);
 
 /* ---- events.c -------------------------------------------------------------------------------------------------------- */
 
@@ -485,6 +685,8 @@ void orr_push_node_name(lua_State *L, const orr_runbox *r, uint32_t node);
 uint32_t orr_node_by_name(lua_State *L, const orr_runbox *r, int name_idx);
 /* ctx:call(workflow, input, opts) */
 int orr_ctx_call(lua_State *L);
+/* Pushes what a run that is over gives to the handler that called it: its output, or (false) the error `child_failed`. */
+bool orr_run_push_result(lua_State *L, orr_runbox *r);
 
 /* ---- planbind.c, coroutines.c ------------------------------------------------------------------------------------ */
 

@@ -74,6 +74,8 @@ function fake.make()
     return run
   end
   function runtime.wait(_, run) return run end
+  function runtime.durable() return false end
+  function core.running_runtime() return runtime end
   function core.runtime() return runtime end
   function core.running() return core.handler end
   function core.settled(value) return value end

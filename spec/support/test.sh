@@ -14,6 +14,8 @@ passed=0
 failed=0
 skipped=0
 export CMOCKA_MESSAGE_OUTPUT=stdout
+# Specs that are not about stores leave none behind; those that are name theirs.
+export ORRERY_STORE=memory:
 # A test may run make itself, which must not look for the jobs of the one that runs the tests.
 unset MAKEFLAGS MFLAGS MAKELEVEL
 

@@ -56,8 +56,21 @@
 ---@field each? string|table|fun(ctx: orrery.Context): table once for each item of a list
 ---@field each_failures? integer|string items that may fail: a number or "10%"
 ---@field loop? orrery.Loop
+---@field compensate? orrery.Undo|orrery.Compensate undoes the node where the run fails or is cancelled
+---@field cache? boolean|orrery.Duration|orrery.CacheKey takes an earlier output where there is one
 ---@field estimate? orrery.Duration how long it takes, for the critical path
 ---@field doc? string
+
+---@alias orrery.Undo fun(ctx: orrery.Context, inputs: table<string, any>): any
+
+---@class orrery.Compensate
+---@field run orrery.Undo
+---@field retry? integer|orrery.RetryPreset|orrery.RetryPolicy
+---@field timeout? orrery.Duration of an attempt
+
+---@class orrery.CacheKey
+---@field key? string|fun(ctx: orrery.Context): any what the output depends on; nil: the cache is not asked
+---@field ttl? orrery.Duration how old it may be
 
 ---@class orrery.LuaNode: orrery.NodeKeys a node that is a function
 ---@field run fun(ctx: orrery.Context, inputs: table<string, any>): any
@@ -68,6 +81,16 @@
 
 ---@class orrery.Workflow assign nodes to its fields
 ---@field [string] orrery.LuaNode|orrery.TypedNode|table
+
+---@class orrery.Saga a workflow that is written as a chain of steps
+local Saga = {}
+---Adds a step after the one before it.
+---@param name string
+---@param action orrery.Undo|orrery.LuaNode|orrery.TypedNode
+---@param undo? orrery.Undo|orrery.Compensate
+---@param keys? orrery.NodeKeys
+---@return orrery.Saga
+function Saga:step(name, action, undo, keys) end
 
 ---@class orrery.WorkflowOptions
 ---@field name? string the file's name where it is left out
@@ -102,6 +125,9 @@
 ---@field iteration integer from 1, with `loop`
 ---@field cancelled boolean whether it has been asked to stop
 ---@field idempotency_key string the same for all attempts
+---@field output any in a compensation: what the node had returned
+---@field uncertain boolean in a compensation: whether it is unknown what the node's last attempt did
+---@field error orrery.Error|nil in a compensation: why the run is undone
 local Context = {}
 ---Waits; the node holds no slot meanwhile.
 ---@param duration orrery.Duration
@@ -125,6 +151,28 @@ function Context:heartbeat() end
 ---@param input any
 ---@return any
 function Context:call(workflow, input) end
+---Calls fn(...) and keeps what it returned; where the handler runs again, that is returned and fn is not called. Waits.
+---@param name string
+---@param fn fun(...): any
+---@param ... any
+---@return any
+function Context:step(name, fn, ...) end
+---Waits for a signal and returns its data. Raises `signal_timeout`.
+---@param signal string
+---@param options? {timeout: orrery.Duration}
+---@return any
+function Context:wait(signal, options) end
+---Seconds since the epoch; the same when the handler runs again. Waits.
+---@return number
+function Context:now() end
+---As math.random; the same when the handler runs again. Not for secrets.
+---@param m? integer
+---@param n? integer
+---@return number
+function Context:random(m, n) end
+---A UUID of version 4; the same when the handler runs again. Not for secrets.
+---@return string
+function Context:uuid() end
 
 ---@class orrery.Problem
 ---@field message string
@@ -141,6 +189,36 @@ function Context:call(workflow, input) end
 ---@field details? any
 ---@field traceback? string
 
+---@class orrery.Store
+---@field url string
+---@field kind "sqlite"|"memory"
+local Store = {}
+---@param sql string a SELECT
+---@param ... string|number|boolean|nil its parameters
+---@return table[] rows by the names of their columns
+function Store:query(sql, ...) end
+---@param sql string
+---@param ... string|number|boolean|nil
+---@return fun(): table|nil
+function Store:each(sql, ...) end
+---@param changes any[][] { sql, parameters... }, in one transaction; `n` says how many parameters where nil is among them
+---@return integer changed rows
+function Store:change(changes) end
+---@param run string id
+---@param name string
+---@param text? string JSON
+---@param dedup? string a second message with the same is none
+function Store:send(run, name, text, dedup) end
+---Brings the tables up to date with the journal.
+function Store:project() end
+---@param kind "bundle"|"module"|"blob"|"cache"
+---@param key string
+---@return table|nil row, or the list of a bundle's modules
+function Store:get(kind, key) end
+---@param path string
+function Store:backup(path) end
+function Store:close() end
+
 ---@class orrery.Plan
 local Plan = {}
 ---@return integer[] layer by node, from 1
@@ -148,6 +226,8 @@ function Plan:layers() end
 ---@return integer[] nodes
 ---@return number seconds
 function Plan:critical() end
+---@return string[] names of outcomes that are depended on, in the order of their numbers
+function Plan:ports() end
 ---@return integer
 function Plan:bytes() end
 
@@ -187,13 +267,17 @@ function Plan:bytes() end
 ---@class orrery.Run
 ---@field id string
 ---@field workflow string its name
----@field state "pending"|"running"|"waiting"|"paused"|"completed"|"failed"|"cancelled"
+---@field state "pending"|"running"|"waiting"|"paused"|"completed"|"failed"|"cancelled"|"compensating"|"compensated"|"compensation_failed"
 ---@field ended boolean
 ---@field output any
 ---@field error orrery.Error|nil
 local Run = {}
 ---Cancels what runs, then cleanup nodes run; a second call skips those.
 function Run:cancel() end
+---Sends it a signal; each is taken once, by the first `ctx:wait` for that name. Raises `run_ended`.
+---@param name string
+---@param data? any
+function Run:signal(name, data) end
 ---Starts nothing more until `resume`.
 function Run:pause() end
 function Run:resume() end
@@ -205,6 +289,9 @@ function Run:why(node, item) end
 ---What the engine holds for it, values of Lua apart.
 ---@return integer
 function Run:bytes() end
+---What was undone, in that order, and what could not be.
+---@return {node: string, item: integer|nil, state: string, uncertain: boolean, error: orrery.Error|nil, value: any}[]
+function Run:compensations() end
 ---The records of a run that was started with `journal = true`.
 ---@return table[] {seq, kind, time, node, item, attempt, value, …}
 function Run:journal() end
@@ -217,8 +304,33 @@ function Run:errors() end
 ---@return orrery.Stats
 function Run:stats() end
 
+---Lets a run of a store go in good order; this or another process can resume it.
+function Run:suspend() end
+
 ---@class orrery.Runtime
 local Runtime = {}
+---Takes over a run of the store and lets it go on with this plan.
+---@param plan orrery.Plan
+---@param id string
+---@param options? {force: boolean?, mode: "recover"|"retry"|nil, env: string[]?}
+---@return orrery.Run
+function Runtime:restore(plan, id, options) end
+---Waits until everything that was recorded is durable; blocks the loop.
+function Runtime:sync() end
+---Makes durable what was recorded and closes the store; live runs stay resumable.
+function Runtime:close() end
+---@return boolean whether runs keep a journal in a store unless they ask for none
+function Runtime:durable() end
+---@return string|nil of its store
+function Runtime:url() end
+---@return orrery.Store|nil the store of its runs, to look at
+function Runtime:store() end
+---Adds a module to a bundle of the store.
+---@param bundle string hash
+---@param name string
+---@param path string|nil
+---@param source string
+function Runtime:keep_module(bundle, name, path, source) end
 ---Waits for the run's end.
 ---@param run orrery.Run
 ---@return orrery.Run
@@ -261,7 +373,23 @@ function Runtime:start(plan, options) end
 ---@field seed? integer of every chance in the run
 ---@field id? string
 ---@field journal? boolean keep every record of the run, for run:journal()
+---@field store? string where the run is kept, "sqlite:PATH" or "memory:"; ORRERY_STORE where it is left out, else memory
+---@field durability? "strict"|"relaxed"|"none" what is waited for before what depends on a result starts
+---@field key? string idempotency key: the same one never starts two runs of a workflow
+---@field labels? table<string, any> to find the run by
 ---@field on_event? fun(event: table) told every event of this run
+
+---@class orrery.ResumeOptions
+---@field store? string the store's URL; ORRERY_STORE where it is left out
+---@field runtime? orrery.Runtime
+---@field force? boolean also from a process that lives, and what was interrupted too often
+---@field code? boolean|string with today's code: true for the file it began with, or another file
+---@field on_event? fun(event: table)
+
+---@class orrery.ForkOptions: orrery.ResumeOptions
+---@field from? string|string[] these nodes run again, and all that follows from them
+---@field input? any laid over the old input
+---@field set? table<string, any> outputs of nodes that are not run but given
 
 ---@class orrery.NodeTypeOptions
 ---@field name string words joined by dots, "slack.post"
@@ -271,6 +399,7 @@ function Runtime:start(plan, options) end
 ---@field pool? string nodes of the type draw from it unless they say otherwise
 ---@field outcomes? string[]|fun(config: table): string[] which `after = "node:outcome"` may name; the handler returns flow.outcome
 ---@field expressions? string[] config keys whose strings are expressions; the handler gets them as function(ctx)
+---@field own_timeout? boolean a node's `timeout` is config of the type, and no bound of the attempt
 ---@field positional? string the config key meant by a value without a key, `flow.delay { "5s" }`; "argv[]": by all of them, as an array
 ---@field check? fun(config: table): string?, string? what is wrong with config that fits the schema, templates unresolved
 ---@field examples? string[]
@@ -377,6 +506,7 @@ function Transfer:cancel() end
 ---@field delay orrery.NodeType
 ---@field exec orrery.NodeType
 ---@field log orrery.NodeType
+---@field wait orrery.NodeType
 ---@field merge orrery.NodeType
 ---@field switch orrery.NodeType
 ---@field condition orrery.NodeType
@@ -399,6 +529,11 @@ function flow.types() end
 ---@param members table
 ---@return table
 function flow.parallel(members) end
+---A workflow of steps in sequence, each with what undoes it.
+---@param name string
+---@param options? orrery.WorkflowOptions
+---@return orrery.Saga
+function flow.saga(name, options) end
 ---Nodes one after another; the output is the last one's.
 ---@param members table
 ---@return table
@@ -472,7 +607,22 @@ function flow.run(what, options) end
 ---@param options? orrery.RunOptions
 ---@return orrery.Run
 function flow.start(what, options) end
----@param options? {clock: "real"|"virtual"|nil, grace: number?, watchdog: boolean?, now: number?}
+---Lets a run of a store go on whose process is gone.
+---@param id string
+---@param options? orrery.ResumeOptions
+---@return orrery.Run
+function flow.resume(id, options) end
+---Runs what failed in an ended run, and what follows from it, again.
+---@param id string
+---@param options? orrery.ResumeOptions
+---@return orrery.Run
+function flow.retry(id, options) end
+---Starts a run that takes over what another has completed.
+---@param id string
+---@param options? orrery.ForkOptions
+---@return orrery.Run
+function flow.fork(id, options) end
+---@param options? {clock: "real"|"virtual"|nil, store: string?, durability: "strict"|"relaxed"|"none"|nil, grace: number?, watchdog: boolean?, now: number?}
 ---@return orrery.Runtime
 function flow.runtime(options) end
 ---@param x orrery.Duration

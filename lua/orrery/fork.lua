@@ -1,0 +1,131 @@
+--- Forks: a new run that shares what another one has completed, up to the nodes it is to begin from.
+local core = require "orrery.core"
+local errors = require "orrery.errors"
+local resume = require "orrery.resume"
+local run = require "orrery.run"
+
+local fork = {}
+
+local json = core.json
+
+local function raise(message)
+  errors.raise { { kind = "bad_fork", message = message } }
+end
+
+local function index_of(def)
+  local index = {}
+  for i, node in ipairs(def.nodes) do index[node.name] = i end
+  return index
+end
+
+local function known_node(index, name, option)
+  if index[name] then return end
+  local names = {}
+  for other in pairs(index) do names[#names + 1] = other end
+  raise(("%s: the workflow has no node %q%s"):format(option, tostring(name), errors.did_you_mean(name, names)))
+end
+
+-- Nodes in an order in which dependencies come first.
+local function in_order(def)
+  local order, state = {}, {}
+  local function visit(first)
+    local stack = { { first, 0 } }
+    while #stack > 0 do
+      local top = stack[#stack]
+      local deps = def.nodes[top[1]].deps or {}
+      top[2] = top[2] + 1
+      local dep = deps[top[2]]
+      if dep and not state[dep.node] then
+        state[dep.node] = true
+        stack[#stack + 1] = { dep.node, 0 }
+      elseif not dep then
+        order[#order + 1] = top[1]
+        stack[#stack] = nil
+      end
+    end
+  end
+  for i = 1, #def.nodes do
+    if not state[i] then
+      state[i] = true
+      visit(i)
+    end
+  end
+  return order
+end
+
+local function output_of(store, text)
+  if not text then return nil end
+  local value = json.decode(text, { binary = true })
+  if type(value) == "table" and type(value["$blob"]) == "string" then
+    return json.decode(store:get("blob", value["$blob"]).data, { binary = true })
+  end
+  return value
+end
+
+-- What of the old run the new one takes over: completed nodes that do not come after one that runs again. A skipped node is
+-- decided anew, and so are nodes that were never reached; what follows from a skip alone is kept.
+local function adopted(store, def, rows, again, set)
+  local list, fresh = {}, {}
+  for _, i in ipairs(in_order(def)) do
+    local node = def.nodes[i]
+    local row, given = rows[node.name], set[node.name]
+    local kept = given ~= nil or row and row.state == "completed" and not again[node.name]
+    for _, dep in ipairs(node.deps or {}) do kept = kept and (given ~= nil or not fresh[dep.node]) end
+    if kept then
+      local output = given and given.value
+      if not given then output = output_of(store, row.output) end
+      list[#list + 1] = { node = node.name, output = output, outcome = not given and row.outcome or nil }
+    elseif not (row and row.state == "skipped" and not again[node.name]) then
+      fresh[i] = true
+    end
+  end
+  return list
+end
+
+local function merged(old, new)
+  if new == nil then return old end
+  if type(old) ~= "table" or type(new) ~= "table" then return new end
+  local all = {}
+  for key, value in pairs(old) do all[key] = value end
+  for key, value in pairs(new) do all[key] = value end
+  return all
+end
+
+---@class orrery.ForkOptions: orrery.ResumeOptions
+---@field from? string|string[] these nodes run again, and all that follows from them
+---@field input? any laid over the old run's input, field by field
+---@field set? table<string, any> outputs by node: the new run takes them instead of running the nodes
+
+--- Starts a new run that takes over what another has completed. Returns at once. Raises as resume, and for nodes that are not
+--- there.
+---@param id string
+---@param options? orrery.ForkOptions
+---@return orrery.Run
+---@return orrery.Compiled
+function fork.fork(id, options)
+  options = options or {}
+  local rt = resume.runtime_of(options)
+  local store, row, compiled = resume.code_of(rt, id, options)
+  store:project()
+  local def, rows, again, set = compiled.def, {}, {}, {}
+  local index = index_of(def)
+  for _, name in ipairs(type(options.from) == "string" and { options.from } or options.from or {}) do
+    known_node(index, name, "from")
+    again[name] = true
+  end
+  for name, value in pairs(options.set or {}) do
+    known_node(index, name, "set")
+    set[name] = { value = value }
+  end
+  for _, node in ipairs(store:query("SELECT node, state, output, outcome FROM nodes WHERE run = ? AND item = 0", row.number)) do
+    rows[node.node] = node
+  end
+  local old = store:query("SELECT input, context, labels FROM runs WHERE number = ?", row.number)[1]
+  local function decode(text) return text and json.decode(text, { binary = true }) or nil end
+  local started = run.start(compiled, { runtime = rt, input = merged(decode(old.input), options.input),
+    context = decode(old.context), labels = decode(old.labels), adopt = adopted(store, def, rows, again, set), forked_from = id,
+    on_event = options.on_event })
+  return started, compiled
+end
+
+return fork

@@ -1,0 +1,171 @@
+/* outputs.c - outputs of journaled runs leave memory once every dependent has taken them; asked for later, they come back
+ * from the journal.
+ *
+ * For each node the run keeps the number of the record that holds its output, and how many dependents have not settled. A
+ * run in memory keeps its outputs: its journal is in memory too.
+ */
+#include "../store/journal.h"
+#include "../store/store.h"
+#include "json.h"
+#include "state.h"
+#include <lauxlib.h>
+#include <string.h>
+
+/* The output of a node that nothing depends on is wanted, if at all, when the run ends: a short one stays until then. */
+#define SHORT_OUTPUT ((size_t)16 << 10)
+
+/* What the run's output mentions is taken when it ends. */
+static void pin(lua_State *L, const orr_runbox *r) {
+    orr_run_push_plan(L, r, PLAN_OUTPUT_NODES);
+    lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, -1, i);
+        lua_Integer node = lua_tointeger(L, -1);
+        if (node >= 1 && node <= (lua_Integer)r->kept.n) r->kept.left[node - 1]++;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+bool orr_outputs_begin(lua_State *L, orr_runbox *r) {
+    const orr_plan *plan = r->plan->plan;
+    const orr_alloc *alloc = &r->script->alloc;
+    if (!orr_storage_is_durable(r->rt)) return true;
+    r->kept.seq = orr_mem_new(alloc, plan->n_nodes, sizeof *r->kept.seq);
+    r->kept.left = orr_mem_new(alloc, plan->n_nodes, sizeof *r->kept.left);
+    r->kept.n = plan->n_nodes;
+    if (!r->kept.seq || !r->kept.left) {
+        orr_outputs_end(r);
+        return false;
+    }
+    for (uint32_t i = 0; i < plan->n_nodes; i++) r->kept.left[i] = plan->out_first[i + 1] - plan->out_first[i];
+    pin(L, r);
+    return true;
+}
+
+void orr_outputs_end(orr_runbox *r) {
+    const orr_alloc *alloc = &r->script->alloc;
+    orr_mem_free(alloc, r->kept.seq, r->kept.n, sizeof *r->kept.seq);
+    orr_mem_free(alloc, r->kept.left, r->kept.n, sizeof *r->kept.left);
+    r->kept = (orr_kept){0};
+}
+
+/* Lists and outputs of one node; not where its items may have to be undone one by one, also of a node that failed: the journal has
+ * the output of a whole node only. */
+static void release(lua_State *L, orr_runbox *r, uint32_t node) {
+    const orr_plan *plan = r->plan->plan;
+    const orr_policy *policy = &plan->policies[plan->policy_of[node]];
+    if (policy->has_each && policy->has_compensate) return;
+    static const int tables[] = {RUN_OUTPUTS, RUN_LISTS};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        orr_run_push(L, r, tables[i]);
+        if (lua_istable(L, -1)) {
+            lua_pushnil(L);
+            lua_rawseti(L, -2, (lua_Integer)node + 1);
+        }
+        lua_pop(L, 1);
+    }
+}
+
+void orr_outputs_settled(lua_State *L, orr_runbox *r, uint32_t node, uint64_t seq) {
+    const orr_plan *plan = r->plan->plan;
+    if (!r->kept.n) return;
+    r->kept.seq[node] = seq;
+    if (r->kept.left[node] == 0 && r->kept.size > SHORT_OUTPUT) release(L, r, node);
+    for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
+        uint32_t from = plan->in_from[k];
+        if (r->kept.left[from] > 0 && --r->kept.left[from] == 0 && r->kept.seq[from] != 0) release(L, r, from);
+    }
+}
+
+/* ---- coming back ------------------------------------------------------------------------------------------------------ */
+
+typedef struct loading {
+    lua_State *L;
+    orr_rtbox *rt;
+    bool found, failed;
+    const void *bytes;
+    size_t size;
+} loading;
+
+static int decode(lua_State *L) {
+    loading *l = lua_touserdata(L, 1);
+    orr_entry e;
+    orr_error error;
+    if (orr_entry_decode(l->bytes, l->size, &e, &error) != ORR_OK) return luaL_error(L, "a record of the journal cannot be read");
+    if (e.record.kind != ORR_REC_COMPLETED) return 0;
+    if (!e.is_blob) {
+        orr_push_payload(L, l->rt, e.payload, e.payload_size, false);
+        return 1;
+    }
+    lua_pushlstring(L, e.payload, e.payload_size); /* looked up when the store is free again */
+    lua_pushboolean(L, true);
+    return 2;
+}
+
+static bool visit(void *ud, uint64_t seq, const void *bytes, size_t size) {
+    loading *l = ud;
+    (void)seq;
+    l->bytes = bytes;
+    l->size = size;
+    l->found = true;
+    lua_pushcfunction(l->L, decode);
+    lua_pushlightuserdata(l->L, l);
+    l->failed = lua_pcall(l->L, 1, 2, 0) != LUA_OK;
+    return false;
+}
+
+void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node) {
+    loading l = {.L = L, .rt = r->rt};
+    if (!r->kept.n || r->kept.seq[node] == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (orr_storage_busy(r->rt)) orr_storage_wait(r->rt, orr_store_ticket(orr_storage_store(r->rt)));
+    orr_status status = orr_store_read(orr_storage_store(r->rt), orr_run_id_of(r->run), r->kept.seq[node] - 1, visit, &l);
+    if (status != ORR_OK || !l.found) luaL_error(L, "the output of a node cannot be read back from the store: %s", orr_strerror(status));
+    if (l.failed) {
+        lua_error(L);
+        return;
+    }
+    if (!lua_toboolean(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    size_t size;
+    const char *text = lua_tolstring(L, -2, &size);
+    orr_push_payload(L, r->rt, text, size, true);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+/* ---- payloads --------------------------------------------------------------------------------------------------------- */
+
+static bool take_blob(void *ud, const orr_value *values, size_t n) {
+    lua_State *L = ud;
+    (void)n;
+    lua_pushlstring(L, values[1].bytes, values[1].size);
+    return false;
+}
+
+static void decode_json(lua_State *L, const char *text, size_t size) {
+    if (!orr_json_decode(L, text, size, &(orr_json_reading){.name = "journal", .binary = true})) lua_error(L);
+}
+
+void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size, bool is_blob) {
+    if (size == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    decode_json(L, text, size);
+    if (!is_blob) return;
+    lua_getfield(L, -1, "$blob");
+    const char *hash = lua_tostring(L, -1);
+    orr_status status = hash ? orr_store_get(orr_storage_store(rt), ORR_ROW_BLOB, hash, take_blob, L) : ORR_EINVAL;
+    if (status != ORR_OK) luaL_error(L, "the value %s cannot be read from the table of blobs: %s", hash ? hash : "?", orr_strerror(status));
+    const char *value = lua_tolstring(L, -1, &size);
+    decode_json(L, value, size);
+    lua_replace(L, -4);
+    lua_pop(L, 2);
+}

@@ -1,0 +1,398 @@
+/* storage.c - the store behind a runtime: when what was queued is handed to it, and what it tells.
+ *
+ * Records are queued while the core decides (journal.c), handed over at the end of a turn, and committed by the
+ * store's thread, which wakes the loop. At the next turn the actions, events and fibers that waited go on.
+ */
+#include "../store/store.h"
+#include "state.h"
+#include <lauxlib.h>
+#include <stddef.h>
+#include <string.h>
+
+#define OUTPUT_LIMIT ((size_t)16 << 20)
+
+typedef struct orr_storage {
+    orr_store *store;
+    orr_rtbox *rt;
+    uv_async_t *wakeup; /* NULL in memory. The loop frees it */
+    uv_timer_t *publishing; /* the same */
+    void *borrowed;     /* rt:store(), kept under `borrowed_ref` */
+    int borrowed_ref;
+    uint64_t submitted, durable;
+    size_t output_limit;
+    uint32_t users;      /* live runs with a journal */
+    uint8_t durability;  /* of runs that do not say */
+    bool failing, lost;
+    bool awake;          /* counted among the runtime's users */
+    char *url;           /* NULL in memory */
+    unsigned char *buffer;
+    size_t buffer_size;
+    /* the output that waits for its record */
+    const orr_runbox *payload_run;
+    orr_task payload_task;
+    char *payload;
+    size_t payload_size, payload_room;
+} orr_storage;
+
+/* ---- opening and closing ---------------------------------------------------------------------------------------- */
+
+static void on_async(uv_async_t *async) {
+    (void)async; /* that the loop came back is all that is wanted: the next turn looks for news */
+}
+
+static void wake(void *ud) {
+    uv_async_send(ud);
+}
+
+/* The handles of a storage, in a block that outlives it: the loop lets go of them later. */
+typedef struct handles {
+    uv_async_t wakeup;
+    uv_timer_t publishing;
+    orr_alloc alloc;
+    int open;
+} handles;
+
+static void handle_closed(uv_handle_t *handle) {
+    handles *h = handle->type == UV_ASYNC ? (handles *)handle : (handles *)((char *)handle - offsetof(handles, publishing));
+    if (--h->open > 0) return;
+    orr_alloc alloc = h->alloc;
+    orr_mem_free(&alloc, h, 1, sizeof *h);
+}
+
+static bool make_handles(orr_storage *g, const orr_script *s) {
+    handles *h = orr_mem_new(&s->alloc, 1, sizeof *h);
+    if (!h || uv_async_init(s->loop, &h->wakeup, on_async) != 0) {
+        orr_mem_free(&s->alloc, h, 1, sizeof *h);
+        return false;
+    }
+    uv_timer_init(s->loop, &h->publishing);
+    uv_unref((uv_handle_t *)&h->wakeup);
+    h->alloc = s->alloc;
+    h->open = 2;
+    g->wakeup = &h->wakeup;
+    g->publishing = &h->publishing;
+    return true;
+}
+
+static void close_handles(orr_storage *g) {
+    if (!g->wakeup) return;
+    g->publishing->data = NULL;
+    uv_close((uv_handle_t *)g->publishing, handle_closed);
+    uv_close((uv_handle_t *)g->wakeup, handle_closed);
+    g->wakeup = NULL;
+}
+
+void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durability) {
+    orr_script *s = rt->script;
+    char message[512] = "not enough memory for a store";
+    orr_storage *g = orr_mem_new(&s->alloc, 1, sizeof *g);
+    if (!g) luaL_error(L, "%s", message);
+    bool in_memory = !url || strcmp(url, "memory:") == 0;
+    g->rt = rt;
+    g->output_limit = OUTPUT_LIMIT;
+    g->durability = (uint8_t)durability;
+    g->borrowed_ref = LUA_NOREF;
+    if (!in_memory) make_handles(g, s);
+    orr_store_options o = {.alloc = s->alloc, .mode = ORR_STORE_OWN, .wake = g->wakeup ? wake : NULL, .ud = g->wakeup};
+    if (in_memory) g->store = orr_store_memory(&o);
+    else if (g->wakeup) g->store = orr_store_open(url, &o, message, sizeof message);
+    if (!g->store) {
+        close_handles(g);
+        orr_mem_free(&s->alloc, g, 1, sizeof *g);
+        luaL_error(L, "%s", message);
+        return;
+    }
+    if (!in_memory) {
+        g->url = orr_mem_new(&s->alloc, strlen(url) + 1, 1);
+        if (g->url) strcpy(g->url, url);
+    }
+    rt->storage = g;
+}
+
+void orr_storage_close(orr_rtbox *rt) {
+    orr_storage *g = rt->storage;
+    if (!g) return;
+    const orr_alloc *alloc = &rt->script->alloc;
+    if (g->awake && !rt->script->closed) orr_rt_use(rt->script->main, rt, -1);
+    if (g->borrowed) orr_lstore_forget(g->borrowed);
+    if (lua_checkstack(rt->script->main, LUA_MINSTACK)) luaL_unref(rt->script->main, LUA_REGISTRYINDEX, g->borrowed_ref);
+    orr_store_submit(g->store, true);
+    orr_store_close(g->store);
+    close_handles(g);
+    if (g->url) orr_mem_free(alloc, g->url, strlen(g->url) + 1, 1);
+    orr_mem_free(alloc, g->buffer, g->buffer_size, 1);
+    orr_mem_free(alloc, g->payload, g->payload_room, 1);
+    orr_mem_free(alloc, g, 1, sizeof *g);
+    rt->storage = NULL;
+}
+
+orr_store *orr_storage_store(const orr_rtbox *rt) {
+    return rt->storage ? rt->storage->store : NULL;
+}
+
+bool orr_storage_is_durable(const orr_rtbox *rt) {
+    return rt->storage && rt->storage->wakeup;
+}
+
+const char *orr_storage_url(const orr_rtbox *rt) {
+    return rt->storage ? rt->storage->url : NULL;
+}
+
+int orr_storage_durability(const orr_rtbox *rt) {
+    return rt->storage ? rt->storage->durability : ORR_DURABLE_STRICT;
+}
+
+size_t orr_storage_output_limit(const orr_rtbox *rt) {
+    return rt->storage->output_limit;
+}
+
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
+
+uint64_t orr_storage_durable(const orr_rtbox *rt) {
+    return rt->storage ? rt->storage->durable : UINT64_MAX;
+}
+
+bool orr_storage_busy(const orr_rtbox *rt) {
+    const orr_storage *g = rt->storage;
+    return g && !g->lost && orr_store_ticket(g->store) > g->durable;
+}
+
+/* The loop stays alive, and the runtime is looked at, while a commit is on its way or a message may come for a run. */
+static void keep_alive(orr_storage *g) {
+    bool wanted = g->wakeup && (orr_storage_busy(g->rt) || g->users);
+    if (wanted == g->awake) return;
+    g->awake = wanted;
+    orr_rt_use(g->rt->script->main, g->rt, wanted ? 1 : -1);
+    if (wanted) uv_ref((uv_handle_t *)g->wakeup);
+    else uv_unref((uv_handle_t *)g->wakeup);
+}
+
+void orr_storage_use(orr_rtbox *rt, int by) {
+    orr_storage *g = rt->storage;
+    g->users = (uint32_t)((int64_t)g->users + by);
+    keep_alive(g);
+}
+
+void orr_storage_submit(orr_rtbox *rt) {
+    orr_storage *g = rt->storage;
+    if (!g || g->submitted == orr_store_ticket(g->store)) return;
+    g->submitted = orr_store_ticket(g->store);
+    orr_store_submit(g->store, rt->soon);
+    rt->soon = false;
+    keep_alive(g);
+    if (g->publishing && g->users) orr_publish_soon(rt, g->publishing);
+}
+
+static void durable_up(orr_storage *g, uint64_t durable) {
+    orr_rtbox *rt = g->rt;
+    g->durable = durable;
+    orr_engine_durable(rt->runtime, g->durable);
+    orr_wait_durable(rt->script, rt, g->durable);
+    keep_alive(g);
+}
+
+void orr_storage_wait(orr_rtbox *rt, uint64_t ticket) {
+    orr_storage *g = rt->storage;
+    orr_storage_submit(rt);
+    if (orr_store_durable(g->store) < ticket) orr_store_sync(g->store);
+}
+
+/* ---- what the store tells ----------------------------------------------------------------------------------------- */
+
+typedef struct telling {
+    orr_storage *g;
+    const orr_notice *n;
+    bool done;
+} telling;
+
+static orr_runbox *run_of(const orr_rtbox *rt, const uint8_t id[16]) {
+    for (orr_runbox *r = rt->runs; r; r = r->next)
+        if (r->run && r->live && memcmp(orr_run_id_of(r->run), id, 16) == 0) return r;
+    return NULL;
+}
+
+static void push_decoded(lua_State *L, const char *text) {
+    if (text && *text) orr_push_payload(L, NULL, text, strlen(text), false);
+    else lua_pushnil(L);
+}
+
+static void set_text(lua_State *L, const char *key, const char *text) {
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, key);
+}
+
+/* {code, message, retryable = false, details = {run = …}} */
+static void push_loss(lua_State *L, const orr_script *s, const char *code, const char *message, const char *run) {
+    orr_push_error(L, s, code, message);
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "retryable");
+    if (!run) return;
+    lua_createtable(L, 0, 1);
+    set_text(L, "run", run);
+    lua_setfield(L, -2, "details");
+}
+
+static void tell_signal(lua_State *L, orr_runbox *r, const telling *t) {
+    push_decoded(L, t->n->text); /* {name=, data=, sent=} */
+    lua_getfield(L, -1, "sent");
+    double sent = lua_tonumber(L, -1);
+    lua_getfield(L, -2, "name");
+    lua_getfield(L, -3, "data");
+    orr_signal_deliver(L, r, lua_tostring(L, -2), t->n->message, sent);
+}
+
+/* {name=, paused=}: a pool gives no more places, or does again. Whoever says so tells each live run, so it comes often. */
+static void tell_pool(lua_State *L, const telling *t) {
+    push_decoded(L, t->n->text);
+    lua_getfield(L, -1, "name");
+    lua_getfield(L, -2, "paused");
+    if (lua_tostring(L, -2)) orr_core_pool_pause(orr_engine_core(t->g->rt->runtime), lua_tostring(L, -2), lua_toboolean(L, -1));
+}
+
+static const struct {
+    const char *name;
+    void (*tell)(orr_run *run);
+} asked[] = {{"cancel", orr_run_cancel}, {"pause", orr_run_pause}, {"resume", orr_run_resume}};
+
+/* A message from outside; it is taken out of the inbox by the commit that holds what came of it. */
+static void tell_message(lua_State *L, telling *t) {
+    orr_runbox *r = run_of(t->g->rt, t->n->run);
+    if (!r) return; /* it comes again when the run has an owner that knows it */
+    if (strcmp(t->n->name, "signal") == 0) tell_signal(L, r, t);
+    if (strcmp(t->n->name, "pool") == 0) tell_pool(L, t);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        if (strcmp(t->n->name, asked[i].name) == 0) asked[i].tell(r->run);
+    orr_value taken = {.type = ORR_VALUE_INTEGER, .integer = t->n->message};
+    orr_store_put(t->g->store, ORR_ROW_TAKEN, &taken, 1);
+    t->g->rt->soon = true;
+}
+
+static void log_event(lua_State *L, orr_rtbox *rt, const char *level, const char *message) {
+    if (!rt->n_listeners) {
+        lua_warning(L, "orrery: ", 1);
+        lua_warning(L, message, 0);
+        return;
+    }
+    orr_event_push(L, rt, NULL, "log", NULL, orr_engine_now(rt->runtime));
+    set_text(L, "level", level);
+    set_text(L, "message", message);
+    orr_event_queue(L, rt);
+}
+
+static int tell(lua_State *L) {
+    telling *t = lua_touserdata(L, 1);
+    orr_storage *g = t->g;
+    orr_rtbox *rt = g->rt;
+    orr_runbox *r;
+    switch (t->n->kind) {
+    case ORR_NOTICE_MESSAGE:
+        tell_message(L, t);
+        break;
+    case ORR_NOTICE_REFUSED:
+        if (!(r = run_of(rt, t->n->run))) break;
+        push_loss(L, rt->script, "duplicate_key", "another run has this key", t->n->text);
+        orr_run_drop(L, r);
+        break;
+    case ORR_NOTICE_FAILED:
+        g->failing = true;
+        log_event(L, rt, "error", t->n->text);
+        break;
+    case ORR_NOTICE_WORKS:
+        g->failing = false;
+        log_event(L, rt, "info", "the store can be written again");
+        break;
+    case ORR_NOTICE_LOST:
+        g->lost = true;
+        log_event(L, rt, "error", t->n->text);
+        for (r = rt->runs; r; r = r->next) {
+            if (!r->live || !r->journal) continue;
+            push_loss(L, rt->script, "ownership_lost", t->n->text, NULL);
+            orr_run_drop(L, r);
+        }
+        break;
+    }
+    return 0;
+}
+
+bool orr_storage_news(orr_rtbox *rt) {
+    orr_storage *g = rt->storage;
+    bool any = false;
+    orr_notice notice;
+    if (!g) return false;
+    uint64_t durable = orr_store_durable(g->store); /* read before the notices: a run that was refused starts nothing */
+    while (g->wakeup && orr_store_notice(g->store, &notice)) {
+        telling t = {g, &notice, false};
+        if (orr_protect(rt->script, tell, &t) != LUA_OK) rt->n_lost++;
+        any = true;
+    }
+    if (durable == g->durable) return any;
+    durable_up(g, durable);
+    return true;
+}
+
+/* ---- room for one record ------------------------------------------------------------------------------------------ */
+
+unsigned char *orr_storage_buffer(orr_rtbox *rt, size_t size) {
+    orr_storage *g = rt->storage;
+    if (size > g->buffer_size) {
+        size_t room = size < 4096 ? 4096 : size + size / 2;
+        unsigned char *buffer = orr_mem_resize(&rt->script->alloc, g->buffer, g->buffer_size, room, 1);
+        if (!buffer) return NULL;
+        g->buffer = buffer;
+        g->buffer_size = room;
+    }
+    return g->buffer;
+}
+
+bool orr_storage_keep_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, const char *text, size_t size) {
+    orr_storage *g = rt->storage;
+    if (size > g->payload_room || g->payload_room > size + ORR_BLOB_SIZE) { /* what one large value needed is given back */
+        size_t room = size < 4096 ? 4096 : size;
+        char *payload = orr_mem_resize(&rt->script->alloc, g->payload, g->payload_room, room, 1);
+        if (!payload) return false;
+        g->payload = payload;
+        g->payload_room = room;
+    }
+    memcpy(g->payload, text, size);
+    g->payload_size = size;
+    g->payload_run = r;
+    g->payload_task = *task;
+    return true;
+}
+
+bool orr_storage_take_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, orr_payload *payload) {
+    orr_storage *g = rt->storage;
+    const orr_task *own = &g->payload_task;
+    bool same = g->payload_run == r && own->node == task->node && own->item == task->item &&
+                own->iteration == task->iteration && own->attempt == task->attempt;
+    g->payload_run = NULL;
+    if (same) *payload = (orr_payload){g->payload, g->payload_size};
+    return same;
+}
+
+/* rt:store() -> the store of its runs to look at, as core.store gives one; nil where they keep none. It is closed with the
+ * runtime. */
+int orr_rt_store(lua_State *L) {
+    orr_storage *g = orr_check_rt(L, 1)->storage;
+    if (!g || !g->wakeup) return 0;
+    if (g->borrowed_ref != LUA_NOREF) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, g->borrowed_ref);
+        return 1;
+    }
+    void *borrowed = orr_lstore_borrow(L, g->store, g->url);
+    lua_pushvalue(L, -1);
+    g->borrowed_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    g->borrowed = borrowed;
+    return 1;
+}
+
+/* rt:sync(): waits until everything that was recorded is durable. Blocks the loop; for the end of a program. */
+int orr_rt_sync(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    if (!rt->storage) return 0;
+    orr_storage_submit(rt);
+    if (orr_store_sync(rt->storage->store) != ORR_OK)
+        return luaL_error(L, "the store cannot be written; what was not committed is lost with this process");
+    durable_up(rt->storage, orr_store_durable(rt->storage->store));
+    return 0;
+}
