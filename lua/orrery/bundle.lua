@@ -45,6 +45,7 @@ bundle.JOURNAL = 1
 ---@type table<table, orrery.BundleEntry>
 local entries = setmetatable({}, { __mode = "k" }) -- by compiled workflow
 local owners = setmetatable({}, { __mode = "k" })  -- by plan
+local unbundled = setmetatable({}, { __mode = "k" }) -- by compiled workflow: why it has none
 local listener
 
 --- The compiled definition as canonical JSON.
@@ -243,10 +244,12 @@ end
 function bundle.of(compiled)
   local entry = entries[compiled]
   if entry then return entry.bundle end
+  if unbundled[compiled] then return nil, unbundled[compiled] end
   local origin = load_file.origin(compiled.workflow)
   if not origin then
-    return nil, ('workflow "%s" was made by a script and has no source of its own, so its runs cannot be resumed; write it to a'
+    unbundled[compiled] = ('workflow "%s" was made by a script and has no source of its own, so its runs cannot be resumed; write it to a'
       .. " file and load that with flow.load"):format(compiled.name)
+    return nil, unbundled[compiled]
   end
   return make(compiled, origin)
 end

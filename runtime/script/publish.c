@@ -71,38 +71,56 @@ static bool is_blocked(orr_node_state state) {
     return state == ORR_NODE_READY || state == ORR_NODE_WAITING || state == ORR_NODE_RETRYING;
 }
 
-/* RUN_WHYS keeps what was published, by node, so that only what changed is written. */
-static void publish_node(lua_State *L, orr_runbox *r, uint32_t node, int known) {
+typedef struct look {
+    orr_runbox *r;
+    bool again; /* something new was seen: whether it lasts is seen at the next look */
+} look;
+
+/* Most nodes are ready for a moment only, and nobody asks why: what is the same at two looks is written. RUN_WHYS keeps, by node,
+ * what was written, and under the negative number what was seen. */
+static void publish_node(lua_State *L, look *at, uint32_t node, int known) {
+    orr_runbox *r = at->r;
     int top = lua_gettop(L);
+    lua_Integer place = (lua_Integer)node + 1;
     orr_push_why(L, r, node, ORR_NONE);
     lua_pushnil(L);
     lua_setfield(L, -2, "since");
     if (!orr_json_encode(L, -1, &(orr_json_writing){.root = "why", .binary = true})) lua_error(L);
-    lua_rawgeti(L, known, (lua_Integer)node + 1);
-    if (!lua_rawequal(L, -1, -2)) {
-        orr_push_node_name(L, r, node);
-        orr_value row[] = {run_value(r), text_value(lua_tostring(L, -1)), integer_value(0), text_value(lua_tostring(L, -3))};
-        if (orr_store_put(orr_storage_store(r->rt), ORR_ROW_WHY, row, 4) != ORR_OK) luaL_error(L, "not enough memory");
-        lua_pushvalue(L, -3);
-        lua_rawseti(L, known, (lua_Integer)node + 1);
+    int text = lua_gettop(L);
+    lua_rawgeti(L, known, place);
+    lua_rawgeti(L, known, -place);
+    if (lua_rawequal(L, text, text + 1)) {
+        lua_settop(L, top);
+        return;
     }
+    bool lasts = lua_rawequal(L, text, text + 2);
+    at->again |= !lasts;
+    if (lasts) {
+        orr_push_node_name(L, r, node);
+        orr_value row[] = {run_value(r), text_value(lua_tostring(L, -1)), integer_value(0), text_value(lua_tostring(L, text))};
+        if (orr_store_put(orr_storage_store(r->rt), ORR_ROW_WHY, row, 4) != ORR_OK) luaL_error(L, "not enough memory");
+    }
+    lua_pushvalue(L, text);
+    lua_rawseti(L, known, lasts ? place : -place);
     lua_settop(L, top);
 }
 
 static int publish_run(lua_State *L) {
-    orr_runbox *r = lua_touserdata(L, 1);
-    orr_run_push_table(L, r, RUN_WHYS, 0);
+    look *at = lua_touserdata(L, 1);
+    orr_run_push_table(L, at->r, RUN_WHYS, 0);
     int known = lua_gettop(L);
     uint32_t n = 0;
-    for (uint32_t node = 0; node < r->plan->plan->n_nodes && n < MOST_WHYS; node++) {
-        if (!is_blocked(orr_run_node_state(r->run, node, ORR_NONE))) continue;
-        publish_node(L, r, node, known);
+    for (uint32_t node = 0; node < at->r->plan->plan->n_nodes && n < MOST_WHYS; node++) {
+        if (!is_blocked(orr_run_node_state(at->r->run, node, ORR_NONE))) continue;
+        publish_node(L, at, node, known);
         n++;
     }
     return 0;
 }
 
-static void publish_whys(orr_rtbox *rt) {
+/* Whether to look again. */
+static bool publish_whys(orr_rtbox *rt) {
+    look at = {NULL, false};
     for (orr_runbox *r = rt->runs; r; r = r->next) {
         orr_run_stats stats;
         if (!r->live || !r->run || !r->journal) continue;
@@ -110,16 +128,18 @@ static void publish_whys(orr_rtbox *rt) {
         uint32_t blocked = 0;
         for (int state = 0; state < ORR_NODE_STATE_COUNT; state++)
             if (is_blocked((orr_node_state)state)) blocked += stats.by_state[state];
-        if (blocked > 0) orr_protect(rt->script, publish_run, r); /* without memory it is tried again the next time */
+        at.r = r;
+        if (blocked > 0) orr_protect(rt->script, publish_run, &at); /* without memory it is tried again the next time */
     }
     orr_storage_submit(rt);
+    return at.again;
 }
 
 /* ---- when -------------------------------------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer) {
     orr_rtbox *rt = timer->data;
-    if (rt) publish_whys(rt);
+    if (rt && publish_whys(rt)) orr_publish_soon(rt, timer);
 }
 
 /* Started by what is recorded, it looks once: what does not change need not be told again. */

@@ -283,6 +283,9 @@ bool orr_sqlite_start(orr_sqlite *s);
 /* Lets it finish and waits for it. */
 void orr_sqlite_stop(orr_sqlite *s);
 
+/* Whether commits of the connection are flushed by the next one that is, and not by themselves. */
+void orr_sqlite_relax(sqlite3 *db, bool relaxed);
+
 /* Commits the batches that were taken as one transaction. */
 orr_status orr_sqlite_commit(orr_sqlite *s, char *message, size_t size);
 /* Brings the tables up to date by some rows. *more: it is not done. */

@@ -288,19 +288,19 @@ orr_status orr_sqlite_commit(orr_sqlite *s, char *message, size_t size)
 
 /* ---- afterwards --------------------------------------------------------------------------------------------------------------- */
 
-/* The tables can be made again from the journal, so nobody waits for the disk here; the next commit takes this one along. */
-static void relax(sqlite3 *db, bool relaxed)
+void orr_sqlite_relax(sqlite3 *db, bool relaxed)
 {
     sqlite3_exec(db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", NULL, NULL, NULL);
 }
 
+/* The tables can be made again from the journal, so nobody waits for the disk here. */
 orr_status orr_sqlite_follow(orr_sqlite *s, uint32_t rows, bool *more, char *message, size_t size)
 {
     orr_sqlite_writer *w = &s->writer;
     orr_connection *c = &w->connection;
     if (c->projector == NULL && (c->projector = orr_projector_new(c->db)) == NULL)
         return ORR_ENOMEM;
-    relax(c->db, true);
+    orr_sqlite_relax(c->db, true);
     orr_status status = orr_sqlite_begin(s, c, message, size);
     if (status == ORR_OK) {
         status = orr_sqlite_project(c->projector, rows, more);
@@ -310,7 +310,7 @@ orr_status orr_sqlite_follow(orr_sqlite *s, uint32_t rows, bool *more, char *mes
             w->whys_used = 0;
         status = orr_sqlite_end(c, status, message, size);
     }
-    relax(c->db, false);
+    orr_sqlite_relax(c->db, false);
     return status;
 }
 

@@ -264,16 +264,28 @@ static orr_status take(orr_sqlite *s, orr_sqlite_journal *j, const char *id, boo
     return rc == SQLITE_OK ? ORR_OK : orr_sqlite_explain(s->mine.db, rc, "be written", message, size);
 }
 
+/* Who owns a run matters only to processes that run now, so nobody waits for the disk: the next commit takes this one along, and a
+ * power cut ends all owners. */
 static orr_status claim(orr_sqlite *s, orr_sqlite_journal *j, const char *id, bool force, char *message, size_t size)
 {
     bool made = false;
+    orr_sqlite_relax(s->mine.db, true);
     orr_status status = orr_sqlite_begin(s, &s->mine, message, size);
-    if (status != ORR_OK)
-        return status;
-    status = orr_sqlite_end(&s->mine, take(s, j, id, force, &made, message, size), message, size);
+    if (status == ORR_OK)
+        status = orr_sqlite_end(&s->mine, take(s, j, id, force, &made, message, size), message, size);
+    orr_sqlite_relax(s->mine.db, false);
     if (status != ORR_OK && made)
         orr_sqlite_disown(s);
     return status;
+}
+
+/* Whether this process has let go of the run and the file does not say so yet. */
+static bool is_leaving(const orr_sqlite *s, const uint8_t run[16])
+{
+    for (const orr_sqlite_journal *j = s->leaving; j != NULL; j = j->leaving)
+        if (memcmp(j->base.run, run, 16) == 0)
+            return true;
+    return false;
 }
 
 orr_journal *orr_sqlite_claim(orr_store *store, const uint8_t run[16], bool force, orr_status *status, char *message, size_t size)
@@ -286,7 +298,7 @@ orr_journal *orr_sqlite_claim(orr_store *store, const uint8_t run[16], bool forc
         snprintf(message, size, "the store '%s' was opened to look at only: open it to keep runs", s->path);
     else if (orr_journals_find(&s->journals, run) != NULL)
         snprintf(message, size, "this process runs %s already", id);
-    else if ((*status = orr_sqlite_sync(store)) != ORR_OK) /* what we let go of is let go of in the file too */
+    else if (is_leaving(s, run) && (*status = orr_sqlite_sync(store)) != ORR_OK)
         snprintf(message, size, "the store '%s' cannot be written now: see the reason it gave", s->path);
     else {
         orr_sqlite_journal *j = orr_sqlite_handle(s, run);

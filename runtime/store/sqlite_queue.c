@@ -279,7 +279,8 @@ static void wait_for_room(orr_sqlite *s)
         pthread_cond_wait(&s->done, &s->mutex);
 }
 
-static void enqueue(orr_sqlite *s, orr_batch *b, bool soon)
+/* Called with the mutex held. Whether the writer is to be woken, which is done without it: it would wait for it at once. */
+static bool enqueue(orr_sqlite *s, orr_batch *b, bool soon)
 {
     int64_t due = soon ? 0 : orr_sqlite_now() + RELAXED_DELAY;
     bool news = due < s->due;
@@ -289,11 +290,10 @@ static void enqueue(orr_sqlite *s, orr_batch *b, bool soon)
         s->queue_end = &b->next;
         s->queued += b->used;
     }
-    if (news && s->queue != NULL) {
-        s->due = due;
-        if (orr_sqlite_start(s))
-            pthread_cond_signal(&s->work);
-    }
+    if (!news || s->queue == NULL)
+        return false;
+    s->due = due;
+    return orr_sqlite_start(s);
 }
 
 void orr_sqlite_submit(orr_store *store, bool soon)
@@ -312,10 +312,15 @@ void orr_sqlite_submit(orr_store *store, bool soon)
     if (b != NULL)
         s->filling = NULL;
     pthread_mutex_lock(&s->mutex);
-    enqueue(s, b, soon);
-    wait_for_room(s);
+    bool news = enqueue(s, b, soon), full = s->queued > ORR_SQLITE_QUEUE_LIMIT;
+    if (full) {
+        pthread_cond_signal(&s->work);
+        wait_for_room(s);
+    }
     orr_batch *back = take_back(s);
     pthread_mutex_unlock(&s->mutex);
+    if (news && !full)
+        pthread_cond_signal(&s->work);
     s->submitted = s->base.ticket;
     keep_spares(s, back);
     reap(s, orr_sqlite_durable(store));

@@ -49,6 +49,7 @@
     "  bundle     TEXT,                   -- bundles.hash, NULL: made without source, cannot be resumed\n" \
     "  key        TEXT,                   -- idempotency key\n" \
     "  parent     INTEGER,                -- runs.number of the run that called it\n" \
+    "  forked_from TEXT,                  -- id of the run whose completed part it took over\n" \
     "  state      TEXT NOT NULL DEFAULT 'pending',\n" \
     "  owner      INTEGER,                -- owners.id of the process that runs it, NULL: none\n" \
     "  durability TEXT NOT NULL,          -- strict or relaxed\n" \

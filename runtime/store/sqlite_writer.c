@@ -2,7 +2,7 @@
  *
  * It sleeps until the first of these is due: what was submitted, a look into the inbox (every 40 ms while this process has journals
  * open), the projection, another try after a failure. Commits go first: the projection waits for a pause of 5 ms, or until it is
- * 50 ms behind; then it goes on in slices between commits, and from 100 ms on it gets as much time as they do.
+ * 80 ms behind; then it goes on in slices between commits, and from 100 ms on it gets as much time as they do.
  */
 #include "sqlite.h"
 
@@ -13,7 +13,7 @@
 
 static const int64_t MS = 1000000;
 
-enum { LOOK_EVERY = 40, PAUSE = 5, BEHIND = 50, LATE = 100, SHORTEST_RETRY = 250, LONGEST_RETRY = 1000 }; /* ms */
+enum { LOOK_EVERY = 40, PAUSE = 5, BEHIND = 80, LATE = 100, SHORTEST_RETRY = 250, LONGEST_RETRY = 1000 }; /* ms */
 enum { SLICE = 32 }; /* rows of the journal that are projected in one go */
 
 /* What the thread knows between two turns. */
@@ -274,6 +274,7 @@ static void leave(orr_sqlite *s)
     bool more = !w->failing && !atomic_load(&s->lost);
     while (more && orr_sqlite_follow(s, SLICE * 16, &more, message, sizeof message) == ORR_OK)
         continue;
+    orr_sqlite_relax(c->db, true); /* the checkpoint flushes it */
     if (atomic_load(&s->owner) != 0 && !atomic_load(&s->lost) && orr_sqlite_begin(s, c, message, sizeof message) == ORR_OK) {
         orr_value row[] = {orr_value_integer(atomic_load(&s->owner)), orr_value_real(orr_sqlite_wall())};
         int rc = orr_sql_run(c, ORR_SQL_OWNER_END, row, 2);
