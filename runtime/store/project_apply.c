@@ -278,6 +278,7 @@ static void on_run_created(orr_applying *c)
     run->nodes = run->names != NULL ? run->names->n_nodes : 0;
     run->input = orr_shown(c, payload, "input");
     run->context = orr_shown(c, payload, "context");
+    run->forked_from = orr_shown(c, payload, "forked_from");
     run->set_input = true;
 }
 

@@ -76,7 +76,7 @@ typedef struct orr_run_entry {
     uint32_t nodes, counts[COUNTS], running, waiting; /* tasks */
     double started, ended;
     bool set_input, set_end;
-    orr_span input, context, output, error;
+    orr_span input, context, forked_from, output, error;
 } orr_run_entry;
 
 enum { SET_END = 1, SET_ERROR = 2, SET_WHY = 4 };
@@ -115,6 +115,7 @@ typedef struct orr_attempt_entry {
     X(WRITE_RUN, "UPDATE runs SET state = ?2, seq = ?3, nodes = ?4, completed = ?5, failed = ?6, skipped = ?7, " \
                  "cancelled = ?8, running = ?9, waiting = ?10, started = ?11, ended = ?12, " \
                  "input = iif(?13, ?14, input), context = iif(?13, coalesce(?15, context), context), " \
+                 "forked_from = iif(?13, json_extract(?19, '$'), forked_from), " \
                  "output = iif(?16, ?17, output), error = iif(?16, ?18, error) WHERE number = ?1") \
     X(READ_NODE, "SELECT state, attempts, iteration, started, ended, due FROM nodes " \
                  "WHERE run = ?1 AND idx = ?2 AND item = ?3") \

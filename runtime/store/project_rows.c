@@ -349,6 +349,7 @@ static orr_status write_run(orr_projector *p, const orr_run_entry *run)
     sqlite3_bind_int(s, 16, run->set_end);
     orr_bind_span(s, 17, run->output);
     orr_bind_span(s, 18, run->error);
+    orr_bind_span(s, 19, run->forked_from);
     return orr_projector_do(s);
 }
 

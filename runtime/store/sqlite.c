@@ -128,6 +128,11 @@ static orr_status find_file(orr_sqlite *s, const char *path, char *message, size
         snprintf(message, size, "the store '%s' is no file: name a file", s->path);
         status = ORR_EINVAL;
     }
+    if (status == ORR_OK && s->file.st_size == 1) { /* which SQLite would take for an empty database, and write over */
+        snprintf(message, size, "the store '%s' cannot be opened: the file is no SQLite database: restore a backup, or name another file",
+                 s->path);
+        status = ORR_EINVAL;
+    }
     return status;
 }
 

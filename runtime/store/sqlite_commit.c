@@ -267,12 +267,23 @@ static orr_status transact(orr_sqlite *s, bool *any, bool *made, char *message, 
     return status;
 }
 
+static int not_release(orr_sqlite *s, orr_op *op)
+{
+    (void)s;
+    return op->kind != ORR_OP_RELEASE;
+}
+
+/* Letting go of runs needs no flush of its own: whoever owned them is gone after a power cut. */
 orr_status orr_sqlite_commit(orr_sqlite *s, char *message, size_t size)
 {
     orr_sqlite_writer *w = &s->writer;
-    bool made = false, any = false;
+    bool made = false, any = false, relaxed = each_op(s, not_release) == 0;
     w->commits++;
+    if (relaxed)
+        orr_sqlite_relax(w->connection.db, true);
     orr_status status = transact(s, &any, &made, message, size);
+    if (relaxed)
+        orr_sqlite_relax(w->connection.db, false);
     if (status != ORR_OK) {
         if (made)
             orr_sqlite_disown(s);

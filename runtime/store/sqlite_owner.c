@@ -173,7 +173,9 @@ orr_status orr_sqlite_bury(orr_sqlite *s, char *message, size_t size)
     if (rc != SQLITE_OK)
         status = orr_sqlite_explain(s->mine.db, rc, "be written", message, size);
     status = orr_sqlite_end(&s->mine, status, message, size);
-    return status == ORR_OK ? orr_sqlite_project_now(&s->base) : status;
+    if (status == ORR_OK) /* the tables may be behind what it committed: the writer brings them on when it has time */
+        atomic_store(&s->unprojected, orr_sqlite_now());
+    return status;
 }
 
 /* ---- taking a run over ------------------------------------------------------------------------------------------------------- */

@@ -62,12 +62,6 @@ const char *orr_store_kind(const orr_store *store);
 
 /* ---- journals ---------------------------------------------------------------------------------------------------------- */
 
-typedef enum {
-    ORR_DURABLE_STRICT,  /* nothing that depends on a record acts before it is on disk */
-    ORR_DURABLE_RELAXED, /* on disk within 50 ms; nothing waits */
-    ORR_DURABLE_NONE /* in memory only: the run has no journal in a durable store */
-} orr_durability;
-
 /* What is known of a run before its first record. Texts are copied; NULL where there is none. */
 typedef struct orr_new_run {
     uint8_t id[16];
