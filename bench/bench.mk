@@ -1,16 +1,18 @@
 # The benchmarks (included by the Makefile). Programs are made in $(BUILD)/bench with the flags of the product; what
 # they need of the machine is the part `bench` of vendor/manifest.tsv.
 #
-#   make bench                     everything, about ten minutes on a quiet machine
+#   make bench                     everything, about fifteen minutes on a quiet machine
 #   make bench BENCH_QUICK=1       a tenth of the size, one round: does it work?
-#   make bench BENCH="start exec"  some sections: graphs, sleep, start, exec
+#   make bench BENCH="start exec"  some sections: graphs, sleep, start, exec, durable, recovery
 #   make bench-record              everything, and the results go into docs/benchmarks.md
+#   make bench-peers               durable workflows beside DBOS and Restate, which npm fetches into $(BUILD)/peers
+#   make bench-peers-record        the same, and the results go into docs/benchmarks.md
 
 BENCH       ?=
 BENCH_QUICK ?=
 BENCH_CORE  := $(addprefix $(BUILD)/bench/,bare_graph core_graph timeit)
 BENCH_API   := $(BUILD)/bench/api_graph
-BENCH_BIN   := $(BENCH_CORE) $(BENCH_API) $(BUILD)/bench/bare_resume $(BUILD)/bench/tbb_graph
+BENCH_BIN   := $(BENCH_CORE) $(BENCH_API) $(BUILD)/bench/bare_resume $(BUILD)/bench/disk_limits $(BUILD)/bench/tbb_graph
 ifeq ($(origin CXX),default)
 CXX := g++
 endif
@@ -25,6 +27,26 @@ bench: bench-programs $(BUILD)/orrery ## run the benchmarks (BENCH_QUICK=1: the 
 bench-record: bench ## run the benchmarks and write the results into docs/benchmarks.md
 	@$(LUA) bench/record.lua $(BUILD)/bench/results.md docs/benchmarks.md
 
+# The peers: pinned by bench/peers/package.json; their programs stand beside the packages, where node looks for those. Part
+# `peers` of the manifest.
+PEER_PROGRAMS := $(patsubst bench/peers/%,$(BUILD)/peers/%,$(wildcard bench/peers/*.mjs))
+$(BUILD)/peers/package.json $(PEER_PROGRAMS): $(BUILD)/peers/%: bench/peers/%
+	@mkdir -p $(@D)
+	@cp $< $@
+
+$(BUILD)/peers/installed: $(BUILD)/peers/package.json | $(BUILD)/have-peers
+	$(call say,NPM)
+	$(Q)cd $(@D) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: bench-peers bench-peers-record
+bench-peers: $(BUILD)/orrery $(BUILD)/peers/installed $(PEER_PROGRAMS) ## run durable workflows beside DBOS and Restate
+	@mkdir -p $(BUILD)/bench
+	@BENCH_QUICK=$(BENCH_QUICK) $(BUILD)/orrery bench/peers/run.lua $(BUILD)
+
+bench-peers-record: bench-peers ## run them and write the results into docs/benchmarks.md
+	@$(LUA) bench/record.lua $(BUILD)/bench/peers.md docs/benchmarks.md peers
+
 $(BENCH_BIN): bench/graphs.h bench/sample.h | $(BUILD)/have-bench
 
 $(BENCH_CORE): $(BUILD)/bench/%: bench/%.c $(BUILD)/libcore.a
@@ -36,6 +58,11 @@ $(BUILD)/bench/bare_resume: bench/bare_resume.c
 	@mkdir -p $(@D)
 	$(call say,BENCH)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LUA_A) $(SYSTEM_LIBS)
+
+$(BUILD)/bench/disk_limits: bench/disk_limits.c
+	@mkdir -p $(@D)
+	$(call say,BENCH)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(SQLITE_A) $(SYSTEM_LIBS)
 
 $(BENCH_API): bench/api_graph.c $(BUILD)/liborrery.a
 	@mkdir -p $(@D)

@@ -1,6 +1,8 @@
--- Puts the last report into the manual, between its two markers. usage: lua5.4 bench/record.lua RESULTS.md DOCUMENT.md
+-- Puts the last report into the manual, between its two markers. usage: lua5.4 bench/record.lua RESULTS.md DOCUMENT.md [NAME]
+-- The markers are `<!-- NAME: begin -->` and `<!-- NAME: end -->`; NAME is `results` where it is left out.
 
-local BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->"
+local name = arg[3] or "results"
+local BEGIN, END = ("<!-- %s: begin -->\n"):format(name), ("<!-- %s: end -->"):format(name)
 
 local function read(path)
   local file = assert(io.open(path))
@@ -13,7 +15,7 @@ local results, document = read(arg[1]), read(arg[2])
 local _, first = document:find(BEGIN, 1, true)
 local last = first and document:find(END, first, true)
 if not last then
-  io.stderr:write("bench: ", arg[2], " has no markers '<!-- results: begin -->' and '<!-- results: end -->'\n")
+  io.stderr:write(("bench: %s has no markers '<!-- %s: begin -->' and '<!-- %s: end -->'\n"):format(arg[2], name, name))
   os.exit(1)
 end
 local file = assert(io.open(arg[2], "w"))

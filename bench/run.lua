@@ -2,14 +2,16 @@
 --
 -- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures are medians of the
 -- rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that everything works. Sections: graphs, sleep,
--- start, exec; all of them where none is named. Results also go to BUILD/bench/results.json and results.md.
+-- start, exec, durable, recovery; all of them where none is named. Results also go to BUILD/bench/results.json and results.md.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
+local durable = require "durable_section"
 local harness = require "harness"
 local report = require "report"
 
 local LOAD_LIMIT, LOAD_PATIENCE = 0.5, 180
 local EXECS = 500
+local ORDER = { "graphs", "sleep", "start", "exec", "durable", "recovery" }
 
 local build = assert(arg[1], "usage: run.lua BUILD [SECTION...]")
 local bench, orrery = build .. "/bench", build .. "/orrery"
@@ -20,6 +22,7 @@ local size = {
   starts = quick and 5 or 25,
   quick = quick,
 }
+local programs = { bench = bench, orrery = orrery, folder = bench .. "/store", quick = quick }
 
 -- %s and %d of a command are the shape and the number of nodes.
 local CONTESTANTS = {
@@ -67,8 +70,12 @@ end
 
 function sections.start()
   io.stderr:write("bench: cold start\n")
+  local store = programs.folder .. "/start.db"
+  local hello = orrery .. " run bench/hello.lua --json --store "
+  os.remove(store) -- the round that warms up makes it anew: those that count find it there
   harness.time_processes(bench .. "/timeit", size.starts, {
-    { name = "hello", command = orrery .. " run bench/hello.lua --json" },
+    { name = "hello", command = hello .. "memory:" },
+    { name = "hello_store", command = hello .. "sqlite:" .. store },
     { name = "lua", command = "lua5.4 -e ''" },
   })
   for _ = 1, size.rounds do harness.measure("idle", orrery .. " bench/idle.lua") end
@@ -94,20 +101,25 @@ function sections.exec(machine)
   write_execs()
   local jobs = machine.processors
   harness.time_processes(bench .. "/timeit", size.rounds, {
-    { name = "exec.orrery", command = orrery .. " run bench/execs.lua --json" },
+    { name = "exec.orrery", command = orrery .. " run bench/execs.lua --json --store memory:" },
+    { name = "exec.store", command = ("%s run bench/execs.lua --json --store sqlite:%s/execs.db"):format(orrery, programs.folder) },
     { name = "exec.make", command = ("make -j%d -f %s/execs.mk"):format(jobs, bench) },
     { name = "exec.ninja", command = ("ninja -j%d -C %s -f execs.ninja"):format(jobs, bench) },
   })
 end
 
+function sections.durable() durable.durable(size, programs) end
+function sections.recovery() durable.recovery(size, programs) end
+
 local function main()
-  local wanted = #arg > 1 and table.move(arg, 2, #arg, 1, {}) or { "graphs", "sleep", "start", "exec" }
+  local wanted = #arg > 1 and table.move(arg, 2, #arg, 1, {}) or ORDER
   for _, name in ipairs(wanted) do
     if not sections[name] then
-      io.stderr:write("bench: no section '", name, "', expected graphs, sleep, start or exec\n")
+      io.stderr:write("bench: no section '", name, "', expected one of ", table.concat(ORDER, ", "), "\n")
       return 2
     end
   end
+  size.disk = durable.disk(programs.folder)
   local machine = harness.machine()
   machine.load = harness.wait_for_quiet(LOAD_LIMIT, quick and 0 or LOAD_PATIENCE)
   local others = harness.watch()
