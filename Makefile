@@ -150,6 +150,11 @@ test-c: $(TEST_BIN)
 test-spec: $(BUILD)/orrery $(EMBED_BIN) | $(BUILD)/have-test
 	@spec/support/test.sh $(BUILD) lua
 
+# CRASH_KILLS, CRASH_SEED and CRASH_ONLY (boundaries, random, pair) as spec/crash/main.lua says.
+.PHONY: crash
+crash: $(BUILD)/orrery ## kill processes that keep runs a thousand times and check what is left (CRASH_KILLS=, CRASH_SEED=)
+	$(BUILD)/orrery spec/crash/main.lua
+
 .PHONY: test-build
 test-build: all $(TEST_BIN) $(EMBED_BIN) | $(BUILD)/have-test
 
@@ -211,10 +216,11 @@ sanitize: ## C tests and specs under address, undefined, leak and thread sanitiz
 sanitize-address:
 	ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined OPTIMIZE=-O1 test
-# Only what starts threads of our own: the sanitizer sees nothing inside Debian's Lua, so elsewhere it proves nothing.
-THREAD_TESTS := $(if $(TEST_SRC),$(shell grep -l 'uv_thread\|pthread_\|watchdog' $(TEST_SRC)))
+# Only what starts threads of our own, stores among it: the sanitizer sees nothing inside Debian's Lua, so elsewhere it proves nothing.
+# Tests of stores fork processes that own some.
+THREAD_TESTS := $(if $(TEST_SRC),$(shell grep -l 'uv_thread\|pthread_\|watchdog\|orr_store_open\|store = path' $(TEST_SRC)))
 sanitize-thread:
-	TSAN_OPTIONS=halt_on_error=1 \
+	TSAN_OPTIONS=halt_on_error=1:die_after_fork=0 \
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread OPTIMIZE=-O1 TEST_SRC='$(THREAD_TESTS)' test-c
 
 -include bench/bench.mk
