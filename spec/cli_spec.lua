@@ -589,9 +589,61 @@ describe("doctor", function()
     end)
   end
 
+  describe("of a store", function()
+    local store = require "orrery.cli.doctor_store"
+    local function facts(changes)
+      local p = { url = "sqlite:/s/runs.db", path = "/s/runs.db", exists = true, size = 5e6, wal = 1000, free = 1e10, kind = 0xef53,
+        schema = 1, sqlite = "3.40.1", check = "ok", owners = 1, owned = 2, unowned = 0, paused = {} }
+      for key, value in pairs(changes or {}) do p[key] = value end
+      return p
+    end
+
+    it("finds nothing wrong with a good one, and with none", function()
+      for _, p in ipairs { facts(), facts { exists = false } } do
+        for _, finding in ipairs(store.examine(p)) do assert.are.equal("ok", finding.status, finding.name .. ": " .. finding.text) end
+      end
+    end)
+
+    for _, case in ipairs {
+      { { problem = "it is damaged" }, "store" }, { { free = 1e6 }, "store disk" }, { { kind = 0x01021994 }, "store disk" },
+      { { wal = 1e9 }, "store log" }, { { check = "row 3 missing" }, "store whole" }, { { unowned = 3 }, "store runs" },
+      { { paused = { "pool db" } }, "store pauses" },
+    } do
+      it("says what is wrong with its " .. case[2] .. " (" .. next(case[1]) .. ")", function()
+        local found
+        for _, finding in ipairs(store.examine(facts(case[1]))) do
+          if finding.name == case[2] then found = finding end
+        end
+        assert.are.equal("warn", found.status)
+        assert.truthy(found.remedy and #found.remedy > 3)
+      end)
+    end
+
+    it("looks at a real one", function()
+      local folder = os.tmpname()
+      os.remove(folder)
+      finally(function() os.execute("rm -rf " .. folder) end)
+      local file = command.file "local w = require 'orrery'.workflow { name = 'd' } w.a = { run = function() return 1 end } return w"
+      local url = "sqlite:" .. folder .. "/runs.db"
+      assert.are.equal(0, run({ "run", file, "--store", url }).code)
+      os.remove(file)
+      local p = store.probe { store = url }
+      assert.are.same({ true, 1, "ok", 0, 0 }, { p.exists, p.schema, p.check, p.owned, p.unowned })
+      for _, finding in ipairs(store.examine(p)) do assert.are_not.equal("missing", finding.status) end
+      local broken = assert(io.open(folder .. "/runs.db", "wb"))
+      broken:write(("no database "):rep(1000))
+      broken:close()
+      os.remove(folder .. "/runs.db-wal")
+      assert.are.equal("warn", store.examine(store.probe { store = url })[1].status)
+    end)
+  end)
+
   it("looks at this machine", function()
     local findings = json.decode(run({ "doctor", "--json" }).out)
-    assert.are.equal(#machine.checks, #findings)
+    for i, finding in ipairs(findings) do
+      assert.truthy(i <= #machine.checks or finding.name:find "^store", finding.name)
+    end
+    assert.truthy(#findings > #machine.checks)
     local result = run { "doctor" }
     assert.are.equal(0, result.code, result.out)
     has(result.out, "libuv")

@@ -14,7 +14,7 @@ return function(name, doc, start, cancel)
   if types.find(name) then
     error(("orr_register: there is a node type %q already; give this one another name"):format(name), 0)
   end
-  types.declare {
+  local T = types.declare {
     name = name,
     doc = doc or "A node type of the program that runs this.",
     config = schema.new { ["..."] = "any" },
@@ -29,4 +29,5 @@ return function(name, doc, start, cancel)
       return value
     end,
   }
+  T.native = true -- the program that resumes a run brings it, as Orrery its own types
 end

@@ -1,9 +1,9 @@
 /* orrery.h - the workflow engine that fits inside your program: the C API. What is not here is not API.
  *
  * A runtime holds workflows and their runs. It does its work only in orr_step and orr_wait, on the thread that calls them; it
- * starts no thread that was not asked for, installs no signal handler (running child processes makes libuv install
- * one for SIGCHLD), writes to no stream and never exits. Unless said otherwise a function must be called on the thread
- * of its runtime, and not from within one of its callbacks.
+ * starts no thread that was not asked for (config.store asks for one, which writes; config.watchdog for another), installs no
+ * signal handler (running child processes makes libuv install one for SIGCHLD), writes to no stream and never exits. Unless
+ * said otherwise a function must be called on the thread of its runtime, and not from within one of its callbacks.
  *
  * Strings are UTF-8 and NUL-terminated. What is passed in is copied; what is handed out belongs to the runtime and is valid
  * until the next call with the same runtime, unless said otherwise. Values (inputs, configurations, outputs) cross as JSON
@@ -96,6 +96,13 @@ typedef enum orr_clock_kind {
     ORR_CLOCK_VIRTUAL /* jumps to the next deadline whenever nothing can run and nothing outside is under way */
 } orr_clock_kind;
 
+/* How much of a run in a store survives, and what waits for the disk meanwhile. */
+typedef enum orr_durability {
+    ORR_DURABLE_STRICT,  /* nothing that depends on a record acts before it is on disk */
+    ORR_DURABLE_RELAXED, /* on disk within 50 ms; nothing waits */
+    ORR_DURABLE_NONE     /* in memory only: the run has no journal in a durable store */
+} orr_durability;
+
 /* An error with its place. Strings are valid during the callback. */
 typedef struct orr_error_info {
     int status;          /* an orr_status */
@@ -116,18 +123,24 @@ typedef struct orr_config {
     void *ud;               /* for the callbacks */
     void (*on_error)(void *ud, const orr_error_info *error); /* why a call failed; NULL: only orr_last_error */
     void (*on_event)(void *ud, const char *event_json);      /* every event of every run as one JSON object */
+    const char *store;     /* where runs keep their journals: "sqlite:PATH" or a path, made where it is missing. NULL: in memory, and
+                            * runs end with the runtime */
+    int durability;        /* orr_durability of runs that do not say */
+    bool resume;           /* as orr_resume_all(rt, 0) at once */
+    size_t output_limit;   /* the most bytes an output of a run in a store may have as JSON; 0: 16 MiB */
+    int64_t watch;         /* silence in runs of a store that is told by the events node_silent and run_blocked; 0: 30 s, below 0: none */
 } orr_config;
 
 /* Fills in the defaults. Always call it first. */
 ORR_API void orr_config_init(orr_config *config);
 
-/* Opens a runtime. NULL when out of memory, or when a borrowed lua_State is not one of Lua 5.4 or already has a runtime
- * on another loop; config->on_error says which. */
+/* Opens a runtime. NULL when out of memory, when a borrowed lua_State is not one of Lua 5.4 or already has a runtime on another
+ * loop, or when the store cannot be opened; config->on_error says which. */
 ORR_API orr_runtime *orr_open(const orr_config *config);
 
-/* Cancels what is under way without waiting for it, frees every run and workflow, and what the runtime made itself. What
- * was borrowed stays open, with the runtime's handles closing: let the loop turn once before you close it. NULL is
- * allowed. */
+/* Cancels what is under way without waiting for it, frees every run and workflow, and what the runtime made itself. Runs that
+ * are kept in the store are suspended instead, as by orr_suspend, and what was recorded is on disk when it returns. What was
+ * borrowed stays open, with the runtime's handles closing: let the loop turn once before you close it. NULL is allowed. */
 ORR_API void orr_close(orr_runtime *rt);
 
 /* The message of the last call that failed; "" if there was none. */
@@ -208,16 +221,24 @@ typedef struct orr_start_options {
     const char *context_json; /* ctx.context: references that travel with the run; NULL: none */
     uint64_t seed;            /* of every chance in the run; 0: from the run's id */
     uint32_t concurrency;     /* overrides the workflow's where not 0 */
+    const char *key;          /* idempotency key: the same one never starts two runs of a workflow. NULL: none. Needs a store */
+    const char *labels_json;  /* an object of texts, to find runs by; NULL: none */
+    int durability;           /* an orr_durability; -1: that of the runtime */
+    orr_run_id id;            /* a UUIDv7 of the caller's, given once; all zero: a new one */
 } orr_start_options;
 ORR_API void orr_start_options_init(orr_start_options *options);
 
 /* Starts a run; work happens in steps. `input_json` and `options` may be NULL. All zero with the reason in
- * orr_last_error when the input does not fit the workflow's schema or memory is out. */
+ * orr_last_error when the input does not fit the workflow's schema or memory is out. Where a run of that workflow has the key
+ * already, its id is returned and nothing is started: one whose process is gone goes on here, any other can be asked; a start
+ * with a key waits for the disk. A workflow of orr_build keeps no journal: its nodes are functions of this process. */
 ORR_API orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_json,
                              const orr_start_options *options);
 ORR_API bool orr_run_id_is_none(orr_run_id id);
 /* 36 characters and a NUL, as RFC 9562 writes it. */
 ORR_API void orr_run_id_text(orr_run_id id, char text[37]);
+/* The id that such a text means; all zero where it means none. */
+ORR_API orr_run_id orr_run_id_from_text(const char *text);
 
 /* Works for at most about `budget` ns (one handler is never cut short; 0: one round) and returns 1 when more could be done at
  * once, 0 when everything waits, negative on failure. Never blocks. */
@@ -225,8 +246,11 @@ ORR_API int orr_step(orr_runtime *rt, int64_t budget);
 /* How long a host may sleep before the next step has something to do, in ns: 0 = now, INT64_MAX = until something outside
  * happens. A host that sleeps itself should wait on uv_backend_fd of the loop as well. */
 ORR_API int64_t orr_next_deadline(orr_runtime *rt);
-/* Runs the loop until the run has ended. ORR_ENOTFOUND; ORR_ESTUCK when nothing is left that could end it. */
+/* Runs the loop until the run has ended. ORR_ENOTFOUND; ORR_ESTUCK when nothing is left that could end it; ORR_ESTATE when it is not
+ * run here: another process has it, or nobody. */
 ORR_API int orr_wait(orr_runtime *rt, orr_run_id run);
+
+/* These ask the runtime, and for a run that it does not hold its store. What another process has recorded shows within 100 ms. */
 
 /* ORR_RUN_STATE_COUNT for a run that is not there. */
 ORR_API orr_run_state orr_state(orr_runtime *rt, orr_run_id run);
@@ -238,15 +262,45 @@ ORR_API const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char 
 ORR_API orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node);
 /* The error of a failed run as JSON {"code", "message", "node"}; NULL for any other. */
 ORR_API const char *orr_run_error_json(orr_runtime *rt, orr_run_id run);
-/* Why a node has not started, or how it ended, as JSON. */
+/* Why a node has not started, or how it ended, as JSON. Of runs that this runtime holds. */
 ORR_API const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node);
+/* All that the store knows of a run as one JSON object: state, times, labels, input, output, nodes with their attempts, steps,
+ * signals; as `orrery show --json`. NULL without a store, and for a run that is not there. Waits for the disk. */
+ORR_API const char *orr_run_json(orr_runtime *rt, orr_run_id run);
 
-/* Asks a run to end: what runs is cancelled, then its cleanup nodes run; a second call skips those. */
+/* Asks a run to end: what runs is cancelled, then its cleanup nodes run; a second call skips those. This one, the next two and
+ * orr_signal leave a message in the store where the runtime does not hold the run: the process that has it acts on it within
+ * 50 ms, or the one that resumes it. ORR_ENOTFOUND; ORR_ESTATE for a run of the store that has ended. */
 ORR_API int orr_cancel(orr_runtime *rt, orr_run_id run);
 ORR_API int orr_pause(orr_runtime *rt, orr_run_id run);  /* starts nothing more; what runs goes on */
+/* Lets a paused run go on; or a run of the store whose process is gone, which this runtime then holds: what was completed keeps its
+ * outputs, what was interrupted runs again. Waits for the disk. ORR_ESCRIPT when its code cannot be loaded. */
 ORR_API int orr_resume(orr_runtime *rt, orr_run_id run);
-/* Forgets an ended run and frees it; a run that is under way is forgotten when it ends. */
+/* A signal for a run, with its data (JSON; NULL is null). One that nobody waits for yet is kept. */
+ORR_API int orr_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json);
+/* Forgets an ended run and frees it; a run that is under way is forgotten when it ends. It stays in the store. */
 ORR_API int orr_forget(orr_runtime *rt, orr_run_id run);
+
+/* ---- the store ------------------------------------------------------------------------------------------------------------ */
+
+/* Lets the unfinished runs of the store whose process is gone go on, oldest first, and returns at once: orr_step and orr_wait take
+ * them up one by one, each with one flush of the disk, while fewer than `limit` (0: 64) of them are under way; those that wait
+ * for a time or a signal do not count. An event run_recovered tells of each, config.on_error of each that cannot go on. Register
+ * the node types that they need first. ORR_ESTATE without a store. */
+ORR_API int orr_resume_all(orr_runtime *rt, uint32_t limit);
+/* Whether it is still at that. */
+ORR_API bool orr_resuming(const orr_runtime *rt);
+
+/* Runs what failed or was cancelled in an ended run of the store, and all that follows from it, again. ORR_ENOTFOUND, ORR_ESTATE
+ * for a run that has not failed, ORR_ESCRIPT when its code cannot be loaded. Waits for the disk. */
+ORR_API int orr_retry_run(orr_runtime *rt, orr_run_id run);
+
+/* Lets a run go in good order: this or another process can resume it, and no attempt is blamed. ORR_ENOTFOUND, ORR_ESTATE for one
+ * that is kept in no store or has ended. */
+ORR_API int orr_suspend(orr_runtime *rt, orr_run_id run);
+
+/* Waits until everything that was recorded is on disk: for runs that are not strict. ORR_EIO. */
+ORR_API int orr_sync(orr_runtime *rt);
 
 #ifdef __cplusplus
 }

@@ -70,11 +70,17 @@ static int explain(lua_State *L) {
 }
 
 static int status_of(int lua_status, const char *code) {
+    static const struct {
+        const char *code;
+        int status;
+    } known[] = {{"definition_error", ORR_EDEFINITION}, {"validation_error", ORR_EINVAL}, {"run_not_found", ORR_ENOTFOUND},
+                 {"run_owned", ORR_ESTATE}, {"duplicate_id", ORR_ESTATE}, {"store_error", ORR_EIO}};
     if (lua_status == LUA_ERRMEM)
         return ORR_ENOMEM;
-    if (strcmp(code, "definition_error") == 0)
-        return ORR_EDEFINITION;
-    return strcmp(code, "validation_error") == 0 ? ORR_EINVAL : ORR_ESCRIPT;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(code, known[i].code) == 0)
+            return known[i].status;
+    return ORR_ESCRIPT;
 }
 
 int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args) {
@@ -146,6 +152,37 @@ static void push_required(lua_State *L, const char *module) {
     lua_call(L, 1, 1);
 }
 
+static void set_seconds(lua_State *L, const char *key, int64_t ns) {
+    lua_pushnumber(L, (lua_Number)ns / 1e9);
+    lua_setfield(L, -2, key);
+}
+
+static void set_text(lua_State *L, const char *key, const char *text) {
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, key);
+}
+
+/* Makes the runtime that the configuration describes and pushes it. */
+static void push_runtime(lua_State *L, const orr_config *config) {
+    static const char *const durabilities[] = {"strict", "relaxed", "none"};
+    if (config->durability < 0 || (size_t)config->durability >= sizeof durabilities / sizeof *durabilities)
+        luaL_error(L, "config.durability: expected an orr_durability, got %d", config->durability);
+    push_required(L, "orrery");
+    lua_getfield(L, -1, "runtime");
+    lua_createtable(L, 0, 7);
+    set_text(L, "clock", config->clock == ORR_CLOCK_VIRTUAL ? "virtual" : "real");
+    set_seconds(L, "now", config->now);
+    set_seconds(L, "grace", config->grace);
+    set_text(L, "store", config->store);
+    set_text(L, "durability", durabilities[config->durability]);
+    lua_pushinteger(L, config->output_limit < INT64_MAX ? (lua_Integer)config->output_limit : INT64_MAX);
+    lua_setfield(L, -2, "output_limit");
+    if (config->watch != 0)
+        set_seconds(L, "watch", config->watch > 0 ? config->watch : 0);
+    lua_call(L, 1, 1);
+    lua_remove(L, -2);
+}
+
 static int open_modules(lua_State *L) {
     orr_runtime *rt = lua_touserdata(L, 1);
     luaL_checkversion(L);
@@ -163,15 +200,10 @@ static int open_modules(lua_State *L) {
     if (rt->loop != NULL && orr_script_loop(rt->script) != rt->loop)
         return luaL_error(L, "this lua_State already has a runtime on another loop");
     rt->loop = orr_script_loop(rt->script);
-    orr_api_flow(L, rt, "runtime");
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, rt->config.clock == ORR_CLOCK_VIRTUAL ? "virtual" : "real");
-    lua_setfield(L, -2, "clock");
-    lua_pushnumber(L, (lua_Number)rt->config.now / 1e9);
-    lua_setfield(L, -2, "now");
-    lua_pushnumber(L, (lua_Number)rt->config.grace / 1e9);
-    lua_setfield(L, -2, "grace");
-    lua_call(L, 1, 1);
+    push_required(L, "orrery.host");
+    rt->host = luaL_ref(L, LUA_REGISTRYINDEX);
+    push_runtime(L, &rt->config);
+    rt->box = orr_check_rt(L, lua_gettop(L));
     if (rt->config.on_event != NULL) {
         lua_getfield(L, -1, "on");
         lua_pushvalue(L, -2);
@@ -180,6 +212,10 @@ static int open_modules(lua_State *L) {
         lua_call(L, 2, 0);
     }
     rt->rt = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->host);
+    lua_getfield(L, -1, "open");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->rt);
+    lua_call(L, 1, 0);
     lua_newtable(L);
     rt->runs = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
@@ -209,7 +245,7 @@ orr_runtime *orr_open(const orr_config *config) {
     rt->alloc = alloc;
     orr_config_init(&rt->config);
     memcpy(&rt->config, config, config->size < sizeof rt->config ? config->size : sizeof rt->config);
-    rt->flow = rt->rt = rt->runs = rt->tokens = rt->answer = LUA_NOREF;
+    rt->flow = rt->host = rt->rt = rt->runs = rt->tokens = rt->answer = LUA_NOREF;
     rt->own_lua = rt->config.lua == NULL;
     bool loop = make_loop(rt);
     rt->L = rt->own_lua ? lua_newstate(lua_memory, &rt->alloc) : rt->config.lua;
@@ -218,7 +254,7 @@ orr_runtime *orr_open(const orr_config *config) {
         orr_close(rt);
         return NULL;
     }
-    if (orr_api_call(rt, open_modules, rt) != ORR_OK) {
+    if (orr_api_call(rt, open_modules, rt) != ORR_OK || (rt->config.resume && orr_resume_all(rt, 0) != ORR_OK)) {
         orr_close(rt);
         return NULL;
     }
@@ -227,9 +263,19 @@ orr_runtime *orr_open(const orr_config *config) {
 
 /* ---- closing ------------------------------------------------------------------------------------------------------ */
 
+/* Live runs of the store are let go in good order, and what was recorded reaches the disk. */
+static int close_store(lua_State *L) {
+    const orr_runtime *rt = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->rt);
+    lua_getfield(L, -1, "close");
+    lua_insert(L, -2);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
 static int unref_all(lua_State *L) {
     orr_runtime *rt = lua_touserdata(L, 1);
-    const int refs[] = {rt->flow, rt->rt, rt->runs, rt->tokens, rt->answer};
+    const int refs[] = {rt->flow, rt->host, rt->rt, rt->runs, rt->tokens, rt->answer};
     for (size_t i = 0; i < sizeof refs / sizeof *refs; i++)
         luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
     return 0;
@@ -252,6 +298,8 @@ static void close_loop(orr_runtime *rt) {
 void orr_close(orr_runtime *rt) {
     if (rt == NULL)
         return;
+    if (rt->rt != LUA_NOREF)
+        orr_api_call(rt, close_store, rt);
     while (rt->workflows != NULL)
         orr_workflow_free(rt->workflows);
     if (rt->own_lua && rt->L != NULL)

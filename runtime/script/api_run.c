@@ -25,11 +25,18 @@ void orr_run_id_text(orr_run_id id, char text[37]) {
     *to = '\0';
 }
 
+orr_run_id orr_run_id_from_text(const char *text) {
+    static const orr_run_id none;
+    orr_run_id id;
+    return text != NULL && orr_parse_uuid(text, id.bytes) ? id : none;
+}
+
 /* ---- starting ------------------------------------------------------------------------------------------------------- */
 
 void orr_start_options_init(orr_start_options *options) {
     memset(options, 0, sizeof *options);
     options->size = sizeof *options;
+    options->durability = -1;
 }
 
 typedef struct starting {
@@ -50,20 +57,28 @@ static void set_json(lua_State *L, int at, const char *key, const char *text) {
     lua_setfield(L, at, key);
 }
 
-/* A graph built in C has no input and no Lua: it goes to the runtime as it is. */
+static void set_text(lua_State *L, int at, const char *key, const char *text) {
+    if (text == NULL)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, at, key);
+}
+
+/* A graph built in C has no input and no Lua: it goes to the runtime as it is, and nothing could resume it. */
 static void push_started(lua_State *L, const starting *s, int compiled, int options) {
     lua_getfield(L, compiled, "def");
     bool built = lua_isnil(L, -1);
     lua_pop(L, 1);
     if (!built) {
-        orr_api_flow(L, s->rt, "start");
-        lua_pushvalue(L, compiled);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, s->rt->host);
+        lua_getfield(L, -1, "start");
         lua_rawgeti(L, LUA_REGISTRYINDEX, s->rt->rt);
-        lua_setfield(L, options, "runtime");
+        lua_pushvalue(L, compiled);
         lua_pushvalue(L, options);
-        lua_call(L, 2, 1);
+        lua_call(L, 3, 1);
         return;
     }
+    set_text(L, options, "durability", "none");
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->rt->rt);
     lua_getfield(L, -1, "start");
     lua_insert(L, -2);
@@ -72,12 +87,41 @@ static void push_started(lua_State *L, const starting *s, int compiled, int opti
     lua_call(L, 3, 1);
 }
 
+/* What the options say beyond the input: how the run is kept, and found again. */
+static void set_keeping(lua_State *L, int at, const orr_start_options *o) {
+    static const char *const words[] = {"strict", "relaxed", "none"};
+    char id[37];
+    set_json(L, at, "labels", o->labels_json);
+    set_text(L, at, "key", o->key);
+    if (o->durability >= 0 && (size_t)o->durability < sizeof words / sizeof *words)
+        set_text(L, at, "durability", words[o->durability]);
+    else if (o->durability != -1)
+        luaL_error(L, "orr_start: durability: expected an orr_durability or -1, got %d", o->durability);
+    if (orr_run_id_is_none(o->id))
+        return;
+    orr_run_id_text(o->id, id);
+    set_text(L, at, "id", id);
+}
+
+/* What was started, or the record {id=, …} of a run that had the key. The value is at the top. */
+static void take_id(lua_State *L, starting *s) {
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "id");
+        orr_parse_uuid(luaL_checkstring(L, -1), s->id.bytes);
+        return;
+    }
+    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    memcpy(s->id.bytes, orr_run_id_of(r->run), sizeof s->id.bytes);
+    orr_api_keep_run(L, s->rt, r);
+}
+
 static int start(lua_State *L) {
     starting *s = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->workflow->compiled);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 8);
     set_json(L, 3, "input", s->input);
     set_json(L, 3, "context", s->options.context_json);
+    set_keeping(L, 3, &s->options);
     if (s->options.seed != 0) {
         lua_pushinteger(L, (lua_Integer)s->options.seed);
         lua_setfield(L, 3, "seed");
@@ -87,12 +131,7 @@ static int start(lua_State *L) {
         lua_setfield(L, 3, "concurrency");
     }
     push_started(L, s, 2, 3);
-    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
-    memcpy(s->id.bytes, orr_run_id_of(r->run), sizeof s->id.bytes);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->rt->runs);
-    lua_pushlstring(L, (const char *)s->id.bytes, sizeof s->id.bytes);
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -3);
+    take_id(L, s);
     return 0;
 }
 
@@ -114,22 +153,41 @@ orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_
 
 /* ---- asking --------------------------------------------------------------------------------------------------------- */
 
-typedef struct asking {
-    orr_runtime *rt;
-    orr_run_id id;
-    const char *name; /* a node, a field or a method */
-    const char *answer;
-    int number;
-} asking;
+/* A run that goes on by orr_resume_all is held as long as it is live; only others are kept until they are forgotten. */
+static orr_runbox *live_run(const orr_asking *a) {
+    for (orr_runbox *r = a->rt->box->runs; r != NULL; r = r->next)
+        if (r->live && r->run != NULL && memcmp(orr_run_id_of(r->run), a->id.bytes, sizeof a->id.bytes) == 0)
+            return r;
+    return NULL;
+}
 
-/* Pushes the run; false where it is not there. */
-static bool push_run(lua_State *L, const asking *a) {
+static bool push_kept(lua_State *L, const orr_asking *a) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, a->rt->runs);
     lua_pushlstring(L, (const char *)a->id.bytes, sizeof a->id.bytes);
     return lua_rawget(L, -2) != LUA_TNIL;
 }
 
-static int ask(orr_runtime *rt, lua_CFunction fn, asking *a) {
+bool orr_api_push_run(lua_State *L, const orr_asking *a) {
+    if (push_kept(L, a) && orr_check_run(L, lua_gettop(L))->run != NULL)
+        return true;
+    lua_pop(L, 1); /* one that was let go of */
+    const orr_runbox *r = live_run(a);
+    if (r != NULL)
+        orr_push_box(L, a->rt->script, r);
+    else
+        lua_pushnil(L);
+    return r != NULL;
+}
+
+void orr_api_keep_run(lua_State *L, const orr_runtime *rt, const orr_runbox *r) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->runs);
+    lua_pushlstring(L, (const char *)orr_run_id_of(r->run), sizeof(orr_run_id));
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_asking *a) {
     a->rt = rt;
     a->number = ORR_ENOTFOUND;
     int status = orr_api_call(rt, fn, a);
@@ -142,30 +200,34 @@ static int ask(orr_runtime *rt, lua_CFunction fn, asking *a) {
 }
 
 static int run_state(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (push_run(L, a)) {
-        const orr_runbox *r = orr_check_run(L, lua_gettop(L));
-        a->number = (int)orr_run_get_state(r->run);
-        if (r->output_failed && a->number == ORR_RUN_COMPLETED)
-            a->number = ORR_RUN_FAILED;
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_state(L, a);
+        return 0;
     }
+    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    a->number = (int)orr_run_get_state(r->run);
+    if (r->output_failed && a->number == ORR_RUN_COMPLETED)
+        a->number = ORR_RUN_FAILED;
     return 0;
 }
 
 orr_run_state orr_state(orr_runtime *rt, orr_run_id run) {
-    asking a = {.id = run};
-    return ask(rt, run_state, &a) == ORR_OK ? (orr_run_state)a.number : ORR_RUN_STATE_COUNT;
+    orr_asking a = {.id = run};
+    return orr_api_ask(rt, run_state, &a) == ORR_OK ? (orr_run_state)a.number : ORR_RUN_STATE_COUNT;
 }
 
-static uint32_t node_of(lua_State *L, const asking *a, const orr_runbox *r) {
+static uint32_t node_of(lua_State *L, const orr_asking *a, const orr_runbox *r) {
     lua_pushstring(L, a->name);
     return orr_node_by_name(L, r, lua_gettop(L));
 }
 
 static int node_state(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (!push_run(L, a))
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_node(L, a);
         return 0;
+    }
     const orr_runbox *r = orr_check_run(L, lua_gettop(L));
     uint32_t node = node_of(L, a, r);
     a->number = node == ORR_NONE ? ORR_NODE_STATE_COUNT : (int)orr_run_node_state(r->run, node, ORR_NONE);
@@ -173,12 +235,11 @@ static int node_state(lua_State *L) {
 }
 
 orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node) {
-    asking a = {.id = run, .name = node};
-    return ask(rt, node_state, &a) == ORR_OK ? (orr_node_state)a.number : ORR_NODE_STATE_COUNT;
+    orr_asking a = {.id = run, .name = node};
+    return orr_api_ask(rt, node_state, &a) == ORR_OK ? (orr_node_state)a.number : ORR_NODE_STATE_COUNT;
 }
 
-/* Pops a value and makes it the answer as JSON; nil is no answer. */
-static void answer_json(lua_State *L, asking *a) {
+void orr_api_answer_json(lua_State *L, orr_asking *a) {
     if (lua_isnil(L, -1))
         return;
     if (!orr_json_encode(L, lua_gettop(L), NULL))
@@ -186,73 +247,81 @@ static void answer_json(lua_State *L, asking *a) {
     a->answer = orr_api_answer(L, a->rt);
 }
 
+/* One that was let go of says why itself, where the store does not know it. */
 static int run_field(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (!push_run(L, a))
-        return 0;
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_column(L, a);
+        if (a->number != ORR_ENOTFOUND || !push_kept(L, a))
+            return 0;
+    }
     a->number = ORR_OK;
     lua_getfield(L, -1, a->name);
-    answer_json(L, a);
+    orr_api_answer_json(L, a);
     return 0;
 }
 
 const char *orr_output(orr_runtime *rt, orr_run_id run) {
-    asking a = {.id = run, .name = "output"};
-    ask(rt, run_field, &a);
+    orr_asking a = {.id = run, .name = "output"};
+    orr_api_ask(rt, run_field, &a);
     return a.answer;
 }
 
 const char *orr_run_error_json(orr_runtime *rt, orr_run_id run) {
-    asking a = {.id = run, .name = "error"};
-    ask(rt, run_field, &a);
+    orr_asking a = {.id = run, .name = "error"};
+    orr_api_ask(rt, run_field, &a);
     return a.answer;
 }
 
 static int node_output(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (!push_run(L, a))
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_node_output(L, a);
         return 0;
+    }
     a->number = ORR_OK;
     const orr_runbox *r = orr_check_run(L, lua_gettop(L));
     uint32_t node = node_of(L, a, r);
     if (node != ORR_NONE) {
         orr_run_push_output(L, r, node, ORR_NONE);
-        answer_json(L, a);
+        orr_api_answer_json(L, a);
     }
     return 0;
 }
 
 const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node) {
-    asking a = {.id = run, .name = node};
-    ask(rt, node_output, &a);
+    orr_asking a = {.id = run, .name = node};
+    orr_api_ask(rt, node_output, &a);
     return a.answer;
 }
 
 static int node_why(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (!push_run(L, a))
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a))
         return 0;
     a->number = ORR_OK;
     lua_getfield(L, -1, "why");
     lua_insert(L, -2);
     lua_pushstring(L, a->name);
     lua_call(L, 2, 1);
-    answer_json(L, a);
+    orr_api_answer_json(L, a);
     return 0;
 }
 
 const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node) {
-    asking a = {.id = run, .name = node};
-    ask(rt, node_why, &a);
+    orr_asking a = {.id = run, .name = node};
+    orr_api_ask(rt, node_why, &a);
     return a.answer;
 }
 
 /* ---- steering ------------------------------------------------------------------------------------------------------ */
 
 static int call_method(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (!push_run(L, a))
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_send(L, a);
         return 0;
+    }
     a->number = ORR_OK;
     lua_getfield(L, -1, a->name);
     lua_insert(L, -2);
@@ -261,9 +330,12 @@ static int call_method(lua_State *L) {
 }
 
 static int steer(orr_runtime *rt, orr_run_id run, const char *method) {
-    asking a = {.id = run, .name = method};
+    orr_asking a = {.id = run, .name = method};
     rt->busy = true;
-    return ask(rt, call_method, &a);
+    int status = orr_api_ask(rt, call_method, &a);
+    if (status != ORR_OK || a.number == ORR_OK)
+        return status;
+    return orr_api_fail(rt, ORR_ESTATE, "wrong_state", "the run has ended");
 }
 
 int orr_cancel(orr_runtime *rt, orr_run_id run) {
@@ -274,13 +346,9 @@ int orr_pause(orr_runtime *rt, orr_run_id run) {
     return steer(rt, run, "pause");
 }
 
-int orr_resume(orr_runtime *rt, orr_run_id run) {
-    return steer(rt, run, "resume");
-}
-
 static int forget(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (!push_run(L, a))
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!push_kept(L, a))
         return 0;
     a->number = ORR_OK;
     lua_rawgeti(L, LUA_REGISTRYINDEX, a->rt->runs);
@@ -291,8 +359,8 @@ static int forget(lua_State *L) {
 }
 
 int orr_forget(orr_runtime *rt, orr_run_id run) {
-    asking a = {.id = run};
-    return ask(rt, forget, &a);
+    orr_asking a = {.id = run};
+    return orr_api_ask(rt, forget, &a);
 }
 
 /* ---- waiting -------------------------------------------------------------------------------------------------------- */
@@ -301,19 +369,33 @@ static bool is_over(void *ud) {
     return !((const orr_runbox *)ud)->live;
 }
 
+/* Of a run that is not run here: over, or not to be waited for. */
+static void not_here(lua_State *L, orr_asking *a) {
+    orr_api_stored_state(L, a);
+    if (a->number >= 0)
+        a->number = orr_run_ended((orr_run_state)a->number) ? ORR_OK : ORR_ESTATE;
+}
+
 static int wait_for(lua_State *L) {
-    asking *a = lua_touserdata(L, 1);
-    if (!push_run(L, a))
+    orr_asking *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        not_here(L, a);
         return 0;
+    }
     orr_runbox *r = orr_check_run(L, lua_gettop(L));
     a->number = orr_pump(a->rt->script, L, is_over, r) ? ORR_OK : ORR_ESTUCK;
+    if (a->number == ORR_OK && r->run == NULL)
+        not_here(L, a);
     return 0;
 }
 
 int orr_wait(orr_runtime *rt, orr_run_id run) {
-    asking a = {.id = run};
-    int status = ask(rt, wait_for, &a);
+    orr_asking a = {.id = run};
+    int status = orr_api_ask(rt, wait_for, &a);
     if (status != ORR_OK || a.number == ORR_OK)
         return status;
+    if (a.number == ORR_ESTATE)
+        return orr_api_fail(rt, ORR_ESTATE, "not_here",
+                            "this runtime does not run it: another process has it, or nobody and orr_resume lets it go on");
     return orr_api_fail(rt, ORR_ESTUCK, "stuck", "the run cannot go on: nothing is left that could end what it waits for");
 }

@@ -1,4 +1,4 @@
---- `orrery doctor`: one line per fact about this machine, each with what to do where something is wrong.
+--- `orrery doctor`: one line per fact about this machine and the store, each with what to do where something is wrong.
 local machine = require "orrery.cli.machine"
 local term = require "orrery.cli.term"
 
@@ -25,6 +25,8 @@ end
 
 function doctor.main(args)
   local findings = machine.examine(machine.probe())
+  local store = require "orrery.cli.doctor_store"
+  for _, finding in ipairs(store.examine(store.probe(args))) do findings[#findings + 1] = finding end
   local code = 0
   for _, f in ipairs(findings) do
     if f.status == "missing" then code = 1 end

@@ -1,0 +1,411 @@
+/* test_api_store.c - runs that outlive their runtime, through the public C API alone. */
+#include <orrery.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+typedef struct host {
+    char folder[64], url[128];
+    orr_runtime *rt;
+    int errors, recovered, status;
+    char message[1024];
+    orr_token tokens[64]; /* of native attempts that are under way */
+    int attempts;
+} host;
+
+static void on_error(void *ud, const orr_error_info *error)
+{
+    host *h = ud;
+    h->errors++;
+    h->status = error->status;
+    snprintf(h->message, sizeof h->message, "%s: %s", error->code, error->message);
+}
+
+static void on_event(void *ud, const char *json)
+{
+    host *h = ud;
+    h->recovered += strstr(json, "\"run_recovered\"") != NULL;
+}
+
+static void work(void *ud, orr_runtime *rt, const orr_call *call)
+{
+    host *h = ud;
+    (void)rt;
+    if (h->attempts < 64)
+        h->tokens[h->attempts++] = call->token;
+}
+
+static orr_config config_of(host *h)
+{
+    orr_config config;
+    orr_config_init(&config);
+    config.ud = h;
+    config.on_error = on_error;
+    config.on_event = on_event;
+    config.store = h->url;
+    return config;
+}
+
+static void open_host(host *h, const orr_config *config)
+{
+    h->rt = orr_open(config);
+    if (h->rt == NULL)
+        fail_msg("orr_open: %s", h->message);
+}
+
+static void reopen(host *h)
+{
+    orr_config config = config_of(h);
+    orr_close(h->rt);
+    open_host(h, &config);
+}
+
+static void register_work(host *h)
+{
+    orr_type type = {.size = sizeof type, .name = "test.work", .ud = h, .start = work};
+    h->attempts = 0;
+    assert_int_equal(orr_register(h->rt, &type), ORR_OK);
+}
+
+static int set_up(void **state)
+{
+    host *h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return -1;
+    snprintf(h->folder, sizeof h->folder, "/tmp/orrery-api-XXXXXX");
+    if (mkdtemp(h->folder) == NULL)
+        return -1;
+    snprintf(h->url, sizeof h->url, "sqlite:%s/runs.db", h->folder);
+    orr_config config = config_of(h);
+    open_host(h, &config);
+    *state = h;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    host *h = *state;
+    char line[128];
+    orr_close(h->rt);
+    snprintf(line, sizeof line, "rm -rf %s", h->folder);
+    int status = system(line);
+    free(h);
+    return status;
+}
+
+static orr_workflow *load(const host *h, const char *source)
+{
+    orr_workflow *w = orr_load_string(h->rt, source, "test.lua");
+    if (w == NULL)
+        fail_msg("%s", orr_last_error(h->rt));
+    return w;
+}
+
+static orr_run_id start(const host *h, const char *source, const orr_start_options *options)
+{
+    orr_run_id run = orr_start(h->rt, load(h, source), NULL, options);
+    if (orr_run_id_is_none(run))
+        fail_msg("%s", orr_last_error(h->rt));
+    return run;
+}
+
+static bool same(orr_run_id a, orr_run_id b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+/* Steps until the run is in that state, for a few seconds at most. */
+static void until(const host *h, orr_run_id run, orr_run_state state)
+{
+    for (int i = 0; i < 5000 && orr_state(h->rt, run) != state; i++)
+        if (orr_step(h->rt, 1000000) == 0)
+            usleep(1000);
+    assert_string_equal(orr_run_state_name(orr_state(h->rt, run)), orr_run_state_name(state));
+}
+
+static const char order[] =
+    "local flow = require 'orrery'\n"
+    "local w = flow.workflow { name = 'order', output = '${nodes.ship}' }\n"
+    "w.price = { run = function() return 42 end }\n"
+    "w.ship = { after = 'price', run = function(ctx, inputs)\n"
+    "  return { price = inputs.price, by = ctx:wait('shipped').by } end }\n"
+    "return w\n";
+
+static void outlives_its_runtime(void **state)
+{
+    host *h = *state;
+    orr_run_id run = start(h, order, NULL);
+    until(h, run, ORR_RUN_WAITING);
+    reopen(h);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_WAITING);
+    assert_string_equal(orr_node_output(h->rt, run, "price"), "42");
+    assert_int_equal(orr_node(h->rt, run, "price"), ORR_NODE_COMPLETED);
+    assert_int_equal(orr_node(h->rt, run, "nobody"), ORR_NODE_STATE_COUNT);
+    assert_int_equal(orr_wait(h->rt, run), ORR_ESTATE);
+    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":"), ORR_ESCRIPT);
+    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":\"sea\"}"), ORR_OK); /* waits in the inbox */
+    assert_int_equal(orr_resume(h->rt, run), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_non_null(strstr(orr_output(h->rt, run), "\"sea\""));
+    assert_int_equal(orr_signal(h->rt, run, "shipped", NULL), ORR_ESTATE);
+    reopen(h);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_COMPLETED);
+    assert_non_null(strstr(orr_output(h->rt, run), "\"sea\""));
+    assert_null(orr_run_error_json(h->rt, run));
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_int_equal(orr_resume(h->rt, run), ORR_ESTATE);
+    assert_int_equal(orr_retry_run(h->rt, run), ORR_ESTATE);
+    assert_int_equal(orr_cancel(h->rt, run), ORR_ESTATE);
+    const char *json = orr_run_json(h->rt, run);
+    assert_non_null(strstr(json, "\"workflow\":\"order\""));
+    assert_non_null(strstr(json, "\"state\":\"completed\""));
+    assert_non_null(strstr(json, "\"shipped\""));
+}
+
+static void is_suspended(void **state)
+{
+    host *h = *state;
+    orr_run_id run = start(h, order, NULL);
+    until(h, run, ORR_RUN_WAITING);
+    assert_int_equal(orr_suspend(h->rt, run), ORR_OK);
+    assert_int_equal(orr_suspend(h->rt, run), ORR_ENOTFOUND);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_WAITING);
+    assert_int_equal(orr_cancel(h->rt, run), ORR_OK); /* whoever resumes it will cancel it */
+    assert_int_equal(orr_sync(h->rt), ORR_OK);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_WAITING);
+    assert_int_equal(orr_resume(h->rt, run), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_CANCELLED);
+    assert_int_equal(orr_suspend(h->rt, run), ORR_ESTATE);
+}
+
+static void has_a_key(void **state)
+{
+    host *h = *state;
+    orr_start_options options;
+    orr_start_options_init(&options);
+    options.key = "2026-11-21";
+    options.labels_json = "{\"team\":\"blue\"}";
+    options.id = orr_run_id_from_text("0193af00-0000-7000-8000-00000000000f");
+    orr_run_id run = start(h, order, &options);
+    assert_true(same(run, options.id));
+    options.id = (orr_run_id){{0}};
+    assert_true(same(start(h, order, &options), run));
+    until(h, run, ORR_RUN_WAITING);
+    reopen(h);
+    assert_true(same(start(h, order, &options), run)); /* it goes on */
+    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":\"air\"}"), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    reopen(h);
+    assert_true(same(start(h, order, &options), run)); /* it is over */
+    assert_non_null(strstr(orr_output(h->rt, run), "\"air\""));
+    assert_non_null(strstr(orr_run_json(h->rt, run), "\"team\":\"blue\""));
+    options.key = NULL;
+    options.id = run;
+    assert_true(orr_run_id_is_none(orr_start(h->rt, load(h, order), NULL, &options)));
+    assert_int_equal(h->status, ORR_ESTATE);
+    options.durability = 7;
+    assert_true(orr_run_id_is_none(orr_start(h->rt, load(h, order), NULL, &options)));
+    assert_non_null(strstr(h->message, "durability"));
+}
+
+static const char native[] =
+    "local flow = require 'orrery'\n"
+    "local w = flow.workflow { name = 'native', output = '${nodes.b}' }\n"
+    "w.a = flow.test.work { n = 1 }\n"
+    "w.b = { after = 'a', run = function(_, inputs) return inputs.a end }\n"
+    "return w\n";
+
+#define RUNS 12
+
+/* Steps for a while: nothing is left to be done at once. */
+static void settle(const host *h)
+{
+    for (int quiet = 0; quiet < 30;) {
+        if (orr_step(h->rt, 1000000) > 0)
+            continue;
+        quiet++;
+        usleep(1000);
+    }
+}
+
+static void resumes_a_few_at_a_time(void **state)
+{
+    host *h = *state;
+    orr_run_id runs[RUNS], waiting = start(h, order, NULL);
+    register_work(h);
+    for (int i = 0; i < RUNS; i++)
+        runs[i] = start(h, native, NULL);
+    settle(h);
+    assert_int_equal(h->attempts, RUNS);
+    reopen(h);
+    register_work(h);
+    assert_int_equal(orr_resume_all(h->rt, 2), ORR_OK);
+    assert_true(orr_resuming(h->rt));
+    for (int done = 0; done < RUNS; done++) {
+        settle(h);
+        assert_int_equal(h->attempts, done + 2 < RUNS ? done + 2 : RUNS);
+        assert_int_equal(orr_complete(h->rt, h->tokens[done], "7"), ORR_OK);
+    }
+    settle(h);
+    assert_false(orr_resuming(h->rt));
+    assert_int_equal(h->recovered, RUNS + 1);
+    assert_int_equal(h->errors, 0);
+    for (int i = 0; i < RUNS; i++)
+        assert_string_equal(orr_output(h->rt, runs[i]), "7");
+    assert_int_equal(orr_state(h->rt, waiting), ORR_RUN_WAITING);
+    assert_int_equal(orr_signal(h->rt, waiting, "shipped", "{\"by\":\"land\"}"), ORR_OK);
+    until(h, waiting, ORR_RUN_COMPLETED);
+}
+
+static void says_what_cannot_go_on(void **state)
+{
+    host *h = *state;
+    register_work(h);
+    orr_run_id run = start(h, native, NULL);
+    settle(h);
+    orr_close(h->rt);
+    orr_config config = config_of(h);
+    config.resume = true;
+    open_host(h, &config);
+    settle(h);
+    assert_false(orr_resuming(h->rt));
+    assert_int_equal(h->errors, 1); /* nobody has registered the type */
+    assert_non_null(strstr(h->message, "test"));
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_RUNNING);
+    register_work(h);
+    assert_int_equal(orr_resume(h->rt, run), ORR_OK);
+    settle(h);
+    assert_int_equal(orr_fail(h->rt, h->tokens[0], "no", "no use", false), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_FAILED);
+    assert_int_equal(orr_forget(h->rt, run), ORR_OK);
+    assert_non_null(strstr(orr_run_error_json(h->rt, run), "no use"));
+    assert_int_equal(orr_retry_run(h->rt, run), ORR_OK);
+    settle(h);
+    assert_int_equal(orr_complete(h->rt, h->tokens[1], "8"), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_string_equal(orr_output(h->rt, run), "8");
+}
+
+static int nothing(void *ud, uint32_t node)
+{
+    (void)ud;
+    (void)node;
+    return ORR_OK;
+}
+
+static void a_graph_of_functions_is_not_kept(void **state)
+{
+    host *h = *state;
+    orr_builder *b = orr_build(h->rt, "frame", 2, 1);
+    orr_build_node(b, "a", nothing, NULL);
+    orr_build_node(b, "b", nothing, NULL);
+    orr_build_edge(b, 0, 1);
+    orr_run_id run = orr_start(h->rt, orr_build_end(b), NULL, NULL);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_COMPLETED);
+    assert_int_equal(orr_suspend(h->rt, run), ORR_ESTATE);
+    assert_null(orr_run_json(h->rt, run));
+}
+
+static const char large[] =
+    "local flow = require 'orrery'\n"
+    "local w = flow.workflow { name = 'large', output = '${nodes.a}' }\n"
+    "w.a = { run = function() return ('x'):rep(2000000) end }\n"
+    "return w\n";
+
+static void large_outputs(void **state)
+{
+    host *h = *state;
+    orr_run_id run = start(h, large, NULL);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    reopen(h);
+    assert_int_equal(strlen(orr_output(h->rt, run)), 2000002);
+    assert_int_equal(strlen(orr_node_output(h->rt, run, "a")), 2000002);
+    orr_close(h->rt);
+    orr_config config = config_of(h);
+    config.output_limit = 1000;
+    config.durability = ORR_DURABLE_RELAXED;
+    open_host(h, &config);
+    run = start(h, large, NULL);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_FAILED);
+    assert_non_null(strstr(orr_run_error_json(h->rt, run), "output_too_large"));
+    assert_non_null(strstr(orr_run_json(h->rt, run), "\"relaxed\""));
+}
+
+static void without_a_store(void **state)
+{
+    host *h = *state;
+    orr_config config = config_of(h);
+    orr_close(h->rt);
+    config.store = NULL;
+    open_host(h, &config);
+    orr_run_id run = start(h, order, NULL);
+    until(h, run, ORR_RUN_WAITING);
+    assert_int_equal(orr_suspend(h->rt, run), ORR_ESTATE);
+    assert_int_equal(orr_resume_all(h->rt, 0), ORR_ESTATE);
+    assert_int_equal(orr_sync(h->rt), ORR_OK);
+    assert_null(orr_run_json(h->rt, run));
+    assert_int_equal(orr_signal(h->rt, run, NULL, NULL), ORR_EINVAL);
+    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":\"foot\"}"), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_int_equal(orr_signal(h->rt, run, "shipped", NULL), ORR_ESTATE);
+    reopen(h); /* with the store, which does not know it */
+    assert_int_equal(orr_resume(h->rt, run), ORR_ENOTFOUND);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_STATE_COUNT);
+    config.store = "sqlite:/nowhere/at/all/runs.db";
+    assert_null(orr_open(&config));
+    assert_non_null(strstr(h->message, "/nowhere/at/all"));
+    config.store = h->url;
+    config.durability = 3;
+    assert_null(orr_open(&config));
+    assert_non_null(strstr(h->message, "durability"));
+}
+
+/* A program that was compiled before there were stores. */
+static void an_older_program(void **state)
+{
+    host *h = *state;
+    orr_config config = config_of(h);
+    orr_start_options options;
+    config.size = offsetof(orr_config, store);
+    orr_close(h->rt);
+    open_host(h, &config);
+    orr_start_options_init(&options);
+    options.size = offsetof(orr_start_options, key);
+    options.key = (const char *)1;
+    orr_run_id run = start(h, order, &options);
+    until(h, run, ORR_RUN_WAITING);
+    assert_null(orr_run_json(h->rt, run));
+}
+
+static void texts(void **state)
+{
+    char text[37];
+    (void)state;
+    orr_run_id_text(orr_run_id_from_text("0193AF00-0000-7000-8000-00000000000f"), text);
+    assert_string_equal(text, "0193af00-0000-7000-8000-00000000000f");
+    assert_true(orr_run_id_is_none(orr_run_id_from_text("0193af00")));
+    assert_true(orr_run_id_is_none(orr_run_id_from_text(NULL)));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(outlives_its_runtime), TEST(is_suspended), TEST(has_a_key), TEST(resumes_a_few_at_a_time),
+        TEST(says_what_cannot_go_on), TEST(a_graph_of_functions_is_not_kept), TEST(large_outputs), TEST(without_a_store),
+        TEST(an_older_program), cmocka_unit_test(texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
