@@ -1,12 +1,9 @@
 --- Forks: a new run that shares what another one has completed, up to the nodes it is to begin from.
-local core = require "orrery.core"
 local errors = require "orrery.errors"
 local resume = require "orrery.resume"
 local run = require "orrery.run"
 
 local fork = {}
-
-local json = core.json
 
 local function raise(message)
   errors.raise { { kind = "bad_fork", message = message } }
@@ -23,6 +20,18 @@ local function known_node(index, name, option)
   local names = {}
   for other in pairs(index) do names[#names + 1] = other end
   raise(("%s: the workflow has no node %q%s"):format(option, tostring(name), errors.did_you_mean(name, names)))
+end
+
+-- An output alone does not say which way a node went.
+local function no_outcomes(def, at, name)
+  for _, node in ipairs(def.nodes) do
+    for _, dep in ipairs(node.deps or {}) do
+      if dep.node == at and dep.port then
+        raise(("set: node %q goes one of several ways (%q is after \"%s:%s\"); set the outputs that it decides by"):format(name, node.name,
+          name, dep.port))
+      end
+    end
+  end
 end
 
 -- Nodes in an order in which dependencies come first.
@@ -53,15 +62,6 @@ local function in_order(def)
   return order
 end
 
-local function output_of(store, text)
-  if not text then return nil end
-  local value = json.decode(text, { binary = true })
-  if type(value) == "table" and type(value["$blob"]) == "string" then
-    return json.decode(store:get("blob", value["$blob"]).data, { binary = true })
-  end
-  return value
-end
-
 -- What of the old run the new one takes over: completed nodes that do not come after one that runs again. A skipped node is
 -- decided anew, and so are nodes that were never reached; what follows from a skip alone is kept.
 local function adopted(store, def, rows, again, set)
@@ -71,9 +71,10 @@ local function adopted(store, def, rows, again, set)
     local row, given = rows[node.name], set[node.name]
     local kept = given ~= nil or row and row.state == "completed" and not again[node.name]
     for _, dep in ipairs(node.deps or {}) do kept = kept and (given ~= nil or not fresh[dep.node]) end
+    if given ~= nil then fresh[i] = true end -- what follows saw another output
     if kept then
       local output = given and given.value
-      if not given then output = output_of(store, row.output) end
+      if not given then output = resume.value(store, row.output) end
       list[#list + 1] = { node = node.name, output = output, outcome = not given and row.outcome or nil }
     elseif not (row and row.state == "skipped" and not again[node.name]) then
       fresh[i] = true
@@ -115,15 +116,16 @@ function fork.fork(id, options)
   end
   for name, value in pairs(options.set or {}) do
     known_node(index, name, "set")
+    no_outcomes(def, index[name], name)
     set[name] = { value = value }
   end
   for _, node in ipairs(store:query("SELECT node, state, output, outcome FROM nodes WHERE run = ? AND item = 0", row.number)) do
     rows[node.node] = node
   end
   local old = store:query("SELECT input, context, labels FROM runs WHERE number = ?", row.number)[1]
-  local function decode(text) return text and json.decode(text, { binary = true }) or nil end
-  local started = run.start(compiled, { runtime = rt, input = merged(decode(old.input), options.input),
-    context = decode(old.context), labels = decode(old.labels), adopt = adopted(store, def, rows, again, set), forked_from = id,
+  local started = run.start(compiled, { runtime = rt, input = merged(resume.value(store, old.input), options.input),
+    context = resume.value(store, old.context), labels = resume.value(store, old.labels),
+    adopt = adopted(store, def, rows, again, set), forked_from = id,
     on_event = options.on_event })
   return started, compiled
 end

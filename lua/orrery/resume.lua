@@ -31,12 +31,26 @@ function resume.row(store, id)
   return store:query("SELECT " .. COLUMNS .. " FROM runs WHERE id = ?", id)[1]
 end
 
-local function decode(text) return text and json.decode(text, { binary = true }) or nil end
+local function decode(text)
+  if text == nil then return nil end
+  return json.decode(text, { binary = true })
+end
 
--- What an ended run left, in the shape of a run.
-local function record(row)
-  return { id = row.id, workflow = row.workflow, state = row.state, output = decode(row.output), error = decode(row.error),
-    ended = resume.ENDED[row.state] or false, existing = true }
+--- A value as a column of the store has it; one that is kept among the blobs comes from there.
+---@param store orrery.Store
+---@param text string|nil
+---@return any
+function resume.value(store, text)
+  local value = decode(text)
+  if not text or text:sub(1, 9) ~= '{"$blob":' then return value end -- a table of the user's with such a key begins otherwise
+  local kept = store:get("blob", value["$blob"])
+  return kept and decode(kept.data) or value
+end
+
+-- What is known of another's run, in the shape of a run.
+local function record(store, row)
+  return { id = row.id, workflow = row.workflow, state = row.state, output = resume.value(store, row.output),
+    error = decode(row.error), ended = resume.ENDED[row.state] or false, existing = true }
 end
 
 -- ---- the code of a run ------------------------------------------------------------------------------------
@@ -76,7 +90,10 @@ local function current_code(store, row, path)
   local problems = bundle.fits(kept.definition, bundle.definition(compiled), touched_nodes(store, row))
   if #problems == 0 then return compiled end
   local found = {}
-  for i, problem in ipairs(problems) do found[i] = { kind = "definition_changed", message = problem.message, node = problem.node } end
+  for i, problem in ipairs(problems) do
+    found[i] = { kind = "definition_changed", node = problem.node,
+      message = ("the journal does not fit %s: %s"):format(path, problem.message) }
+  end
   errors.raise(found, "definition_changed")
 end
 
@@ -97,6 +114,7 @@ end
 ---@field runtime? orrery.Runtime
 ---@field force? boolean also a run that a living process owns, or whose attempts were interrupted too often
 ---@field code? boolean|string with today's code: true for the file it began with, or another file
+---@field compiled? orrery.Compiled what resume.code_of gave for the run and these options
 ---@field on_event? fun(event: table)
 
 --- The runtime that the options name.
@@ -118,11 +136,23 @@ end
 ---@return orrery.Compiled
 function resume.code_of(rt, id, options)
   local store = store_of(rt)
+  if not store then
+    raise("no_store", "this runtime has no store to find runs in; open it with flow.runtime { store = \"sqlite:PATH\" }")
+  end
+  if type(id) ~= "string" then error("expected the id of a run, got " .. errors.show(id), 0) end
   local row = resume.row(store, id)
   if not row then raise("run_not_found", ("there is no run %s in %s"):format(tostring(id), rt:url())) end
+  if options.compiled then return store, row, options.compiled end
   local compiled = options.code and current_code(store, row, options.code ~= true and options.code or nil)
     or from_bundle(store, row)
   return store, row, compiled
+end
+
+-- Who asked for a pause before has been overruled: his message is still to be read, so ours comes after it.
+local function let_go_on(store, row, started)
+  if started.state == "paused" then started:resume() end
+  local asked = store:query("SELECT 1 FROM inbox WHERE run = ? AND name = 'pause' AND taken IS NULL LIMIT 1", row.number)[1]
+  if asked then store:send(row.id, "resume", "{}") end
 end
 
 local function go_on(rt, id, mode, options)
@@ -131,7 +161,7 @@ local function go_on(rt, id, mode, options)
     return rt:restore(compiled.plan, id, { force = options.force, mode = mode, env = compiled.env })
   end)
   if options.code then move_to(store, row, compiled) end
-  if started.state == "paused" then started:resume() end -- whoever asks for a run to go on wants it to
+  let_go_on(store, row, started)
   return started, compiled
 end
 
@@ -177,17 +207,36 @@ end
 
 -- ---- keys and pauses --------------------------------------------------------------------------------------
 
--- Waits for a run of another process by looking now and then.
-local function watch(store, id)
+local LOOK, CLAIM = 0.1, 10 -- seconds between two looks; looks between two attempts to take the run over
+
+local ELSEWHERE = { run_owned = true, run_ended = true }
+
+-- Whether a run does not go on here because another process runs it, or has ended it since it was looked at.
+local function is_elsewhere(problem) return type(problem) == "table" and ELSEWHERE[problem.code] or false end
+
+--- How a run ended that another process runs: waits for it, and goes on with the run where that process is gone.
+---@param rt orrery.Runtime
+---@param id string
+---@return table record { id, workflow, state, output, error, ended, existing }
+function resume.finished(rt, id)
+  local store, looks = store_of(rt), 0
   while true do
     local row = resume.row(store, id)
-    if not row or resume.ENDED[row.state] then return row end
-    core.sleep(0.1)
+    if not row then raise("run_not_found", ("run %s is in the store no more"):format(id)) end
+    if resume.ENDED[row.state] then return record(store, row) end
+    if looks % CLAIM == CLAIM - 1 then
+      local ok, run_or_error = pcall(resume.resume, id, { runtime = rt })
+      if ok then rt:wait(run_or_error)
+      elseif not is_elsewhere(run_or_error) then error(run_or_error, 0) end
+      store:project()
+    end
+    looks = looks + 1
+    core.sleep(LOOK)
   end
 end
 
---- The run of that workflow that has the key of `options`, or nil. One that is over is returned as a record; one whose process
---- is gone goes on here; one that another process runs is waited for.
+--- The run of that workflow that has the key of `options`, or nil. One that is over, and one that another process runs, is
+--- returned as a record; one whose process is gone goes on here.
 ---@param rt orrery.Runtime
 ---@param compiled orrery.Compiled
 ---@param options table
@@ -198,15 +247,18 @@ function resume.by_key(rt, compiled, options)
   local store = store_of(rt)
   local row = store:query("SELECT " .. COLUMNS .. " FROM runs WHERE workflow = ? AND key = ?", compiled.name, options.key)[1]
   if not row then return nil end
+  local live = run.live(row.id)
+  if live then return live end
   if not resume.ENDED[row.state] then -- the tables may be a moment behind
     store:project()
     row = resume.row(store, row.id)
   end
-  if resume.ENDED[row.state] then return record(row) end
+  if resume.ENDED[row.state] then return record(store, row) end
   local ok, started = pcall(resume.resume, row.id, { runtime = rt, on_event = options.on_event })
   if ok then return started end
-  if type(started) == "table" and started.code == "run_owned" then return record(watch(store, row.id) or row) end
-  error(started, 0)
+  if not is_elsewhere(started) then error(started, 0) end
+  store:project() -- it may have ended there meanwhile
+  return record(store, resume.row(store, row.id) or row)
 end
 
 local paused = setmetatable({}, { __mode = "k" }) -- runtime -> { at, names }

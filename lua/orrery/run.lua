@@ -65,17 +65,19 @@ local function cut(compiled, options)
   return require("orrery.prune").compiled(compiled, options, core.plan)
 end
 
-local by_store = {} -- url -> runtime, so that all runs of one store share one thread and one owner
+local by_store = {} -- url -> { rt, durable }, so that all runs of one store share one thread and one owner
 
 --- The runtime of the runs of a store, one for each.
 ---@param url string
 ---@param durability? "strict"|"relaxed"|"none"
+---@param output_limit? integer bytes of JSON that one output may have
 ---@return orrery.Runtime
-function run.runtime_of_store(url, durability)
-  local rt = by_store[url]
-  if not rt then
-    rt = core.runtime { store = url, durability = durability }
-    by_store[url] = rt
+function run.runtime_of_store(url, durability, output_limit)
+  local known = by_store[url]
+  local rt = known and known.rt
+  if not rt or (known.durable and not rt:durable()) then -- there is none, or it was closed
+    rt = core.runtime { store = url, durability = durability, output_limit = output_limit }
+    by_store[url] = { rt = rt, durable = rt:durable() }
     if rt:durable() then pools.pause(rt, rt:store()) end
   end
   return rt
@@ -118,13 +120,29 @@ local function with_breaker(event, started, breakers)
   return told
 end
 
+local live = setmetatable({}, { __mode = "v" }) -- id -> run, of all runtimes
+
+--- The run with that id that this process runs, or nil.
+---@param id string
+---@return orrery.Run|nil
+function run.live(id)
+  local found = live[id]
+  return found and not found.ended and found.state ~= "interrupted" and found or nil
+end
+
+-- Whether an event that names no run concerns one with these breakers: of a breaker of its own, or of the store.
+local function is_shared(event, breakers)
+  if event.run ~= nil then return false end
+  return event.event == "log" or (breakers ~= nil and event.breaker ~= nil and breakers[event.breaker] ~= nil)
+end
+
 -- Tells one run's events to a function, from the first to the last. Events that come before the run is known are kept
 -- until it is.
 local function follow(rt, fn, breakers)
   local started, id, early, off = nil, nil, {}, nil
   local function tell(event)
     local own = event.run == id
-    if not own and not (breakers and event.run == nil and event.breaker and breakers[event.breaker]) then return end
+    if not own and not is_shared(event, breakers) then return end
     fn(breakers and with_breaker(event, started, breakers) or event)
     if own and events.ENDS[event.event] and not event.node then off() end
   end
@@ -155,15 +173,33 @@ function run.launch(rt, compiled, on_event, go)
     if off then off() end
     error(started, 0)
   end
+  live[started.id] = started
   if begun then begun(started) end
   return started
 end
+
+local function check_id(rt, id)
+  if id == nil or not rt:durable() or type(id) ~= "string" then return end
+  local known = require("orrery.resume").row(rt:store(), id:lower())
+  if known then
+    errors.raise({ { kind = "duplicate_id", message = ("id: there is a run %s already: of workflow \"%s\", %s; an id is given once"):format(
+      known.id, known.workflow, known.state) } }, "duplicate_id")
+  end
+end
+
+local listening = false -- to modules that handlers require: they are kept in the store of the handler's run
 
 -- What a durable run is resumed with; nil, and it is not, for a workflow that no file holds.
 local function bundle_for(rt, compiled)
   if not rt:durable() then return nil end
   local bundle = require "orrery.bundle"
-  bundle.on_module(function(module, grown) rt:keep_module(grown.hash, module.name, module.path, module.source) end)
+  if not listening then
+    listening = true
+    bundle.on_module(function(module, grown)
+      local own = core.running_runtime()
+      if own then own:keep_module(grown.hash, module.name, module.path, module.source) end
+    end)
+  end
   return (bundle.of(compiled))
 end
 
@@ -177,6 +213,7 @@ local function start(what, options, who)
     local known = require("orrery.resume").by_key(rt, compiled, options)
     if known then return known, rt end
   end
+  check_id(rt, options.id)
   return run.launch(rt, compiled, options.on_event, function()
     return rt:start(compiled.plan, { input = input, context = options.context, labels = options.labels, key = options.key,
       seed = options.seed, concurrency = options.concurrency, id = options.id, env = compiled.env,
@@ -199,8 +236,15 @@ end
 ---@return orrery.Run
 function run.run(what, options)
   local started, rt = start(what, options, "flow.run")
-  if type(started) == "userdata" then rt:wait(started) end
-  return started
+  local other
+  if type(started) == "userdata" then
+    rt:wait(started)
+    local err = started.error
+    other = err and err.code == "duplicate_key" and err.details and err.details.run -- its key was taken meanwhile
+  elseif started.existing and not started.ended then
+    other = started.id
+  end
+  return other and require("orrery.resume").finished(rt, other) or started
 end
 
 local by_path = {} -- path -> { text, compiled }, so that a workflow called for each of many items is compiled once

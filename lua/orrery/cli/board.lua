@@ -102,6 +102,12 @@ function on.run_started(self, e)
   self.total, self.layers = e.nodes or self.total, e.layers or self.layers
 end
 
+-- What was done by another process is told by its counts only.
+function on.run_recovered(self, e)
+  self.started, self.layers = e.time, e.layers or self.layers
+  if e.stats then self:sample(e.stats) end
+end
+
 function on.node_expanded(self, e)
   local row = row_of(self, e)
   row.items, row.items_done = e.items, 0

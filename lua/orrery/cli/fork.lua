@@ -16,12 +16,12 @@ local function outputs_of(words)
   return set
 end
 
-function fork.main(args)
+local function main(args)
   local rt, store = resume.open("fork", args)
   if not rt then return store end
   local row, problem = require("orrery.cli.filter").one(store, args.run)
   if not row then return resume.fail("fork", problem) end
-  local made, why, compiled = pcall(runs.code_of, rt, row.id, resume.options_of(args, rt))
+  local made, why, _, compiled = pcall(runs.code_of, rt, row.id, resume.options_of(args, rt))
   if not made then return resume.fail("fork", why) end
   local set, wrong = outputs_of(args.set)
   if not set then return resume.fail("fork", wrong) end
@@ -31,7 +31,7 @@ function fork.main(args)
     if not ok then return resume.fail("fork", value) end
     input = value
   end
-  local options = resume.options_of(args, rt)
+  local options = resume.options_of(args, rt, nil, compiled)
   options.from, options.input, options.set = args.from, input, set
   return resume.follow("fork", args, rt, compiled, function(on_event)
     options.on_event = on_event
@@ -40,5 +40,7 @@ function fork.main(args)
     return run
   end)
 end
+
+function fork.main(args) return require("orrery.cli.history").guard("fork", main, args) end
 
 return fork

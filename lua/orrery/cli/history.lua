@@ -37,6 +37,17 @@ local function caught(problem)
   return { code = 1, message = text }
 end
 
+--- Calls `body`; what it raises is said in a sentence.
+---@param name string of the command, for messages
+---@param body fun(...): integer|nil
+---@return integer exit code
+function history.guard(name, body, ...)
+  local ok, result = xpcall(body, caught, ...)
+  if ok then return result or 0 end
+  complain(name, result.message)
+  return result.code
+end
+
 --- Makes the function `main(args)` of a command that looks at a store.
 ---@param name string of the command, for messages
 ---@param body fun(db: orrery.Store, args: table): integer|nil exit code, 0 where it is nil
@@ -54,11 +65,9 @@ function history.command(name, body, lists)
     end
     local projected, why = pcall(db.project, db)
     if not projected then complain(name, "what was recorded last may be missing here: " .. tostring(why)) end
-    local ok, result = xpcall(body, caught, db, args)
+    local code = history.guard(name, body, db, args)
     db:close()
-    if ok then return result or 0 end
-    complain(name, result.message)
-    return result.code
+    return code
   end
 end
 

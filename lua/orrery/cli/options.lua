@@ -11,6 +11,8 @@ local FORCE = { "--force", "Also a run that a living process owns, which then ca
   .. " interrupted too often.", flag = true }
 local CURRENT = { "--with-current-code", "Go on with today's code where the journal fits it; says where it does not.", flag = true }
 local CODE = { "--code", "The file of today's code, where it has moved.", argname = "FILE" }
+local LIMIT = { "--output-limit", "At most so many bytes of JSON for each output; 16 MiB otherwise.", number = true, least = 1,
+  argname = "BYTES" }
 local JSON = { "--json", "Print the result as JSON.", flag = true }
 
 --- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag = true (no
@@ -30,6 +32,7 @@ options.commands = {
     STORE,
     { "--durability", "strict (each result is on disk before what depends on it starts), relaxed (within 50 ms), none.",
       choices = { "strict", "relaxed", "none" } },
+    LIMIT,
     { "--key", "Idempotency key: the same key never starts two runs of a workflow.", argname = "TEXT" },
     { "--id", "The id of the new run, a UUID.", argname = "UUID" },
     { "--label", "A label to find the run by.", many = true, argname = "NAME=VALUE" },
@@ -49,7 +52,7 @@ options.commands = {
   resume = {
     summary = "Lets runs go on whose process is gone: one, several, or all that are unfinished.",
     { "run", "A run's id, or its unique beginning; without one all unfinished runs.", each = "*" },
-    STORE, FORCE, CURRENT, CODE,
+    STORE, FORCE, CURRENT, CODE, LIMIT,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
     { "--pool", "Let a paused pool give places again.", argname = "POOL" },
     { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).", flag = true },
@@ -61,7 +64,7 @@ options.commands = {
   retry = {
     summary = "Runs what failed or was cancelled in an ended run again, and all that follows from it.",
     { "run", "A run's id, or its unique beginning.", each = "*" },
-    STORE, CURRENT, CODE,
+    STORE, CURRENT, CODE, LIMIT,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
     REQUIRE, JSON, QUIET, filtered = true,
     examples = { "orrery retry 0192f3", "orrery retry --workflow etl --state failed --since 1d" },
@@ -73,7 +76,7 @@ options.commands = {
     { "--from", "Run these nodes again, and all that follows from them.", each = "+", many = true, argname = "NODE" },
     { "-i --input", "Laid over the old input: name=text, name:=json, or @file.json.", many = true, argname = "NAME=VALUE" },
     { "--set", "The output of a node instead of running it: nodes.NAME=JSON.", many = true, argname = "NODE=VALUE" },
-    STORE, CURRENT, CODE, REQUIRE, JSON, QUIET,
+    STORE, CURRENT, CODE, LIMIT, REQUIRE, JSON, QUIET,
     examples = { "orrery fork 0192f3 --from parse", "orrery fork 0192f3 --from report --input month:=7",
       "orrery fork 0192f3 --set nodes.fetch='{\"rows\":[]}'" },
     exits = true,
@@ -108,9 +111,10 @@ options.commands = {
     examples = { "orrery new report", "orrery new flows/report --json" },
   },
   doctor = {
-    summary = "Says what is installed, what is missing, and what is wrong with this machine.",
+    summary = "Says what is installed, what is missing, and what is wrong with this machine and the store.",
+    { "--store", "The store: sqlite:PATH or a path; ORRERY_STORE without it, else ./.orrery/runs.db.", argname = "URL" },
     JSON,
-    examples = { "orrery doctor" },
+    examples = { "orrery doctor", "orrery doctor --store sqlite:/srv/runs.db" },
   },
   help = {
     summary = "Shows this overview, or the help of one command.",

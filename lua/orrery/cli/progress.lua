@@ -164,6 +164,7 @@ end
 
 local LINES = {
   run_started = function(e) return ("started: %s"):format(term.plural(e.nodes or 0, "node")) end,
+  run_recovered = function(e) return ("goes on: %s"):format(term.plural(e.nodes or 0, "node")) end,
   node_started = function(e)
     if e.fallback then return "started its fallback" end
     return (e.attempt or 1) > 1 and "started, attempt " .. e.attempt or "started"
@@ -217,7 +218,8 @@ function progress.line(e, started, child)
     if not words then return nil end
     what = words(e)
   end
-  local who = e.node and term.clean(e.node) .. (e.item and "[" .. e.item .. "]" or "") or term.clean(e.workflow or "run")
+  local who = e.node and term.clean(e.node) .. (e.item and "[" .. e.item .. "]" or "")
+    or term.clean(e.workflow or e.run and "run" or "store")
   if e.breaker and not e.node then who = "breaker " .. term.clean(e.breaker) end
   if child and e.node then who = term.clean(e.workflow or "child") .. "/" .. who end
   return ("%8.3f  %s  %s"):format(e.time - started, who, what)

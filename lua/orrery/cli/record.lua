@@ -131,10 +131,10 @@ end
 ---@return table
 function record.of(db, run, whole)
   local made = history.run(run)
-  local row = db:query("SELECT input, output, bundle FROM runs WHERE number = ?", run.number)[1] or {}
+  local row = db:query("SELECT input, output, bundle, forked_from FROM runs WHERE number = ?", run.number)[1] or {}
   made.input, made.output = value_of(db, row.input, whole), value_of(db, row.output, whole)
   if made.output == nil then made.output = json.null end
-  made.bundle, made.owner = row.bundle, history.owner(db, run)
+  made.bundle, made.owner, made.forked_from = row.bundle, history.owner(db, run), row.forked_from
   made.total, made.nodes = made.nodes, json.array(nodes_of(db, run, whole))
   made.compensations = compensations_of(made.nodes)
   made.steps, made.signals = steps_of(db, run, whole), signals_of(db, run, whole)

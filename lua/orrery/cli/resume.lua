@@ -3,8 +3,13 @@ local resume_runs = require "orrery.resume"
 
 local resume = {}
 
-local function fail(word, text)
-  for line in tostring(text):gmatch "[^\n]+" do io.stderr:write("orrery ", word, ": ", line, "\n") end
+-- What a person is told of an error; its code is for programs.
+local function sentence(problem)
+  return getmetatable(problem) == require("orrery.core").error_mt and problem.message or tostring(problem)
+end
+
+local function fail(word, problem)
+  for line in sentence(problem):gmatch "[^\n]+" do io.stderr:write("orrery ", word, ": ", line, "\n") end
   return 2
 end
 
@@ -14,10 +19,13 @@ end
 ---@return orrery.Runtime|nil
 ---@return orrery.Store|integer
 function resume.open(word, args)
-  local url = require("orrery.store").url(args)
+  local url, named = require("orrery.store").url(args)
   local store, problem = require("orrery.store").look(url)
-  if not store then return nil, fail(word, problem.message) end
-  local opened, rt = pcall(require("orrery.run").runtime_of_store, url)
+  if not store then
+    local code = fail(word, problem.message)
+    return nil, problem.absent and not named and word == "resume" and #args.run == 0 and 0 or code
+  end
+  local opened, rt = pcall(require("orrery.run").runtime_of_store, url, nil, args.output_limit)
   if not opened then return nil, fail(word, rt) end
   return rt, store
 end
@@ -37,6 +45,8 @@ end
 
 local WINDOW = 64 -- runs that are under way at a time; those that wait for a time or a signal do not count
 
+local IDLE, LOOKS = { waiting = true, paused = true }, 5
+
 local function line(args, event)
   if args.json then
     io.stdout:write(require("orrery.core").json.encode(event, { sort = true }), "\n")
@@ -47,10 +57,24 @@ local function line(args, event)
     or event.state))
 end
 
+local function say(text) io.stderr:write(text, "\n") end
+
+local DONE = { resume = "resumed", retry = "retried" }
+
+-- "3 runs resumed, 1 did not complete, 2 are run by other processes".
+local function counts(done, n)
+  local parts = { n.started == 1 and "1 run " .. done or ("%d runs %s"):format(n.started, done) }
+  if n.started + n.failed + n.skipped == 0 then return "nothing to " .. (done == "retried" and "retry" or "resume") end
+  if n.failed > 0 then parts[#parts + 1] = ("%d did not complete"):format(n.failed) end
+  if n.left > 0 then parts[#parts + 1] = ("%d left waiting"):format(n.left) end
+  if n.skipped > 0 then parts[#parts + 1] = ("%d %s run by other processes"):format(n.skipped, n.skipped == 1 and "is" or "are") end
+  return table.concat(parts, ", ")
+end
+
 -- Takes runs up one after another, and tells of each how it ended.
 local function all(word, args, rt, rows, start)
-  local flow, core = require "orrery", require "orrery.core"
-  local going, failed, started, skipped = {}, 0, 0, 0
+  local flow = require "orrery"
+  local going, failed, started, skipped, left = {}, 0, 0, 0, 0
   local function settle()
     for run, row in pairs(going) do
       if run.ended or run.state == "interrupted" then
@@ -72,28 +96,38 @@ local function all(word, args, rt, rows, start)
     if ok then
       going[run], started = row, started + 1
       line(args, { event = "run_recovered", run = row.id, workflow = row.workflow, state = run.state })
-    elseif type(run) == "table" and run.code == "run_owned" then
-      skipped = skipped + 1
+    elseif type(run) == "table" and (run.code == "run_owned" or (word == "resume" and run.code == "run_ended")) then
+      skipped = skipped + 1 -- or another process has ended it since it was listed
     else
       failed = failed + 1
-      line(args, { event = "run_refused", run = row.id, workflow = row.workflow, state = row.state, error = tostring(run) })
+      line(args, { event = "run_refused", run = row.id, workflow = row.workflow, state = row.state, error = sentence(run) })
     end
     while busy() >= (args.jobs or WINDOW) do
       flow.sleep(0.01)
       settle()
     end
   end
+  local idle = {} -- run -> for how many looks it has waited, so that its messages have been read before it is left
+  local function leave()
+    for run, row in pairs(going) do
+      idle[run] = IDLE[run.state] and (idle[run] or 0) + 1 or 0
+      if idle[run] > LOOKS then
+        run:suspend()
+        going[run], left = nil, left + 1
+        line(args, { event = "run_suspended", run = row.id, workflow = row.workflow, state = "suspended" })
+      end
+    end
+  end
   while next(going) do
     flow.sleep(0.02)
     settle()
+    if args.no_wait then leave() end
   end
   rt:close()
   if not args.json and not args.quiet then
-    io.stderr:write(("%d %s %s, %d of them %s not complete%s\n"):format(started, started == 1 and "run" or "runs",
-      word == "retry" and "retried" or "resumed", failed, failed == 1 and "did" or "did",
-      skipped > 0 and (", %d left to the processes that run them"):format(skipped) or ""))
+    say(counts(DONE[word], { started = started, failed = failed, skipped = skipped, left = left }))
   end
-  return failed > 0 and 1 or 0, core
+  return failed > 0 and 1 or left > 0 and 5 or 0
 end
 
 --- Runs the command over several runs at once.
@@ -133,13 +167,11 @@ function resume.chosen(word, args, store)
     rows[#rows + 1] = row
   end
   if #rows > 0 or not filter.given(args) then return rows end
-  local ok, chosen = pcall(filter.select, store, args)
-  if not ok then return nil, fail(word, chosen) end
-  return chosen
+  return filter.select(store, args, word == "resume" and "runs.ended IS NULL" or "runs.state IN ('failed', 'cancelled')")
 end
 
-local function options_of(args, rt, on_event)
-  return { runtime = rt, force = args.force, code = args.with_current_code and (args.code or true) or nil, on_event = on_event }
+local function options_of(args, rt, on_event, compiled)
+  return { runtime = rt, force = args.force, code = args.code or args.with_current_code, on_event = on_event, compiled = compiled }
 end
 
 -- A run that a process runs already may be paused there; it is asked to go on.
@@ -151,17 +183,17 @@ local function ask_owner(args, store, row, problem)
 end
 
 local function one(args, rt, store, row)
-  local made, _, compiled = pcall(resume_runs.code_of, rt, row.id, options_of(args, rt))
-  if not made then return fail("resume", _) end
-  local claimed, problem = true, nil
+  local made, problem_or_store, _, compiled = pcall(resume_runs.code_of, rt, row.id, options_of(args, rt))
+  if not made then return fail("resume", problem_or_store) end
+  local refused
   local code = resume.follow("resume", args, rt, compiled, function(on_event)
-    local ok, run = pcall(resume_runs.resume, row.id, options_of(args, rt, on_event))
+    local ok, run = pcall(resume_runs.resume, row.id, options_of(args, rt, on_event, compiled))
     if ok then return run end
-    claimed, problem = false, run
+    refused = run
     error(run, 0)
   end)
-  if claimed then return code end
-  return type(problem) == "table" and problem.code == "run_owned" and ask_owner(args, store, row, problem) or code
+  if refused and refused.code == "run_owned" then return ask_owner(args, store, row, refused) end
+  return code
 end
 
 -- `--pool P`, and `--workflow W` alone, take back what `orrery pause` did.
@@ -171,7 +203,7 @@ local function unpause(args, store)
   if pause.whole_workflow(args) then pause.workflow(store, args.workflow, false) end
 end
 
-function resume.main(args)
+local function main(args)
   local rt, store = resume.open("resume", args)
   if not rt then return store end
   unpause(args, store)
@@ -186,6 +218,8 @@ function resume.main(args)
     return run
   end)
 end
+
+function resume.main(args) return require("orrery.cli.history").guard("resume", main, args) end
 
 resume.each_of, resume.options_of, resume.fail = each_of, options_of, fail
 

@@ -4,24 +4,28 @@ local runs = require "orrery.resume"
 
 local retry = {}
 
-function retry.main(args)
+local function main(args)
   local rt, store = resume.open("retry", args)
   if not rt then return store end
   local rows, code = resume.chosen("retry", args, store)
   if not rows then return code end
-  if #rows == 0 then return resume.fail("retry", "name a run, or choose several: orrery retry --workflow etl --state failed") end
+  if #rows == 0 and not require("orrery.cli.filter").given(args) then
+    return resume.fail("retry", "name a run, or choose several: orrery retry --workflow etl --state failed")
+  end
   if #rows > 1 or #(args.run or {}) == 0 then
     return resume.many("retry", args, rt, resume.each_of(rows), function(row)
       local run = runs.retry(row.id, resume.options_of(args, rt))
       return run
     end)
   end
-  local made, why, compiled = pcall(runs.code_of, rt, rows[1].id, resume.options_of(args, rt))
+  local made, why, _, compiled = pcall(runs.code_of, rt, rows[1].id, resume.options_of(args, rt))
   if not made then return resume.fail("retry", why) end
   return resume.follow("retry", args, rt, compiled, function(on_event)
-    local run = runs.retry(rows[1].id, resume.options_of(args, rt, on_event))
+    local run = runs.retry(rows[1].id, resume.options_of(args, rt, on_event, compiled))
     return run
   end)
 end
+
+function retry.main(args) return require("orrery.cli.history").guard("retry", main, args) end
 
 return retry

@@ -3,7 +3,7 @@ local files = require "orrery.cli.files"
 
 local run = {}
 
-local CODES = { completed = 0, cancelled = 3, waiting = 5, paused = 5, interrupted = 5 }
+local CODES = { completed = 0, cancelled = 3, waiting = 5, paused = 5, suspended = 5 }
 
 --- The exit code for the way a run ended.
 ---@param state string
@@ -14,12 +14,32 @@ function run.exit_code(state, err)
   return CODES[state] or 1
 end
 
-local function fail(text)
-  io.stderr:write("orrery run: ", text, "\n")
+local function complain(word, problem)
+  if getmetatable(problem) == require("orrery.core").error_mt then problem = problem.message end -- its code is for programs
+  for line in tostring(problem):gmatch "[^\n]+" do io.stderr:write("orrery ", word, ": ", line, "\n") end
   return 2
 end
 
+local function fail(text) return complain("run", text) end
+
 local function say(text) io.stderr:write(text) end
+
+-- A word of a command as a shell wants it.
+local function quoted(word)
+  if word:find "^[%w_./:@%%+=,-]+$" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- What to type for a run to go on.
+local function resume_command(id, args)
+  return ("orrery resume %s%s"):format(id, args.store and " --store " .. quoted(args.store) or "")
+end
+
+-- How the run left, in a word: one that was let go in good order is not one that this process lost.
+local function state_of(the_run)
+  local err = the_run.error
+  return the_run.state == "interrupted" and err and err.code == "suspended" and "suspended" or the_run.state
+end
 
 -- What handlers print goes above the live region, where the terminal is shared with it.
 local function divert(region)
@@ -109,22 +129,21 @@ local function kill_children()
 end
 
 -- Ctrl-C cancels, SIGTERM suspends a durable run, which can be resumed, and cancels any other; a second one of either ends the
--- process at once, with the terminal as it was.
-local function catch_signals(the_run, watcher, durable)
+-- process at once, with the terminal as it was, and so does the first where nothing of ours runs yet.
+local function catch_signals(the_run, watcher, durable, hint)
   local uv, host = require "luv", require "orrery.host"
   local handles, asked = {}, false
   local function caught(name)
     host.seen()
-    if asked then
+    local started = the_run()
+    if asked or not started then
       watcher.stop()
       kill_children()
-      io.stderr:write("orrery run: ended without cleaning up\n")
+      if started then io.stderr:write("orrery run: ended without cleaning up", durable and hint(started) or "", "\n") end
       io.stderr:flush()
       os.exit(CODES.cancelled)
     end
     asked = true
-    local started = the_run()
-    if not started then return end
     if durable and name == "sigterm" then
       kill_children()
       started:suspend()
@@ -186,12 +205,13 @@ local function was_cancelled(the_run)
 end
 
 local function report(args, compiled, board, look, the_run, watcher)
-  local code = run.exit_code(the_run.state, the_run.error)
+  local state = state_of(the_run)
+  local code = run.exit_code(state, the_run.error)
   if look.large and not args.json then collect_failures(board, the_run) end
   local text, unprintable = output_text(the_run)
   watcher.finish(the_run, { name = board.name, now = look.now, paint = look.paint, unprintable = unprintable,
-    null = require("orrery.core").json.null })
-  if code ~= 0 then
+    null = require("orrery.core").json.null, state = state, resume = state == "suspended" and resume_command(the_run.id, args) or nil })
+  if code ~= 0 and state ~= "suspended" then
     require("orrery.cli.watch").failures(board, { def = compiled.def, write = say, paint = look.paint,
       error = not was_cancelled(the_run) and the_run.error or nil,
       compensations = require("orrery.cli.summary").UNDONE[the_run.state] and the_run:compensations() or nil })
@@ -208,24 +228,43 @@ local function report(args, compiled, board, look, the_run, watcher)
   return code
 end
 
--- Leaves when all that is left of the run waits, and says so by its end.
-local function leave_when_waiting(the_run, take)
+local IDLE, LOOK = { waiting = true, paused = true }, 20 -- milliseconds
+
+local function has_messages(runtime, id)
+  return #runtime:store():query("SELECT 1 FROM inbox WHERE run = (SELECT number FROM runs WHERE id = ?) AND taken IS NULL LIMIT 1", id) > 0
+end
+
+-- Leaves when all that is left of the run waits, once the messages that were left for it have been read. Any event may be the
+-- last before that, such as the end of what ran beside it.
+local function leave_when_waiting(runtime, the_run, take)
+  local timer
+  local function look()
+    local started = the_run()
+    local idle = not started.ended and IDLE[started.state]
+    if idle and has_messages(runtime, started.id) then return end
+    timer:close()
+    timer = nil
+    if idle then started:suspend() end
+  end
   return function(event)
     if take then take(event) end
     local started = the_run()
-    if event.event == "node_waiting" and started and not started.ended and started.state == "waiting" then started:suspend() end
+    if timer or not started or started.ended or not IDLE[started.state] then return end
+    timer = require("luv").new_timer()
+    timer:unref()
+    timer:start(0, LOOK, look)
   end
 end
 
-local function say_left(the_run, store)
-  io.stderr:write(("the run is left waiting; go on with: orrery resume %s%s\n"):format(the_run.id,
-    store and " --store " .. store or ""))
+-- Another run turned out to have the key or the id, when this one was to be committed.
+local function taken(args, options, the_run)
+  local err = the_run.error
+  local other = err.code == "duplicate_key" and err.details and err.details.run
+  if not other then return complain(options.word, err.message) end
+  return run.known(args, require("orrery.resume").finished(options.runtime, other))
 end
 
-local function complain(word, problem)
-  for line in tostring(problem):gmatch "[^\n]+" do io.stderr:write("orrery ", word, ": ", line, "\n") end
-  return 2
-end
+local TAKEN = { duplicate_key = true, duplicate_id = true }
 
 --- Brings a run about, shows how it goes on, and reports its end.
 ---@param args table the options of `run`
@@ -243,18 +282,27 @@ function run.follow(args, compiled, options)
   end
   local look = look_at(board, runtime, current)
   local watcher = watcher_for(args, board, look)
-  local release = catch_signals(current, watcher, runtime:durable())
-  local take = args.no_wait and leave_when_waiting(current, watcher.take) or watcher.take
+  local durable = runtime:durable() and args.durability ~= "none"
+  local release = catch_signals(current, watcher, durable, function(started)
+    return "; the run is kept as it is, go on with: " .. resume_command(started.id, args)
+  end)
+  local take = args.no_wait and leave_when_waiting(runtime, current, watcher.take) or watcher.take
   local ok, started = pcall(options.go, take)
   if not ok then
     release()
     watcher.stop()
+    runtime:close() -- what was taken over is let go
     return complain(options.word, started)
   end
-  if type(started) == "table" then -- another run had this key, and is over
-    release()
+  if type(started) == "table" then -- another run has this key, and is over or another process runs it
     watcher.stop()
-    return run.known(args, started)
+    if not started.ended and not args.json and not args.quiet then
+      say(("run %s has this key and another process runs it: waiting for its end\n"):format(started.id))
+    end
+    local known = require("orrery.resume").finished(runtime, started.id)
+    release()
+    runtime:close()
+    return run.known(args, known)
   end
   the_run = started
   local waited, problem = pcall(runtime.wait, runtime, the_run)
@@ -263,11 +311,15 @@ function run.follow(args, compiled, options)
     watcher.stop()
     error(problem, 0)
   end
+  if the_run.error and TAKEN[the_run.error.code] then
+    watcher.stop()
+    local code = taken(args, options, the_run)
+    runtime:close()
+    return code
+  end
   local code = report(args, compiled, board, look, the_run, watcher)
-  if the_run.state == "interrupted" and not args.json then
-    local why = the_run.error
-    if why and why.code ~= "suspended" then complain(options.word, why.message)
-    else say_left(the_run, args.store) end
+  if state_of(the_run) == "suspended" and not args.json then
+    say(("the run is left as it is; go on with: %s\n"):format(resume_command(the_run.id, args)))
   end
   runtime:close()
   return code
@@ -283,7 +335,12 @@ function run.known(args, known)
     to_stdout(json.encode({ event = "run_" .. known.state, run = known.id, workflow = known.workflow, state = known.state,
       output = known.output, error = known.error, existing = true }, { sort = true }) .. "\n")
   else
-    io.stderr:write(("run %s has this key and is %s\n"):format(known.id, known.state))
+    if not args.quiet then io.stderr:write(("run %s has this key and is %s\n"):format(known.id, known.state)) end
+    if known.error then
+      local lines = require("orrery.cli.summary").failure({ node = known.error.node, error = known.error },
+        { paint = function(_, text) return text end })
+      io.stderr:write(table.concat(lines, "\n"), "\n")
+    end
     if known.output ~= nil then to_stdout(json.encode(known.output, { indent = 2, sort = true }) .. "\n") end
   end
   return run.exit_code(known.state, known.error)
@@ -309,7 +366,7 @@ end
 
 -- Says at the start what a person may want to type later.
 local function announce(args, runtime, compiled, started)
-  if args.json or args.quiet or type(started) ~= "userdata" or not runtime:durable() then return end
+  if args.json or args.quiet or type(started) ~= "userdata" or not runtime:durable() or args.durability == "none" then return end
   local _, reason = require("orrery.bundle").of(compiled)
   say(("run %s%s\n"):format(started.id, reason and " (cannot be resumed: " .. reason .. ")" or ""))
 end
@@ -322,8 +379,11 @@ local function execute(args, compiled, input)
   if wrong then return fail(wrong) end
   local context, mistake = context_of(args.context, json)
   if mistake then return fail(mistake) end
-  local opened, runtime = pcall(require("orrery.run").runtime_of_store, url, args.durability)
+  local opened, runtime = pcall(require("orrery.run").runtime_of_store, url, args.durability, args.output_limit)
   if not opened then return fail(tostring(runtime)) end
+  if args.no_wait and (not runtime:durable() or args.durability == "none") then
+    return fail "--no-wait leaves a run to be resumed, but this one is kept nowhere; name a store, --store sqlite:PATH"
+  end
   return run.follow(args, compiled, { word = "run", runtime = runtime, go = function(on_event)
     local started = flow.start(compiled, { runtime = runtime, input = input, only = args.only, from = args.from,
       concurrency = args.concurrency, seed = args.seed, id = args.id, key = args.key, labels = labels, context = context,

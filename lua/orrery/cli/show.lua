@@ -44,7 +44,7 @@ local function head(run, row, options)
   local lines = { ("%s %s  %s"):format(options.paint("bold", term.clean(run.workflow)),
     options.paint(history.style(run.state) or "bold", run.state), run.id) }
   local function add(name, text)
-    if text and text ~= "" then lines[#lines + 1] = "  " .. options.paint("dim", term.fit(name, 9)) .. " " .. text end
+    if text and text ~= "" then lines[#lines + 1] = "  " .. options.paint("dim", term.fit(name, math.max(9, #name))) .. " " .. text end
   end
   add("created", history.time(run.created))
   add("ended", run.ended and time_text(run, options.now))
@@ -52,6 +52,7 @@ local function head(run, row, options)
   add("labels", term.clean(history.labels(row.labels)))
   add("key", run.key and term.clean(run.key))
   add("parent", run.parent)
+  add("forked from", run.forked_from)
   add("context", run.context ~= nil and shortened(run.context, VALUE) or nil)
   add("input", run.input ~= nil and shortened(run.input, VALUE) or nil)
   add("owner", owner_text(run))

@@ -20,6 +20,7 @@ end
 
 local function style_of(state, was_cancelled)
   if state == "completed" then return "green" end
+  if state == "suspended" then return "yellow" end
   return was_cancelled and state ~= "compensation_failed" and "yellow" or "red"
 end
 
@@ -34,7 +35,7 @@ function summary.sentence(board, options)
     if n > 0 then parts[#parts + 1] = paint(entry[2], term.count(n) .. " " .. entry[1]) end
   end
   local left = board.total - board.settled
-  if left > 0 then parts[#parts + 1] = term.count(left) .. " not started" end
+  if left > 0 then parts[#parts + 1] = term.count(left) .. (options.state == "suspended" and " left" or " not started") end
   if board.retries > 0 then parts[#parts + 1] = paint("yellow", term.plural(board.retries, "retry", "retries")) end
   if board.undone > 0 then parts[#parts + 1] = paint("yellow", term.count(board.undone) .. " undone") end
   if board.not_undone > 0 then parts[#parts + 1] = paint("red", term.count(board.not_undone) .. " not undone") end
@@ -137,6 +138,8 @@ local REMEDIES = {
   wait_escaped = "wait only inside a handler and not inside a coroutine of a library loaded before Orrery",
   http_status = "look at the answer; `expect` names the statuses to take",
   http_json = "the answer is not JSON: read it as text",
+  output_too_large = "write it to a file and return its path, or raise --output-limit (`output_limit` of the runtime)",
+  crash_loop = "find out what ends the process; `orrery resume RUN --force` lets it try again",
   invalid_output = "return numbers, strings, booleans, arrays and objects only",
   rejected = 'set on_reject = "output" where a rejection is to be a way on',
   signal_timeout = 'send the signal in time with `orrery signal`, raise the wait\'s `timeout`, or set on_timeout = "continue"',

@@ -49,9 +49,9 @@ function watch.json(board, encode, write, later)
   self.stop = flush
   function self.finish(run, info)
     local e = last or {}
-    local state = run.state
-    e.event = e.event or (events.ENDS["run_" .. state] and "run_" .. state or "run_failed")
-    e.run, e.workflow, e.state = run.id, e.workflow or info.name, state
+    local state = info.state or run.state
+    e.event = e.event or "run_" .. state
+    e.run, e.workflow, e.state, e.resume = run.id, e.workflow or info.name, state, info.resume
     e.time = e.time or info.now()
     if state == "completed" then
       e.output = run.output
@@ -85,7 +85,7 @@ function watch.lines(board, write, later)
   self.stop = flush
   function self.finish(run, info)
     flush()
-    write(summary.sentence(board, { state = run.state, now = info.now(), paint = info.paint }) .. "\n")
+    write(summary.sentence(board, { state = info.state or run.state, now = info.now(), paint = info.paint }) .. "\n")
   end
   return self
 end
@@ -99,7 +99,7 @@ function watch.live(board, region)
   local self = {}
   function self.take(e) board:take(e) end
   function self.stop() region:stop() end
-  function self.finish(run) region:finish(run.state) end
+  function self.finish(run, info) region:finish(info.state or run.state) end
   return self
 end
 
@@ -126,7 +126,7 @@ function watch.counts(board, options)
   function self.finish(run, info)
     self.stop()
     options.sample()
-    options.write(summary.sentence(board, { state = run.state, now = info.now(), paint = info.paint }) .. "\n")
+    options.write(summary.sentence(board, { state = info.state or run.state, now = info.now(), paint = info.paint }) .. "\n")
   end
   return self
 end
