@@ -315,6 +315,59 @@ describe("against dkjson", function()
     return table.concat(parts)
   end
 
+  -- What a journal has to give back as it was: bytes that are no text, and keys that look like forms of ours.
+  local FORMS = { "$bytes", "$object", "$blob", "$", "$bytes\0", "" }
+
+  local function random_bytes()
+    local bytes = {}
+    for i = 1, math.random(0, 9) do bytes[i] = string.char(math.random(0, 255)) end
+    return table.concat(bytes)
+  end
+
+  local function random_kept(depth)
+    local pick = math.random(depth > 6 and 4 or 7)
+    if pick == 1 then return random_bytes() end
+    if pick == 2 then return FORMS[math.random(#FORMS)] end
+    if pick == 3 then return math.random(0) >> math.random(0, 63) end
+    if pick == 4 then return random_text() end
+    if pick == 5 then
+      local list = {}
+      for i = 1, math.random(0, 4) do list[i] = random_kept(depth + 1) end
+      return #list > 0 and list or json.array(list)
+    end
+    local object = {}
+    for _ = 1, math.random(1, pick == 6 and 1 or 4) do
+      object[math.random(3) == 1 and random_text() .. "k" or FORMS[math.random(#FORMS)]] = random_kept(depth + 1)
+    end
+    return object
+  end
+
+  it("what is written for a journal comes back as it was", function()
+    local seed = tonumber(os.getenv("SEED")) or os.time()
+    math.randomseed(seed)
+    for round = 1, 20000 do
+      local value = random_kept(1)
+      local label = ("SEED=%d, round %d"):format(seed, round)
+      local text = json.encode(value, { binary = true })
+      local back = json.decode(text, { binary = true })
+      assert.are.same(value, back, label)
+      assert.are.equal(text, json.encode(back, { binary = true }), label)
+      assert.is_true(utf8.len(text) ~= nil, label)
+    end
+  end)
+
+  it("is as deep when it is read for a journal as when it was written", function()
+    for _, key in ipairs { "a", "$a", "$object", "$bytes", "$blob" } do
+      for _, leaf in ipairs { 1, "text" } do
+        local value = leaf
+        for _ = 1, 1000 do value = { [key] = value } end
+        local back = json.decode(json.encode(value, { binary = true }), { binary = true })
+        for _ = 1, 1000 do back = back[key] end
+        assert.are.equal(leaf, back)
+      end
+    end
+  end)
+
   local function random_value(depth)
     local pick = math.random(depth > 4 and 5 or 7)
     if pick == 1 then return math.random(0) >> math.random(0, 63) end

@@ -137,7 +137,7 @@ local function declaring(compiled, origin)
   for _, node in ipairs(compiled.def.nodes) do
     local T = not seen[node.type] and types.find(node.type)
     seen[node.type] = true
-    if T and not types.is_standard(T) and not is_known(T.where) then
+    if T and not T.native and not types.is_standard(T) and not is_known(T.where) then
       local file = require("orrery.bundle_sources").at(T.where)
       if not file then
         return nil, ('the node type "%s" is declared at %s, which is no module that can be kept with the workflow; declare it in'

@@ -82,13 +82,15 @@ function flow.on(pattern, fn)
   return events.on(pattern, fn, core.runtime())
 end
 
---- Makes a runtime of its own: `clock = "virtual"` jumps over waits. Without options it is the one everything runs on.
+--- Makes a runtime of its own: `clock = "virtual"` jumps over waits. Without options it is the one everything runs on. With
+--- `resume` the unfinished runs of its store go on, a few at a time; see `orrery.recover`.
 ---@param options? table see `core.runtime`
 ---@return orrery.Runtime
 function flow.runtime(options)
   if options == nil then return core.runtime() end
   local rt = core.runtime(options)
   pools.apply(rt)
+  if options.resume then require("orrery.recover").begin(rt, options.resume) end
   return rt
 end
 

@@ -190,7 +190,7 @@ static void line_up(orr_run *run)
         bool expanded = more != NULL && more->expanded;
         if (run->cells[t].state == ORR_NODE_READY && !expanded && (run->cells[t].flags & CELL_QUEUED) == 0)
             orr_line_up(run, t);
-        else if (goes_on_at_a_time(run, t) && more->due > now)
+        else if (goes_on_at_a_time(run, t) && more != NULL && more->due > now)
             orr_timer_on(run->core, &more->wake_timer, more->due, run, t, TIMER_WAKE);
         else if (goes_on_at_a_time(run, t))
             orr_wake(run, t);

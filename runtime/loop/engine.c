@@ -2,7 +2,8 @@
 
 #include <assert.h>
 
-/* Actions that wait for their records, in a ring. Tickets never fall from one to the next. */
+/* Actions that wait for their records, in a ring. They are let go in their order; one whose ticket is earlier than that of one before it
+ * (the last record of another run) waits a little longer than it must. */
 typedef struct held_action {
     orr_action action;
     uint64_t ticket;
@@ -111,13 +112,14 @@ static bool released(orr_engine *rt, orr_action *action) {
     return true;
 }
 
-/* Whether the action must wait, and then it does. Without memory for that the whole engine waits: then the first that was
+/* Whether the action must wait, and then it does, or is dropped. Without memory for that the whole engine waits: then the first that was
  * held is durable as well, and is done in its stead. */
 static bool hold(orr_engine *rt, orr_action *action) {
     uint64_t ticket = rt->driver.ticket ? rt->driver.ticket(rt->driver.ud, action) : 0;
     orr_action latest = *action;
     bool room = true;
     if (ticket <= rt->durable) return false;
+    if (ticket == UINT64_MAX) return true;
     if (rt->n_held == rt->cap_held && !widen(rt)) {
         rt->driver.wait(rt->driver.ud, ticket);
         orr_engine_durable(rt, ticket);
@@ -197,10 +199,10 @@ int64_t orr_engine_deadline(const orr_engine *rt) {
     return a < b ? a : b;
 }
 
-bool orr_engine_jump(orr_engine *rt) {
+bool orr_engine_jump(orr_engine *rt, int64_t stop) {
     int64_t due = orr_engine_deadline(rt);
     if (!rt->clock.is_virtual || due == INT64_MAX) return false;
-    orr_clock_jump(&rt->clock, due);
+    orr_clock_jump(&rt->clock, stop < due ? stop : due);
     return true;
 }
 

@@ -21,7 +21,8 @@ typedef struct orr_driver {
     void *ud;
     void (*act)(void *ud, const orr_action *action);
     void (*timer)(void *ud, const orr_timer *timer); /* a timer of orr_engine_timer; it is no longer set */
-    /* The ticket of the store that must be durable before the action is done; 0: at once. NULL: nothing is ever held. */
+    /* The ticket of the store that must be durable before the action is done; 0: at once. UINT64_MAX: never, so that it is dropped: the
+     * run is being given up. NULL: nothing is ever held. */
     uint64_t (*ticket)(void *ud, const orr_action *action);
     /* Waits until that ticket is durable: asked only where there is no memory to hold an action back. */
     void (*wait)(void *ud, uint64_t ticket);
@@ -76,8 +77,9 @@ void orr_engine_precise(orr_engine *rt, bool precise);
 /* The time of the earliest timer, the core's or the driver's; INT64_MAX when there is none. */
 int64_t orr_engine_deadline(const orr_engine *rt);
 
-/* Lets a virtual clock jump to the next deadline. False when there is none or the clock is real. */
-bool orr_engine_jump(orr_engine *rt);
+/* Lets a virtual clock jump to the next deadline, or to `stop` where that comes before it. False when there is no deadline or the clock
+ * is real. */
+bool orr_engine_jump(orr_engine *rt, int64_t stop);
 
 /* ---- waking up the loop -------------------------------------------------------------------------------------- */
 

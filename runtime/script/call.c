@@ -135,6 +135,8 @@ static void start_child(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref 
     orr_run_push(L, f->run, RUN_RT);
     int rt = lua_gettop(L);
     bool restores = begun && orr_storage_is_durable(f->run->rt);
+    lua_pushboolean(L, f->run->forced);
+    lua_setfield(L, AT_OPTIONS, "force");
     if (restores) orr_run_restore_child(L, f->run->rt, rt, AT_PLAN, AT_OPTIONS);
     else orr_run_start(L, f->run->rt, rt, AT_PLAN, AT_OPTIONS);
     lua_replace(L, AT_CHILD);

@@ -122,6 +122,7 @@ static int ctx_log(lua_State *L) {
     luaL_tolstring(L, 3, NULL);
     lua_replace(L, 3);
     lua_settop(L, 4); /* a field that is not given is not the event itself */
+    orr_watch_sign(f);
     if (told_before(L, f)) return 0;
     orr_publish_log(L, f, 2, 3, 4);
     if (f->run->rt->n_listeners == 0) return 0;
@@ -137,11 +138,13 @@ static int ctx_log(lua_State *L) {
 static int ctx_heartbeat(lua_State *L) {
     orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:heartbeat");
     orr_task_heartbeat(f->run->run, &f->task);
+    orr_watch_sign(f);
     return 0;
 }
 
 void orr_progress_tell(lua_State *L, orr_fiber *f, lua_Number fraction, const char *message) {
     orr_task_heartbeat(f->run->run, &f->task);
+    orr_watch_sign(f);
     if (!listening(L, f)) return;
     push_event(L, f, "progress");
     if (fraction >= 0) {

@@ -20,7 +20,7 @@ static void keep_list(lua_State *L, orr_runbox *r, const orr_ask *ask, orr_answe
     orr_script *s = r->script;
     if (!lua_istable(L, -1))
         luaL_error(L, "expected an array, got %s", lua_isnil(L, -1) ? "nothing" : luaL_typename(L, -1));
-    if (!orr_value_check(L, -1, "each", "a list is plain data")) {
+    if (!orr_value_check(L, -1, "each", "a list is plain data") || !orr_journal_takes(L, r, "each")) {
         orr_push_error(L, s, "invalid_list", lua_tostring(L, -1));
         lua_error(L);
     }
@@ -118,6 +118,7 @@ bool orr_on_evaluate(void *rtbox, orr_run *run, const orr_ask *ask, orr_answer *
     lua_pushcfunction(L, orr_error_trace);
     lua_pushcfunction(L, evaluate);
     lua_pushlightuserdata(L, &q);
+    s->guarded++;
     int status = lua_pcall(L, 1, 0, top + 1);
     if (status != LUA_OK) {
         lua_pushcfunction(L, keep_evaluation_error);
@@ -127,6 +128,7 @@ bool orr_on_evaluate(void *rtbox, orr_run *run, const orr_ask *ask, orr_answer *
         lua_pcall(L, 2, 0, 0);
     }
     lua_settop(L, top);
+    s->guarded--;
     s->current = before;
     orr_fiber_release(s, q.view, true);
     return status == LUA_OK;

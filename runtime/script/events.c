@@ -5,6 +5,7 @@
  */
 #include "state.h"
 #include <lauxlib.h>
+#include <string.h>
 
 static void set_seconds(lua_State *L, const char *key, int64_t ns) {
     lua_pushnumber(L, (lua_Number)ns / 1e9);
@@ -178,6 +179,13 @@ static void add_end(lua_State *L, const event_call *c) {
     lua_setfield(L, -2, "stats");
 }
 
+/* What of it is done already. */
+static void add_recovered(lua_State *L, const event_call *c) {
+    add_plan(L, c);
+    orr_run_push_stats(L, c->r);
+    lua_setfield(L, -2, "stats");
+}
+
 static void add_compensating(lua_State *L, const event_call *c) {
     add_cause(L, c);
     set_integer(L, "nodes", c->e->count);
@@ -196,7 +204,7 @@ static void add_breaker(lua_State *L, const event_call *c) {
 }
 
 static void (*const adders[ORR_EVENT_COUNT])(lua_State *L, const event_call *c) = {
-    [ORR_EV_RUN_STARTED] = add_plan, [ORR_EV_NODE_STARTED] = add_started, [ORR_EV_NODE_WAITING] = add_due,
+    [ORR_EV_RUN_STARTED] = add_plan, [ORR_EV_RUN_RECOVERED] = add_recovered, [ORR_EV_NODE_STARTED] = add_started, [ORR_EV_NODE_WAITING] = add_due,
     [ORR_EV_NODE_RETRYING] = add_retrying, [ORR_EV_NODE_EXPANDED] = add_items, [ORR_EV_NODE_COMPLETED] = add_completed,
     [ORR_EV_NODE_FAILED] = add_failed, [ORR_EV_NODE_SKIPPED] = add_skipped, [ORR_EV_NODE_CANCELLED] = add_failed,
     [ORR_EV_LAYER_COMPLETED] = add_layer, [ORR_EV_RUN_STOPPING] = add_cause, [ORR_EV_RUN_STALLED] = set_error,
@@ -222,7 +230,10 @@ void orr_on_event(void *rtbox, const orr_event *event) {
     orr_rtbox *rt = rtbox;
     if (!rt->n_listeners || rt->script->closed) return;
     event_call c = {rt, event->run ? orr_run_ud(event->run) : NULL, event};
+    if (c.r && c.r->torn) return; /* what its journal does not hold has not happened */
+    rt->script->guarded++;
     if (orr_protect(rt->script, build, &c) != LUA_OK) rt->n_lost++;
+    rt->script->guarded--;
 }
 
 /* ---- listeners ------------------------------------------------------------------------------------------------------- */
@@ -244,6 +255,15 @@ static void tell(lua_State *L, orr_script *s, int listeners, int event) {
     }
 }
 
+void orr_event_tell(lua_State *L, orr_rtbox *rt) {
+    int event = lua_gettop(L);
+    orr_push_box(L, rt->script, rt);
+    lua_getiuservalue(L, -1, RT_LISTENERS);
+    lua_pushvalue(L, event);
+    tell(L, rt->script, event + 2, event + 3);
+    lua_settop(L, event - 1);
+}
+
 /* Listeners hear that they have not heard everything. */
 static void tell_lost(lua_State *L, orr_rtbox *rt, int box) {
     orr_event_push(L, rt, NULL, "log", NULL, orr_engine_now(rt->runtime));
@@ -261,6 +281,25 @@ static uint32_t shown(const orr_rtbox *rt) {
     uint32_t n = 0;
     while (n < rt->n_queued && rt->tickets[rt->queue_first + n] <= durable) n++;
     return n;
+}
+
+void orr_events_forget(lua_State *L, orr_rtbox *rt, const orr_runbox *r) {
+    orr_push_box(L, rt->script, rt);
+    lua_getiuservalue(L, -1, RT_QUEUE);
+    int queue = lua_gettop(L);
+    for (uint32_t i = 0; i < rt->n_queued; i++) {
+        lua_Integer place = (lua_Integer)(rt->queue_first + i) + 1;
+        if (lua_rawgeti(L, queue, place) == LUA_TTABLE) {
+            lua_getfield(L, -1, "run");
+            const char *id = lua_tostring(L, -1);
+            if (id && strcmp(id, r->id) == 0) {
+                lua_pushboolean(L, false);
+                lua_rawseti(L, queue, place);
+            }
+        }
+        lua_settop(L, queue);
+    }
+    lua_settop(L, queue - 2);
 }
 
 /* The queue begins at its first place again: always when it is empty, and when most of it is. */
@@ -290,7 +329,7 @@ static int flush(lua_State *L) {
         lua_rawgeti(L, box + 2, place);
         lua_pushnil(L);
         lua_rawseti(L, box + 2, place);
-        tell(L, rt->script, box + 1, box + 3);
+        if (lua_istable(L, box + 3)) tell(L, rt->script, box + 1, box + 3);
         lua_settop(L, box + 2);
     }
     close_up(L, rt, box + 2);
@@ -302,7 +341,7 @@ bool orr_events_flush(orr_script *s, orr_rtbox *rt) {
     rt->flushing = true;
     if (orr_protect(s, flush, rt) != LUA_OK) { /* tried once: trying again would only hold up the rest */
         rt->n_lost += rt->n_queued ? rt->n_queued : 1;
-        rt->n_queued = 0;
+        rt->n_queued = rt->queue_first = 0;
     }
     rt->flushing = false;
     return true;

@@ -105,6 +105,7 @@ static bool another(orr_script *s, orr_fiber *f) {
     f->run = orr_run_ud(a.run);
     f->task = a.task;
     f->ordinal = f->inner = f->newest = 0;
+    f->alive = 0;
     s->outcome.done = s->outcome.told = s->outcome.later = false;
     fetch_ahead(r->plan, &a);
     return true;
@@ -279,7 +280,9 @@ void orr_fiber_close(orr_script *s, orr_fiber *f) {
     uint32_t before = s->current;
     s->current = ORR_NONE;
     orr_watchdog_enter(&s->watchdog, &frame, f->co, due);
+    s->guarded++;
     lua_resetthread(f->co);
+    s->guarded--;
     orr_watchdog_leave(&s->watchdog, &frame);
     s->current = before;
     lua_settop(f->co, 0);
@@ -305,7 +308,10 @@ static void yielded(orr_script *s, orr_fiber *f, int nres, bool fired) {
     if (nres == 1 && f->state == FIBER_STARTING_WAIT && lua_touserdata(co, -1) == ORR_WAIT_SENTINEL) {
         lua_pop(co, 1);
         f->state = FIBER_PARKED;
-        if (f->run && !(f->flags & FIBER_MAPPED) && f->kind == FIBER_NODE) orr_fiber_map(s, f);
+        if (f->run && !(f->flags & FIBER_MAPPED) && f->kind == FIBER_NODE) {
+            orr_fiber_map(s, f);
+            orr_watch_sign(f);
+        }
         orr_wait_parked(s, f);
     } else if (fired && nres == 0) {
         stopped(s, f);

@@ -100,8 +100,9 @@ static int run_suspend(lua_State *L) {
     orr_runbox *r = check_open(L);
     if (!r->live) return luaL_error(L, "the run has ended; only a live one can be suspended");
     if (!orr_storage_is_durable(r->rt) || !r->journal) return luaL_error(L, "the run keeps no journal in a store, so nothing could resume it");
-    orr_run_suspend(r->run);
+    orr_check_may_drop(L, r->rt, r, "run:suspend");
     orr_push_error(L, r->script, "suspended", "the run was suspended; it can be resumed");
+    orr_run_suspend(r->run);
     orr_run_drop(L, r);
     return 0;
 }

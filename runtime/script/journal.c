@@ -23,16 +23,6 @@ static void set_field(lua_State *L, const orr_runbox *r, const char *key, int va
     lua_setfield(L, -2, key);
 }
 
-/* What is needed to make the run again. */
-static void push_created(lua_State *L, const orr_runbox *r) {
-    orr_run_push(L, r, RUN_OPTIONS);
-    lua_pushnil(L);
-    orr_run_set(L, r, RUN_OPTIONS);
-    set_field(L, r, "input", RUN_INPUT);
-    set_field(L, r, "context", RUN_CONTEXT);
-    set_field(L, r, "labels", RUN_LABELS);
-}
-
 /* What a run's end says beside its state. */
 static void push_end(lua_State *L, orr_runbox *r, const orr_record *rec) {
     orr_run_judge(L, r, (orr_run_state)rec->reason); /* the run is in that state once the record is folded */
@@ -64,9 +54,6 @@ static void push_error(lua_State *L, orr_runbox *r, const orr_record *rec) {
 /* Pushes what the record's value stands for, nil where it has none. */
 static void push_value(lua_State *L, orr_runbox *r, const orr_record *rec) {
     switch (rec->kind) {
-    case ORR_REC_RUN_CREATED:
-        push_created(L, r);
-        break;
     case ORR_REC_RUN_ENDED:
         push_end(L, r, rec);
         break;
@@ -91,22 +78,31 @@ static const unsigned with_value = 1u << ORR_REC_RUN_CREATED | 1u << ORR_REC_RUN
                                    1u << ORR_REC_COMPLETED | 1u << ORR_REC_ITERATED | 1u << ORR_REC_STEP |
                                    1u << ORR_REC_SIGNAL | 1u << ORR_REC_COMPENSATED;
 
+/* The value at the top as JSON, which stands above it. What holds a value of the user's is deeper than that. */
+static const char *write_value(lua_State *L, const char *root, size_t *size) {
+    orr_json_writing how = {.root = root, .binary = true, .depth = ORR_JSON_DEPTH_MAX};
+    if (!orr_json_encode(L, -1, &how)) lua_error(L);
+    return lua_tolstring(L, -1, size);
+}
+
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
 
-static bool append(orr_runbox *r, const orr_entry *entry) {
+static orr_status append(orr_runbox *r, const orr_entry *entry) {
     unsigned char *bytes = orr_storage_buffer(r->rt, orr_entry_bound(entry));
-    if (!bytes) return false;
+    if (!bytes) return ORR_ENOMEM;
     r->kept.size = entry->payload_size;
     size_t size = orr_entry_encode(entry, bytes);
-    if (orr_store_append(r->journal, entry->record.seq, bytes, size) != ORR_OK) return false;
-    if (r->durability != ORR_DURABLE_STRICT || !orr_storage_is_durable(r->rt)) return true; /* nothing waits for it */
+    orr_status status = orr_store_append(r->journal, entry->record.seq, bytes, size);
+    if (status != ORR_OK) return status;
+    r->acted = entry->record.time;
+    if (r->durability != ORR_DURABLE_STRICT || !orr_storage_is_durable(r->rt)) return ORR_OK; /* nothing waits for it */
     r->ticket = orr_store_ticket(orr_storage_store(r->rt));
     r->rt->soon = true;
-    return true;
+    return ORR_OK;
 }
 
 /* A long value goes to the table of blobs, under the hash of its text; the payload names it. */
-static bool append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
+static orr_status append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
     lua_pushcfunction(L, orr_core_sha256);
     lua_pushlstring(L, entry->payload, entry->payload_size);
     lua_call(L, 1, 1);
@@ -114,13 +110,14 @@ static bool append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
     const char *hash = lua_tolstring(L, -1, &len);
     orr_value row[] = {{.type = ORR_VALUE_TEXT, .bytes = hash, .size = len},
                        {.type = ORR_VALUE_BLOB, .bytes = entry->payload, .size = entry->payload_size}};
-    if (orr_store_put(orr_storage_store(r->rt), ORR_ROW_BLOB, row, 2) != ORR_OK) return false;
+    orr_status status = orr_store_put(orr_storage_store(r->rt), ORR_ROW_BLOB, row, 2);
+    if (status != ORR_OK) return status;
     lua_pushfstring(L, "{\"$blob\":\"%s\",\"size\":%I}", hash, (LUAI_UACINT)entry->payload_size);
     entry->payload = lua_tolstring(L, -1, &entry->payload_size);
     entry->is_blob = true;
-    bool ok = append(r, entry);
-    r->kept.size = ORR_BLOB_SIZE;
-    return ok;
+    status = append(r, entry);
+    r->kept.size = entry->payload_size > ORR_BLOB_SIZE ? entry->payload_size : ORR_BLOB_SIZE;
+    return status;
 }
 
 /* Values that were written as JSON before their record was made. */
@@ -144,17 +141,33 @@ static int note(lua_State *L) {
     if (take_text(n, &kept)) {
         entry.payload = kept.text;
         entry.payload_size = kept.size;
+    } else if (n->record->kind == ORR_REC_RUN_CREATED) { /* as it was written when the run was begun */
+        orr_run_push(L, n->r, RUN_OPTIONS);
+        entry.payload = lua_tolstring(L, -1, &entry.payload_size);
+        lua_pushnil(L);
+        orr_run_set(L, n->r, RUN_OPTIONS);
     } else {
         push_value(L, n->r, n->record);
-        if (!lua_isnil(L, -1)) {
-            if (!orr_json_encode(L, lua_gettop(L), &(orr_json_writing){.root = "value", .binary = true})) return lua_error(L);
-            entry.payload = lua_tolstring(L, -1, &entry.payload_size);
-        }
+        if (!lua_isnil(L, -1)) entry.payload = write_value(L, "value", &entry.payload_size);
     }
-    bool ok = entry.payload_size > ORR_BLOB_SIZE && orr_storage_is_durable(n->r->rt) ? append_blob(L, n->r, &entry)
-                                                                                     : append(n->r, &entry);
-    if (!ok) return luaL_error(L, "not enough memory for a record");
-    return 0;
+    orr_status status = entry.payload_size > ORR_BLOB_SIZE && orr_storage_is_durable(n->r->rt) ? append_blob(L, n->r, &entry)
+                                                                                               : append(n->r, &entry);
+    if (status == ORR_ENOMEM) orr_push_error(L, n->r->script, "out_of_memory", "not enough memory for a record of its journal");
+    else if (status != ORR_OK) orr_push_error(L, n->r->script, "journal_error", "the store does not take a record of its journal");
+    return status == ORR_OK ? 0 : lua_error(L);
+}
+
+/* The same; why it cannot be kept becomes the error of the run, where there is memory for that. */
+static int note_or_say(lua_State *L) {
+    const noting *n = lua_touserdata(L, 1);
+    lua_pushcfunction(L, note);
+    lua_pushvalue(L, 1);
+    int status = lua_pcall(L, 1, 0, 0);
+    if (status == LUA_OK) return 0;
+    if (lua_type(L, -1) == LUA_TSTRING) orr_push_error(L, n->r->script, status == LUA_ERRMEM ? "out_of_memory" : "journal_error", lua_tostring(L, -1));
+    orr_run_set(L, n->r, RUN_ERROR);
+    lua_pushnil(L);
+    return lua_error(L);
 }
 
 static bool note_plainly(const noting *n) {
@@ -162,8 +175,7 @@ static bool note_plainly(const noting *n) {
     orr_payload kept;
     if (take_text(n, &kept)) {
         if (kept.size > ORR_BLOB_SIZE) {
-            if (n->record->kind == ORR_REC_COMPLETED)
-                orr_storage_keep_payload(n->r->rt, n->r, &n->record->task, kept.text, kept.size);
+            if (n->record->kind == ORR_REC_COMPLETED) orr_storage_put_back(n->r->rt, n->r);
             return false;
         }
         entry.payload = kept.text;
@@ -171,7 +183,15 @@ static bool note_plainly(const noting *n) {
     } else if ((with_value >> n->record->kind & 1) != 0 || (n->record->error && n->record->error->value)) {
         return false;
     }
-    return append(n->r, &entry);
+    return append(n->r, &entry) == ORR_OK;
+}
+
+/* A hook of the core calls Lua: nothing that runs in there, a finaliser say, may drop a run. */
+static bool guarded(orr_script *s, lua_CFunction fn, noting *n) {
+    s->guarded++;
+    int status = orr_protect(s, fn, n);
+    s->guarded--;
+    return status == LUA_OK;
 }
 
 static const unsigned settling = 1u << ORR_REC_COMPLETED | 1u << ORR_REC_FAILED | 1u << ORR_REC_SKIPPED |
@@ -183,19 +203,31 @@ static int settle(lua_State *L) {
     return 0;
 }
 
-/* A journal with a hole is worth nothing: where a record could not be kept for want of memory the journal ends before it, and
- * nothing of the run acts any more; run:journal says so. */
+/* A journal with a hole is worth nothing: where a record could not be kept the journal ends before it, nothing of the run acts any
+ * more, and at the end of the turn it is dropped. */
+static void tear(orr_rtbox *rt, orr_runbox *r) {
+    r->torn = true;
+    r->ticket = ORR_NEVER;
+    rt->n_torn++;
+}
+
 static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
     orr_rtbox *rt = rtbox;
     noting n = {orr_run_ud(run), run, record};
     if (!n.r->journal || n.r->torn) return;
-    if (!note_plainly(&n) && orr_protect(rt->script, note, &n) != LUA_OK) {
-        n.r->torn = true;
-        n.r->ticket = UINT64_MAX;
+    if (note_plainly(&n) || guarded(rt->script, note_or_say, &n)) {
+        if ((settling >> record->kind & 1) != 0 && record->task.item == ORR_NONE && n.r->kept.n)
+            guarded(rt->script, settle, &n); /* without memory the output stays where it is */
         return;
     }
-    if ((settling >> record->kind & 1) != 0 && record->task.item == ORR_NONE && n.r->kept.n)
-        orr_protect(rt->script, settle, &n); /* without memory the output stays where it is */
+    tear(rt, n.r);
+}
+
+bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what) {
+    if (!r->journal || !lua_istable(L, -1)) return true;
+    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = what, .binary = true})) return false;
+    lua_pop(L, 1);
+    return true;
 }
 
 bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const orr_task *task) {
@@ -265,6 +297,12 @@ static void keep_options(lua_State *L, const orr_runbox *r, int opts, const orr_
     lua_setfield(L, -2, "concurrency");
     lua_pushinteger(L, r->durability);
     lua_setfield(L, -2, "durability");
+    set_field(L, r, "input", RUN_INPUT);
+    set_field(L, r, "context", RUN_CONTEXT);
+    set_field(L, r, "labels", RUN_LABELS);
+    size_t size;
+    write_value(L, "run", &size);
+    lua_remove(L, -2);
     orr_run_set(L, r, RUN_OPTIONS);
 }
 
@@ -278,6 +316,7 @@ void orr_journal_resume(orr_rtbox *rt, orr_runbox *r, orr_journal *journal) {
 void orr_journal_begin(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, const orr_run_options *o, const uint8_t *parent) {
     int top = lua_gettop(L);
     if (!rt->storage) orr_storage_open(L, rt, NULL, ORR_DURABLE_STRICT);
+    orr_rt_list(L, rt);
     orr_new_run row = {.workflow = r->plan->plan->name, .parent = parent, .durability = (orr_durability)r->durability,
                        .created = orr_engine_now(rt->runtime)};
     memcpy(row.id, o->id, sizeof row.id);
@@ -296,10 +335,10 @@ void orr_journal_begin(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, con
     lua_settop(L, top);
 }
 
-/* The run is over, or this process has let go of it. One in memory is kept to be read until its run is collected. */
-void orr_journal_over(orr_runbox *r, bool done) {
+/* One in memory is kept to be read until its run is collected. */
+void orr_journal_over(orr_runbox *r) {
     if (!r->journal || !orr_storage_is_durable(r->rt)) return;
-    orr_store_release(r->journal, done);
+    orr_store_release(r->journal, true);
     r->journal = NULL;
     orr_storage_use(r->rt, -1);
 }
@@ -308,7 +347,7 @@ void orr_journal_drop(orr_runbox *r) {
     orr_outputs_end(r);
     if (!r->journal) return;
     bool in_memory = !orr_storage_is_durable(r->rt);
-    orr_store_release(r->journal, false);
+    orr_store_release(r->journal, true);
     r->journal = NULL;
     orr_storage_use(r->rt, -1);
     if (in_memory && r->run) orr_store_drop(orr_storage_store(r->rt), orr_run_id_of(r->run));
@@ -394,6 +433,8 @@ int orr_run_journal(lua_State *L) {
     orr_runbox *r = orr_check_run(L, 1);
     listing l = {.L = L, .r = r};
     if (!r->journaled) return luaL_error(L, "this run keeps no journal; start it with { journal = true }");
+    if (!r->run || !r->rt->storage)
+        return luaL_error(L, "the journal of this run cannot be read here: its runtime is closed, or the run was dropped");
     if (r->torn) return luaL_error(L, "the journal of this run is incomplete: memory ran out when a record was to be kept");
     orr_storage_wait(r->rt, orr_store_ticket(orr_storage_store(r->rt)));
     luaL_checkstack(L, LUA_MINSTACK, NULL);

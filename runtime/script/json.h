@@ -26,7 +26,8 @@ typedef struct orr_json_writing {
     size_t limit;     /* bytes; 0 = ORR_JSON_LIMIT */
     const char *root; /* what messages call the value; NULL = "value" */
     bool binary;      /* text that is not UTF-8 becomes {"$bytes": base64}, an object with a key that begins with $ becomes
-                       * {"$object": itself}; reading with `binary` undoes both. For journals: any value comes back as it was */
+                       * {"$object": itself}; reading with `binary` undoes both, and counts neither as a level. For journals: any value
+                       * comes back as it was. Keys have to be UTF-8 all the same */
     bool *too_large;  /* set where it fails for the limit */
 } orr_json_writing;
 

@@ -356,6 +356,8 @@ static bool get_object(reader *r) {
     bool as_it_is = r->as_it_is;
     int fields = 0;
     r->as_it_is = false;
+    if (as_it_is)
+        r->depth--; /* what it stands in is no level of the value's */
     if (!enter(r))
         return false;
     lua_newtable(r->L);
@@ -372,7 +374,7 @@ static bool get_object(reader *r) {
                 return false;
         }
     }
-    r->depth--;
+    r->depth -= !as_it_is;
     if (r->binary && !as_it_is && fields == 0 && !orr_json_unwrap(r->L))
         return fail(r, r->p, "the text of \"$bytes\" before this is no base64");
     return true;
@@ -450,6 +452,7 @@ bool orr_json_decode(lua_State *L, const char *text, size_t len, const orr_json_
     r.max_depth = how->depth > 0 ? how->depth : ORR_JSON_DEPTH;
     r.duplicates = how->duplicates;
     r.binary = how->binary;
+    r.max_depth += how->binary; /* bytes at the deepest level stand in an object of ours */
     r.as_it_is = false;
     r.name = how->name ? how->name : "JSON";
     orr_jbuf_init(&r.buf, L);

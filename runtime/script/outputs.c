@@ -43,11 +43,37 @@ bool orr_outputs_begin(lua_State *L, orr_runbox *r) {
     return true;
 }
 
+static void forget(lua_State *L, orr_runbox *r, uint32_t node) {
+    r->kept.seq[node] = 0;
+    orr_run_push_table(L, r, RUN_OUTPUTS, 0);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, (lua_Integer)node + 1);
+    lua_pop(L, 1);
+}
+
+void orr_outputs_set_back(lua_State *L, orr_runbox *r) {
+    const orr_plan *plan = r->plan->plan;
+    if (!r->kept.n) return;
+    memset(r->kept.left, 0, r->kept.n * sizeof *r->kept.left);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        if (orr_node_settled(orr_run_node_state(r->run, i, ORR_NONE))) continue;
+        if (!plan->policies[plan->policy_of[i]].has_each) forget(L, r, i); /* items that completed keep what they gave */
+        for (uint32_t k = plan->in_first[i]; k < plan->in_first[i + 1]; k++) r->kept.left[plan->in_from[k]]++;
+    }
+    pin(L, r);
+}
+
 void orr_outputs_end(orr_runbox *r) {
+    if (!r->kept.seq && !r->kept.left) return; /* a box that was not finished for want of memory has no script either */
     const orr_alloc *alloc = &r->script->alloc;
     orr_mem_free(alloc, r->kept.seq, r->kept.n, sizeof *r->kept.seq);
     orr_mem_free(alloc, r->kept.left, r->kept.n, sizeof *r->kept.left);
     r->kept = (orr_kept){0};
+}
+
+/* A run that is read back may be retried, or has been: the items of a node that did not complete may yet be wanted. */
+static bool keeps_items(const orr_runbox *r, uint32_t node) {
+    return !r->live && orr_run_node_state(r->run, node, ORR_NONE) != ORR_NODE_COMPLETED;
 }
 
 /* Lists and outputs of one node; not where its items may have to be undone one by one, also of a node that failed: the journal has
@@ -55,7 +81,7 @@ void orr_outputs_end(orr_runbox *r) {
 static void release(lua_State *L, orr_runbox *r, uint32_t node) {
     const orr_plan *plan = r->plan->plan;
     const orr_policy *policy = &plan->policies[plan->policy_of[node]];
-    if (policy->has_each && policy->has_compensate) return;
+    if (policy->has_each && (policy->has_compensate || keeps_items(r, node))) return;
     static const int tables[] = {RUN_OUTPUTS, RUN_LISTS};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         orr_run_push(L, r, tables[i]);
@@ -122,6 +148,7 @@ void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node) {
         return;
     }
     luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (!orr_storage_store(r->rt) || !r->run) luaL_error(L, "the output of a node has left memory, and its runtime is closed");
     if (orr_storage_busy(r->rt)) orr_storage_wait(r->rt, orr_store_ticket(orr_storage_store(r->rt)));
     orr_status status = orr_store_read(orr_storage_store(r->rt), orr_run_id_of(r->run), r->kept.seq[node] - 1, visit, &l);
     if (status != ORR_OK || !l.found) luaL_error(L, "the output of a node cannot be read back from the store: %s", orr_strerror(status));
@@ -142,15 +169,32 @@ void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node) {
 
 /* ---- payloads --------------------------------------------------------------------------------------------------------- */
 
+typedef struct blob {
+    lua_State *L;
+    const orr_value *data;
+    bool failed;
+} blob;
+
+static int push_blob(lua_State *L) {
+    const blob *b = lua_touserdata(L, 1);
+    lua_pushlstring(L, b->data->bytes, b->data->size);
+    return 1;
+}
+
+/* An error must not leave it: the store is at work. */
 static bool take_blob(void *ud, const orr_value *values, size_t n) {
-    lua_State *L = ud;
+    blob *b = ud;
     (void)n;
-    lua_pushlstring(L, values[1].bytes, values[1].size);
+    b->data = &values[1];
+    lua_pushcfunction(b->L, push_blob);
+    lua_pushlightuserdata(b->L, b);
+    b->failed = lua_pcall(b->L, 1, 1, 0) != LUA_OK;
     return false;
 }
 
 static void decode_json(lua_State *L, const char *text, size_t size) {
-    if (!orr_json_decode(L, text, size, &(orr_json_reading){.name = "journal", .binary = true})) lua_error(L);
+    orr_json_reading how = {.name = "journal", .binary = true, .depth = ORR_JSON_DEPTH_MAX}; /* a value of the user's stands in one of ours */
+    if (!orr_json_decode(L, text, size, &how)) lua_error(L);
 }
 
 void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size, bool is_blob) {
@@ -160,12 +204,16 @@ void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size
     }
     decode_json(L, text, size);
     if (!is_blob) return;
-    lua_getfield(L, -1, "$blob");
+    int at = lua_gettop(L);
+    blob b = {.L = L};
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (!lua_istable(L, at) || lua_getfield(L, at, "$blob") != LUA_TSTRING) luaL_error(L, "a value that stands in the table of blobs is not named");
     const char *hash = lua_tostring(L, -1);
-    orr_status status = hash ? orr_store_get(orr_storage_store(rt), ORR_ROW_BLOB, hash, take_blob, L) : ORR_EINVAL;
-    if (status != ORR_OK) luaL_error(L, "the value %s cannot be read from the table of blobs: %s", hash ? hash : "?", orr_strerror(status));
+    orr_status status = orr_store_get(orr_storage_store(rt), ORR_ROW_BLOB, hash, take_blob, &b);
+    if (b.failed) lua_error(L);
+    if (status != ORR_OK) luaL_error(L, "the value %s cannot be read from the table of blobs: %s", hash, orr_strerror(status));
     const char *value = lua_tolstring(L, -1, &size);
     decode_json(L, value, size);
-    lua_replace(L, -4);
-    lua_pop(L, 2);
+    lua_replace(L, at);
+    lua_settop(L, at);
 }

@@ -5,19 +5,22 @@
 #define BATCH 64                        /* actions, and fibers, between two looks at the clock */
 #define POLL_EVERY INT64_C(1000000)     /* ns between two looks at the loop while there is work */
 
-void orr_rt_use(lua_State *L, orr_rtbox *rt, int by) {
+void orr_rt_list(lua_State *L, orr_rtbox *rt) {
     orr_script *s = rt->script;
-    if (by > 0 && !rt->listed) {
-        orr_push_anchor(L, s->at.active);
-        orr_push_box(L, s, rt);
-        lua_rawsetp(L, -2, rt);
-        lua_pop(L, 1);
-        orr_rtbox **link = &s->runtimes;
-        while (*link) link = &(*link)->next;
-        *link = rt;
-        rt->next = NULL;
-        rt->listed = true;
-    }
+    if (rt->listed) return;
+    orr_push_anchor(L, s->at.active);
+    orr_push_box(L, s, rt);
+    lua_rawsetp(L, -2, rt);
+    lua_pop(L, 1);
+    orr_rtbox **link = &s->runtimes;
+    while (*link) link = &(*link)->next;
+    *link = rt;
+    rt->next = NULL;
+    rt->listed = true;
+}
+
+void orr_rt_use(lua_State *L, orr_rtbox *rt, int by) {
+    if (by > 0) orr_rt_list(L, rt);
     rt->users = (uint32_t)((int64_t)rt->users + by);
 }
 
@@ -43,8 +46,11 @@ static void sweep(orr_script *s) {
 static bool turn(orr_script *s) {
     bool any = false;
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_storage_news(rt);
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_refill(s, rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_step(rt->runtime, BATCH);
     for (int i = 0; i < BATCH && orr_fiber_next(s); i++) any = true;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_runs_drop_torn(s, rt);
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_watch_look(rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) orr_storage_submit(rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_events_flush(s, rt);
     sweep(s);
@@ -57,7 +63,7 @@ static bool jump(orr_script *s) {
     bool any = false;
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next)
         if (orr_storage_busy(rt)) return false; /* a commit is on its way */
-    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_jump(rt->runtime);
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_jump(rt->runtime, rt->watch_due);
     return any;
 }
 
@@ -73,10 +79,21 @@ static int64_t until_due(const orr_script *s) {
     return least < 0 ? 0 : least;
 }
 
+/* The same with the times at which runtimes look for what is silent: nothing to stay awake for, only to wake up earlier. */
+static int64_t until_look(const orr_script *s, int64_t least) {
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
+        if (rt->is_virtual || rt->watch_due == INT64_MAX) continue;
+        int64_t left = rt->watch_due - orr_engine_now(rt->runtime);
+        if (left < least) least = left;
+    }
+    return least < 0 ? 0 : least;
+}
+
 /* Sleeps until a timer is due or something happens on the loop. False where neither ever will. */
 static bool sleep_on_loop(orr_script *s) {
     int64_t left = until_due(s);
     if (left == INT64_MAX && !uv_loop_alive(s->loop)) return false;
+    left = until_look(s, left);
     if (left != INT64_MAX) orr_wakeup_arm(s->wakeup, left);
     uv_run(s->loop, UV_RUN_ONCE);
     orr_wakeup_disarm(s->wakeup);
@@ -167,7 +184,7 @@ static bool drained(void *ud) {
     orr_script *s = ud;
     if (s->ready_head != ORR_NONE || uv_loop_alive(s->loop)) return false;
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next)
-        if (rt->n_live) return false;
+        if (rt->n_live || rt->refill != LUA_NOREF) return false;
     return true;
 }
 
@@ -206,6 +223,7 @@ int64_t orr_script_deadline(orr_script *s) {
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
         int64_t due = orr_engine_deadline(rt->runtime);
         if (due < least) least = due;
+        if (!rt->is_virtual && rt->watch_due < least) least = rt->watch_due;
     }
     return least;
 }

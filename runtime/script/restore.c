@@ -7,14 +7,18 @@
 #include <string.h>
 
 typedef struct restoring {
-    lua_State *L;
     orr_rtbox *rt;
-    orr_runbox *r;
-    int plan, options; /* stack indices of the plan and of the table that the run's options are read into */
+    orr_runbox *r;        /* NULL before it is made */
+    orr_journal *journal; /* NULL once the run has it */
     uint8_t id[16];
-    bool failed;
-    const void *bytes;
+    int mode; /* of `modes` */
+    bool force, child;
+    const void *bytes; /* the record at hand */
     size_t size;
+    unsigned char *slice; /* records as they were read */
+    size_t room, used;
+    uint64_t last; /* that was read */
+    bool no_memory;
 } restoring;
 
 /* ---- one record ------------------------------------------------------------------------------------------------------- */
@@ -39,7 +43,9 @@ static void make_run(lua_State *L, restoring *x) {
     orr_run_options o = {.ud = r, .seed = (uint64_t)integer_field(L, made, "seed"),
                          .concurrency = (uint32_t)integer_field(L, made, "concurrency")};
     memcpy(o.id, x->id, sizeof o.id);
-    r->durability = (uint8_t)integer_field(L, made, "durability");
+    lua_Integer durability = integer_field(L, made, "durability");
+    if (durability < ORR_DURABLE_STRICT || durability > ORR_DURABLE_NONE) luaL_error(L, "its first record is damaged");
+    r->durability = (uint8_t)durability;
     take_field(L, r, made, "input", RUN_INPUT);
     take_field(L, r, made, "context", RUN_CONTEXT);
     take_field(L, r, made, "labels", RUN_LABELS);
@@ -72,7 +78,7 @@ static void keep_list(lua_State *L, const orr_runbox *r, const orr_task *task, u
     orr_run_push_table(L, r, RUN_LISTS, 0);
     lua_insert(L, -2);
     lua_rawseti(L, -2, (lua_Integer)task->node + 1);
-    lua_createtable(L, (int)n, 0);
+    lua_createtable(L, (int)n, 0); /* no longer than the list, which is in memory */
     for (uint32_t i = 1; i <= n; i++) {
         orr_json_push_null(L);
         lua_rawseti(L, -2, (lua_Integer)i);
@@ -127,8 +133,26 @@ static void keep_end(lua_State *L, orr_runbox *r) {
     lua_pop(L, 1);
 }
 
+/* A run that is retried has not ended yet. */
+static void forget_end(lua_State *L, orr_runbox *r) {
+    r->judged = r->output_failed = false;
+    lua_pushnil(L);
+    orr_run_set(L, r, RUN_OUTPUT);
+    lua_pushnil(L);
+    orr_run_set(L, r, RUN_ERROR);
+}
+
+static void raise_unfit(lua_State *L, const orr_record *rec) {
+    luaL_error(L, "record %I (%s) does not fit the workflow: the journal is another definition's, or damaged", (LUAI_UACINT)rec->seq,
+               orr_record_name(rec->kind));
+}
+
 static void keep_value(lua_State *L, orr_runbox *r, orr_record *rec, orr_error *error) {
     switch (rec->kind) {
+    case ORR_REC_RETRIED:
+        lua_pop(L, 1);
+        forget_end(L, r);
+        break;
     case ORR_REC_COMPLETED:
         if (rec->reason == ORR_SOURCE_CACHE) orr_cache_note(L, r, &rec->task, NULL);
         keep_output(L, r, &rec->task);
@@ -137,6 +161,7 @@ static void keep_value(lua_State *L, orr_runbox *r, orr_record *rec, orr_error *
         keep_output(L, r, &rec->task);
         break;
     case ORR_REC_EXPANDED:
+        if (!lua_istable(L, -1) || lua_rawlen(L, -1) != rec->count) raise_unfit(L, rec);
         keep_list(L, r, &rec->task, rec->count);
         break;
     case ORR_REC_STEP:
@@ -169,14 +194,14 @@ static int take_record(lua_State *L) {
     if (orr_entry_decode(x->bytes, x->size, &e, &error) != ORR_OK) return luaL_error(L, "a record cannot be read: it is damaged, or "
                                                                                      "a newer version of orrery wrote it");
     orr_push_payload(L, x->rt, e.payload, e.payload_size, e.is_blob);
+    if (e.record.task.node != ORR_NONE && e.record.task.node >= x->r->plan->plan->n_nodes) raise_unfit(L, &e.record);
     if (!x->r->run) make_run(L, x);
     else keep_value(L, x->r, &e.record, &error);
     orr_status status = orr_run_fold(x->r->run, &e.record);
     if (status == ORR_ENOMEM) return luaL_error(L, "not enough memory");
-    if (status != ORR_OK)
-        return luaL_error(L, "record %I (%s) does not fit the workflow: the journal is another definition's, or damaged",
-                          (LUAI_UACINT)e.record.seq, orr_record_name(e.record.kind));
+    if (status != ORR_OK) raise_unfit(L, &e.record);
     if (e.record.kind == ORR_REC_COMPLETED) orr_step_forget(L, x->r, &e.record.task);
+    if (e.record.kind == ORR_REC_RETRIED) orr_outputs_set_back(L, x->r);
     x->r->kept.size = e.is_blob ? ORR_BLOB_SIZE : e.payload_size;
     if (settles(&e.record)) orr_outputs_settled(L, x->r, e.record.task.node, e.record.seq);
     return 0;
@@ -184,105 +209,148 @@ static int take_record(lua_State *L) {
 
 /* ---- the whole journal ------------------------------------------------------------------------------------------------ */
 
-/* Records are copied before they are taken: a value may have to be read from the store, which a visitor must not use. */
-typedef struct gathered {
-    lua_State *L;
-    luaL_Buffer *records;
-    uint64_t n;
-} gathered;
+#define SLICE ((size_t)256 << 10) /* bytes of records, or one that is longer, that are in memory at a time */
 
+/* Records are copied before they are taken: a value may have to be read from the store, which a visitor must not use. */
 static bool gather(void *ud, uint64_t seq, const void *bytes, size_t size) {
-    gathered *g = ud;
-    (void)seq;
-    luaL_addlstring(g->records, (const char *)&size, sizeof size);
-    luaL_addlstring(g->records, bytes, size);
-    g->n++;
+    restoring *x = ud;
+    size_t needed = x->used + sizeof size + size;
+    if (x->used > 0 && needed > SLICE) return false;
+    if (needed > x->room) {
+        size_t room = needed > SLICE ? needed : SLICE;
+        unsigned char *slice = orr_mem_resize(&x->rt->script->alloc, x->slice, x->room, room, 1);
+        x->no_memory = slice == NULL;
+        if (!slice) return false;
+        x->slice = slice;
+        x->room = room;
+    }
+    memcpy(x->slice + x->used, &size, sizeof size);
+    if (size > 0) memcpy(x->slice + x->used + sizeof size, bytes, size);
+    x->used = needed;
+    x->last = seq;
     return true;
 }
 
-/* (restoring): raises what is wrong with it. */
-static int fold_all(lua_State *L) {
-    restoring *x = lua_touserdata(L, 1);
-    luaL_Buffer records;
-    gathered g = {L, &records, 0};
-    luaL_buffinit(L, &records);
-    orr_status status = orr_store_read(orr_storage_store(x->rt), x->id, 0, gather, &g);
-    luaL_pushresult(&records);
-    if (status != ORR_OK || g.n == 0) return luaL_error(L, "its journal cannot be read: %s", g.n ? orr_strerror(status) : "it is empty");
-    size_t size;
-    const char *at = lua_tolstring(L, -1, &size), *end = at + size;
+static void take_slice(lua_State *L, restoring *x) {
     int top = lua_gettop(L);
-    while (at < end) {
-        memcpy(&x->size, at, sizeof x->size);
-        x->bytes = at + sizeof x->size;
-        at += sizeof x->size + x->size;
+    for (size_t at = 0; at < x->used; at += sizeof x->size + x->size) {
+        memcpy(&x->size, x->slice + at, sizeof x->size);
+        x->bytes = x->slice + at + sizeof x->size;
         lua_pushcfunction(L, take_record);
         lua_pushlightuserdata(L, x);
         lua_call(L, 1, 0);
         lua_settop(L, top);
     }
-    return 0;
 }
 
-/* Gives the box up again, with the error at the top. */
-static int give_up(lua_State *L, orr_runbox *r, orr_journal *journal) {
-    orr_store_release(journal, false);
-    orr_outputs_end(r);
-    if (r->run) orr_run_free(r->run);
-    r->run = NULL;
-    lua_pushfstring(L, "run %s cannot go on: %s", r->id, luaL_tolstring(L, -1, NULL));
-    return lua_error(L);
+static void fold_all(lua_State *L, restoring *x) {
+    do {
+        x->used = 0;
+        orr_status status = orr_store_read(orr_storage_store(x->rt), x->id, x->last, gather, x);
+        if (x->no_memory) luaL_error(L, "not enough memory");
+        if (status != ORR_OK || x->last == 0)
+            luaL_error(L, "its journal cannot be read: %s", status != ORR_OK ? orr_strerror(status) : "it is empty");
+        take_slice(L, x);
+    } while (x->used > 0);
+}
+
+/* (restoring, runtime, plan, options) -> run, live */
+static int rebuild(lua_State *L) {
+    restoring *x = lua_touserdata(L, 1);
+    orr_rt_list(L, x->rt);
+    orr_runbox *r = x->r = orr_run_box(L, x->rt, 2, 3, 4);
+    int box = lua_gettop(L);
+    r->forced = x->force;
+    orr_format_uuid(r->id, x->id);
+    if (!orr_outputs_begin(L, r)) return luaL_error(L, "not enough memory for the run");
+    fold_all(L, x);
+    lua_settop(L, box);
+    orr_run_live(L, r, 3, x->id);
+    orr_journal_resume(x->rt, r, x->journal);
+    x->journal = NULL;
+    return 1;
+}
+
+/* It did not come about; the run belongs to nobody again. */
+static void undo(restoring *x) {
+    if (x->journal) orr_store_release(x->journal, true);
+    if (!x->r) return;
+    orr_outputs_end(x->r);
+    if (x->r->run) orr_run_free(x->r->run);
+    x->r->run = NULL;
 }
 
 static const char *const modes[] = {"recover", "retry", NULL};
 
-static orr_status go_on(orr_runbox *r, int mode, bool force) {
-    return mode == 1 ? orr_run_retry(r->run) : orr_run_recover(r->run, force);
+static void read_options(lua_State *L, restoring *x, int opts) {
+    lua_getfield(L, opts, "mode");
+    x->mode = lua_isnil(L, -1) ? 0 : luaL_checkoption(L, -1, NULL, modes);
+    lua_getfield(L, opts, "force");
+    x->force = lua_toboolean(L, -1);
+    lua_getfield(L, opts, "child");
+    x->child = lua_toboolean(L, -1);
+    lua_pop(L, 3);
 }
 
-static orr_runbox *restore(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts, const uint8_t id[16],
-                           orr_journal *journal) {
-    lua_getfield(L, opts, "mode");
-    int mode = lua_isnil(L, -1) ? 0 : luaL_checkoption(L, -1, NULL, modes);
-    lua_getfield(L, opts, "force");
-    bool force = lua_toboolean(L, -1);
-    orr_runbox *r = orr_run_box(L, rt, rt_idx, plan, opts);
-    int box = lua_gettop(L);
-    restoring x = {.L = L, .rt = rt, .r = r, .plan = plan};
-    memcpy(x.id, id, sizeof x.id);
-    orr_format_uuid(r->id, id);
-    if (!orr_outputs_begin(L, r)) luaL_error(L, "not enough memory for the run");
-    lua_pushcfunction(L, fold_all);
-    lua_pushlightuserdata(L, &x);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) give_up(L, r, journal);
-    orr_journal_resume(rt, r, journal);
-    lua_settop(L, box);
-    orr_run_live(L, r, plan, id);
-    lua_getfield(L, opts, "child");
-    bool child = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    if (child && orr_run_ended(orr_run_get_state(r->run))) { /* its parent had not heard of it */
-        orr_run_over(rt->script, r);
+/* Why the run at the top, which is live, cannot go on; it is dropped. */
+static void refuse(lua_State *L, const restoring *x, orr_status status) {
+    orr_runbox *r = x->r;
+    const char *why = status == ORR_ENOMEM ? "not enough memory"
+                      : !orr_run_ended(orr_run_get_state(r->run)) ? "it has not ended, so it is resumed and not retried: orrery resume"
+                      : x->mode == 1       ? "only a run that failed or was cancelled can be retried"
+                                           : "it has ended already";
+    bool ended = orr_run_ended(orr_run_get_state(r->run));
+    lua_pushfstring(L, "run %s is %s: %s", r->id, orr_run_state_text(r), why);
+    orr_push_error(L, r->script, status == ORR_ENOMEM ? "out_of_memory" : ended ? "run_ended" : "run_not_ended", lua_tostring(L, -1));
+    lua_pushvalue(L, -1);
+    orr_run_drop(L, r);
+    lua_error(L);
+}
+
+static orr_status go_on(lua_State *L, const restoring *x) {
+    orr_runbox *r = x->r;
+    if (x->mode == 0) return orr_run_recover(r->run, x->force);
+    if (orr_run_ended(orr_run_get_state(r->run))) forget_end(L, r); /* before: it may end again at once */
+    orr_status status = orr_run_retry(r->run);
+    if (status == ORR_OK) orr_outputs_set_back(L, r);
+    return status;
+}
+
+/* Pushes the run. The journal is given up again where it fails. */
+static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restoring *x) {
+    lua_pushcfunction(L, rebuild);
+    lua_pushlightuserdata(L, x);
+    lua_pushvalue(L, rt_idx);
+    lua_pushvalue(L, plan);
+    lua_pushvalue(L, opts);
+    int status = lua_pcall(L, 4, 1, 0);
+    orr_mem_free(&x->rt->script->alloc, x->slice, x->room, 1);
+    if (status != LUA_OK) {
+        char id[40];
+        orr_format_uuid(id, x->id);
+        undo(x);
+        lua_pushfstring(L, "run %s cannot go on: %s", id, luaL_tolstring(L, -1, NULL));
+        lua_error(L);
+    }
+    orr_runbox *r = x->r;
+    if (x->child && orr_run_ended(orr_run_get_state(r->run))) { /* its parent had not heard of it */
+        orr_run_over(x->rt->script, r);
         return r;
     }
-    orr_status status = go_on(r, mode, force);
-    if (status == ORR_OK) return r;
-    lua_pushfstring(L, "run %s is %s: %s", r->id, orr_run_state_text(r),
-                    mode == 1 ? "only a run that failed or was cancelled can be retried" : "it has ended already");
-    orr_run_drop(L, r);
-    luaL_error(L, "%s", lua_tostring(L, -1));
+    orr_status went = go_on(L, x);
+    if (went != ORR_OK) refuse(L, x, went);
     return r;
 }
 
 /* rt:restore(plan, id, {force=, mode=, env=}) -> run. Takes over a run whose owner is gone and lets it go on with this plan; `mode` "retry"
- * sets one that has ended back first. Raises a structured error: run_not_found, run_owned, store_error. */
+ * sets one that has ended back first. Raises a structured error: run_not_found, run_owned, run_ended, store_error. */
 int orr_rt_restore(lua_State *L) {
     orr_rtbox *rt = orr_check_rt(L, 1);
-    uint8_t id[16];
+    restoring x = {.rt = rt};
     char message[512];
     orr_status status;
     orr_check_plan(L, 2);
-    if (!orr_parse_uuid(luaL_checkstring(L, 3), id)) return luaL_argerror(L, 3, "the whole id of a run is expected");
+    if (!orr_parse_uuid(luaL_checkstring(L, 3), x.id)) return luaL_argerror(L, 3, "the whole id of a run is expected");
     lua_settop(L, 4);
     if (lua_isnil(L, 4)) {
         lua_newtable(L);
@@ -290,34 +358,33 @@ int orr_rt_restore(lua_State *L) {
     }
     luaL_checktype(L, 4, LUA_TTABLE);
     if (!orr_storage_is_durable(rt)) return luaL_error(L, "this runtime has no store; open it with flow.runtime { store = … }");
-    lua_getfield(L, 4, "force");
-    bool force = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    orr_journal *journal = orr_store_claim(orr_storage_store(rt), id, force, &status, message, sizeof message);
-    if (!journal) {
+    read_options(L, &x, 4);
+    x.journal = orr_store_claim(orr_storage_store(rt), x.id, x.force, &status, message, sizeof message);
+    if (!x.journal) {
         const char *code = status == ORR_ENOTFOUND ? "run_not_found" : status == ORR_ESTATE ? "run_owned" : "store_error";
         if (status == ORR_ENOMEM) return luaL_error(L, "not enough memory for a journal");
         orr_push_error(L, rt->script, code, message);
         return lua_error(L);
     }
-    restore(L, rt, 1, 2, 4, id, journal);
+    restore(L, 1, 2, 4, &x);
     return 1;
 }
 
 orr_runbox *orr_run_restore_child(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {
-    uint8_t id[16];
+    restoring x = {.rt = rt};
     char message[512];
     orr_status status;
+    read_options(L, &x, opts);
     lua_getfield(L, opts, "id");
-    if (!orr_parse_uuid(luaL_checkstring(L, -1), id)) luaL_error(L, "the id of a child run is not whole");
+    if (!orr_parse_uuid(luaL_checkstring(L, -1), x.id)) luaL_error(L, "the id of a child run is not whole");
     lua_pop(L, 1);
     for (orr_runbox *r = rt->runs; r; r = r->next) { /* it was resumed before its parent came here again */
-        if (!r->run || memcmp(orr_run_id_of(r->run), id, sizeof id) != 0) continue;
+        if (!r->run || memcmp(orr_run_id_of(r->run), x.id, sizeof x.id) != 0) continue;
         orr_push_box(L, rt->script, r);
         return r;
     }
-    orr_journal *journal = orr_store_claim(orr_storage_store(rt), id, false, &status, message, sizeof message);
-    if (journal) return restore(L, rt, rt_idx, plan, opts, id, journal);
+    x.journal = orr_store_claim(orr_storage_store(rt), x.id, false, &status, message, sizeof message);
+    if (x.journal) return restore(L, rt_idx, plan, opts, &x);
     if (status == ORR_ENOTFOUND) return orr_run_start(L, rt, rt_idx, plan, opts); /* the crash came before its first record */
     luaL_error(L, "%s", message);
     return NULL;

@@ -56,6 +56,7 @@ static void act(void *ud, const orr_action *a) {
     }
 }
 
+/* ORR_NEVER for a run that has lost a record: it is about to be dropped. */
 static uint64_t ticket_of(void *ud, const orr_action *a) {
     (void)ud;
     const orr_runbox *r = orr_run_ud(a->run);
@@ -112,7 +113,21 @@ static bool wants_virtual(lua_State *L, int opts) {
     return is_virtual;
 }
 
+#define WATCH INT64_C(30000000000) /* ns */
+
+/* watch = seconds, a duration's text, 0 or false for never; output_limit = bytes */
+static void read_limits(lua_State *L, orr_rtbox *rt, int opts) {
+    if (lua_getfield(L, opts, "watch") == LUA_TBOOLEAN && !lua_toboolean(L, -1)) rt->watch = 0;
+    else if (!lua_isnil(L, -1)) rt->watch = orr_check_duration(L, lua_gettop(L), "watch");
+    lua_getfield(L, opts, "output_limit");
+    lua_Integer limit = luaL_optinteger(L, -1, 0);
+    if (limit < 0) luaL_error(L, "output_limit: expected a number of bytes, got %d", (int)limit);
+    rt->output_limit = (size_t)limit;
+    lua_pop(L, 2);
+}
+
 static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
+    read_limits(L, rt, opts);
     static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
     lua_getfield(L, opts, "durability");
     int durability = lua_isnil(L, -1) ? 0 : luaL_checkoption(L, -1, NULL, durabilities);
@@ -136,6 +151,9 @@ orr_rtbox *orr_rt_new(lua_State *L, orr_script *s, int opts) {
                                 &(orr_owned){.collect = collect_rt, .close = free_rt});
     rt->script = s;
     rt->is_virtual = o.virtual_clock;
+    rt->watch = WATCH;
+    rt->watch_due = INT64_MAX;
+    rt->refill = LUA_NOREF;
     lua_newtable(L);
     lua_setiuservalue(L, -2, RT_LISTENERS);
     lua_newtable(L);
@@ -158,7 +176,7 @@ orr_rtbox *orr_rt_default(lua_State *L, orr_script *s) {
     return s->default_rt;
 }
 
-/* core.runtime([{clock=, grace=, watchdog=, now=}]) -> rt; without options the default one. */
+/* core.runtime([{clock=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=}]) -> rt; without options the default one. */
 int orr_core_runtime(lua_State *L) {
     orr_script *s = orr_script_of(L);
     if (lua_isnoneornil(L, 1)) {
@@ -289,18 +307,27 @@ static int rt_durable(lua_State *L) {
     return 1;
 }
 
+/* Dropping a run may run code of the user's, which may change the list: so it is begun anew each time. */
+static orr_runbox *first_journaled(const orr_rtbox *rt) {
+    orr_runbox *r = rt->runs;
+    while (r && !(r->live && r->journal)) r = r->next;
+    return r;
+}
+
 /* rt:close(): makes durable what was recorded and closes the store; runs that are live stay resumable. Blocks. */
 static int rt_close(lua_State *L) {
     orr_rtbox *rt = orr_check_rt(L, 1);
+    lua_settop(L, 1);
+    orr_rt_refill(L);
     if (!rt->storage) return 0;
-    for (orr_runbox *r = rt->runs, *next; r; r = next) {
-        next = r->next;
-        if (!r->live || !r->journal) continue;
-        orr_run_suspend(r->run);
+    orr_check_may_drop(L, rt, NULL, "rt:close");
+    for (orr_runbox *r; (r = first_journaled(rt));) {
         orr_push_error(L, rt->script, "suspended", "the runtime was closed");
+        orr_run_suspend(r->run);
         orr_run_drop(L, r);
     }
     for (orr_runbox *r = rt->runs; r; r = r->next) orr_journal_drop(r);
+    rt->closed = true;
     orr_storage_close(rt);
     return 0;
 }
@@ -310,7 +337,7 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"start", rt_start}, {"wait", rt_wait}, {"step", rt_step}, {"on", orr_rt_on}, {"pool", rt_pool},
         {"has_pool", rt_has_pool}, {"pause_pool", rt_pause_pool}, {"breaker", rt_breaker}, {"now", rt_now},
         {"restore", orr_rt_restore}, {"sync", orr_rt_sync}, {"keep_module", orr_rt_keep_module}, {"store", orr_rt_store},
-        {"close", rt_close}, {"durable", rt_durable}, {"url", rt_url},
+        {"close", rt_close}, {"refill", orr_rt_refill}, {"durable", rt_durable}, {"url", rt_url},
         {NULL, NULL}};
     lua_newtable(L);
     orr_box_metatable(L);

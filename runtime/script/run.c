@@ -298,8 +298,10 @@ static void copy_option(lua_State *L, int opts, const char *key, int value) {
     lua_setiuservalue(L, -2, value);
 }
 
-/* The userdata at the top becomes a live one: anchored, its handlers at hand. */
+/* The userdata at the top becomes a live one: anchored, its handlers at hand. What may fail for want of memory comes first, and can
+ * stay as it is where the rest does not come about. */
 static void anchor(lua_State *L, orr_rtbox *rt, orr_runbox *r, int plan) {
+    orr_rt_list(L, rt);
     lua_getiuservalue(L, plan, PLAN_HANDLERS);
     r->handlers = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushvalue(L, -1);
@@ -317,7 +319,7 @@ static void free_run(orr_script *s, orr_owned *owned) {
 
 static void unlink_run(orr_runbox *r) {
     if (r->prev) r->prev->next = r->next;
-    else r->rt->runs = r->next;
+    else if (r->rt->runs == r) r->rt->runs = r->next;
     if (r->next) r->next->prev = r->prev;
     r->next = r->prev = NULL;
 }
@@ -332,6 +334,8 @@ static void collect_run(orr_script *s, orr_owned *owned) {
     unlink_run(r);
     if (r->live) r->rt->n_live--;
     r->live = false;
+    if (r->handlers != LUA_NOREF && lua_checkstack(s->main, LUA_MINSTACK)) luaL_unref(s->main, LUA_REGISTRYINDEX, r->handlers);
+    r->handlers = LUA_NOREF;
     r->next = r->rt->graves;
     r->rt->graves = r;
 }
@@ -386,8 +390,8 @@ void orr_run_live(lua_State *L, orr_runbox *r, int plan, const uint8_t id[16]) {
     orr_rtbox *rt = r->rt;
     orr_run_stats stats;
     orr_format_uuid(r->id, id);
-    link_run(rt, r);
     anchor(L, rt, r, plan);
+    link_run(rt, r);
     orr_run_get_stats(r->run, &stats);
     int64_t since = stats.started ? stats.started : orr_engine_now(rt->runtime);
     if (r->plan->plan->timeout) r->due = since + r->plan->plan->timeout;
@@ -395,14 +399,14 @@ void orr_run_live(lua_State *L, orr_runbox *r, int plan, const uint8_t id[16]) {
 
 static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
 
-/* Whether the new run keeps a journal: in a durable store unless it asks for none, in memory where it asks for one. */
+/* Whether the new run keeps a journal: in a durable store unless it wants none, in memory where it asks for one. */
 static bool wants_journal(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts) {
     lua_getfield(L, opts, "durability");
     r->durability = (uint8_t)(lua_isnil(L, -1) ? orr_storage_durability(rt) : luaL_checkoption(L, -1, NULL, durabilities));
     lua_getfield(L, opts, "journal");
     bool asked = lua_toboolean(L, -1);
     lua_pop(L, 2);
-    return asked || (orr_storage_is_durable(rt) && r->durability != ORR_DURABLE_NONE);
+    return orr_storage_is_durable(rt) ? r->durability != ORR_DURABLE_NONE : asked;
 }
 
 /* Nodes whose outputs come from another run: adopt = {{node = index, output = value, outcome = name}, …}, dependencies first. */
@@ -431,7 +435,45 @@ static void adopt(lua_State *L, orr_runbox *r, int opts) {
     lua_settop(L, list - 1);
 }
 
+typedef struct making {
+    orr_runbox *r;
+    orr_run_options *options;
+} making;
+
+/* (making, run, plan, options) */
+static int make_run(lua_State *L) {
+    const making *m = lua_touserdata(L, 1);
+    orr_runbox *r = m->r;
+    m->options->ud = r;
+    r->run = orr_run_new(orr_engine_core(r->rt->runtime), r->plan->plan, m->options);
+    if (!r->run) return luaL_error(L, "not enough memory for the run");
+    if (r->torn) {
+        r->rt->n_torn--;
+        return luaL_error(L, "not enough memory for the first record of the run's journal");
+    }
+    lua_pushvalue(L, 2);
+    orr_run_live(L, r, 3, m->options->id);
+    lua_pop(L, 1);
+    adopt(L, r, 4);
+    lua_getfield(L, 4, "paused");
+    if (lua_toboolean(L, -1)) orr_run_pause(r->run);
+    return 0;
+}
+
+/* It was not begun, so nobody knows of it. */
+static void unmake_run(orr_script *s, orr_runbox *r) {
+    if (r->live) {
+        r->dropped = r->torn = true;
+        orr_run_let_go(s, r);
+    } else if (r->run) {
+        orr_run_free(r->run);
+        r->run = NULL;
+    }
+    orr_journal_drop(r);
+}
+
 orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {
+    if (rt->closed) luaL_error(L, "this runtime is closed; open another to start runs in");
     orr_run_options o = {.value = 1};
     read_run_options(L, rt, opts, &o);
     orr_runbox *r = orr_run_box(L, rt, rt_idx, plan, opts);
@@ -440,14 +482,15 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     const orr_runbox *parent = lua_toboolean(L, -1) && starter ? starter->run : NULL;
     lua_pop(L, 1);
     if (wants_journal(L, rt, r, opts)) orr_journal_begin(L, rt, r, opts, &o, parent ? orr_run_id_of(parent->run) : NULL);
-    o.ud = r;
-    r->run = orr_run_new(orr_engine_core(rt->runtime), r->plan->plan, &o);
-    if (!r->run) luaL_error(L, "not enough memory for the run");
-    orr_run_live(L, r, plan, o.id);
-    adopt(L, r, opts);
-    lua_getfield(L, opts, "paused");
-    if (lua_toboolean(L, -1)) orr_run_pause(r->run);
-    lua_pop(L, 1);
+    lua_pushcfunction(L, make_run);
+    lua_pushlightuserdata(L, &(making){r, &o});
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, plan);
+    lua_pushvalue(L, opts);
+    if (lua_pcall(L, 4, 0, 0) != LUA_OK) {
+        unmake_run(rt->script, r);
+        lua_error(L);
+    }
     orr_run_begin(r->run);
     return r;
 }
@@ -474,7 +517,7 @@ void orr_run_judge(lua_State *L, orr_runbox *r, orr_run_state state) {
     orr_push_ctx(L, s, view);
     int status = lua_pcall(L, 1, 1, -3);
     orr_fiber_release(s, view, true);
-    if (status == LUA_OK && !orr_value_check(L, -1, "output", "the output of a run is plain data")) {
+    if (status == LUA_OK && !(orr_value_check(L, -1, "output", "the output of a run is plain data") && orr_journal_takes(L, r, "output"))) {
         orr_push_error(L, s, "invalid_output", lua_tostring(L, -1));
         lua_replace(L, -3);
         lua_pop(L, 1);
@@ -512,10 +555,10 @@ static int finish_run(lua_State *L) {
     return 0;
 }
 
-static void not_live(orr_script *s, orr_runbox *r, bool done) {
+static void not_live(orr_script *s, orr_runbox *r) {
     r->live = false;
     r->rt->n_live--;
-    orr_journal_over(r, done);
+    orr_journal_over(r);
     orr_rt_use(s->main, r->rt, -1);
     if (!lua_checkstack(s->main, LUA_MINSTACK)) return;
     luaL_unref(s->main, LUA_REGISTRYINDEX, r->handlers);
@@ -523,28 +566,20 @@ static void not_live(orr_script *s, orr_runbox *r, bool done) {
     r->handlers = r->self = LUA_NOREF;
 }
 
-void orr_run_over(orr_script *s, orr_runbox *r) {
-    if (!r->live) return;
-    if (orr_protect(s, finish_run, r) != LUA_OK) {
-        while (r->waiters != ORR_NONE) orr_wake_with_reason(s, orr_fiber_at(s, r->waiters), REASON_MEMORY);
-    }
-    not_live(s, r, true);
+static void tell_waiters(orr_script *s, orr_runbox *r) {
+    if (orr_protect(s, finish_run, r) == LUA_OK) return;
+    while (r->waiters != ORR_NONE) orr_wake_with_reason(s, orr_fiber_at(s, r->waiters), REASON_MEMORY);
 }
 
-void orr_run_drop(lua_State *L, orr_runbox *r) {
-    orr_script *s = r->script;
-    orr_run_set(L, r, RUN_ERROR);
+void orr_run_over(orr_script *s, orr_runbox *r) {
     if (!r->live) return;
-    r->dropped = r->torn = true; /* nothing more is recorded */
-    orr_engine_forget(r->rt->runtime, r->run);
-    for (uint32_t i = 0; i < s->n_slots; i++) {
-        orr_fiber *f = orr_fiber_at(s, i);
-        if (f->state != FIBER_UNUSED && f->run == r && f->root == f->index && f->state != FIBER_VIEW) orr_fiber_abandon(s, f);
-    }
-    if (orr_protect(s, finish_run, r) != LUA_OK) {
-        while (r->waiters != ORR_NONE) orr_wake_with_reason(s, orr_fiber_at(s, r->waiters), REASON_MEMORY);
-    }
-    not_live(s, r, false);
+    tell_waiters(s, r);
+    not_live(s, r);
+}
+
+void orr_run_let_go(orr_script *s, orr_runbox *r) {
+    tell_waiters(s, r);
+    not_live(s, r);
     unlink_run(r);
     orr_run_free(r->run);
     r->run = NULL;

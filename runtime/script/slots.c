@@ -71,6 +71,7 @@ orr_fiber *orr_fiber_new(orr_script *s, bool with_coroutine) {
     f->left = 0;
     f->busy = 1;
     f->ordinal = f->inner = f->newest = 0;
+    f->alive = 0;
     f->nargs = 0;
     f->flags = 0;
     f->state = FIBER_VIEW;

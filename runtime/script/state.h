@@ -5,9 +5,11 @@
  * pump.c        the loop: who goes on when      error.c     Lua errors <-> orr_error
  * fiber.c, slots.c  the one lua_resume, the pool events.c   events for listeners
  * wait.c, await.c  await, sleep, gather           run.c, rt.c runs and runtimes as Lua values
- * cancel.c      cancelling and dropping         ctx.c, view.c  what a handler sees
+ * cancel.c      cancelling a fiber              ctx.c, view.c  what a handler sees
+ * drop.c        giving up a run
  * coroutines.c  waits through users' coroutines call.c      ctx:call
  * step.c, steplog.c  recorded steps             signal.c    signals, ctx:wait
+ * watch.c       what is silent                    refill.c    runs that go on one by one
  *
  * Who may raise: functions that take a lua_State as their first argument may raise Lua errors, and are called in
  * protected code only. Functions that take an orr_script first never raise; they protect what they call.
@@ -67,7 +69,8 @@ enum {
     FIBER_FAILED = 1024,    /* ... and are an error and its traceback; gathering: a strand has failed; WAIT_DISK: its value
                              * is an error */
     FIBER_IN_STEP = 2048,   /* runs the function of a ctx:step: what it does is not recorded by itself */
-    FIBER_CACHED = 4096     /* what its handler returns was found in the cache */
+    FIBER_CACHED = 4096,    /* what its handler returns was found in the cache */
+    FIBER_SILENT = 8192     /* root: its silence was told, see watch.c */
 };
 
 typedef struct orr_fiber {
@@ -80,6 +83,7 @@ typedef struct orr_fiber {
         uint64_t ticket;   /* WAIT_DISK */
     };
     orr_rtbox *disk;       /* WAIT_DISK: whose store it waits for */
+    int64_t alive;         /* root: its last sign of life; 0 before it has waited, and where nobody watches */
     uint32_t index, gen;
     uint32_t root;       /* the attempt's first fiber; itself where it is that */
     uint32_t parent;     /* of a strand: the fiber that gathers it */
@@ -154,6 +158,7 @@ struct orr_script {
     uint32_t n_native; /* attempts that the embedding program will answer */
     bool raising;  /* the wait that goes on next raises the value it was given */
     bool pumping, closed, watching;
+    uint32_t guarded; /* depth of calls of Lua inside the core or the storage: no run may be dropped, no runtime closed */
     orr_outcome outcome;
     orr_rtbox *runtimes; /* those with live runs, and the default one */
     orr_rtbox *default_rt;
@@ -227,11 +232,14 @@ struct orr_runbox {
     uint32_t depth; /* runs around it: it was started by a handler of one */
     struct orr_journal *journal; /* NULL: it keeps none */
     uint64_t ticket;      /* of its last record; 0 where nothing waits for the disk */
+    int64_t acted;        /* time of its last record */
+    int64_t told;         /* that time, when it was told that the run is blocked */
     uint8_t durability;   /* orr_durability */
     bool journaled;       /* there is or was one */
     bool stepped;         /* RUN_STEPS is in use */
-    bool torn;            /* a record could not be kept for want of memory: the journal ends before it */
+    bool torn;            /* a record could not be kept: the journal ends before it */
     bool dropped;         /* given up before its end: RUN_ERROR says why */
+    bool forced;          /* it was resumed with force, and so are its children */
     orr_kept kept;
     bool judged, output_failed; /* the run's own output has been computed, and failed */
     bool broken;                /* something could not be kept for want of memory */
@@ -255,9 +263,14 @@ struct orr_rtbox {
     uint32_t cap_tickets;
     uint64_t n_started; /* runs, for the ids of virtual time */
     uint32_t users;     /* live runs and set timers: it must stay in the list */
-    bool listed, is_virtual, flushing;
+    bool listed, is_virtual, flushing, closed;
+    uint32_t n_torn; /* live runs of which a record could not be kept */
     bool soon; /* somebody waits for what was queued */
     uint32_t disk_first, disk_last; /* fibers that wait for its store, by ticket: slot + 1, 0 for none */
+    size_t output_limit;  /* bytes of JSON; 0: the default */
+    int64_t watch;        /* ns of silence that are told; 0: none is */
+    int64_t watch_due;    /* when it looks next; INT64_MAX: when something has happened */
+    int refill;           /* registry: function() that may start more; LUA_NOREF */
 };
 
 /* ctx */
@@ -417,8 +430,10 @@ uint32_t orr_fail_stuck(orr_script *s);
 
 /* Runs the loop until done(ud). False where nothing is left that could ever make it true. */
 bool orr_pump(orr_script *s, lua_State *L, bool (*done)(void *ud), void *ud);
-/* The runtime joins or leaves the list of those that are stepped. */
+/* The runtime joins or leaves the list of those that are stepped. May raise where it joins. */
 void orr_rt_use(lua_State *L, orr_rtbox *rt, int by);
+/* It is in the list until the next turn at least: orr_rt_use does not raise before that. */
+void orr_rt_list(lua_State *L, orr_rtbox *rt);
 
 /* ---- error.c --------------------------------------------------------------------------------------------------------- */
 
@@ -480,8 +495,8 @@ orr_runbox *orr_run_box(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int o
 void orr_run_live(lua_State *L, orr_runbox *r, int plan, const uint8_t id[16]);
 bool orr_parse_uuid(const char *text, uint8_t id[16]);
 void orr_format_uuid(char *text, const uint8_t id[16]); /* 37 bytes */
-/* Gives up a run before its end, for the error at the top of L (popped): its attempts are dropped, who waits is told. */
-void orr_run_drop(lua_State *L, orr_runbox *r);
+/* A live run is this process's no longer: who waits for it is told, and its orr_run is freed. Outside of the core only. */
+void orr_run_let_go(orr_script *s, orr_runbox *r);
 /* The core said that it is over. */
 void orr_run_over(orr_script *s, orr_runbox *r);
 /* Computes the run's own output, once. May be called inside a hook of the core. */
@@ -500,6 +515,20 @@ void orr_run_methods(lua_State *L);
 orr_runbox *orr_check_run(lua_State *L, int idx);
 /* The fiber goes on when the run has ended; child: the run belongs to it. A Lua function's tail. */
 int orr_run_await(lua_State *L, orr_runbox *r, bool child);
+
+/* ---- drop.c ------------------------------------------------------------------------------------------------------- */
+
+#define ORR_NEVER UINT64_MAX /* the ticket of what waits for a record that could not be kept: see engine.h */
+
+/* Gives up a run before its end, for the error at the top of L (popped): its attempts are dropped, who waits is told. No effect on one
+ * that is not live. Outside of the core only. */
+void orr_run_drop(lua_State *L, orr_runbox *r);
+/* The same with such an error, without one where there is no memory for it. False where even that was not possible. */
+bool orr_run_give_up(orr_script *s, orr_runbox *r, const char *code, const char *message);
+/* Drops the runs of which a record could not be kept. True when there was any. */
+bool orr_runs_drop_torn(orr_script *s, orr_rtbox *rt);
+/* Raises where a run (NULL: one of the runtime's) may not be dropped: inside the engine, and in a handler of its own. */
+void orr_check_may_drop(lua_State *L, const orr_rtbox *rt, const orr_runbox *r, const char *what);
 
 /* ---- rt.c --------------------------------------------------------------------------------------------------------- */
 
@@ -534,14 +563,17 @@ void orr_storage_submit(orr_rtbox *rt);
 bool orr_storage_busy(const orr_rtbox *rt);
 /* Waits until that ticket is durable. */
 void orr_storage_wait(orr_rtbox *rt, uint64_t ticket);
+/* Tells listeners, or where there is none whoever hears Lua's warnings. r may be NULL. */
+void orr_storage_log(lua_State *L, orr_rtbox *rt, const orr_runbox *r, const char *level, const char *message);
 /* A journaled run begins or has ended: messages may come for it, so the loop stays alive. */
 void orr_storage_use(orr_rtbox *rt, int by);
 /* Room for bytes that are used up before the next call; NULL when out of memory. */
 unsigned char *orr_storage_buffer(orr_rtbox *rt, size_t size);
 /* Keeps the JSON text of an output until its record is made. False when out of memory. */
 bool orr_storage_keep_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, const char *text, size_t size);
-/* Takes it, where it is that task's. */
+/* Takes it, where it is that task's; puts it back, to be taken once more. */
 bool orr_storage_take_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, orr_payload *payload);
+void orr_storage_put_back(orr_rtbox *rt, const orr_runbox *r);
 /* The most bytes that an output may have as JSON. */
 size_t orr_storage_output_limit(const orr_rtbox *rt);
 int orr_rt_store(lua_State *L);
@@ -553,10 +585,10 @@ int orr_rt_sync(lua_State *L);
 
 /* The new run at `r`, with the options at `opts`, will keep a journal from its first record on. May raise. */
 void orr_journal_begin(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, const orr_run_options *o, const uint8_t *parent);
-/* Takes over the journal of a run that was rebuilt. */
+/* Takes over the journal of a run. Its runtime is in the list (orr_rt_list), so this does not raise. */
 void orr_journal_resume(orr_rtbox *rt, orr_runbox *r, struct orr_journal *journal);
-/* The run is over (done), or this process goes on without it. */
-void orr_journal_over(orr_runbox *r, bool done);
+/* The run is over, or this process goes on without it: it owns the run no longer. */
+void orr_journal_over(orr_runbox *r);
 /* The run is about to be freed. */
 void orr_journal_drop(orr_runbox *r);
 /* The ticket that must be durable before what depends on the run's last record may act; 0: nothing to wait for. */
@@ -566,6 +598,8 @@ static inline uint64_t orr_journal_ticket(const orr_runbox *r) {
 /* Encodes the value at the top, which stays, as the output of the task, and keeps it for its record. False where it cannot
  * be written; an error value is pushed then. */
 bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const orr_task *task);
+/* Whether the value at the top, which is plain data, can be written in the run's journal; what hinders it is pushed otherwise. */
+bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what);
 int orr_run_journal(lua_State *L);
 
 /* ---- cache.c ---------------------------------------------------------------------------------------------------------- */
@@ -605,10 +639,27 @@ void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size
 /* A journaled run begins to count who still needs which output. False when out of memory. */
 bool orr_outputs_begin(lua_State *L, orr_runbox *r);
 void orr_outputs_end(orr_runbox *r);
+/* After the run was set back to be retried: what nodes had given that run again is forgotten, and dependents are counted anew. */
+void orr_outputs_set_back(lua_State *L, orr_runbox *r);
 /* A node has settled by that record: what no dependent needs any more leaves memory. */
 void orr_outputs_settled(lua_State *L, orr_runbox *r, uint32_t node, uint64_t seq);
 /* Pushes the output of a node from the journal; nil where it has none. Raises where the store cannot be read. */
 void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node);
+
+/* ---- refill.c -------------------------------------------------------------------------------------------------------- */
+
+int orr_rt_refill(lua_State *L);
+/* Asks for more work, where somebody has any. True when there was some. */
+bool orr_refill(orr_script *s, orr_rtbox *rt);
+
+/* ---- watch.c --------------------------------------------------------------------------------------------------------- */
+
+/* A sign of life of the fiber's attempt. */
+void orr_watch_sign(orr_fiber *f);
+/* Something was recorded: it will look once the interval is over. */
+void orr_watch_arm(orr_rtbox *rt);
+/* Looks, where it is time for it. True when something was told. */
+bool orr_watch_look(orr_rtbox *rt);
 
 /* ---- step.c, steplog.c, signal.c ------------------------------------------------------------------------------------- */
 
@@ -640,6 +691,8 @@ bool orr_signal_push_name(lua_State *L, const orr_runbox *r, uint32_t node, uint
 void orr_step_restore(lua_State *L, orr_runbox *r, const orr_record *rec);
 /* Everything up to that ticket is durable: fibers that waited for it go on. */
 void orr_wait_durable(orr_script *s, orr_rtbox *rt, uint64_t durable);
+/* Nothing more will be durable: those that wait go on with an error. */
+void orr_wait_disk_gone(orr_script *s, orr_rtbox *rt);
 /* A signal has come for the run; its data is at the top and is popped. `message`: of the inbox, 0 for none; `sent`: seconds. */
 void orr_signal_deliver(lua_State *L, orr_runbox *r, const char *name, int64_t message, double sent);
 
@@ -648,12 +701,17 @@ void orr_signal_deliver(lua_State *L, orr_runbox *r, const char *name, int64_t m
 void orr_on_event(void *rtbox, const orr_event *event);
 /* Puts the event table at the top (popped) into the queue of rt, where somebody listens. */
 void orr_event_queue(lua_State *L, orr_rtbox *rt);
+/* The event at the top, popped, is heard at once, though others wait for the disk: it says why they do. */
+void orr_event_tell(lua_State *L, orr_rtbox *rt);
 /* Pushes a new event table {event=, time=, run=, workflow=, node=, item=, iteration=, attempt=}; r and task may be
  * NULL. */
 void orr_event_push(lua_State *L, const orr_rtbox *rt, const orr_runbox *r, const char *name, const orr_task *task,
                     int64_t time);
 /* Calls the listeners for what is queued. True when there was any. */
 bool orr_events_flush(orr_script *s, orr_rtbox *rt);
+
+/* Events of the run that nobody has been told yet are told to nobody. */
+void orr_events_forget(lua_State *L, orr_rtbox *rt, const orr_runbox *r);
 /* rt:on(fn) -> off() */
 int orr_rt_on(lua_State *L);
 

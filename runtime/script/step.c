@@ -117,6 +117,29 @@ int orr_ctx_step(lua_State *L) {
 
 /* ---- time ---------------------------------------------------------------------------------------------------------- */
 
+/* (due) */
+static int sleep_until(lua_State *L) {
+    return orr_wait_until(L, orr_script_of(L), lua_tointeger(L, 1));
+}
+
+/* The time may have come before the record of it is on disk, and what follows depends on it. */
+static int slept(lua_State *L, int status, lua_KContext k) {
+    (void)status;
+    orr_script *s = (orr_script *)k;
+    lua_settop(L, 0);
+    lua_pushnil(L);
+    return orr_wait_disk(L, s, orr_fiber_current(s)->run, false);
+}
+
+/* An attempt that waits as a whole goes on by the core, whose record of that comes after the one of the sleep. */
+static int sleep_durably(lua_State *L, orr_script *s, const orr_fiber *f, int64_t due) {
+    if (f->kind == FIBER_NODE && f->strands == ORR_NONE) return orr_wait_until(L, s, due);
+    lua_pushcfunction(L, sleep_until);
+    lua_pushinteger(L, due);
+    lua_callk(L, 1, 0, (lua_KContext)s, slept);
+    return slept(L, LUA_OK, (lua_KContext)s);
+}
+
 int orr_step_sleep(lua_State *L, orr_script *s, orr_fiber *f, int64_t ns) {
     bool recorded = is_recorded(f);
     orr_step_count(f);
@@ -133,7 +156,7 @@ int orr_step_sleep(lua_State *L, orr_script *s, orr_fiber *f, int64_t ns) {
     step.due = ns > INT64_MAX - now ? INT64_MAX - 1 : now + ns;
     lua_pushnil(L);
     orr_step_record(L, s, f, &step);
-    return orr_wait_until(L, s, step.due);
+    return sleep_durably(L, s, f, step.due);
 }
 
 /* ctx:sleep(duration): other nodes go on meanwhile; the node holds no slot. Its due time is recorded when it begins, so that

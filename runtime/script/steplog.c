@@ -323,7 +323,7 @@ void orr_step_decode(lua_State *L, int idx) {
     size_t size = 0;
     const char *text = lua_tolstring(L, idx, &size);
     if (size == 0) lua_pushnil(L);
-    else if (!orr_json_decode(L, text, size, &(orr_json_reading){.name = "step", .binary = true})) lua_error(L);
+    else if (!orr_json_decode(L, text, size, &(orr_json_reading){.name = "step", .binary = true, .depth = ORR_JSON_DEPTH_MAX})) lua_error(L);
 }
 
 bool orr_step_note(lua_State *L, orr_runbox *r, orr_record_kind kind, const orr_task *task, int64_t due) {
@@ -421,6 +421,7 @@ void orr_step_record(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *st
     push_payload(L, f, step, path, text);
     push_entry(L, (lua_Integer)step->kind, step->name, &f->task, step->state, step->due, text);
     keep(L, f->run, &f->task, path, f->ordinal);
+    orr_watch_sign(f);
     if (!orr_step_note(L, f->run, ORR_REC_STEP, &f->task, step->due)) {
         unkeep(L, f->run, &f->task, path, f->ordinal);
         lua_error(L);

@@ -7,9 +7,11 @@
 #include "state.h"
 #include <lauxlib.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define OUTPUT_LIMIT ((size_t)16 << 20)
+#define MOST_TRIES 100 /* turns in which there may be no memory for a message; after that it waits in the inbox for a restart */
 
 typedef struct orr_storage {
     orr_store *store;
@@ -23,6 +25,9 @@ typedef struct orr_storage {
     uint32_t users;      /* live runs with a journal */
     uint8_t durability;  /* of runs that do not say */
     bool failing, lost;
+    orr_notice notice;   /* the latest */
+    uint32_t tries;      /* how often it could not be told; 0: it has been */
+    bool heard;          /* its effect is there, but the inbox does not know yet */
     bool awake;          /* counted among the runtime's users */
     char *url;           /* NULL in memory */
     unsigned char *buffer;
@@ -82,14 +87,24 @@ static void close_handles(orr_storage *g) {
     g->wakeup = NULL;
 }
 
+static bool keep_url(orr_storage *g, const orr_alloc *alloc, const char *url) {
+    size_t size = strlen(url) + 1;
+    g->url = orr_mem_new(alloc, size, 1);
+    if (g->url) memcpy(g->url, url, size);
+    return g->url != NULL;
+}
+
 void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durability) {
     orr_script *s = rt->script;
     char message[512] = "not enough memory for a store";
     orr_storage *g = orr_mem_new(&s->alloc, 1, sizeof *g);
-    if (!g) luaL_error(L, "%s", message);
+    if (!g) {
+        luaL_error(L, "%s", message);
+        return;
+    }
     bool in_memory = !url || strcmp(url, "memory:") == 0;
     g->rt = rt;
-    g->output_limit = OUTPUT_LIMIT;
+    g->output_limit = rt->output_limit ? rt->output_limit : OUTPUT_LIMIT;
     g->durability = (uint8_t)durability;
     g->borrowed_ref = LUA_NOREF;
     if (!in_memory) make_handles(g, s);
@@ -102,21 +117,30 @@ void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durabili
         luaL_error(L, "%s", message);
         return;
     }
-    if (!in_memory) {
-        g->url = orr_mem_new(&s->alloc, strlen(url) + 1, 1);
-        if (g->url) strcpy(g->url, url);
+    if (!in_memory && !keep_url(g, &s->alloc, url)) {
+        orr_store_close(g->store);
+        close_handles(g);
+        orr_mem_free(&s->alloc, g, 1, sizeof *g);
+        luaL_error(L, "not enough memory for a store");
+        return;
     }
     rt->storage = g;
 }
+
+static void durable_up(orr_storage *g, uint64_t durable);
 
 void orr_storage_close(orr_rtbox *rt) {
     orr_storage *g = rt->storage;
     if (!g) return;
     const orr_alloc *alloc = &rt->script->alloc;
-    if (g->awake && !rt->script->closed) orr_rt_use(rt->script->main, rt, -1);
     if (g->borrowed) orr_lstore_forget(g->borrowed);
     if (lua_checkstack(rt->script->main, LUA_MINSTACK)) luaL_unref(rt->script->main, LUA_REGISTRYINDEX, g->borrowed_ref);
-    orr_store_submit(g->store, true);
+    orr_store_sync(g->store); /* where it cannot be written nothing more waits for that */
+    if (!rt->script->closed) {
+        durable_up(g, orr_store_durable(g->store));
+        orr_wait_disk_gone(rt->script, rt);
+    }
+    if (g->awake && !rt->script->closed) orr_rt_use(rt->script->main, rt, -1);
     orr_store_close(g->store);
     close_handles(g);
     if (g->url) orr_mem_free(alloc, g->url, strlen(g->url) + 1, 1);
@@ -161,14 +185,15 @@ bool orr_storage_busy(const orr_rtbox *rt) {
 static void keep_alive(orr_storage *g) {
     bool wanted = g->wakeup && (orr_storage_busy(g->rt) || g->users);
     if (wanted == g->awake) return;
-    g->awake = wanted;
     orr_rt_use(g->rt->script->main, g->rt, wanted ? 1 : -1);
+    g->awake = wanted;
     if (wanted) uv_ref((uv_handle_t *)g->wakeup);
     else uv_unref((uv_handle_t *)g->wakeup);
 }
 
 void orr_storage_use(orr_rtbox *rt, int by) {
     orr_storage *g = rt->storage;
+    if (!g) return;
     g->users = (uint32_t)((int64_t)g->users + by);
     keep_alive(g);
 }
@@ -179,6 +204,7 @@ void orr_storage_submit(orr_rtbox *rt) {
     g->submitted = orr_store_ticket(g->store);
     orr_store_submit(g->store, rt->soon);
     rt->soon = false;
+    if (g->wakeup) orr_watch_arm(rt);
     keep_alive(g);
     if (g->publishing && g->users) orr_publish_soon(rt, g->publishing);
 }
@@ -193,6 +219,7 @@ static void durable_up(orr_storage *g, uint64_t durable) {
 
 void orr_storage_wait(orr_rtbox *rt, uint64_t ticket) {
     orr_storage *g = rt->storage;
+    if (!g) return;
     orr_storage_submit(rt);
     if (orr_store_durable(g->store) < ticket) orr_store_sync(g->store);
 }
@@ -202,7 +229,7 @@ void orr_storage_wait(orr_rtbox *rt, uint64_t ticket) {
 typedef struct telling {
     orr_storage *g;
     const orr_notice *n;
-    bool done;
+    orr_runbox *r; /* whose message it is */
 } telling;
 
 static orr_runbox *run_of(const orr_rtbox *rt, const uint8_t id[16]) {
@@ -254,29 +281,90 @@ static const struct {
     void (*tell)(orr_run *run);
 } asked[] = {{"cancel", orr_run_cancel}, {"pause", orr_run_pause}, {"resume", orr_run_resume}};
 
-/* A message from outside; it is taken out of the inbox by the commit that holds what came of it. */
-static void tell_message(lua_State *L, telling *t) {
-    orr_runbox *r = run_of(t->g->rt, t->n->run);
-    if (!r) return; /* it comes again when the run has an owner that knows it */
-    if (strcmp(t->n->name, "signal") == 0) tell_signal(L, r, t);
+static int hear(lua_State *L) {
+    const telling *t = lua_touserdata(L, 1);
+    if (strcmp(t->n->name, "signal") == 0) tell_signal(L, t->r, t);
     if (strcmp(t->n->name, "pool") == 0) tell_pool(L, t);
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
-        if (strcmp(t->n->name, asked[i].name) == 0) asked[i].tell(r->run);
-    orr_value taken = {.type = ORR_VALUE_INTEGER, .integer = t->n->message};
-    orr_store_put(t->g->store, ORR_ROW_TAKEN, &taken, 1);
-    t->g->rt->soon = true;
+        if (strcmp(t->n->name, asked[i].name) == 0) asked[i].tell(t->r->run);
+    return 0;
 }
 
-static void log_event(lua_State *L, orr_rtbox *rt, const char *level, const char *message) {
+static bool is_memory_error(lua_State *L, int status) {
+    if (status == LUA_ERRMEM) return true;
+    if (!lua_istable(L, -1)) return false;
+    lua_getfield(L, -1, "code");
+    const char *code = lua_tostring(L, -1);
+    bool is = code && strcmp(code, "out_of_memory") == 0;
+    lua_pop(L, 1);
+    return is;
+}
+
+/* A message from outside; it is taken out of the inbox by the commit that holds what came of it. One that cannot be understood, or comes
+ * for a run that has just ended, is taken as well. Raises where there is no memory, to be called again: what was recorded is not done
+ * twice. */
+static void tell_message(lua_State *L, telling *t) {
+    orr_storage *g = t->g;
+    t->r = run_of(g->rt, t->n->run);
+    if (!t->r) return; /* it comes again when the run has an owner that knows it */
+    if (!g->heard) {
+        uint64_t before = orr_run_seq(t->r->run);
+        lua_pushcfunction(L, hear);
+        lua_pushlightuserdata(L, t);
+        int status = lua_pcall(L, 1, 0, 0);
+        g->heard = status == LUA_OK || orr_run_seq(t->r->run) != before || !is_memory_error(L, status);
+        if (!g->heard) lua_error(L);
+        if (status != LUA_OK) orr_storage_log(L, g->rt, t->r, "warn", luaL_tolstring(L, -1, NULL));
+    }
+    orr_value taken = {.type = ORR_VALUE_INTEGER, .integer = t->n->message};
+    if (orr_store_put(g->store, ORR_ROW_TAKEN, &taken, 1) == ORR_ENOMEM) luaL_error(L, "not enough memory");
+    g->rt->soon = true;
+}
+
+/* Its key belongs to another run, or its id: nothing of it is kept, and nothing is told. */
+static void tell_refused(lua_State *L, orr_runbox *r, const telling *t) {
+    bool keyed = t->n->text && *t->n->text;
+    char message[96];
+    snprintf(message, sizeof message, keyed ? "another run has this key" : "there is a run %s already: an id is given once", r->id);
+    orr_events_forget(L, t->g->rt, r);
+    push_loss(L, t->g->rt->script, keyed ? "duplicate_key" : "duplicate_id", message, keyed ? t->n->text : NULL);
+    orr_run_drop(L, r);
+}
+
+void orr_storage_log(lua_State *L, orr_rtbox *rt, const orr_runbox *r, const char *level, const char *message) {
     if (!rt->n_listeners) {
         lua_warning(L, "orrery: ", 1);
         lua_warning(L, message, 0);
         return;
     }
-    orr_event_push(L, rt, NULL, "log", NULL, orr_engine_now(rt->runtime));
+    orr_event_push(L, rt, r, "log", NULL, orr_engine_now(rt->runtime));
     set_text(L, "level", level);
     set_text(L, "message", message);
-    orr_event_queue(L, rt);
+    if (r) orr_event_queue(L, rt);
+    else orr_event_tell(L, rt);
+}
+
+/* What is told of a run that was lost after its last commit has not happened. */
+static int forget_events(lua_State *L) {
+    orr_runbox *r = lua_touserdata(L, 1);
+    orr_events_forget(L, r->rt, r);
+    return 0;
+}
+
+/* Dropping a run may run code of the user's, which may change the list: so it is begun anew each time. */
+static bool drop_lost(orr_rtbox *rt, const char *why) {
+    bool any = false;
+    for (;;) {
+        orr_runbox *r = rt->runs;
+        while (r && !(r->live && r->journal)) r = r->next;
+        if (!r) break;
+        orr_protect(rt->script, forget_events, r);
+        if (!orr_run_give_up(rt->script, r, "ownership_lost", why)) break; /* no memory at all: the next turn tries again */
+        any = true;
+    }
+    orr_wait_disk_gone(rt->script, rt);
+    keep_alive(rt->storage);
+    return any;
 }
 
 static int tell(lua_State *L) {
@@ -289,42 +377,49 @@ static int tell(lua_State *L) {
         tell_message(L, t);
         break;
     case ORR_NOTICE_REFUSED:
-        if (!(r = run_of(rt, t->n->run))) break;
-        push_loss(L, rt->script, "duplicate_key", "another run has this key", t->n->text);
-        orr_run_drop(L, r);
+        if ((r = run_of(rt, t->n->run))) tell_refused(L, r, t);
         break;
     case ORR_NOTICE_FAILED:
         g->failing = true;
-        log_event(L, rt, "error", t->n->text);
+        orr_storage_log(L, rt, NULL, "error", t->n->text);
         break;
     case ORR_NOTICE_WORKS:
         g->failing = false;
-        log_event(L, rt, "info", "the store can be written again");
+        orr_storage_log(L, rt, NULL, "info", "the store can be written again");
         break;
     case ORR_NOTICE_LOST:
         g->lost = true;
-        log_event(L, rt, "error", t->n->text);
-        for (r = rt->runs; r; r = r->next) {
-            if (!r->live || !r->journal) continue;
-            push_loss(L, rt->script, "ownership_lost", t->n->text, NULL);
-            orr_run_drop(L, r);
-        }
+        drop_lost(rt, t->n->text);
+        orr_storage_log(L, rt, NULL, "error", t->n->text);
         break;
     }
     return 0;
 }
 
+/* False where it is to be told again: a message must not get lost for want of memory. */
+static bool tell_notice(orr_storage *g) {
+    telling t = {g, &g->notice, NULL};
+    orr_script *s = g->rt->script;
+    bool told = orr_protect(s, tell, &t) == LUA_OK;
+    if (!told && g->notice.kind == ORR_NOTICE_MESSAGE && ++g->tries < MOST_TRIES) return false;
+    if (!told) orr_script_stray(s, "a notice of the store was not dealt with", "not enough memory");
+    g->tries = 0;
+    g->heard = false;
+    return true;
+}
+
 bool orr_storage_news(orr_rtbox *rt) {
     orr_storage *g = rt->storage;
     bool any = false;
-    orr_notice notice;
     if (!g) return false;
     uint64_t durable = orr_store_durable(g->store); /* read before the notices: a run that was refused starts nothing */
-    while (g->wakeup && orr_store_notice(g->store, &notice)) {
-        telling t = {g, &notice, false};
-        if (orr_protect(rt->script, tell, &t) != LUA_OK) rt->n_lost++;
+    rt->script->guarded++;
+    while (g->wakeup && (g->tries > 0 || orr_store_notice(g->store, &g->notice))) {
         any = true;
+        if (!tell_notice(g)) break;
     }
+    if (g->lost) any |= drop_lost(rt, "another process has taken over the runs of this one");
+    rt->script->guarded--;
     if (durable == g->durable) return any;
     durable_up(g, durable);
     return true;
@@ -358,6 +453,10 @@ bool orr_storage_keep_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task
     g->payload_run = r;
     g->payload_task = *task;
     return true;
+}
+
+void orr_storage_put_back(orr_rtbox *rt, const orr_runbox *r) {
+    rt->storage->payload_run = r;
 }
 
 bool orr_storage_take_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, orr_payload *payload) {

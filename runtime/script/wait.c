@@ -127,7 +127,8 @@ void orr_wait_parked(orr_script *s, orr_fiber *f) {
 
 /* ---- the disk ---------------------------------------------------------------------------------------------------- */
 
-/* Tickets only grow, so the place is at the end of the list but where a journal is torn, which waits for good. */
+/* Tickets only grow with time, but a run's last record may be older than that of the one before it in the list. A torn journal has
+ * a ticket that never comes. */
 static void join_disk(orr_script *s, orr_fiber *f, orr_rtbox *rt, uint64_t ticket) {
     uint32_t before = rt->disk_last, after = 0;
     f->wait = WAIT_DISK;
@@ -197,6 +198,10 @@ void orr_wait_durable(orr_script *s, orr_rtbox *rt, uint64_t durable) {
         orr_fiber_push_value(f->co, s, f);
         orr_wait_done(s, f, 1);
     }
+}
+
+void orr_wait_disk_gone(orr_script *s, orr_rtbox *rt) {
+    while (rt->disk_first) orr_wake_with_reason(s, orr_fiber_at(s, rt->disk_first - 1), REASON_OWNER);
 }
 
 /* ---- ending ------------------------------------------------------------------------------------------------------ */
@@ -274,6 +279,7 @@ static void release_held(orr_script *s, orr_fiber *root) {
 
 void orr_wait_slot(orr_script *s, orr_fiber *root) {
     root->flags &= (uint16_t)~FIBER_SLOTLESS;
+    orr_watch_sign(root);
     if (root->state == FIBER_PARKED && root->wait == WAIT_SLEEP) orr_wait_done(s, root, 0);
     release_held(s, root);
     orr_wait_rest(s, root);

@@ -331,6 +331,10 @@ function Runtime:store() end
 ---@param path string|nil
 ---@param source string
 function Runtime:keep_module(bundle, name, path, source) end
+---Asks a function for more to do before each turn of the loop, until it answers nil: true where it has done something, false where there
+---is nothing to do now.
+---@param fn? fun(): boolean|nil
+function Runtime:refill(fn) end
 ---Waits for the run's end.
 ---@param run orrery.Run
 ---@return orrery.Run
@@ -622,7 +626,18 @@ function flow.retry(id, options) end
 ---@param options? orrery.ForkOptions
 ---@return orrery.Run
 function flow.fork(id, options) end
----@param options? {clock: "real"|"virtual"|nil, store: string?, durability: "strict"|"relaxed"|"none"|nil, grace: number?, watchdog: boolean?, now: number?}
+---@class orrery.RuntimeOptions
+---@field clock? "real"|"virtual"
+---@field now? number
+---@field store? string
+---@field durability? "strict"|"relaxed"|"none"
+---@field grace? number
+---@field watchdog? boolean
+---@field watch? orrery.Duration|false
+---@field output_limit? integer
+---@field resume? boolean|orrery.RecoverOptions
+
+---@param options? orrery.RuntimeOptions
 ---@return orrery.Runtime
 function flow.runtime(options) end
 ---@param x orrery.Duration
