@@ -275,6 +275,9 @@ return w]] }
     local result = here:ends(1, "resume", id)
     has(result.err, "crash_loop")
     has(result.err, "orrery resume --force")
+    crash("run", "crash.lua")
+    id = here:newest()
+    has(here:ends(1, "resume", id, "--crash-limit", "1").err, "crash_loop")
   end)
 
   it("takes a run from a process that was stopped, when it is forced", function()

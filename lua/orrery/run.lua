@@ -71,12 +71,13 @@ local by_store = {} -- url -> { rt, durable }, so that all runs of one store sha
 ---@param url string
 ---@param durability? "strict"|"relaxed"|"none"
 ---@param output_limit? integer bytes of JSON that one output may have
+---@param crash_limit? integer interruptions after which an attempt fails with crash_loop
 ---@return orrery.Runtime
-function run.runtime_of_store(url, durability, output_limit)
+function run.runtime_of_store(url, durability, output_limit, crash_limit)
   local known = by_store[url]
   local rt = known and known.rt
   if not rt or (known.durable and not rt:durable()) then -- there is none, or it was closed
-    rt = core.runtime { store = url, durability = durability, output_limit = output_limit }
+    rt = core.runtime { store = url, durability = durability, output_limit = output_limit, crash_limit = crash_limit }
     by_store[url] = { rt = rt, durable = rt:durable() }
     if rt:durable() then pools.pause(rt, rt:store()) end
   end

@@ -129,6 +129,7 @@ typedef struct orr_config {
     bool resume;           /* as orr_resume_all(rt, 0) at once */
     size_t output_limit;   /* the most bytes an output of a run in a store may have as JSON; 0: 16 MiB */
     int64_t watch;         /* silence in runs of a store that is told by the events node_silent and run_blocked; 0: 30 s, below 0: none */
+    uint32_t crash_limit;  /* an attempt that the ends of processes have interrupted so often fails with crash_loop; 0: 3 */
 } orr_config;
 
 /* Fills in the defaults. Always call it first. */

@@ -36,7 +36,8 @@ orr_engine *orr_engine_new(const orr_engine_options *options) {
     rt->core = orr_core_new(&(orr_core_options){.alloc = rt->alloc,
                                                 .hooks = options->hooks,
                                                 .now = orr_clock_now(&rt->clock),
-                                                .grace = options->grace});
+                                                .grace = options->grace,
+                                                .crash_limit = options->crash_limit});
     if (!rt->core) {
         orr_mem_free(&options->alloc, rt, 1, sizeof *rt);
         return NULL;

@@ -35,6 +35,7 @@ typedef struct orr_engine_options {
     bool virtual_clock;
     int64_t now;   /* where a virtual clock starts; 0 = ORR_CLOCK_VIRTUAL_START */
     int64_t grace; /* ns, as of orr_core_options */
+    uint32_t crash_limit; /* the same */
 } orr_engine_options;
 
 /* NULL when out of memory. Free it when none of its runs is needed any more; it frees them. */

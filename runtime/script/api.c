@@ -177,6 +177,8 @@ static void push_runtime(lua_State *L, const orr_config *config) {
     set_text(L, "durability", durabilities[config->durability]);
     lua_pushinteger(L, config->output_limit < INT64_MAX ? (lua_Integer)config->output_limit : INT64_MAX);
     lua_setfield(L, -2, "output_limit");
+    lua_pushinteger(L, config->crash_limit);
+    lua_setfield(L, -2, "crash_limit");
     if (config->watch != 0)
         set_seconds(L, "watch", config->watch > 0 ? config->watch : 0);
     lua_call(L, 1, 1);

@@ -136,12 +136,21 @@ static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
     lua_pop(L, 2);
 }
 
+static uint32_t count_field(lua_State *L, int idx, const char *key) {
+    lua_getfield(L, idx, key);
+    lua_Integer n = luaL_optinteger(L, -1, 0);
+    if (n < 0 || n > UINT32_MAX) luaL_error(L, "%s is out of range", key);
+    lua_pop(L, 1);
+    return (uint32_t)n;
+}
+
 orr_rtbox *orr_rt_new(lua_State *L, orr_script *s, int opts) {
     orr_engine_options o = {.alloc = s->alloc};
     if (opts) {
         o.virtual_clock = wants_virtual(L, opts);
         o.now = orr_read_seconds(L, opts, "now");
         o.grace = orr_read_seconds(L, opts, "grace");
+        o.crash_limit = count_field(L, opts, "crash_limit");
         lua_getfield(L, opts, "watchdog");
         if (lua_toboolean(L, -1) && !s->watching)
             s->watching = orr_watchdog_start(&s->watchdog) == ORR_OK;
@@ -176,7 +185,7 @@ orr_rtbox *orr_rt_default(lua_State *L, orr_script *s) {
     return s->default_rt;
 }
 
-/* core.runtime([{clock=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=}]) -> rt; without options the default one. */
+/* core.runtime([{clock=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=, crash_limit=}]) -> rt; without options the default one. */
 int orr_core_runtime(lua_State *L) {
     orr_script *s = orr_script_of(L);
     if (lua_isnoneornil(L, 1)) {
@@ -266,14 +275,6 @@ static int rt_pause_pool(lua_State *L) {
     if (orr_core_pool_pause(orr_engine_core(rt->runtime), name, lua_toboolean(L, 3)) != ORR_OK)
         return luaL_error(L, "no pool is called %s", name);
     return 0;
-}
-
-static uint32_t count_field(lua_State *L, int idx, const char *key) {
-    lua_getfield(L, idx, key);
-    lua_Integer n = luaL_optinteger(L, -1, 0);
-    if (n < 0 || n > UINT32_MAX) luaL_error(L, "%s is out of range", key);
-    lua_pop(L, 1);
-    return (uint32_t)n;
 }
 
 /* rt:breaker(name, {threshold=, window=, cooldown=, probes=}) */

@@ -55,6 +55,8 @@ options.commands = {
     STORE, FORCE, CURRENT, CODE, LIMIT,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
     { "--pool", "Let a paused pool give places again.", argname = "POOL" },
+    { "--crash-limit", "Fail a node whose attempt the ends of processes have interrupted so often (3).", number = true, least = 1,
+      argname = "N" },
     { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).", flag = true },
     REQUIRE, JSON, QUIET, filtered = true,
     examples = { "orrery resume", "orrery resume 0192f3", "orrery resume 0192f3 --with-current-code",

@@ -25,7 +25,7 @@ function resume.open(word, args)
     local code = fail(word, problem.message)
     return nil, problem.absent and not named and word == "resume" and #args.run == 0 and 0 or code
   end
-  local opened, rt = pcall(require("orrery.run").runtime_of_store, url, nil, args.output_limit)
+  local opened, rt = pcall(require("orrery.run").runtime_of_store, url, nil, args.output_limit, args.crash_limit)
   if not opened then return nil, fail(word, rt) end
   return rt, store
 end

@@ -635,6 +635,7 @@ function flow.fork(id, options) end
 ---@field watchdog? boolean
 ---@field watch? orrery.Duration|false
 ---@field output_limit? integer
+---@field crash_limit? integer
 ---@field resume? boolean|orrery.RecoverOptions
 
 ---@param options? orrery.RuntimeOptions
