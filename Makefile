@@ -59,7 +59,7 @@ EMBED_BIN := $(patsubst %.c,$(BUILD)/%,$(EMBED_SRC))
 
 # A test that includes nothing above the core is linked with the core alone: what links shows that the core
 # knows nobody, and a fault in another layer does not stop the work on this one.
-WIDE_TEST_SRC := $(if $(TEST_SRC),$(shell grep -lE '(loop|store|script|host)/|orrery\.h|lua\.h|uv\.h' $(TEST_SRC)))
+WIDE_TEST_SRC := $(if $(TEST_SRC),$(shell grep -lE '(loop|store|script|host)/|place\.h|orrery\.h|lua\.h|uv\.h' $(TEST_SRC)))
 WIDE_TEST_BIN := $(patsubst spec/c/%.c,$(BUILD)/spec/%,$(WIDE_TEST_SRC))
 CORE_TEST_BIN := $(filter-out $(WIDE_TEST_BIN),$(TEST_BIN))
 

@@ -109,9 +109,11 @@ local function referred(db)
   return hashes, last
 end
 
--- Nobody refers to it still: what came into the journal or the cache since they were read is looked at in the same transaction.
+-- Nobody refers to it still: what came into the journal or the cache since they were read, and what is on its way there, is looked at
+-- in the same transaction.
 local UNREFERRED = [[hash IN (SELECT value FROM json_each(?1))
   AND NOT EXISTS (SELECT 1 FROM journal WHERE id > ?2 AND instr(records, CAST(blobs.hash AS BLOB)) > 0)
+  AND NOT EXISTS (SELECT 1 FROM commits WHERE instr(records, CAST(blobs.hash AS BLOB)) > 0)
   AND NOT EXISTS (SELECT 1 FROM cache WHERE instr(output, blobs.hash) > 0)]]
 
 local function prune_blobs(db, options)

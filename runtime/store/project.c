@@ -152,13 +152,14 @@ static orr_status take_record(orr_projector *p, orr_run_entry *run, orr_span rec
     return ORR_OK;
 }
 
-static orr_status take_row(orr_projector *p, int64_t number, const void *records, size_t size)
+static orr_status take_row(orr_projector *p, int64_t number, const void *records, size_t size, uint64_t *cost)
 {
     orr_status status = ORR_OK;
     const unsigned char *at = records, *end = size > 0 ? at + size : at;
     orr_run_entry *run = orr_run_at(p, number, &status);
     orr_span record;
-    while (status == ORR_OK && run->known && !run->damaged && at < end) { /* an empty row has no bytes at all */
+    *cost += 1 + size / ORR_PROJECT_COST_BYTES;
+    for (; status == ORR_OK && run->known && !run->damaged && at < end; ++*cost) { /* an empty row has no bytes at all */
         if (next_record(&at, end, &record))
             status = take_record(p, run, record);
         else
@@ -198,23 +199,23 @@ static bool is_much(const orr_projector *p)
     return p->arena.bytes > MOST_BYTES || p->n_nodes > MOST_ENTRIES || p->n_attempts > MOST_ENTRIES;
 }
 
-/* Collects rows after *id, and moves it. */
-static orr_status take_rows(orr_projector *p, uint32_t rows, int64_t *id)
+/* Collects rows after *id until they have cost enough, and moves it. */
+static orr_status take_rows(orr_projector *p, uint64_t enough, int64_t *id)
 {
     orr_status status = ORR_OK;
     sqlite3_stmt *s = orr_projector_sql(p, SQL_READ_JOURNAL, &status);
+    uint64_t cost = 0;
     int rc;
     if (s == NULL)
         return status;
     sqlite3_bind_int64(s, 1, *id);
-    sqlite3_bind_int64(s, 2, rows);
-    while (status == ORR_OK && (rc = sqlite3_step(s)) != SQLITE_DONE) {
+    while (status == ORR_OK && cost < enough && (rc = sqlite3_step(s)) != SQLITE_DONE) {
         if (rc != SQLITE_ROW) {
             status = orr_sqlite_status(rc);
             break;
         }
         const void *records = sqlite3_column_blob(s, 2);
-        status = take_row(p, sqlite3_column_int64(s, 1), records, (size_t)sqlite3_column_bytes(s, 2));
+        status = take_row(p, sqlite3_column_int64(s, 1), records, (size_t)sqlite3_column_bytes(s, 2), &cost);
         *id = sqlite3_column_int64(s, 0);
         if (status == ORR_OK && is_much(p))
             status = orr_rows_write(p);
@@ -236,7 +237,7 @@ static orr_status are_more(orr_projector *p, int64_t id, bool *more)
     return orr_sqlite_status(rc);
 }
 
-orr_status orr_sqlite_project(orr_projector *p, uint32_t rows, bool *more)
+orr_status orr_sqlite_project(orr_projector *p, uint64_t cost, bool *more)
 {
     int64_t before, id;
     *more = false;
@@ -245,7 +246,7 @@ orr_status orr_sqlite_project(orr_projector *p, uint32_t rows, bool *more)
     orr_status status = read_projected(p, &before);
     id = before;
     if (status == ORR_OK)
-        status = take_rows(p, rows, &id);
+        status = take_rows(p, cost, &id);
     if (status == ORR_OK && id != before)
         status = write_projected(p, id);
     if (status == ORR_OK)
@@ -262,7 +263,7 @@ orr_status orr_sqlite_rebuild(orr_projector *p)
         "UPDATE runs SET state = 'pending', input = NULL, output = NULL, error = NULL, started = NULL, ended = NULL, seq = 0,"
         " nodes = 0, completed = 0, failed = 0, skipped = 0, cancelled = 0, running = 0, waiting = 0;"
         "UPDATE meta SET value = 0 WHERE name = 'projected'";
-    enum { AT_ONCE = 1000 };
+    enum { AT_ONCE = 10000 };
     orr_status status = orr_sqlite_status(sqlite3_exec(p->db, empty, NULL, NULL, NULL));
     bool more = status == ORR_OK;
     while (status == ORR_OK && more)

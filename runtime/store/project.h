@@ -27,9 +27,11 @@ orr_projector *orr_projector_new(sqlite3 *db);
 /* Before the connection is closed; NULL is allowed. */
 void orr_projector_free(orr_projector *p);
 
-/* Works up to `rows` rows of the journal into the tables, within a transaction that the caller has begun for writing. *more: there
- * are others. ORR_ENOMEM, ORR_EIO (sqlite3_errmsg says why): the transaction must be rolled back. */
-orr_status orr_sqlite_project(orr_projector *p, uint32_t rows, bool *more);
+/* Works rows of the journal into the tables until that has cost enough, at least one, within a transaction that the caller has begun for
+ * writing. A row, a record and each ORR_PROJECT_COST_BYTES of them cost 1. *more: there are others. ORR_ENOMEM, ORR_EIO (sqlite3_errmsg
+ * says why): the transaction must be rolled back. */
+enum { ORR_PROJECT_COST_BYTES = 2048 };
+orr_status orr_sqlite_project(orr_projector *p, uint64_t cost, bool *more);
 
 /* Empties the projections and makes them anew from the whole journal, within a transaction of the caller. What the owners of runs
  * published of blocked nodes (nodes.why) is gone until they publish it again. ORR_ENOMEM, ORR_EIO as above. */

@@ -108,7 +108,7 @@ typedef struct orr_attempt_entry {
 #define ORR_PROJECT_SQL(X) \
     X(READ_META, "SELECT value FROM meta WHERE name = 'projected'") \
     X(WRITE_META, "INSERT OR REPLACE INTO meta(name, value) VALUES('projected', ?1)") \
-    X(READ_JOURNAL, "SELECT id, run, records FROM journal WHERE id > ?1 ORDER BY id LIMIT ?2") \
+    X(READ_JOURNAL, "SELECT id, run, records FROM journal WHERE id > ?1 ORDER BY id") \
     X(MORE_JOURNAL, "SELECT 1 FROM journal WHERE id > ?1 LIMIT 1") \
     X(READ_RUN, "SELECT state, bundle, seq, nodes, completed, failed, skipped, cancelled, running, waiting, started, ended, " \
                 "error LIKE '{\"code\":\"damaged_journal\",%' FROM runs WHERE number = ?1") \

@@ -24,6 +24,8 @@ enum {
     ORR_SQLITE_WAL_LIMIT = 16 << 20,     /* bytes of a log that grew because of a reader, beyond which it is cut when there is time */
     ORR_SQLITE_QUEUE_LIMIT = 64 << 20,   /* bytes that may wait for the disk before a submit does */
     ORR_SQLITE_ROW_LIMIT = 16 << 20,     /* bytes of records in one row of the journal */
+    ORR_SQLITE_COMMIT_LIMIT = 256 << 10, /* bytes of records in one commit from which they go into the journal at once */
+    ORR_SQLITE_SLICE = 2000,             /* cost (project.h) of what is worked into the tables in one go */
     ORR_SQLITE_RECORD_LIMIT = 512 << 20, /* bytes of one record */
     ORR_SQLITE_OWNER_BYTE = 1000         /* of the lock file: owner n locks byte 1000 + n */
 };
@@ -32,6 +34,7 @@ enum {
 
 #define ORR_SQLS(X) \
     X(BEGIN, "BEGIN IMMEDIATE") \
+    X(SNAPSHOT, "BEGIN") \
     X(COMMIT, "COMMIT") \
     X(ROLLBACK, "ROLLBACK") \
     X(OWNER_NEW, "INSERT INTO owners (pid, host, command, started) VALUES (?1, ?2, ?3, ?4)") \
@@ -52,7 +55,11 @@ enum {
     X(JOURNAL_NEXT, "SELECT max(coalesce((SELECT max(id) FROM journal), 0), " \
                     "coalesce((SELECT value FROM meta WHERE name = 'projected'), 0)) + 1") \
     X(JOURNAL_ADD, "INSERT INTO journal (id, run, first, fence, records) VALUES (?1, ?2, ?3, ?4, ?5)") \
-    X(JOURNAL_LAST, "SELECT first, records FROM journal WHERE run = ?1 ORDER BY first DESC LIMIT 1") \
+    X(JOURNAL_SETTLE, "INSERT OR IGNORE INTO journal (id, run, first, fence, records) SELECT ?1, ?2, ?3, ?4, ?5 " \
+                      "WHERE ?2 = 0 OR EXISTS (SELECT 1 FROM runs WHERE number = ?2)") \
+    X(COMMIT_ADD, "INSERT INTO commits (fence, records) VALUES (?1, ?2)") \
+    X(COMMITS, "SELECT id, fence, records FROM commits ORDER BY id") \
+    X(COMMITS_GONE, "DELETE FROM commits WHERE id <= ?1") \
     X(JOURNAL_READ, "SELECT first, records FROM journal WHERE run = ?1 AND first >= coalesce((SELECT max(first) FROM journal " \
                     "WHERE run = ?1 AND first <= ?2), 0) ORDER BY first") \
     X(BUNDLE, "INSERT OR IGNORE INTO bundles (hash, workflow, definition, sources, arguments, engine, created) " \
@@ -288,14 +295,32 @@ void orr_sqlite_relax(sqlite3 *db, bool relaxed);
 
 /* Commits the batches that were taken as one transaction. */
 orr_status orr_sqlite_commit(orr_sqlite *s, char *message, size_t size);
-/* Brings the tables up to date by some rows. *more: it is not done. */
-orr_status orr_sqlite_follow(orr_sqlite *s, uint32_t rows, bool *more, char *message, size_t size);
+/* Brings the tables on by what costs so much. *more: it may not be done. */
+orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, bool *more, char *message, size_t size);
 /* Reads the inbox where somebody else has written, and adds notices. True when there is any. */
 bool orr_sqlite_look(orr_sqlite *s, bool anyway);
 /* Writes the log back into the file as far as no reader is in the way; `all`: leaves it empty, where there is none. */
 void orr_sqlite_checkpoint(const orr_sqlite *s, orr_connection *c, bool all);
 /* Cuts a log that grew because somebody read for long, or changed much without an owner being there. */
 void orr_sqlite_tidy(const orr_sqlite *s, orr_connection *c);
+
+/* ---- commits and journals (sqlite_settle.c) ---------------------------------------------------------------------------------------- */
+
+/* What a commit has of one run. */
+typedef struct orr_group {
+    int64_t run;    /* runs.number */
+    uint64_t first; /* sequence number of its first record */
+    const unsigned char *bytes; /* its records, each as its size (LEB128) and its bytes */
+    size_t size;
+} orr_group;
+
+/* The next group of a commit; false where the bytes are none. */
+bool orr_sqlite_group(const unsigned char **at, const unsigned char *end, orr_group *group);
+/* Within a transaction: moves what costs so much, or all, from `commits` to `journal`. *more: there may be others. SQLite's result code. */
+int orr_sqlite_settle(orr_connection *c, uint64_t cost, bool *more);
+int orr_sqlite_settle_all(orr_connection *c);
+/* Within a transaction: the same, and what is new in the journal is worked into the tables. */
+orr_status orr_sqlite_bring(orr_connection *c, uint64_t cost, bool *more, char *message, size_t size);
 
 /* ---- reading and changing (sqlite_read.c, sqlite_change.c) ---------------------------------------------------------------------- */
 
@@ -304,11 +329,8 @@ orr_status orr_sqlite_get(orr_store *store, orr_row_kind kind, const char *key, 
 orr_status orr_sqlite_query(orr_store *store, const char *sql, const orr_value *parameters, size_t n,
                             void (*names)(void *ud, const char *const *columns, size_t n), orr_store_row visit, void *ud,
                             char *message, size_t size);
-/* Whether a run has ended by its journal. */
-orr_status orr_sqlite_ended(orr_connection *c, int64_t number, bool *ended);
-/* Visits the records of a row of the journal that begins with `first`. ORR_EIO for bytes that are none. */
-orr_status orr_sqlite_records(const void *bytes, size_t size, uint64_t first, uint64_t after, orr_store_visit visit, void *ud,
-                              uint64_t *next);
+/* The sequence number of the last record of a run's journal, 0: it has none; and whether that ends the run. ORR_EIO for bytes that are none. */
+orr_status orr_sqlite_last(orr_connection *c, int64_t number, uint64_t *seq, bool *ended);
 orr_status orr_sqlite_drop(orr_store *store, const uint8_t run[16]);
 orr_status orr_sqlite_send(orr_store *store, const uint8_t run[16], const char *name, const char *text, const char *dedup,
                            char *message, size_t size);

@@ -31,6 +31,7 @@ static orr_status add_message(orr_connection *c, const char *id, const char *nam
                               size_t size)
 {
     int64_t number = 0, owner, one = 0;
+    uint64_t seq;
     bool ended = false;
     int rc = find_run(c, id, &number, &owner);
     if (rc == SQLITE_DONE) {
@@ -46,7 +47,7 @@ static orr_status add_message(orr_connection *c, const char *id, const char *nam
             return ORR_OK;
         rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
     }
-    if (rc == SQLITE_OK && orr_sqlite_ended(c, number, &ended) != ORR_OK)
+    if (rc == SQLITE_OK && orr_sqlite_last(c, number, &seq, &ended) != ORR_OK)
         rc = SQLITE_CORRUPT;
     if (rc == SQLITE_OK && ended) {
         snprintf(message, size, "the run %s has ended: nothing can be sent to it", id);
@@ -128,7 +129,7 @@ static int remove_run(orr_connection *c, int64_t number)
 {
     char sql[96];
     orr_value key = orr_value_integer(number);
-    int rc = SQLITE_OK;
+    int rc = orr_sqlite_settle_all(c);
     for (size_t i = 0; i < sizeof belongings / sizeof belongings[0] && rc == SQLITE_OK; i++) {
         snprintf(sql, sizeof sql, "DELETE FROM %s WHERE run = ?1", belongings[i]);
         rc = change_once(c, &(orr_change){sql, &key, 1});
@@ -170,21 +171,18 @@ orr_status orr_sqlite_drop(orr_store *store, const uint8_t run[16])
 
 /* ---- tables ---------------------------------------------------------------------------------------------------------------------- */
 
-/* In transactions of some hundred rows, so that commits of others need not wait for long. */
+/* In slices, so that commits of others need not wait for long. */
 orr_status orr_sqlite_project_now(orr_store *store)
 {
-    enum { ROWS = 512 };
     orr_sqlite *s = (orr_sqlite *)store;
-    orr_connection *c = &s->mine;
     char message[ORR_SQLITE_MESSAGE];
     bool more = true;
     orr_status status = orr_sqlite_durable(store) < store->ticket ? orr_sqlite_sync(store) : ORR_OK;
-    if (c->projector == NULL && (c->projector = orr_projector_new(c->db)) == NULL)
-        return ORR_ENOMEM;
     while (more && status == ORR_OK) {
-        status = orr_sqlite_begin(s, c, message, sizeof message);
+        status = orr_sqlite_begin(s, &s->mine, message, sizeof message);
         if (status == ORR_OK)
-            status = orr_sqlite_end(c, orr_sqlite_project(c->projector, ROWS, &more), message, sizeof message);
+            status = orr_sqlite_end(&s->mine, orr_sqlite_bring(&s->mine, ORR_SQLITE_SLICE, &more, message, sizeof message), message,
+                                    sizeof message);
     }
     return status;
 }

@@ -1,7 +1,8 @@
 /* sqlite_commit.c - batches as one transaction.
  *
- * First pass: the ops in order. Rows are put, runs made, and records chained to their journals. Second pass: one row of the
- * journal table for each journal that has records. Nothing that is remembered from a transaction is believed before it is committed:
+ * First pass: the ops in order. Rows are put, runs made, and records chained to their journals. Second pass: one row of `commits` with
+ * the records of all journals (sqlite_settle.c). Many bytes would only be copied twice by that, so a large commit makes a row of
+ * `journal` for each journal itself, once what was committed before stands there. Nothing that is remembered from a transaction is believed before it is committed:
  * one that fails is tried again from the first op on.
  */
 #include "sqlite.h"
@@ -139,6 +140,8 @@ static void chain(orr_sqlite_writer *w, orr_op *op)
     j->end = &op->next;
 }
 
+enum { LONGEST_NUMBER = 10 };
+
 static int reserve(orr_sqlite_writer *w, size_t more)
 {
     if (more <= w->scratch_capacity - w->scratch_used)
@@ -152,28 +155,31 @@ static int reserve(orr_sqlite_writer *w, size_t more)
     return SQLITE_OK;
 }
 
+static unsigned char *put_number(unsigned char *to, uint64_t n)
+{
+    for (; n >= 0x80; n >>= 7)
+        *to++ = (unsigned char)(n | 0x80);
+    *to++ = (unsigned char)n;
+    return to;
+}
+
+/* With room for LONGEST_NUMBER and the record. */
 static void pack(orr_sqlite_writer *w, const orr_op *op)
 {
-    unsigned char *to = w->scratch + w->scratch_used;
-    for (size_t n = op->size; ; n >>= 7) {
-        *to++ = (unsigned char)(n >= 0x80 ? n | 0x80 : n);
-        if (n < 0x80)
-            break;
-    }
+    unsigned char *to = put_number(w->scratch + w->scratch_used, op->size);
     if (op->size > 0)
         memcpy(to, op + 1, op->size);
     w->scratch_used = (size_t)(to - w->scratch) + op->size;
 }
 
-/* One row: as many records of the journal as go into one. *op: the first that did not. */
+/* A row of `journal`: as many records of the journal as go into one. *op: the first that did not. */
 static int add_journal_row(orr_sqlite *s, const orr_sqlite_journal *j, const orr_op **op, int64_t id)
 {
-    enum { LONGEST_SIZE = 10 };
     orr_sqlite_writer *w = &s->writer;
     uint64_t first = (*op)->seq;
     w->scratch_used = 0;
     for (; *op != NULL && (w->scratch_used == 0 || w->scratch_used + (*op)->size < ORR_SQLITE_ROW_LIMIT); *op = (*op)->next) {
-        if (reserve(w, (*op)->size + LONGEST_SIZE) != SQLITE_OK)
+        if (reserve(w, (*op)->size + LONGEST_NUMBER) != SQLITE_OK)
             return SQLITE_NOMEM;
         pack(w, *op);
     }
@@ -184,15 +190,59 @@ static int add_journal_row(orr_sqlite *s, const orr_sqlite_journal *j, const orr
 }
 
 /* The number of a row is never one that the projection has seen, even where the last rows were dropped. */
-static int add_journals(orr_sqlite *s, bool *any)
+static int add_journals(orr_sqlite *s)
 {
     orr_sqlite_writer *w = &s->writer;
     int64_t id = 0;
-    int rc = w->groups != NULL ? orr_sql_number(&w->connection, ORR_SQL_JOURNAL_NEXT, NULL, 0, &id) : SQLITE_OK;
+    int rc = orr_sqlite_settle_all(&w->connection);
+    if (rc == SQLITE_OK)
+        rc = orr_sql_number(&w->connection, ORR_SQL_JOURNAL_NEXT, NULL, 0, &id);
     for (const orr_sqlite_journal *j = w->groups; j != NULL && rc == SQLITE_OK; j = j->next_group)
-        for (const orr_op *op = j->refused ? NULL : j->first; op != NULL && rc == SQLITE_OK; *any = true)
+        for (const orr_op *op = j->refused ? NULL : j->first; op != NULL && rc == SQLITE_OK;)
             rc = add_journal_row(s, j, &op, id++);
     return rc;
+}
+
+static size_t bytes_of(const orr_sqlite_journal *j)
+{
+    unsigned char number[LONGEST_NUMBER];
+    size_t bytes = 0;
+    for (const orr_op *op = j->first; op != NULL; op = op->next)
+        bytes += (size_t)(put_number(number, op->size) - number) + op->size;
+    return bytes;
+}
+
+static int pack_group(orr_sqlite_writer *w, const orr_sqlite_journal *j)
+{
+    size_t bytes = bytes_of(j);
+    if (reserve(w, bytes + 4 * LONGEST_NUMBER) != SQLITE_OK)
+        return SQLITE_NOMEM;
+    unsigned char *to = put_number(w->scratch + w->scratch_used, (uint64_t)j->number);
+    to = put_number(put_number(to, j->first->seq), bytes);
+    w->scratch_used = (size_t)(to - w->scratch);
+    for (const orr_op *op = j->first; op != NULL; op = op->next)
+        pack(w, op);
+    return SQLITE_OK;
+}
+
+static int add_commit(orr_sqlite *s)
+{
+    orr_sqlite_writer *w = &s->writer;
+    w->scratch_used = 0;
+    for (const orr_sqlite_journal *j = w->groups; j != NULL; j = j->next_group)
+        if (!j->refused && pack_group(w, j) != SQLITE_OK)
+            return SQLITE_NOMEM;
+    orr_value row[] = {orr_value_integer(atomic_load(&s->owner)), {.type = ORR_VALUE_BLOB, .bytes = w->scratch, .size = w->scratch_used}};
+    return w->scratch_used > 0 ? orr_sql_run(&w->connection, ORR_SQL_COMMIT_ADD, row, 2) : SQLITE_OK;
+}
+
+static int add_records(orr_sqlite *s, bool *any)
+{
+    size_t bytes = 0;
+    for (const orr_sqlite_journal *j = s->writer.groups; j != NULL; j = j->next_group)
+        for (const orr_op *op = j->refused ? NULL : j->first; op != NULL; op = op->next, *any = true)
+            bytes += op->size;
+    return bytes < ORR_SQLITE_COMMIT_LIMIT ? add_commit(s) : add_journals(s);
 }
 
 /* ---- the transaction ------------------------------------------------------------------------------------------------------------- */
@@ -239,7 +289,7 @@ static orr_status write_all(orr_sqlite *s, bool *any, char *message, size_t size
     w->workflow = NULL;
     int rc = each_op(s, do_op);
     if (rc == SQLITE_OK)
-        rc = add_journals(s, any);
+        rc = add_records(s, any);
     return rc == SQLITE_OK ? ORR_OK : orr_sqlite_explain(w->connection.db, rc, "be written", message, size);
 }
 
@@ -304,19 +354,15 @@ void orr_sqlite_relax(sqlite3 *db, bool relaxed)
     sqlite3_exec(db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", NULL, NULL, NULL);
 }
 
-/* The tables can be made again from the journal, so nobody waits for the disk here. */
-orr_status orr_sqlite_follow(orr_sqlite *s, uint32_t rows, bool *more, char *message, size_t size)
+/* What was committed is on disk, and the tables can be made again from it: nobody waits for the disk here. */
+orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, bool *more, char *message, size_t size)
 {
     orr_sqlite_writer *w = &s->writer;
     orr_connection *c = &w->connection;
-    if (c->projector == NULL && (c->projector = orr_projector_new(c->db)) == NULL)
-        return ORR_ENOMEM;
     orr_sqlite_relax(c->db, true);
     orr_status status = orr_sqlite_begin(s, c, message, size);
     if (status == ORR_OK) {
-        status = orr_sqlite_project(c->projector, rows, more);
-        if (status != ORR_OK)
-            orr_sqlite_explain(c->db, sqlite3_extended_errcode(c->db), "bring its tables up to date", message, size);
+        status = orr_sqlite_bring(c, cost, more, message, size);
         if (status == ORR_OK && !*more && put_whys(w) == SQLITE_OK)
             w->whys_used = 0;
         status = orr_sqlite_end(c, status, message, size);

@@ -225,27 +225,10 @@ static orr_status find_run(orr_connection *c, const char *id, int64_t *number, i
     return rc == SQLITE_ROW ? ORR_OK : rc == SQLITE_DONE ? ORR_ENOTFOUND : orr_sqlite_explain(c->db, rc, "be read", message, size);
 }
 
-static bool note_last(void *ud, uint64_t seq, const void *bytes, size_t size)
-{
-    (void)bytes, (void)size;
-    *(uint64_t *)ud = seq;
-    return true;
-}
-
 static orr_status last_record(orr_connection *c, int64_t number, uint64_t *last, char *message, size_t size)
 {
-    orr_value key = orr_value_integer(number);
-    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_JOURNAL_LAST, &key, 1);
-    int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(c->db);
-    orr_status status = ORR_OK;
-    uint64_t next;
-    if (rc == SQLITE_ROW)
-        status = orr_sqlite_records(sqlite3_column_blob(q, 1), (size_t)sqlite3_column_bytes(q, 1), (uint64_t)sqlite3_column_int64(q, 0), 0,
-                                    note_last, last, &next);
-    sqlite3_reset(q);
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        return orr_sqlite_explain(c->db, rc, "be read", message, size);
-    return status == ORR_OK ? ORR_OK : orr_sqlite_explain(c->db, SQLITE_CORRUPT, "be read", message, size);
+    bool ended;
+    return orr_sqlite_last(c, number, last, &ended) == ORR_OK ? ORR_OK : orr_sqlite_explain(c->db, SQLITE_CORRUPT, "be read", message, size);
 }
 
 /* Within the transaction. */

@@ -22,39 +22,76 @@ static bool record_size(const unsigned char *bytes, size_t size, size_t *at, siz
     return false;
 }
 
-orr_status orr_sqlite_records(const void *bytes, size_t size, uint64_t first, uint64_t after, orr_store_visit visit, void *ud,
-                              uint64_t *next)
+/* Reading one journal: the rows of `journal`, then what `commits` has. */
+typedef struct reading {
+    uint64_t after, latest; /* latest: which number the first one it finds may have at most */
+    uint64_t next;          /* the number of the one that is to come, 0: none was found yet */
+    orr_store_visit visit;
+    void *ud;
+    bool enough; /* the visitor wants no more */
+} reading;
+
+/* Records that follow each other. False for bytes that are none, and where some are missing. */
+static bool read_records(reading *r, const void *bytes, size_t size, uint64_t first)
 {
     const unsigned char *all = bytes;
     size_t record = 0;
-    *next = first;
-    for (size_t at = 0; at < size; at += record, ++*next) {
+    if (r->next != 0 ? first != r->next : first > r->latest)
+        return false;
+    r->next = first;
+    for (size_t at = 0; at < size && !r->enough; at += record, r->next++) {
         if (!record_size(all, size, &at, &record))
-            return ORR_EIO;
-        if (*next > after && !visit(ud, *next, all + at, record)) {
-            *next = 0; /* no record has this number: that was all the visitor wanted */
-            return ORR_OK;
-        }
+            return false;
+        r->enough = r->next > r->after && !r->visit(r->ud, r->next, all + at, record);
     }
-    return ORR_OK;
+    return true;
 }
 
-static orr_status read_rows(sqlite3_stmt *q, uint64_t after, orr_store_visit visit, void *ud)
+static bool read_rows(orr_connection *c, int64_t number, int64_t from, reading *r)
 {
-    uint64_t next = 1;
-    bool any = false;
-    int rc;
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
-        uint64_t first = (uint64_t)sqlite3_column_int64(q, 0);
-        if ((any && first != next) || (!any && first > after + 1))
-            return ORR_EIO; /* a row is missing */
-        any = true;
-        if (orr_sqlite_records(sqlite3_column_blob(q, 1), (size_t)sqlite3_column_bytes(q, 1), first, after, visit, ud, &next) != ORR_OK)
-            return ORR_EIO;
-        if (next == 0)
-            return ORR_OK;
-    }
-    return rc == SQLITE_DONE ? ORR_OK : ORR_EIO;
+    orr_value key[] = {orr_value_integer(number), orr_value_integer(from)};
+    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_JOURNAL_READ, key, 2);
+    int rc = q != NULL ? SQLITE_ROW : SQLITE_ERROR;
+    bool good = true;
+    while (good && !r->enough && rc == SQLITE_ROW && (rc = sqlite3_step(q)) == SQLITE_ROW)
+        good = read_records(r, sqlite3_column_blob(q, 1), (size_t)sqlite3_column_bytes(q, 1), (uint64_t)sqlite3_column_int64(q, 0));
+    sqlite3_reset(q);
+    return good && (r->enough || rc == SQLITE_DONE);
+}
+
+/* Those of the run in one commit. What of it cannot be read may be of any run. */
+static bool read_groups(reading *r, const unsigned char *at, size_t size, int64_t number)
+{
+    const unsigned char *end = size > 0 ? at + size : at;
+    orr_group group;
+    while (!r->enough && at < end)
+        if (!orr_sqlite_group(&at, end, &group) ||
+            (group.run == number && !read_records(r, group.bytes, group.size, group.first)))
+            return false;
+    return true;
+}
+
+static bool read_commits(orr_connection *c, int64_t number, reading *r)
+{
+    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_COMMITS, NULL, 0);
+    int rc = q != NULL ? SQLITE_ROW : SQLITE_ERROR;
+    bool good = true;
+    while (good && !r->enough && rc == SQLITE_ROW && (rc = sqlite3_step(q)) == SQLITE_ROW)
+        good = read_groups(r, sqlite3_column_blob(q, 2), (size_t)sqlite3_column_bytes(q, 2), number);
+    sqlite3_reset(q);
+    return good && (r->enough || rc == SQLITE_DONE);
+}
+
+/* In one snapshot: meanwhile somebody may move records from one table to the other. */
+static orr_status read_journal(orr_connection *c, int64_t number, int64_t from, reading *r)
+{
+    bool alone = sqlite3_get_autocommit(c->db) != 0;
+    if (alone && orr_sql_run(c, ORR_SQL_SNAPSHOT, NULL, 0) != SQLITE_OK)
+        return ORR_EIO;
+    bool good = read_rows(c, number, from, r) && (r->enough || read_commits(c, number, r));
+    if (alone)
+        orr_sql_run(c, ORR_SQL_ROLLBACK, NULL, 0);
+    return good ? ORR_OK : ORR_EIO;
 }
 
 static int number_of(orr_connection *c, const uint8_t run[16], int64_t *number)
@@ -72,33 +109,29 @@ orr_status orr_sqlite_read(orr_store *store, const uint8_t run[16], uint64_t aft
     int rc = number_of(c, run, &number);
     if (rc != SQLITE_OK)
         return rc == SQLITE_DONE ? ORR_ENOTFOUND : ORR_EIO;
-    int64_t from = after < INT64_MAX ? (int64_t)after + 1 : INT64_MAX;
-    orr_value key[] = {orr_value_integer(number), orr_value_integer(from)};
-    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_JOURNAL_READ, key, 2);
-    orr_status status = q != NULL ? read_rows(q, after, visit, ud) : ORR_EIO;
-    sqlite3_reset(q);
-    return status;
+    reading r = {.after = after, .latest = after + 1, .visit = visit, .ud = ud};
+    return read_journal(c, number, after < INT64_MAX ? (int64_t)after + 1 : INT64_MAX, &r);
 }
 
-static bool note_end(void *ud, uint64_t seq, const void *bytes, size_t size)
+typedef struct last_record {
+    uint64_t seq;
+    bool ends;
+} last_record;
+
+static bool note_last(void *ud, uint64_t seq, const void *bytes, size_t size)
 {
-    (void)seq;
-    *(bool *)ud = orr_record_ends(bytes, size);
+    *(last_record *)ud = (last_record){seq, orr_record_ends(bytes, size)};
     return true;
 }
 
-/* By its last record: the tables may be a little behind. */
-orr_status orr_sqlite_ended(orr_connection *c, int64_t number, bool *ended)
+/* The tables may be a little behind, so they are not asked. */
+orr_status orr_sqlite_last(orr_connection *c, int64_t number, uint64_t *seq, bool *ended)
 {
-    orr_value key = orr_value_integer(number);
-    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_JOURNAL_LAST, &key, 1);
-    int rc = q != NULL ? sqlite3_step(q) : SQLITE_ERROR;
-    orr_status status = rc == SQLITE_ROW || rc == SQLITE_DONE ? ORR_OK : ORR_EIO;
-    uint64_t next;
-    *ended = false;
-    if (rc == SQLITE_ROW)
-        status = orr_sqlite_records(sqlite3_column_blob(q, 1), (size_t)sqlite3_column_bytes(q, 1), 1, 0, note_end, ended, &next);
-    sqlite3_reset(q);
+    last_record last = {0};
+    reading r = {.latest = UINT64_MAX, .visit = note_last, .ud = &last};
+    orr_status status = read_journal(c, number, INT64_MAX, &r);
+    *seq = last.seq;
+    *ended = last.ends;
     return status;
 }
 

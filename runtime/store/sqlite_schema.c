@@ -1,6 +1,6 @@
 /* sqlite_schema.c - the tables of a store in SQLite, and the way from an older version of them to this one.
  *
- * journal and owners are the truth, with what stands beside them: bundles, modules, blobs, cache, logs, inbox. A row of runs is
+ * commits, journal and owners are the truth, with what stands beside them: bundles, modules, blobs, cache, logs, inbox. A row of runs is
  * made with the run; its other columns, and the tables nodes, attempts, steps, signals and timers, are projections of the journal
  * (project.h). SQLite keeps the text of CREATE statements, so the comments in them are what `.schema` shows.
  *
@@ -206,10 +206,19 @@
     ") WITHOUT ROWID;\n" \
     "INSERT INTO meta VALUES ('projected', 0);\n"
 
+/* A commit is one row, whatever it touches; the journal is filled from it later (sqlite_settle.c). */
+#define COMMIT_TABLES \
+    "CREATE TABLE commits (               -- what was committed and is not in the journal yet\n" \
+    "  id      INTEGER PRIMARY KEY,       -- in the order of commits\n" \
+    "  fence   INTEGER NOT NULL,          -- owners.id of the process that wrote it\n" \
+    "  records BLOB NOT NULL              -- for each run: its number, its first record's, the size of its records (LEB128), its records\n" \
+    ");\n"
+
 static const char *const to_1[] = {WORKFLOW_TABLES, RUN_TABLES, HISTORY_TABLES, KEPT_TABLES, NULL};
+static const char *const to_2[] = {COMMIT_TABLES, NULL};
 
 /* What brings a store of version i to version i + 1. A released line never changes; the next version is one more line. */
-static const char *const *const migrations[] = {to_1};
+static const char *const *const migrations[] = {to_1, to_2};
 
 enum { NEWEST = sizeof migrations / sizeof migrations[0] };
 

@@ -2,7 +2,8 @@
  *
  * It sleeps until the first of these is due: what was submitted, a look into the inbox (every 40 ms while this process has journals
  * open), the projection, another try after a failure. Commits go first: the projection waits for a pause of 5 ms, or until it is
- * 80 ms behind; then it goes on in slices between commits, and from 100 ms on it gets as much time as they do.
+ * 80 ms behind; then it goes on in slices between commits. From 100 ms on it gets as much time as they do, from 1 s on a slice follows
+ * each of them.
  */
 #include "sqlite.h"
 
@@ -13,8 +14,7 @@
 
 static const int64_t MS = 1000000;
 
-enum { LOOK_EVERY = 40, PAUSE = 5, BEHIND = 80, LATE = 100, SHORTEST_RETRY = 250, LONGEST_RETRY = 1000 }; /* ms */
-enum { SLICE = 32 }; /* rows of the journal that are projected in one go */
+enum { LOOK_EVERY = 40, PAUSE = 5, BEHIND = 80, LATE = 100, OVERDUE = 1000, SHORTEST_RETRY = 250, LONGEST_RETRY = 1000 }; /* ms */
 
 /* What the thread knows between two turns. */
 typedef struct turn {
@@ -171,7 +171,7 @@ static bool project(turn *t)
     char message[ORR_SQLITE_MESSAGE];
     bool more = false;
     int64_t begun = orr_sqlite_now();
-    orr_status status = orr_sqlite_follow(s, SLICE, &more, message, sizeof message);
+    orr_status status = orr_sqlite_follow(s, ORR_SQLITE_SLICE, &more, message, sizeof message);
     t->rest = orr_sqlite_now();
     t->slice = t->rest - begun;
     if (status != ORR_OK) /* commits tell what is wrong with the store */
@@ -233,13 +233,13 @@ static void act(turn *t, bool commits, bool looks, bool anyway, bool projects)
         orr_sqlite_tidy(s, &s->writer.connection);
 }
 
-/* Projecting when commits wait: only where it is late, and for half of the time. */
+/* Projecting when commits wait: only where it is late, and for half of the time as long as that is enough. */
 static bool may_project(const turn *t, int64_t now, bool commits)
 {
     int64_t since = atomic_load(&t->s->unprojected);
     if (!commits)
         return true;
-    return since != 0 && now - since > LATE * MS && now - t->rest >= t->slice;
+    return since != 0 && now - since > LATE * MS && (now - since > OVERDUE * MS || now - t->rest >= t->slice);
 }
 
 /* Waits for the next thing and does it. False when the store is closed and nothing is left. Called with the mutex held. */
@@ -272,7 +272,7 @@ static void leave(orr_sqlite *s)
     orr_connection *c = &w->connection;
     char message[ORR_SQLITE_MESSAGE];
     bool more = !w->failing && !atomic_load(&s->lost);
-    while (more && orr_sqlite_follow(s, SLICE * 16, &more, message, sizeof message) == ORR_OK)
+    while (more && orr_sqlite_follow(s, ORR_SQLITE_SLICE * 8, &more, message, sizeof message) == ORR_OK)
         continue;
     orr_sqlite_relax(c->db, true); /* the checkpoint flushes it */
     if (atomic_load(&s->owner) != 0 && !atomic_load(&s->lost) && orr_sqlite_begin(s, c, message, sizeof message) == ORR_OK) {

@@ -1,7 +1,6 @@
 /* test_sqlite.c - what the store in a file adds to being a store: it outlives its process, and shares its file with others. */
-#include "../../runtime/store/journal.h"
-#include "../../runtime/store/sqlite.h"
 #include "chance.h"
+#include "place.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,95 +16,6 @@
 
 #include <cmocka.h>
 
-/* ---- a place for each test -------------------------------------------------------------------------------------------------- */
-
-static char directory[64], path[96];
-
-static int make_place(void **state)
-{
-    (void)state;
-    snprintf(directory, sizeof directory, "/tmp/orrery-sqlite-XXXXXX");
-    if (mkdtemp(directory) == NULL)
-        return -1;
-    snprintf(path, sizeof path, "%s/runs.db", directory);
-    return 0;
-}
-
-static int remove_place(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
-}
-
-static orr_store *try_open(orr_store_mode mode, char *message, size_t size)
-{
-    orr_store_options options = {.alloc = {orr_alloc_libc, NULL}, .mode = mode};
-    message[0] = '\0';
-    return orr_store_open(path, &options, message, size);
-}
-
-static orr_store *open_store(orr_store_mode mode)
-{
-    char message[ORR_SQLITE_MESSAGE];
-    orr_store *s = try_open(mode, message, sizeof message);
-    if (s == NULL)
-        print_error("%s\n", message);
-    assert_non_null(s);
-    return s;
-}
-
-static void run_id(uint8_t id[16], uint32_t n)
-{
-    memset(id, 0, 16);
-    memcpy(id + 12, &n, sizeof n);
-}
-
-static orr_journal *create(orr_store *s, uint32_t n)
-{
-    orr_new_run run = {.workflow = "w", .created = 1};
-    run_id(run.id, n);
-    orr_journal *j = orr_store_create(s, &run);
-    assert_non_null(j);
-    return j;
-}
-
-static orr_journal *claim(orr_store *s, uint32_t n, bool force, orr_status *status, char message[ORR_SQLITE_MESSAGE])
-{
-    uint8_t id[16];
-    run_id(id, n);
-    return orr_store_claim(s, id, force, status, message, ORR_SQLITE_MESSAGE);
-}
-
-static orr_status append(orr_journal *j, uint64_t seq)
-{
-    unsigned char bytes[256];
-    orr_entry e = {.record = {.kind = seq == 1 ? ORR_REC_RUN_CREATED : ORR_REC_ATTEMPT_STARTED, .seq = seq, .time = 1,
-                              .task = {seq == 1 ? ORR_NONE : 0, ORR_NONE, 0, 1}, .port = ORR_PORT_ANY}};
-    return orr_store_append(j, seq, bytes, orr_entry_encode(&e, bytes));
-}
-
-static bool note_last(void *ud, uint64_t seq, const void *bytes, size_t size)
-{
-    uint64_t *last = ud;
-    (void)bytes;
-    assert_true(size > 3);
-    assert_int_equal(seq, *last + 1);
-    *last = seq;
-    return true;
-}
-
-static uint64_t last_of(orr_store *s, uint32_t n)
-{
-    uint8_t id[16];
-    uint64_t last = 0;
-    run_id(id, n);
-    orr_status status = orr_store_read(s, id, 0, note_last, &last);
-    assert_true(status == ORR_OK || status == ORR_ENOTFOUND);
-    return last;
-}
-
 /* Waits up to three seconds for a notice. */
 static bool notice(orr_store *s, orr_notice *n)
 {
@@ -115,21 +25,6 @@ static bool notice(orr_store *s, orr_notice *n)
         usleep(5000);
     }
     return false;
-}
-
-static bool note_number(void *ud, const orr_value *values, size_t n)
-{
-    assert_int_equal(n, 1);
-    *(int64_t *)ud = values[0].integer;
-    return true;
-}
-
-static int64_t number(orr_store *s, const char *sql)
-{
-    char message[ORR_SQLITE_MESSAGE];
-    int64_t n = -1;
-    assert_int_equal(orr_store_query(s, sql, NULL, 0, NULL, note_number, &n, message, sizeof message), ORR_OK);
-    return n;
 }
 
 /* Runs `body` in a process of its own, which tells by a pipe. */
@@ -174,35 +69,35 @@ static void say(int out, uint64_t word)
 static void comes_back(void **state)
 {
     (void)state;
-    orr_store *s = open_store(ORR_STORE_OWN);
-    orr_journal *j = create(s, 1);
+    orr_store *s = place_open(ORR_STORE_OWN);
+    orr_journal *j = place_create(s, 1);
     for (uint64_t seq = 1; seq <= 1000; seq++)
-        append(j, seq);
+        place_append(j, seq);
     orr_store_release(j, false);
     orr_store_close(s); /* which submits */
-    s = open_store(ORR_STORE_LOOK);
-    assert_int_equal(last_of(s, 1), 1000);
-    assert_int_equal(number(s, "SELECT count(*) FROM owners WHERE ended IS NULL"), 0);
-    assert_int_equal(number(s, "SELECT count(*) FROM journal"), 1);
-    assert_int_equal(number(s, "SELECT count(*) FROM workflows WHERE name = 'w' AND first = 1e-9"), 1);
+    s = place_open(ORR_STORE_LOOK);
+    assert_int_equal(place_last(s, 1), 1000);
+    assert_int_equal(place_number(s, "SELECT count(*) FROM owners WHERE ended IS NULL"), 0);
+    assert_int_equal(place_number(s, "SELECT count(*) FROM journal"), 1);
+    assert_int_equal(place_number(s, "SELECT count(*) FROM workflows WHERE name = 'w' AND first = 1e-9"), 1);
     orr_store_close(s);
 }
 
 /* Appends to two runs in step, forever; tells what is durable. */
 static void write_pairs(int out)
 {
-    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_store *s = place_open(ORR_STORE_OWN);
     orr_journal *j[2];
     char message[ORR_SQLITE_MESSAGE];
     orr_status status;
     for (uint32_t n = 0; n < 2; n++) {
-        j[n] = claim(s, n + 1, false, &status, message);
+        j[n] = place_claim(s, n + 1, false, &status, message);
         if (j[n] == NULL)
-            j[n] = create(s, n + 1);
+            j[n] = place_create(s, n + 1);
     }
-    for (uint64_t seq = last_of(s, 1) + 1;; seq++) {
-        append(j[0], seq);
-        append(j[1], seq);
+    for (uint64_t seq = place_last(s, 1) + 1;; seq++) {
+        place_append(j[0], seq);
+        place_append(j[1], seq);
         orr_store_submit(s, true);
         if (seq % 4 == 0 && orr_store_sync(s) == ORR_OK)
             say(out, seq);
@@ -227,26 +122,27 @@ static void survives_kills(void **state)
         for (uint64_t word; (word = hear(in)) != 0;)
             told = word;
         assert_true(WIFSIGNALED(finish(pid, in)));
-        orr_store *s = open_store(ORR_STORE_LOOK);
-        uint64_t last = last_of(s, 1);
+        orr_store *s = place_open(ORR_STORE_LOOK);
+        uint64_t last = place_last(s, 1);
         assert_true(last >= told);
-        assert_int_equal(last_of(s, 2), last);
+        assert_int_equal(place_last(s, 2), last);
         orr_store_close(s);
     }
-    orr_store *s = open_store(ORR_STORE_OWN);
-    assert_int_equal(number(s, "SELECT count(*) FROM owners WHERE ended IS NULL AND lost = 0"), 0);
+    orr_store *s = place_open(ORR_STORE_OWN);
+    assert_int_equal(place_number(s, "SELECT count(*) FROM owners WHERE ended IS NULL AND lost = 0"), 0);
     assert_int_equal(orr_store_project(s), ORR_OK); /* what the dead left behind; the writer would do it in its time */
-    assert_int_equal(number(s, "SELECT count(*) FROM journal WHERE id > (SELECT value FROM meta WHERE name = 'projected')"), 0);
+    assert_int_equal(place_number(s, "SELECT (SELECT count(*) FROM commits) + (SELECT count(*) FROM journal WHERE id > (SELECT value FROM meta "
+                                 "WHERE name = 'projected'))"), 0);
     orr_store_close(s);
 }
 
 static void crash_at_five(int out, const char *when)
 {
     setenv("ORRERY_CRASH", when, 1);
-    orr_store *s = open_store(ORR_STORE_OWN);
-    orr_journal *j = create(s, 1);
+    orr_store *s = place_open(ORR_STORE_OWN);
+    orr_journal *j = place_create(s, 1);
     for (uint64_t seq = 1;; seq++) {
-        append(j, seq);
+        place_append(j, seq);
         say(out, orr_store_sync(s) == ORR_OK ? seq : 0);
     }
 }
@@ -271,31 +167,31 @@ static void crashes_where_told(void **state)
         for (uint64_t word; (word = hear(in)) != 0;)
             told = word;
         assert_true(WIFSIGNALED(finish(pid, in)));
-        orr_store *s = open_store(ORR_STORE_LOOK);
+        orr_store *s = place_open(ORR_STORE_LOOK);
         assert_int_equal(told, 4);
-        assert_int_equal(last_of(s, 1), after ? 5 : 4);
+        assert_int_equal(place_last(s, 1), after ? 5 : 4);
         orr_store_close(s);
-        assert_int_equal(remove_place(NULL), 0);
-        assert_int_equal(make_place(NULL), 0);
+        assert_int_equal(place_remove(NULL), 0);
+        assert_int_equal(place_make(NULL), 0);
     }
 }
 
 static void groups_commits(void **state)
 {
     (void)state;
-    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_store *s = place_open(ORR_STORE_OWN);
     orr_journal *j[50];
     for (uint32_t n = 0; n < 50; n++)
-        j[n] = create(s, n + 1);
+        j[n] = place_create(s, n + 1);
     for (uint64_t seq = 1; seq <= 20; seq++)
         for (uint32_t n = 0; n < 50; n++)
-            append(j[n], seq);
+            place_append(j[n], seq);
     assert_int_equal(orr_store_sync(s), ORR_OK);
-    assert_int_equal(number(s, "SELECT count(*) FROM journal"), 50); /* one row a run */
+    assert_int_equal(place_number(s, "SELECT (SELECT count(*) FROM commits) + (SELECT count(DISTINCT run) FROM journal) / 50"), 1);
     for (uint32_t n = 0; n < 50; n++)
         orr_store_release(j[n], true);
     assert_int_equal(orr_store_sync(s), ORR_OK);
-    assert_int_equal(number(s, "SELECT count(*) FROM runs WHERE owner IS NOT NULL"), 0);
+    assert_int_equal(place_number(s, "SELECT count(*) FROM runs WHERE owner IS NOT NULL"), 0);
     orr_store_close(s);
 }
 
@@ -303,13 +199,13 @@ static void groups_commits(void **state)
 
 static void own_and_wait(int out)
 {
-    orr_store *s = open_store(ORR_STORE_OWN);
-    orr_journal *j = create(s, 1);
+    orr_store *s = place_open(ORR_STORE_OWN);
+    orr_journal *j = place_create(s, 1);
     orr_notice n;
-    append(j, 1);
+    place_append(j, 1);
     say(out, orr_store_sync(s) == ORR_OK);
     for (uint64_t seq = 2;; seq++) {
-        append(j, seq);
+        place_append(j, seq);
         orr_store_submit(s, true);
         while (orr_store_notice(s, &n))
             if (n.kind == ORR_NOTICE_LOST) {
@@ -331,21 +227,21 @@ static void respects_the_living(void **state)
     (void)state;
     pid_t pid = start(own_and_wait, &in);
     assert_int_equal(hear(in), 1);
-    orr_store *s = open_store(ORR_STORE_OWN);
-    assert_null(claim(s, 1, false, &status, message));
+    orr_store *s = place_open(ORR_STORE_OWN);
+    assert_null(place_claim(s, 1, false, &status, message));
     assert_int_equal(status, ORR_ESTATE);
     snprintf(pid_text, sizeof pid_text, "process %d ", (int)pid);
     assert_non_null(strstr(message, pid_text));
-    run_id(id, 1);
+    place_id(id, 1);
     assert_int_equal(orr_store_drop(s, id), ORR_ESTATE);
     kill(pid, SIGKILL);
     finish(pid, in);
-    uint64_t last = last_of(s, 1);
-    orr_journal *j = claim(s, 1, false, &status, message);
+    uint64_t last = place_last(s, 1);
+    orr_journal *j = place_claim(s, 1, false, &status, message);
     assert_non_null(j);
-    assert_int_equal(append(j, last + 1), ORR_OK);
+    assert_int_equal(place_append(j, last + 1), ORR_OK);
     assert_int_equal(orr_store_sync(s), ORR_OK);
-    assert_int_equal(last_of(s, 1), last + 1);
+    assert_int_equal(place_last(s, 1), last + 1);
     orr_store_release(j, true);
     orr_store_close(s);
 }
@@ -355,7 +251,7 @@ static bool is_committing(void)
 {
     char lock_path[128];
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 2};
-    snprintf(lock_path, sizeof lock_path, "%s-lock", path);
+    snprintf(lock_path, sizeof lock_path, "%s-lock", place_path);
     usleep(20000);
     int fd = open(lock_path, O_RDWR | O_CLOEXEC);
     assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
@@ -371,35 +267,35 @@ static void fences_the_stopped(void **state)
     (void)state;
     pid_t pid = start(own_and_wait, &in);
     assert_int_equal(hear(in), 1);
-    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_store *s = place_open(ORR_STORE_OWN);
     for (kill(pid, SIGSTOP); is_committing(); kill(pid, SIGSTOP)) { /* one stopped in a commit would be waited for in vain */
         kill(pid, SIGCONT);
         usleep(3000);
     }
-    orr_journal *j = claim(s, 1, true, &status, message);
+    orr_journal *j = place_claim(s, 1, true, &status, message);
     assert_non_null(j);
-    uint64_t last = last_of(s, 1);
-    append(j, last + 1);
+    uint64_t last = place_last(s, 1);
+    place_append(j, last + 1);
     assert_int_equal(orr_store_sync(s), ORR_OK);
     kill(pid, SIGCONT);
     assert_int_equal(hear(in), 77);
     assert_int_equal(WEXITSTATUS(finish(pid, in)), 7);
-    assert_int_equal(last_of(s, 1), last + 1);
+    assert_int_equal(place_last(s, 1), last + 1);
     orr_store_release(j, true);
     orr_store_close(s);
 }
 
 static void take_messages(int out)
 {
-    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_store *s = place_open(ORR_STORE_OWN);
     orr_status status;
     char message[ORR_SQLITE_MESSAGE];
-    orr_journal *j = claim(s, 1, false, &status, message);
+    orr_journal *j = place_claim(s, 1, false, &status, message);
     orr_notice n;
     if (j == NULL)
-        j = create(s, 1);
-    uint64_t seq = last_of(s, 1);
-    append(j, ++seq);
+        j = place_create(s, 1);
+    uint64_t seq = place_last(s, 1);
+    place_append(j, ++seq);
     say(out, orr_store_sync(s) == ORR_OK);
     for (;;) {
         if (!notice(s, &n) || n.kind != ORR_NOTICE_MESSAGE)
@@ -409,7 +305,7 @@ static void take_messages(int out)
                            {.type = ORR_VALUE_TEXT, .bytes = n.text, .size = strlen(n.text)}, {0}};
         orr_store_put(s, ORR_ROW_TAKEN, &taken, 1);
         orr_store_put(s, ORR_ROW_LOG, log, 9);
-        append(j, ++seq);
+        place_append(j, ++seq);
         orr_store_submit(s, true);
     }
 }
@@ -423,26 +319,26 @@ static void messages_count_once(void **state)
     uint8_t id[16];
     uint32_t sent = 0;
     (void)state;
-    run_id(id, 1);
+    place_id(id, 1);
     for (int i = 0; i <= KILLS; i++) {
         int in;
         pid_t pid = start(take_messages, &in);
         assert_int_equal(hear(in), 1);
-        orr_store *s = open_store(ORR_STORE_LOOK);
+        orr_store *s = place_open(ORR_STORE_LOOK);
         for (int k = 0; k < EACH && i < KILLS; k++) {
             snprintf(text, sizeof text, "%u", sent++);
             assert_int_equal(orr_store_send(s, id, "n", text, NULL, message, sizeof message), ORR_OK);
             usleep(chance_below(&c, 8000));
         }
-        for (int k = 0; k < 600 && i == KILLS && number(s, "SELECT count(*) FROM inbox") > 0; k++)
+        for (int k = 0; k < 600 && i == KILLS && place_number(s, "SELECT count(*) FROM inbox") > 0; k++)
             usleep(5000);
         kill(pid, SIGKILL);
         finish(pid, in);
         orr_store_close(s);
     }
-    orr_store *s = open_store(ORR_STORE_LOOK);
-    assert_int_equal(number(s, "SELECT count(*) FROM logs"), KILLS * EACH);
-    assert_int_equal(number(s, "SELECT count(DISTINCT message) FROM logs"), KILLS * EACH);
+    orr_store *s = place_open(ORR_STORE_LOOK);
+    assert_int_equal(place_number(s, "SELECT count(*) FROM logs"), KILLS * EACH);
+    assert_int_equal(place_number(s, "SELECT count(DISTINCT message) FROM logs"), KILLS * EACH);
     orr_store_close(s);
 }
 
@@ -455,23 +351,23 @@ static void fails_and_works(orr_store *s, orr_journal *j, void (*repair)(void))
     assert_int_equal(orr_store_sync(s), ORR_EIO);
     assert_true(notice(s, &n));
     assert_int_equal(n.kind, ORR_NOTICE_FAILED);
-    assert_non_null(strstr(n.text, path));
+    assert_non_null(strstr(n.text, place_path));
     assert_true(orr_store_durable(s) < orr_store_ticket(s));
-    assert_int_equal(append(j, 12), ORR_OK);
+    assert_int_equal(place_append(j, 12), ORR_OK);
     orr_store_submit(s, true);
     repair();
     assert_true(notice(s, &n));
     assert_int_equal(n.kind, ORR_NOTICE_WORKS);
     assert_int_equal(orr_store_sync(s), ORR_OK);
-    assert_int_equal(last_of(s, 1), 12);
+    assert_int_equal(place_last(s, 1), 12);
 }
 
 static orr_store *with_ten(orr_journal **j)
 {
-    orr_store *s = open_store(ORR_STORE_OWN);
-    *j = create(s, 1);
+    orr_store *s = place_open(ORR_STORE_OWN);
+    *j = place_create(s, 1);
     for (uint64_t seq = 1; seq <= 10; seq++)
-        append(*j, seq);
+        place_append(*j, seq);
     assert_int_equal(orr_store_sync(s), ORR_OK);
     return s;
 }
@@ -496,7 +392,7 @@ static void full_disk(void **state)
     orr_store *s = with_ten(&j);
     void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
     limit_files(4096);
-    append(j, 11);
+    place_append(j, 11);
     fails_and_works(s, j, unlimit);
     signal(SIGXFSZ, before);
     orr_store_release(j, true);
@@ -506,8 +402,8 @@ static void full_disk(void **state)
 static void move(const char *from, const char *to)
 {
     char a[128], b[128];
-    snprintf(a, sizeof a, "%s%s", directory, from);
-    snprintf(b, sizeof b, "%s%s", directory, to);
+    snprintf(a, sizeof a, "%s%s", place_directory, from);
+    snprintf(b, sizeof b, "%s%s", place_directory, to);
     assert_int_equal(rename(a, b), 0);
 }
 
@@ -522,7 +418,7 @@ static void deleted_directory(void **state)
     (void)state;
     orr_store *s = with_ten(&j);
     move("", ".gone");
-    append(j, 11);
+    place_append(j, 11);
     fails_and_works(s, j, put_back);
     orr_store_release(j, true);
     orr_store_close(s);
@@ -530,7 +426,7 @@ static void deleted_directory(void **state)
 
 static void write_file(const char *bytes, size_t size, long at)
 {
-    FILE *f = fopen(path, at < 0 ? "w" : "r+");
+    FILE *f = fopen(place_path, at < 0 ? "w" : "r+");
     assert_non_null(f);
     if (at >= 0)
         fseek(f, at, SEEK_SET);
@@ -541,11 +437,11 @@ static void write_file(const char *bytes, size_t size, long at)
 static void refused(orr_store_mode mode, const char *expected)
 {
     char message[ORR_SQLITE_MESSAGE];
-    assert_null(try_open(mode, message, sizeof message));
+    assert_null(place_try(mode, message, sizeof message));
     if (strstr(message, expected) == NULL)
         print_error("expected '%s' in: %s\n", expected, message);
     assert_non_null(strstr(message, expected));
-    assert_non_null(strstr(message, path));
+    assert_non_null(strstr(message, place_path));
 }
 
 static void damaged_files(void **state)
@@ -560,18 +456,18 @@ static void damaged_files(void **state)
     write_file(junk, sizeof junk, -1);
     refused(ORR_STORE_OWN, "no SQLite database");
     refused(ORR_STORE_LOOK, "restore a backup");
-    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(place_path), 0);
     orr_store *s = with_ten(&j);
     orr_store_release(j, true);
     orr_store_close(s);
-    assert_int_equal(truncate(path, 5000), 0);
+    assert_int_equal(truncate(place_path, 5000), 0);
     refused(ORR_STORE_OWN, "damaged");
 }
 
 static void change_file(const char *sql)
 {
     sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(place_path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
 }
@@ -581,11 +477,11 @@ static void strange_files(void **state)
     (void)state;
     change_file("CREATE TABLE t (a)");
     refused(ORR_STORE_OWN, "another program");
-    assert_int_equal(unlink(path), 0);
-    orr_store_close(open_store(ORR_STORE_OWN));
+    assert_int_equal(unlink(place_path), 0);
+    orr_store_close(place_open(ORR_STORE_OWN));
     change_file("PRAGMA user_version = 99");
     refused(ORR_STORE_OWN, "version 99");
-    refused(ORR_STORE_LOOK, "up to 1");
+    refused(ORR_STORE_LOOK, "up to 2");
 }
 
 /* Root may write everywhere, so root becomes somebody else for this. */
@@ -594,19 +490,19 @@ static void read_only(void **state)
     enum { NOBODY = 65534 };
     uid_t me = geteuid();
     (void)state;
-    orr_store_close(open_store(ORR_STORE_OWN));
+    orr_store_close(place_open(ORR_STORE_OWN));
     if (me == 0) {
         char command[128];
-        snprintf(command, sizeof command, "chown -R %d '%s'", NOBODY, directory);
+        snprintf(command, sizeof command, "chown -R %d '%s'", NOBODY, place_directory);
         assert_int_equal(system(command), 0);
         assert_int_equal(seteuid(NOBODY), 0);
     }
-    assert_int_equal(chmod(path, 0400), 0);
+    assert_int_equal(chmod(place_path, 0400), 0);
     refused(ORR_STORE_OWN, "read-only");
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(chmod(directory, 0500), 0);
+    assert_int_equal(unlink(place_path), 0);
+    assert_int_equal(chmod(place_directory, 0500), 0);
     refused(ORR_STORE_OWN, "cannot be made");
-    assert_int_equal(chmod(directory, 0700), 0);
+    assert_int_equal(chmod(place_directory, 0700), 0);
     assert_int_equal(seteuid(me), 0);
 }
 
@@ -622,6 +518,12 @@ static void network_file_systems(void **state)
 
 /* ---- tables ----------------------------------------------------------------------------------------------------------------------- */
 
+static bool take_any(void *ud, const orr_value *values, size_t n)
+{
+    (void)ud, (void)values, (void)n;
+    return true;
+}
+
 static void queries_only_read(void **state)
 {
     static const char *const wrong[] = {"DELETE FROM runs", "PRAGMA user_version = 3", "ATTACH 'x' AS x", "SELECT 1; SELECT 2", "", "SELEKT",
@@ -629,9 +531,9 @@ static void queries_only_read(void **state)
     char message[ORR_SQLITE_MESSAGE];
     int64_t n = 0;
     (void)state;
-    orr_store *s = open_store(ORR_STORE_OWN);
+    orr_store *s = place_open(ORR_STORE_OWN);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        assert_int_equal(orr_store_query(s, wrong[i], NULL, 0, NULL, note_number, &n, message, sizeof message), ORR_EINVAL);
+        assert_int_equal(orr_store_query(s, wrong[i], NULL, 0, NULL, take_any, NULL, message, sizeof message), ORR_EINVAL);
         assert_true(message[0] != '\0');
     }
     orr_value name = {.type = ORR_VALUE_TEXT, .bytes = "db", .size = 2};
@@ -641,7 +543,7 @@ static void queries_only_read(void **state)
     orr_change both[] = {{"DELETE FROM pools", NULL, 0}, bad};
     assert_int_equal(orr_store_change(s, both, 2, &n, message, sizeof message), ORR_EINVAL);
     assert_int_equal(n, 0);
-    assert_int_equal(number(s, "SELECT count(*) FROM pools WHERE paused = 1"), 1);
+    assert_int_equal(place_number(s, "SELECT count(*) FROM pools WHERE paused = 1"), 1);
     orr_store_close(s);
 }
 
@@ -653,7 +555,8 @@ static void tables_follow(void **state)
     int64_t behind = -1;
     for (int i = 0; i < 200 && behind != 0; i++) {
         usleep(5000);
-        behind = number(s, "SELECT count(*) FROM journal WHERE id > (SELECT value FROM meta WHERE name = 'projected')");
+        behind = place_number(s, "SELECT (SELECT count(*) FROM commits) + (SELECT count(*) FROM journal WHERE id > (SELECT value FROM meta "
+                                 "WHERE name = 'projected'))");
     }
     assert_int_equal(behind, 0);
     orr_store_release(j, true);
@@ -667,23 +570,23 @@ static void backs_up_while_written(void **state)
     (void)state;
     pid_t pid = start(write_pairs, &in);
     uint64_t told = hear(in);
-    orr_store *s = open_store(ORR_STORE_LOOK);
-    snprintf(copy, sizeof copy, "%s/copy.db", directory);
+    orr_store *s = place_open(ORR_STORE_LOOK);
+    snprintf(copy, sizeof copy, "%s/copy.db", place_directory);
     assert_int_equal(orr_store_backup(s, copy, message, sizeof message), ORR_OK);
     assert_int_equal(orr_store_backup(s, copy, message, sizeof message), ORR_ESTATE); /* nothing is overwritten */
     orr_store_close(s);
     kill(pid, SIGKILL);
     finish(pid, in);
-    snprintf(path, sizeof path, "%s/copy.db", directory);
-    s = open_store(ORR_STORE_OWN);
-    assert_true(last_of(s, 1) >= told);
-    assert_int_equal(last_of(s, 2), last_of(s, 1));
+    snprintf(place_path, sizeof place_path, "%s/copy.db", place_directory);
+    s = place_open(ORR_STORE_OWN);
+    assert_true(place_last(s, 1) >= told);
+    assert_int_equal(place_last(s, 2), place_last(s, 1));
     orr_store_close(s);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, place_make, place_remove)
     const struct CMUnitTest tests[] = {
         TEST(comes_back), TEST(survives_kills), TEST(crashes_where_told), TEST(groups_commits), TEST(respects_the_living),
         TEST(fences_the_stopped), TEST(messages_count_once), TEST(full_disk), TEST(deleted_directory), TEST(damaged_files),

@@ -1,5 +1,5 @@
 --- What the journals of a store say, gathered row by row in the order of commits: for each run what was begun, ended, recorded and
---- undone, each with the number of the row (that is: the commit) that made it true.
+--- undone, each with the number of the row (that is: what a commit has of a run) that made it true. Rows are numbered as they are seen.
 local journal = require "spec.crash.journal"
 local json = require "orrery.core".json
 
@@ -12,7 +12,7 @@ local ENDS_ATTEMPT = { completed = true, iterated = true, attempt_failed = true,
 --- Nothing known yet.
 ---@param store orrery.Store
 function facts.new(store)
-  return setmetatable({ store = store, last = 0, runs = {}, list = {}, definitions = {}, records = 0, rows = 0 }, facts)
+  return setmetatable({ store = store, last = 0, settled = 0, runs = {}, list = {}, definitions = {}, records = 0, rows = 0 }, facts)
 end
 
 local function definition(self, hash)
@@ -99,16 +99,30 @@ local function add(run, record, row)
   run.records[#run.records + 1] = record
 end
 
+-- What was seen when it was committed stands in the journal as it was. The number of records that are new.
+local function recognize(run, records)
+  local known = #run.records
+  assert(records[1].seq <= known + 1, ("run %s: record %d follows %d"):format(run.id, records[1].seq, known))
+  for _, record in ipairs(records) do
+    local before = run.records[record.seq]
+    assert(not before or before.bytes == record.bytes, ("run %s: record %d is another than was committed"):format(run.id, record.seq))
+  end
+  return records[#records].seq - known
+end
+
 --- Reads what was committed since; the number of the last row.
 ---@return integer
 function facts:read()
-  for row in journal.rows(self.store, self.last) do
+  for row in journal.rows(self.store, self.settled) do
     local run = run_of(self, row.run)
-    assert(row.records[1].seq == #run.records + 1, ("run %s: record %d follows %d"):format(run.id, row.records[1].seq, #run.records))
-    assert(not run.fences[row.fence] or run.fence == row.fence, ("run %s: an owner wrote after another had taken the run"):format(run.id))
-    run.fence, run.fences[row.fence] = row.fence, true
-    for _, record in ipairs(row.records) do add(run, record, row.id) end
-    self.last, self.rows, self.records = row.id, self.rows + 1, self.records + #row.records
+    local new = recognize(run, row.records)
+    self.settled = row.id or self.settled
+    if new > 0 then
+      assert(not run.fences[row.fence] or run.fence == row.fence, ("run %s: an owner wrote after another had taken the run"):format(run.id))
+      run.fence, run.fences[row.fence] = row.fence, true
+      self.last, self.rows, self.records = self.last + 1, self.rows + 1, self.records + new
+      for i = #row.records - new + 1, #row.records do add(run, row.records[i], self.last) end
+    end
   end
   return self.last
 end

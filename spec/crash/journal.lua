@@ -77,27 +77,56 @@ function journal.decode(bytes)
   return record
 end
 
---- The records of the rows after number `after`, by run and row.
+-- The records of one run, one after the other, the first of them with this number.
+local function records_of(bytes, first)
+  local records, at = {}, 1
+  while at <= #bytes do
+    local one
+    one, at = text(bytes, at)
+    local record = journal.decode(one)
+    assert(record.seq == first + #records, "the numbers of the records have a gap")
+    record.bytes = one
+    records[#records + 1] = record
+  end
+  return records
+end
+
+-- What a commit has of each run, by the number of the run.
+local function groups_of(bytes)
+  local groups, at = {}, 1
+  while at <= #bytes do
+    local group, records = {}, nil
+    group.number, at = number(bytes, at)
+    group.first, at = number(bytes, at)
+    records, at = text(bytes, at)
+    group.records = records_of(records, group.first)
+    groups[#groups + 1] = group
+  end
+  return groups
+end
+
+-- One statement is one snapshot: meanwhile records may move from one table to the other.
+local ALL = [[SELECT 0 AS kind, id, run AS number, first, fence, records FROM journal WHERE id > ?
+  UNION ALL SELECT 1, id, NULL, NULL, fence, records FROM commits ORDER BY kind, id]]
+
+--- The records of the rows of the journal after number `after`, and those that were committed and are not there yet, by run and row.
 ---@param store orrery.Store
 ---@param after integer
----@return fun(): table|nil row { id, run, fence, records }
+---@return fun(): table|nil row { id = of the row of the journal, run, fence, records }
 function journal.rows(store, after)
-  local next_row = store:each([[SELECT j.id, r.id AS run, j.first, j.fence, j.records FROM journal AS j JOIN runs AS r ON r.number = j.run
-    WHERE j.id > ? ORDER BY j.id]], after)
-  return function()
-    local row = next_row()
-    if not row then return nil end
-    local records, at = {}, 1
-    while at <= #row.records do
-      local bytes
-      bytes, at = text(row.records, at)
-      local record = journal.decode(bytes)
-      assert(record.seq == row.first + #records, "the numbers of the records have a gap")
-      records[#records + 1] = record
-    end
-    row.records = records
-    return row
+  local ids = {}
+  local function id_of(n)
+    ids[n] = ids[n] or store:query("SELECT id FROM runs WHERE number = ?", n)[1].id
+    return ids[n]
   end
+  return coroutine.wrap(function()
+    for row in store:each(ALL, after) do
+      local groups = row.kind == 0 and { { number = row.number, records = records_of(row.records, row.first) } } or groups_of(row.records)
+      for _, group in ipairs(groups) do
+        coroutine.yield { id = row.kind == 0 and row.id or nil, run = id_of(group.number), fence = row.fence, records = group.records }
+      end
+    end
+  end)
 end
 
 return journal
