@@ -72,17 +72,18 @@ typedef struct move {
     uint64_t cost;
 } move;
 
-static bool grow(unsigned char **bytes, size_t used, size_t more, size_t *capacity)
+/* Room for more bytes behind those that are used; NULL when out of memory. */
+static unsigned char *room_for(unsigned char **bytes, size_t used, size_t more, size_t *capacity)
 {
-    if (more <= *capacity - used)
-        return true;
-    size_t wanted = (used + more) * 2;
-    unsigned char *grown = realloc(*bytes, wanted);
-    if (grown == NULL)
-        return false;
-    *bytes = grown;
-    *capacity = wanted;
-    return true;
+    if (*bytes == NULL || more > *capacity - used) {
+        size_t wanted = (used + more) * 2 + 64;
+        unsigned char *grown = realloc(*bytes, wanted);
+        if (grown == NULL)
+            return NULL;
+        *bytes = grown;
+        *capacity = wanted;
+    }
+    return *bytes + used;
 }
 
 static bool add_piece(move *m, const orr_group *group, int64_t fence)
@@ -105,9 +106,9 @@ static bool add_piece(move *m, const orr_group *group, int64_t fence)
 /* What cannot be read is kept as a row of no run: nobody can tell whose it is, and the runs that miss it will say so. */
 static bool take_row(move *m, int64_t id, int64_t fence, const void *bytes, size_t size)
 {
-    if (!grow(&m->bytes, m->used, size + 1, &m->capacity))
+    unsigned char *at = room_for(&m->bytes, m->used, size, &m->capacity);
+    if (at == NULL)
         return false;
-    unsigned char *at = m->bytes + m->used;
     const unsigned char *next = at, *end = at + size;
     orr_group group;
     if (size > 0)
@@ -169,9 +170,10 @@ static int add_row(orr_connection *c, move *m, const piece *p, size_t n, int64_t
     if (n > 1) {
         m->joined_used = 0;
         for (size_t i = 0; i < n; i++) {
-            if (!grow(&m->joined, m->joined_used, p[i].size, &m->joined_capacity))
+            unsigned char *to = room_for(&m->joined, m->joined_used, p[i].size, &m->joined_capacity);
+            if (to == NULL)
                 return SQLITE_NOMEM;
-            memcpy(m->joined + m->joined_used, m->bytes + p[i].at, p[i].size);
+            memcpy(to, m->bytes + p[i].at, p[i].size);
             m->joined_used += p[i].size;
         }
         bytes = m->joined;
@@ -182,10 +184,11 @@ static int add_row(orr_connection *c, move *m, const piece *p, size_t n, int64_t
     return orr_sql_run(c, ORR_SQL_JOURNAL_SETTLE, row, 5);
 }
 
-/* Of at least one piece. */
 static int add_rows(orr_connection *c, move *m)
 {
     int64_t id = 0;
+    if (m->pieces == NULL)
+        return SQLITE_OK; /* nothing was taken */
     int rc = orr_sql_number(c, ORR_SQL_JOURNAL_NEXT, NULL, 0, &id);
     qsort(m->pieces, m->n, sizeof *m->pieces, in_order);
     for (size_t i = 0, n; i < m->n && rc == SQLITE_OK; i += n) {
@@ -199,7 +202,7 @@ int orr_sqlite_settle(orr_connection *c, uint64_t cost, bool *more)
 {
     move m = {0};
     int rc = take_rows(c, &m, cost, more);
-    if (rc == SQLITE_OK && m.n > 0)
+    if (rc == SQLITE_OK)
         rc = add_rows(c, &m);
     orr_value last = orr_value_integer(m.last);
     if (rc == SQLITE_OK && m.last != 0)
