@@ -8,7 +8,7 @@
 -- strict: rt:wait returns once the end of the run is on disk. relaxed: rt:sync at the end waits for what is not there yet.
 -- Values flow from node to node and the output is checked, so no step can be left out; the store is asked afterwards how many
 -- runs it holds. A run of another, small workflow warms up. `cpu` is the time of all threads; `peak_rss` is that of the whole
--- process, definition and plan included.
+-- process, definition and plan included. `tables` is how long it took from then on until the tables people query showed everything.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local flow = require "orrery"
@@ -109,7 +109,9 @@ process.say("steps", runs * count)
 process.say("peak_rss", process.peak())
 
 local store = rt:store()
+start = uv.hrtime()
 store:project()
+process.say("tables", (uv.hrtime() - start) / 1e9)
 local kept = store:query("SELECT count(*) AS n FROM runs WHERE state = 'completed'")[1].n
 assert(kept == runs + 1, ("the store holds %d completed runs, expected %d"):format(kept, runs + 1))
 rt:close()

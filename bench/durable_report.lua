@@ -37,15 +37,16 @@ report.HEAD = "| ms | µs a step | steps/s | memory, MB | CPU, s |"
 report.RULE = "|---:|---:|---:|---:|---:|"
 
 local function durable_table(size)
-  local lines = { "| durable runs, on " .. size.disk .. " " .. report.HEAD, "|---" .. report.RULE }
+  local lines = { "| durable runs, on " .. size.disk .. " " .. report.HEAD .. " tables, ms |", "|---" .. report.RULE .. "---:|" }
   for _, workload in ipairs(workloads.list(size.quick)) do
     for _, mode in ipairs(section.MODES) do
-      lines[#lines + 1] = ("| %s, %s | %s |"):format(workload.label, mode,
-        report.cells("durable." .. workload.id .. "." .. mode))
+      local key = "durable." .. workload.id .. "." .. mode
+      lines[#lines + 1] = ("| %s, %s | %s | %s |"):format(workload.label, mode, report.cells(key),
+        cell("%.0f", ratio(median(key .. ".tables"), 1e-3)))
     end
   end
   for _, limit in ipairs(section.LIMITS) do
-    lines[#lines + 1] = ("| %s | %s |"):format(limit.label, report.cells("durable." .. limit.id))
+    lines[#lines + 1] = ("| %s | %s | - |"):format(limit.label, report.cells("durable." .. limit.id))
   end
   return table.concat(lines, "\n")
 end

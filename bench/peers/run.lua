@@ -28,7 +28,7 @@ local too_slow = {} -- "restate.wide" -> true: it is not tried again
 local function peer_workloads()
   local list, last = {}, nil
   for _, workload in ipairs(workloads.list(quick)) do
-    if workload.id == "wide" then last = workload elseif workload.id ~= "steps" then list[#list + 1] = workload end
+    if workload.id == "wide" then last = workload elseif not workload.ours then list[#list + 1] = workload end
   end
   list[#list + 1] = last
   return list

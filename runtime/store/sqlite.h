@@ -58,7 +58,8 @@ enum {
     X(JOURNAL_SETTLE, "INSERT OR IGNORE INTO journal (id, run, first, fence, records) SELECT ?1, ?2, ?3, ?4, ?5 " \
                       "WHERE ?2 = 0 OR EXISTS (SELECT 1 FROM runs WHERE number = ?2)") \
     X(COMMIT_ADD, "INSERT INTO commits (fence, records) VALUES (?1, ?2)") \
-    X(COMMITS, "SELECT id, fence, records FROM commits ORDER BY id") \
+    X(COMMITS, "SELECT id, fence, records FROM commits WHERE id <= ?1 ORDER BY id") \
+    X(COMMITS_LAST, "SELECT max(id) FROM commits") \
     X(COMMITS_GONE, "DELETE FROM commits WHERE id <= ?1") \
     X(JOURNAL_READ, "SELECT first, records FROM journal WHERE run = ?1 AND first >= coalesce((SELECT max(first) FROM journal " \
                     "WHERE run = ?1 AND first <= ?2), 0) ORDER BY first") \
@@ -175,6 +176,7 @@ typedef struct orr_sqlite_writer {
     bool failing;
     int64_t retry;       /* when to try again, while failing */
     int64_t last_commit; /* when the last commit ended */
+    uint64_t recorded;   /* commits that had records */
     int frames, checkpoint_at; /* pages in the log after the last commit, and how many call for a checkpoint */
     uint64_t crash_at;   /* for tests: the commit at which the process kills itself, 0: none */
     bool crash_after;    /* right after it, not right before */
@@ -295,8 +297,8 @@ void orr_sqlite_relax(sqlite3 *db, bool relaxed);
 
 /* Commits the batches that were taken as one transaction. */
 orr_status orr_sqlite_commit(orr_sqlite *s, char *message, size_t size);
-/* Brings the tables on by what costs so much. *more: it may not be done. */
-orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, bool *more, char *message, size_t size);
+/* orr_sqlite_bring in a transaction of the writer's. */
+orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, int64_t *until, bool *more, char *message, size_t size);
 /* Reads the inbox where somebody else has written, and adds notices. True when there is any. */
 bool orr_sqlite_look(orr_sqlite *s, bool anyway);
 /* Writes the log back into the file as far as no reader is in the way; `all`: leaves it empty, where there is none. */
@@ -316,11 +318,13 @@ typedef struct orr_group {
 
 /* The next group of a commit; false where the bytes are none. */
 bool orr_sqlite_group(const unsigned char **at, const unsigned char *end, orr_group *group);
-/* Within a transaction: moves what costs so much, or all, from `commits` to `journal`. *more: there may be others. SQLite's result code. */
-int orr_sqlite_settle(orr_connection *c, uint64_t cost, bool *more);
+/* Within a transaction: moves what costs so much of the commits up to number `until`, or all of them, from `commits` to `journal`. *more:
+ * there may be others. SQLite's result code. */
+int orr_sqlite_settle(orr_connection *c, uint64_t cost, int64_t until, bool *more);
 int orr_sqlite_settle_all(orr_connection *c);
-/* Within a transaction: the same, and what is new in the journal is worked into the tables. */
-orr_status orr_sqlite_bring(orr_connection *c, uint64_t cost, bool *more, char *message, size_t size);
+/* Within a transaction: brings the tables on by what costs so much, towards what had been committed when *until was -1. *more: it is not
+ * there yet, and *until says how far to go; else *until is -1 again. */
+orr_status orr_sqlite_bring(orr_connection *c, uint64_t cost, int64_t *until, bool *more, char *message, size_t size);
 
 /* ---- reading and changing (sqlite_read.c, sqlite_change.c) ---------------------------------------------------------------------- */
 

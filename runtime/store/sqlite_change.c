@@ -176,13 +176,14 @@ orr_status orr_sqlite_project_now(orr_store *store)
 {
     orr_sqlite *s = (orr_sqlite *)store;
     char message[ORR_SQLITE_MESSAGE];
+    int64_t until = -1;
     bool more = true;
     orr_status status = orr_sqlite_durable(store) < store->ticket ? orr_sqlite_sync(store) : ORR_OK;
     while (more && status == ORR_OK) {
         status = orr_sqlite_begin(s, &s->mine, message, sizeof message);
         if (status == ORR_OK)
-            status = orr_sqlite_end(&s->mine, orr_sqlite_bring(&s->mine, ORR_SQLITE_SLICE, &more, message, sizeof message), message,
-                                    sizeof message);
+            status = orr_sqlite_end(&s->mine, orr_sqlite_bring(&s->mine, ORR_SQLITE_SLICE, &until, &more, message, sizeof message),
+                                    message, sizeof message);
     }
     return status;
 }

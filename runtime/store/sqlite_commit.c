@@ -342,6 +342,7 @@ orr_status orr_sqlite_commit(orr_sqlite *s, char *message, size_t size)
     }
     each_op(s, keep_op);
     w->last_commit = orr_sqlite_now();
+    w->recorded += any;
     if (any && atomic_load(&s->unprojected) == 0)
         atomic_store(&s->unprojected, w->last_commit);
     return ORR_OK;
@@ -355,14 +356,14 @@ void orr_sqlite_relax(sqlite3 *db, bool relaxed)
 }
 
 /* What was committed is on disk, and the tables can be made again from it: nobody waits for the disk here. */
-orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, bool *more, char *message, size_t size)
+orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, int64_t *until, bool *more, char *message, size_t size)
 {
     orr_sqlite_writer *w = &s->writer;
     orr_connection *c = &w->connection;
     orr_sqlite_relax(c->db, true);
     orr_status status = orr_sqlite_begin(s, c, message, size);
     if (status == ORR_OK) {
-        status = orr_sqlite_bring(c, cost, more, message, size);
+        status = orr_sqlite_bring(c, cost, until, more, message, size);
         if (status == ORR_OK && !*more && put_whys(w) == SQLITE_OK)
             w->whys_used = 0;
         status = orr_sqlite_end(c, status, message, size);

@@ -73,7 +73,8 @@ static bool read_groups(reading *r, const unsigned char *at, size_t size, int64_
 
 static bool read_commits(orr_connection *c, int64_t number, reading *r)
 {
-    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_COMMITS, NULL, 0);
+    orr_value all = orr_value_integer(INT64_MAX);
+    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_COMMITS, &all, 1);
     int rc = q != NULL ? SQLITE_ROW : SQLITE_ERROR;
     bool good = true;
     while (good && !r->enough && rc == SQLITE_ROW && (rc = sqlite3_step(q)) == SQLITE_ROW)

@@ -126,10 +126,11 @@ static bool take_row(move *m, int64_t id, int64_t fence, const void *bytes, size
     return true;
 }
 
-/* Rows until they cost enough; *more: there are others. */
-static int take_rows(orr_connection *c, move *m, uint64_t cost, bool *more)
+/* Rows until they cost enough; *more: there may be others. */
+static int take_rows(orr_connection *c, move *m, uint64_t cost, int64_t until, bool *more)
 {
-    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_COMMITS, NULL, 0);
+    orr_value last = orr_value_integer(until);
+    sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_COMMITS, &last, 1);
     int rc = q != NULL ? SQLITE_OK : sqlite3_extended_errcode(c->db);
     while (rc == SQLITE_OK && m->cost < cost && (rc = sqlite3_step(q)) == SQLITE_ROW)
         rc = take_row(m, sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1), sqlite3_column_blob(q, 2),
@@ -198,10 +199,10 @@ static int add_rows(orr_connection *c, move *m)
     return rc;
 }
 
-int orr_sqlite_settle(orr_connection *c, uint64_t cost, bool *more)
+int orr_sqlite_settle(orr_connection *c, uint64_t cost, int64_t until, bool *more)
 {
     move m = {0};
-    int rc = take_rows(c, &m, cost, more);
+    int rc = take_rows(c, &m, cost, until, more);
     if (rc == SQLITE_OK)
         rc = add_rows(c, &m);
     orr_value last = orr_value_integer(m.last);
@@ -217,21 +218,24 @@ int orr_sqlite_settle_all(orr_connection *c)
 {
     int rc = SQLITE_OK;
     for (bool more = true; more && rc == SQLITE_OK;)
-        rc = orr_sqlite_settle(c, ORR_SQLITE_SLICE, &more);
+        rc = orr_sqlite_settle(c, ORR_SQLITE_SLICE, INT64_MAX, &more);
     return rc;
 }
 
 /* ---- the tables ----------------------------------------------------------------------------------------------------------------- */
 
-orr_status orr_sqlite_bring(orr_connection *c, uint64_t cost, bool *more, char *message, size_t size)
+orr_status orr_sqlite_bring(orr_connection *c, uint64_t cost, int64_t *until, bool *more, char *message, size_t size)
 {
     bool unsettled = false, unprojected = false;
     if (c->projector == NULL && (c->projector = orr_projector_new(c->db)) == NULL)
         return ORR_ENOMEM;
-    int rc = orr_sqlite_settle(c, cost, &unsettled);
+    int rc = *until < 0 ? orr_sql_number(c, ORR_SQL_COMMITS_LAST, NULL, 0, until) : SQLITE_OK;
+    if (rc == SQLITE_OK)
+        rc = orr_sqlite_settle(c, cost, *until, &unsettled);
     orr_status status = rc == SQLITE_OK ? orr_sqlite_project(c->projector, cost, &unprojected) : ORR_EIO;
     if (status != ORR_OK)
         return orr_sqlite_explain(c->db, rc != SQLITE_OK ? rc : sqlite3_extended_errcode(c->db), "bring its tables up to date", message, size);
     *more = unsettled || unprojected;
+    *until = *more ? *until : -1;
     return ORR_OK;
 }

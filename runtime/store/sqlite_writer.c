@@ -23,6 +23,9 @@ typedef struct turn {
     int64_t retry_delay;
     int64_t slice, rest; /* how long the last slice of the projection took, and when it ended (ns) */
     int64_t not_before;  /* the projection failed: when to try again */
+    int64_t until;       /* up to which commit it goes now, -1: it has not begun */
+    int64_t begun;       /* when it began (ns), and how many commits there had been */
+    uint64_t recorded;
 } turn;
 
 /* ---- commits ------------------------------------------------------------------------------------------------------------------ */
@@ -164,20 +167,26 @@ static int64_t projection_due(const turn *t)
     return due > t->not_before ? due : t->not_before;
 }
 
-/* Brings the tables on by a slice. False when nothing more is to be done now. */
+/* Brings the tables on by a slice, towards what had been committed at the first one. What comes later waits for its own time: most of the
+ * rows that it changes will be changed again by then. False when nothing more is to be done now. */
 static bool project(turn *t)
 {
     orr_sqlite *s = t->s;
+    const orr_sqlite_writer *w = &s->writer;
     char message[ORR_SQLITE_MESSAGE];
     bool more = false;
-    int64_t begun = orr_sqlite_now();
-    orr_status status = orr_sqlite_follow(s, ORR_SQLITE_SLICE, &more, message, sizeof message);
+    int64_t now = orr_sqlite_now();
+    if (t->until < 0) {
+        t->begun = now;
+        t->recorded = w->recorded;
+    }
+    orr_status status = orr_sqlite_follow(s, ORR_SQLITE_SLICE, &t->until, &more, message, sizeof message);
     t->rest = orr_sqlite_now();
-    t->slice = t->rest - begun;
+    t->slice = t->rest - now;
     if (status != ORR_OK) /* commits tell what is wrong with the store */
         t->not_before = t->rest + LONGEST_RETRY * MS;
     else if (!more)
-        atomic_store(&s->unprojected, 0);
+        atomic_store(&s->unprojected, w->recorded != t->recorded ? t->begun : 0);
     return status == ORR_OK && more;
 }
 
@@ -271,8 +280,9 @@ static void leave(orr_sqlite *s)
     orr_sqlite_writer *w = &s->writer;
     orr_connection *c = &w->connection;
     char message[ORR_SQLITE_MESSAGE];
+    int64_t until = -1;
     bool more = !w->failing && !atomic_load(&s->lost);
-    while (more && orr_sqlite_follow(s, ORR_SQLITE_SLICE * 8, &more, message, sizeof message) == ORR_OK)
+    while (more && orr_sqlite_follow(s, ORR_SQLITE_SLICE * 8, &until, &more, message, sizeof message) == ORR_OK)
         continue;
     orr_sqlite_relax(c->db, true); /* the checkpoint flushes it */
     if (atomic_load(&s->owner) != 0 && !atomic_load(&s->lost) && orr_sqlite_begin(s, c, message, sizeof message) == ORR_OK) {
@@ -287,7 +297,7 @@ static void *run(void *ud)
 {
     orr_sqlite *s = ud;
     orr_sqlite_writer *w = &s->writer;
-    turn t = {.s = s};
+    turn t = {.s = s, .until = -1};
     w->taken_end = &w->taken;
     w->checkpoint_at = ORR_SQLITE_WAL_PAGES;
     sqlite3_wal_hook(w->connection.db, count_frames, w);

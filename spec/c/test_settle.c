@@ -85,7 +85,7 @@ static void settle(orr_connection *c, uint64_t cost)
 {
     bool more;
     run_sql(c, "BEGIN");
-    assert_int_equal(orr_sqlite_settle(c, cost, &more), SQLITE_OK);
+    assert_int_equal(orr_sqlite_settle(c, cost, INT64_MAX, &more), SQLITE_OK);
     run_sql(c, "COMMIT");
     assert_true(more || number_in(c, "SELECT count(*) FROM commits") == 0);
 }
