@@ -218,7 +218,7 @@ sanitize-address:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined OPTIMIZE=-O1 test
 # Only what starts threads of our own, stores among it: the sanitizer sees nothing inside Debian's Lua, so elsewhere it proves nothing.
 # Tests of stores fork processes that own some.
-THREAD_TESTS := $(if $(TEST_SRC),$(shell grep -l 'uv_thread\|pthread_\|watchdog\|orr_store_open\|store = path' $(TEST_SRC)))
+THREAD_TESTS := $(if $(TEST_SRC),$(shell grep -l 'uv_thread\|pthread_\|watchdog\|place\.h\|orr_store_open\|store = path' $(TEST_SRC)))
 sanitize-thread:
 	TSAN_OPTIONS=halt_on_error=1:die_after_fork=0 \
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread OPTIMIZE=-O1 TEST_SRC='$(THREAD_TESTS)' test-c
