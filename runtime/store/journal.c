@@ -1,9 +1,11 @@
 /* journal.c - see journal.h */
 #include "journal.h"
 
+#include "leb128.h"
+
 #include <string.h>
 
-enum { VERSION = 1, LONGEST_NUMBER = 10 };
+enum { VERSION = 1 };
 
 /* Which parts follow. */
 enum { HAS_TASK = 1, HAS_DUE = 2, HAS_COUNT = 4, HAS_PORT = 8, HAS_REASON = 16, HAS_PAYLOAD = 32, HAS_ERROR = 64,
@@ -11,26 +13,16 @@ enum { HAS_TASK = 1, HAS_DUE = 2, HAS_COUNT = 4, HAS_PORT = 8, HAS_REASON = 16, 
 
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
 
-static unsigned char *put(unsigned char *to, uint64_t n)
-{
-    while (n >= 0x80) {
-        *to++ = (unsigned char)(n | 0x80);
-        n >>= 7;
-    }
-    *to++ = (unsigned char)n;
-    return to;
-}
-
 static unsigned char *put_signed(unsigned char *to, int64_t n)
 {
-    return put(to, (uint64_t)n << 1 ^ (uint64_t)(n >> 63));
+    return orr_leb_put(to, (uint64_t)n << 1 ^ (uint64_t)(n >> 63));
 }
 
 /* Texts keep their NUL, so that a reader can hand them on as they stand. */
 static unsigned char *put_text(unsigned char *to, const char *text)
 {
     size_t size = strlen(text) + 1;
-    to = put(to, size);
+    to = orr_leb_put(to, size);
     memcpy(to, text, size);
     return to + size;
 }
@@ -59,7 +51,7 @@ static unsigned parts_of(const orr_entry *e)
 size_t orr_entry_bound(const orr_entry *e)
 {
     size_t texts = e->record.error != NULL ? strlen(e->record.error->code) + strlen(e->record.error->message) + 2 : 0;
-    return 3 + 16 * LONGEST_NUMBER + texts + e->payload_size;
+    return 3 + 16 * ORR_LEB_LONGEST + texts + e->payload_size;
 }
 
 size_t orr_entry_encode(const orr_entry *e, unsigned char *to)
@@ -70,20 +62,20 @@ size_t orr_entry_encode(const orr_entry *e, unsigned char *to)
     *to++ = VERSION;
     *to++ = (unsigned char)r->kind;
     *to++ = (unsigned char)parts;
-    to = put(to, r->seq);
+    to = orr_leb_put(to, r->seq);
     to = put_signed(to, r->time);
     if ((parts & HAS_TASK) != 0) {
-        to = put(to, r->task.node);
-        to = put(to, r->task.item == ORR_NONE ? 0 : (uint64_t)r->task.item + 1); /* 0: no item */
-        to = put(to, r->task.iteration);
-        to = put(to, r->task.attempt);
+        to = orr_leb_put(to, r->task.node);
+        to = orr_leb_put(to, r->task.item == ORR_NONE ? 0 : (uint64_t)r->task.item + 1); /* 0: no item */
+        to = orr_leb_put(to, r->task.iteration);
+        to = orr_leb_put(to, r->task.attempt);
     }
     if ((parts & HAS_DUE) != 0)
         to = put_signed(to, r->due);
     if ((parts & HAS_COUNT) != 0)
-        to = put(to, r->count);
+        to = orr_leb_put(to, r->count);
     if ((parts & HAS_PORT) != 0)
-        to = put(to, r->port);
+        to = orr_leb_put(to, r->port);
     if ((parts & HAS_REASON) != 0) {
         *to++ = r->reason;
         *to++ = r->phase;
@@ -95,7 +87,7 @@ size_t orr_entry_encode(const orr_entry *e, unsigned char *to)
         to = put_text(to, r->error->message);
     }
     if ((parts & HAS_PAYLOAD) != 0) {
-        to = put(to, e->payload_size);
+        to = orr_leb_put(to, e->payload_size);
         memcpy(to, e->payload, e->payload_size);
         to += e->payload_size;
     }

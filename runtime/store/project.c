@@ -1,4 +1,5 @@
 /* project.c - see project.h; project_impl.h says how the parts play together. */
+#include "leb128.h"
 #include "project_impl.h"
 
 #include <math.h>
@@ -95,26 +96,6 @@ void orr_projector_free(orr_projector *p)
 
 /* ---- a row of the journal ---------------------------------------------------------------------------------------------- */
 
-/* The next record of a row: its size as LEB128, then its bytes. False where it runs over the end. */
-static bool next_record(const unsigned char **at, const unsigned char *end, orr_span *record)
-{
-    uint64_t size = 0;
-    for (unsigned shift = 0; shift < 63; shift += 7) {
-        if (*at == end)
-            return false;
-        unsigned char byte = *(*at)++;
-        size |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte >= 0x80)
-            continue;
-        if (size > (uint64_t)(end - *at))
-            return false;
-        *record = (orr_span){(const char *)*at, (size_t)size};
-        *at += size;
-        return true;
-    }
-    return false;
-}
-
 static orr_status damaged(orr_projector *p, orr_run_entry *run, const char *what)
 {
     orr_status status = ORR_OK;
@@ -131,12 +112,12 @@ static orr_status damaged(orr_projector *p, orr_run_entry *run, const char *what
 }
 
 /* Works in one record; one that was worked in before is passed over. */
-static orr_status take_record(orr_projector *p, orr_run_entry *run, orr_span record)
+static orr_status take_record(orr_projector *p, orr_run_entry *run, const unsigned char *record, size_t size)
 {
     orr_entry entry;
     orr_error error;
     bool fits = true;
-    if (orr_entry_decode(record.at, record.size, &entry, &error) != ORR_OK)
+    if (orr_entry_decode(record, size, &entry, &error) != ORR_OK)
         return damaged(p, run, "cannot be read");
     if (entry.record.seq <= run->seq)
         return ORR_OK;
@@ -155,13 +136,13 @@ static orr_status take_record(orr_projector *p, orr_run_entry *run, orr_span rec
 static orr_status take_row(orr_projector *p, int64_t number, const void *records, size_t size, uint64_t *cost)
 {
     orr_status status = ORR_OK;
-    const unsigned char *at = records, *end = size > 0 ? at + size : at;
+    const unsigned char *at = records, *end = size > 0 ? at + size : at, *record;
     orr_run_entry *run = orr_run_at(p, number, &status);
-    orr_span record;
+    size_t length;
     *cost += 1 + size / ORR_PROJECT_COST_BYTES;
     for (; status == ORR_OK && run->known && !run->damaged && at < end; ++*cost) { /* an empty row has no bytes at all */
-        if (next_record(&at, end, &record))
-            status = take_record(p, run, record);
+        if (orr_leb_block(&at, end, &record, &length))
+            status = take_record(p, run, record, length);
         else
             status = damaged(p, run, "cannot be read");
     }

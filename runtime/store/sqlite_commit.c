@@ -5,6 +5,7 @@
  * `journal` for each journal itself, once what was committed before stands there. Nothing that is remembered from a transaction is believed before it is committed:
  * one that fails is tried again from the first op on.
  */
+#include "leb128.h"
 #include "sqlite.h"
 
 #include <signal.h>
@@ -140,8 +141,6 @@ static void chain(orr_sqlite_writer *w, orr_op *op)
     j->end = &op->next;
 }
 
-enum { LONGEST_NUMBER = 10 };
-
 static int reserve(orr_sqlite_writer *w, size_t more)
 {
     if (more <= w->scratch_capacity - w->scratch_used)
@@ -155,18 +154,10 @@ static int reserve(orr_sqlite_writer *w, size_t more)
     return SQLITE_OK;
 }
 
-static unsigned char *put_number(unsigned char *to, uint64_t n)
-{
-    for (; n >= 0x80; n >>= 7)
-        *to++ = (unsigned char)(n | 0x80);
-    *to++ = (unsigned char)n;
-    return to;
-}
-
-/* With room for LONGEST_NUMBER and the record. */
+/* With room for ORR_LEB_LONGEST and the record. */
 static void pack(orr_sqlite_writer *w, const orr_op *op)
 {
-    unsigned char *to = put_number(w->scratch + w->scratch_used, op->size);
+    unsigned char *to = orr_leb_put(w->scratch + w->scratch_used, op->size);
     if (op->size > 0)
         memcpy(to, op + 1, op->size);
     w->scratch_used = (size_t)(to - w->scratch) + op->size;
@@ -179,7 +170,7 @@ static int add_journal_row(orr_sqlite *s, const orr_sqlite_journal *j, const orr
     uint64_t first = (*op)->seq;
     w->scratch_used = 0;
     for (; *op != NULL && (w->scratch_used == 0 || w->scratch_used + (*op)->size < ORR_SQLITE_ROW_LIMIT); *op = (*op)->next) {
-        if (reserve(w, (*op)->size + LONGEST_NUMBER) != SQLITE_OK)
+        if (reserve(w, (*op)->size + ORR_LEB_LONGEST) != SQLITE_OK)
             return SQLITE_NOMEM;
         pack(w, *op);
     }
@@ -205,20 +196,20 @@ static int add_journals(orr_sqlite *s)
 
 static size_t bytes_of(const orr_sqlite_journal *j)
 {
-    unsigned char number[LONGEST_NUMBER];
+    unsigned char number[ORR_LEB_LONGEST];
     size_t bytes = 0;
     for (const orr_op *op = j->first; op != NULL; op = op->next)
-        bytes += (size_t)(put_number(number, op->size) - number) + op->size;
+        bytes += (size_t)(orr_leb_put(number, op->size) - number) + op->size;
     return bytes;
 }
 
 static int pack_group(orr_sqlite_writer *w, const orr_sqlite_journal *j)
 {
     size_t bytes = bytes_of(j);
-    if (reserve(w, bytes + 4 * LONGEST_NUMBER) != SQLITE_OK)
+    if (reserve(w, bytes + 4 * ORR_LEB_LONGEST) != SQLITE_OK)
         return SQLITE_NOMEM;
-    unsigned char *to = put_number(w->scratch + w->scratch_used, (uint64_t)j->number);
-    to = put_number(put_number(to, j->first->seq), bytes);
+    unsigned char *to = orr_leb_put(w->scratch + w->scratch_used, (uint64_t)j->number);
+    to = orr_leb_put(orr_leb_put(to, j->first->seq), bytes);
     w->scratch_used = (size_t)(to - w->scratch);
     for (const orr_op *op = j->first; op != NULL; op = op->next)
         pack(w, op);

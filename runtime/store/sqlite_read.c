@@ -1,4 +1,5 @@
 /* sqlite_read.c - reading journals, rows and tables, on the caller's connection. Readers never wait for the writer. */
+#include "leb128.h"
 #include "sqlite.h"
 
 #include <stdio.h>
@@ -6,21 +7,6 @@
 #include <string.h>
 
 /* ---- journals ----------------------------------------------------------------------------------------------------------------- */
-
-/* The size of a record, and where its bytes begin in *at. False when the row ends before. */
-static bool record_size(const unsigned char *bytes, size_t size, size_t *at, size_t *record)
-{
-    uint64_t n = 0;
-    for (unsigned shift = 0; shift < 63 && *at < size; shift += 7) {
-        unsigned char byte = bytes[(*at)++];
-        n |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *record = (size_t)n;
-            return n <= size - *at;
-        }
-    }
-    return false;
-}
 
 /* Reading one journal: the rows of `journal`, then what `commits` has. */
 typedef struct reading {
@@ -34,15 +20,14 @@ typedef struct reading {
 /* Records that follow each other. False for bytes that are none, and where some are missing. */
 static bool read_records(reading *r, const void *bytes, size_t size, uint64_t first)
 {
-    const unsigned char *all = bytes;
-    size_t record = 0;
+    const unsigned char *at = bytes, *end = size > 0 ? at + size : at, *record;
     if (r->next != 0 ? first != r->next : first > r->latest)
         return false;
     r->next = first;
-    for (size_t at = 0; at < size && !r->enough; at += record, r->next++) {
-        if (!record_size(all, size, &at, &record))
+    for (size_t n; at < end && !r->enough; r->next++) {
+        if (!orr_leb_block(&at, end, &record, &n))
             return false;
-        r->enough = r->next > r->after && !r->visit(r->ud, r->next, all + at, record);
+        r->enough = r->next > r->after && !r->visit(r->ud, r->next, record, n);
     }
     return true;
 }

@@ -9,6 +9,7 @@
  * The bytes of a commit are groups, one a run: runs.number, the sequence number of its first record, and the size of its records, each as LEB128,
  * then the records as `journal` has them.
  */
+#include "leb128.h"
 #include "sqlite.h"
 
 #include <stdlib.h>
@@ -16,39 +17,24 @@
 
 /* ---- groups ------------------------------------------------------------------------------------------------------------------- */
 
-static bool number_at(const unsigned char **at, const unsigned char *end, uint64_t *n)
-{
-    *n = 0;
-    for (unsigned shift = 0; shift < 63 && *at < end; shift += 7) {
-        unsigned char byte = *(*at)++;
-        *n |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return true;
-    }
-    return false;
-}
-
 bool orr_sqlite_group(const unsigned char **at, const unsigned char *end, orr_group *group)
 {
     const unsigned char *next = *at;
-    uint64_t run, size;
-    if (!number_at(&next, end, &run) || !number_at(&next, end, &group->first) || !number_at(&next, end, &size) ||
-        size > (uint64_t)(end - next))
+    uint64_t run;
+    if (!orr_leb_get(&next, end, &run) || !orr_leb_get(&next, end, &group->first) || !orr_leb_block(&next, end, &group->bytes, &group->size))
         return false;
     group->run = (int64_t)run;
-    group->bytes = next;
-    group->size = (size_t)size;
-    *at = next + size;
+    *at = next;
     return true;
 }
 
 /* How many records it has; 0 for bytes that are none. */
 static uint64_t count_records(const orr_group *group)
 {
-    const unsigned char *at = group->bytes, *end = at + group->size;
-    uint64_t n = 0, size;
-    for (; at < end; at += size, n++)
-        if (!number_at(&at, end, &size) || size > (uint64_t)(end - at))
+    const unsigned char *at = group->bytes, *end = at + group->size, *record;
+    uint64_t n = 0;
+    for (size_t size; at < end; n++)
+        if (!orr_leb_block(&at, end, &record, &size))
             return 0;
     return n;
 }

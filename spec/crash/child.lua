@@ -1,9 +1,9 @@
 -- Starts the runs of a list on a store, each by its key, and waits for all of them. Run again it takes up what is there.
--- Arguments: the store, and the list as JSON, [{ "file", "key", "id", "seed", "n" }, …].
+-- Arguments: the store, the list as JSON, [{ "file", "key", "id", "seed", "n" }, …], and how often an attempt may be cut off.
 local flow = require "orrery"
 
 local store, list = arg[1], flow.json.decode(arg[2])
-local rt = flow.runtime { store = store }
+local rt = flow.runtime { store = store, crash_limit = math.tointeger(arg[3]) }
 
 local TAKEN = { duplicate_key = true, duplicate_id = true }
 

@@ -58,12 +58,16 @@ function world:close() self.store:close() end
 function world:starting()
   local list = {}
   for i, one in ipairs(self.plan) do list[i] = { file = one.file, key = one.key, id = one.id, seed = one.seed, n = one.n } end
-  return { "spec/crash/child.lua", self.url, flow.json.encode(list) }
+  return { "spec/crash/child.lua", self.url, flow.json.encode(list), self.crash_limit }
 end
 
 --- The words that let runs go on: all, or the one that is named.
 ---@param ... string
-function world:resuming(...) return { "resume", "--store", self.url, "-q", ... } end
+function world:resuming(...)
+  local words = { "resume", "--store", self.url, "-q", ... }
+  if self.crash_limit then table.move({ "--crash-limit", self.crash_limit }, 1, 2, #words + 1, words) end
+  return words
+end
 
 --- The words that run one of the plan by itself.
 function world:running(one)
