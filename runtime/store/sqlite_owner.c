@@ -170,6 +170,8 @@ orr_status orr_sqlite_bury(orr_sqlite *s, char *message, size_t size)
         orr_value id = orr_value_integer(dead[i]);
         rc = orr_sql_run(&s->mine, ORR_SQL_OWNER_LOSE, &id, 1);
     }
+    if (rc == SQLITE_OK) /* who claims many runs now need not look for each of them in what was committed */
+        rc = orr_sqlite_settle_all(&s->mine);
     if (rc != SQLITE_OK)
         status = orr_sqlite_explain(s->mine.db, rc, "be written", message, size);
     status = orr_sqlite_end(&s->mine, status, message, size);

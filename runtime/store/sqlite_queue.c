@@ -150,6 +150,7 @@ void orr_sqlite_expect(orr_sqlite *s, int64_t number, const uint8_t run[16])
     orr_notes_forget(&s->notes, &orr_sqlite_heap, run);
     s->forget[s->n_forget++] = number;
     atomic_fetch_add(&s->live, 1);
+    atomic_store(&s->claimed, orr_sqlite_now());
     s->look = true;
     if (orr_sqlite_start(s))
         pthread_cond_signal(&s->work);

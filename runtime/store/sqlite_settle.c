@@ -200,11 +200,14 @@ int orr_sqlite_settle(orr_connection *c, uint64_t cost, int64_t until, bool *mor
     return rc;
 }
 
+/* Settling is cheap beside projecting, and puts together what belongs to a run: the more at once, the fewer rows are written twice. */
+enum { SETTLED_AT_ONCE = 32 };
+
 int orr_sqlite_settle_all(orr_connection *c)
 {
     int rc = SQLITE_OK;
     for (bool more = true; more && rc == SQLITE_OK;)
-        rc = orr_sqlite_settle(c, ORR_SQLITE_SLICE, INT64_MAX, &more);
+        rc = orr_sqlite_settle(c, ORR_SQLITE_SLICE * SETTLED_AT_ONCE, INT64_MAX, &more);
     return rc;
 }
 
@@ -217,7 +220,7 @@ orr_status orr_sqlite_bring(orr_connection *c, uint64_t cost, int64_t *until, bo
         return ORR_ENOMEM;
     int rc = *until < 0 ? orr_sql_number(c, ORR_SQL_COMMITS_LAST, NULL, 0, until) : SQLITE_OK;
     if (rc == SQLITE_OK)
-        rc = orr_sqlite_settle(c, cost, *until, &unsettled);
+        rc = orr_sqlite_settle(c, cost * SETTLED_AT_ONCE, *until, &unsettled);
     orr_status status = rc == SQLITE_OK ? orr_sqlite_project(c->projector, cost, &unprojected) : ORR_EIO;
     if (status != ORR_OK)
         return orr_sqlite_explain(c->db, rc != SQLITE_OK ? rc : sqlite3_extended_errcode(c->db), "bring its tables up to date", message, size);

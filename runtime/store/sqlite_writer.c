@@ -1,9 +1,9 @@
 /* sqlite_writer.c - the thread that writes.
  *
  * It sleeps until the first of these is due: what was submitted, a look into the inbox (every 40 ms while this process has journals
- * open), the projection, another try after a failure. Commits go first: the projection waits for a pause of 5 ms, or until it is
- * 80 ms behind; then it goes on in slices between commits. From 100 ms on it gets as much time as they do, from 1 s on a slice follows
- * each of them.
+ * open), the projection, another try after a failure. Commits and taking over runs go first: the projection waits for a pause of
+ * 5 ms, or until it is 80 ms behind; then it goes on in slices between commits. From 100 ms on it gets as much time as they do, from
+ * 1 s on a slice follows each of them.
  */
 #include "sqlite.h"
 
@@ -156,11 +156,16 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* When to project next; INT64_MAX: there is nothing to do. */
 static int64_t projection_due(const turn *t)
 {
     const orr_sqlite *s = t->s;
-    int64_t since = atomic_load(&s->unprojected), pause = s->writer.last_commit + PAUSE * MS;
+    int64_t since = atomic_load(&s->unprojected), pause = later(s->writer.last_commit, atomic_load(&s->claimed)) + PAUSE * MS;
     if (since == 0 && s->writer.whys_used == 0)
         return INT64_MAX;
     int64_t due = since == 0 ? pause : earlier(pause, since + BEHIND * MS);
