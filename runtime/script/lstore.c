@@ -331,7 +331,8 @@ static int store_send(lua_State *L) {
 }
 
 static int store_project(lua_State *L) {
-    check_status(L, orr_store_project(check_store(L)), "");
+    char message[MESSAGE_SIZE] = "";
+    check_status(L, orr_store_project(check_store(L), message, sizeof message), message);
     return 0;
 }
 

@@ -22,7 +22,7 @@ typedef struct orr_store_class {
     bool (*notice)(orr_store *store, orr_notice *notice);
     orr_status (*send)(orr_store *store, const uint8_t run[16], const char *name, const char *text, const char *dedup,
                        char *message, size_t size);
-    orr_status (*project)(orr_store *store);
+    orr_status (*project)(orr_store *store, char *message, size_t size);
     orr_status (*query)(orr_store *store, const char *sql, const orr_value *parameters, size_t n,
                         void (*names)(void *ud, const char *const *columns, size_t n), orr_store_row visit, void *ud,
                         char *message, size_t size);

@@ -445,6 +445,12 @@ static orr_status nothing_to_do(orr_store *store)
     return ORR_OK;
 }
 
+static orr_status nothing_to_project(orr_store *store, char *message, size_t size)
+{
+    (void)store, (void)message, (void)size;
+    return ORR_OK;
+}
+
 static orr_status no_tables(char *message, size_t size)
 {
     snprintf(message, size, "a store in memory has no tables: use --store sqlite:PATH for one that has");
@@ -499,7 +505,7 @@ orr_store *orr_store_memory(const orr_store_options *options)
     static const orr_store_class class = {
         .kind = "memory", .close = close_store, .create = create, .claim = claim, .append = append, .release = release,
         .read = read_journal, .drop = drop, .put = put, .get = get, .durable = durable, .submit = submit,
-        .sync = nothing_to_do, .notice = next_notice, .send = send_message, .project = nothing_to_do, .query = query,
+        .sync = nothing_to_do, .notice = next_notice, .send = send_message, .project = nothing_to_project, .query = query,
         .change = change, .backup = backup};
     memory_store *s = orr_mem_new(&options->alloc, 1, sizeof *s);
     if (s == NULL)

@@ -14,17 +14,19 @@ static orr_span error_of(orr_applying *c)
 
 /* ---- attempts ------------------------------------------------------------------------------------------------------------ */
 
-static void end_attempt(orr_applying *c, const char *state)
+/* The attempt that ended; NULL where it had none, or that had ended before: what was refused, or failed while it waited, is no attempt. */
+static orr_attempt_entry *end_attempt(orr_applying *c, const char *state)
 {
     orr_attempt_entry *a = NULL;
     if (c->record->task.attempt > 0)
         a = orr_attempt_at(c->p, c->run, &c->record->task, &c->status);
     if (a == NULL || strcmp(a->state, "running") != 0)
-        return; /* it had none, or it has ended before: what was refused, or failed while it waited, is no attempt */
+        return NULL;
     a->state = state;
     a->ended = c->time;
     if (c->record->error != NULL)
         a->error = error_of(c);
+    return a;
 }
 
 static void begin_attempt(orr_applying *c)
@@ -239,13 +241,16 @@ static void on_interrupted(orr_applying *c)
         return;
     a->state = "interrupted";
     a->ended = c->time;
-    a->interrupted++;
+    a->interrupted += c->record->reason != 0; /* not where the run was suspended */
     on_ready(c);
 }
 
+/* The output of the node stays what it was, so what its compensation returned stands with the attempt. */
 static void on_compensated(orr_applying *c)
 {
-    end_attempt(c, "completed");
+    orr_attempt_entry *a = end_attempt(c, "completed");
+    if (a != NULL)
+        a->output = orr_kept(c, orr_payload(c->entry));
     c->node->state = ORR_NODE_COMPENSATED;
     set_due(c, 0, NULL);
 }

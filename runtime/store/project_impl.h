@@ -99,8 +99,8 @@ typedef struct orr_attempt_entry {
     bool begun; /* in this call: else it has a row already */
     const char *state;
     double started, ended;
-    orr_span error;
-    uint32_t interrupted; /* times in this call */
+    orr_span error, output; /* output: what a compensation returned */
+    uint32_t interrupted;   /* times in this call */
 } orr_attempt_entry;
 
 /* ---- statements ------------------------------------------------------------------------------------------------------------ */
@@ -128,10 +128,11 @@ typedef struct orr_attempt_entry {
                   "source = iif(?16 & 1, ?13, source), outcome = iif(?16 & 1, ?14, outcome), " \
                   "why = iif(?16 & 4, coalesce(?15, iif(json_extract(why, '$.cache') IS NULL, NULL, why)), why) " \
                   "WHERE run = ?1 AND idx = ?2 AND item = ?3") \
-    X(BEGIN_ATTEMPT, "INSERT INTO attempts(run, node, item, iteration, attempt, phase, state, started, ended, error, interrupted) " \
-                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET state = excluded.state, " \
-                     "ended = excluded.ended, error = excluded.error, interrupted = interrupted + excluded.interrupted") \
-    X(END_ATTEMPT, "UPDATE attempts SET state = ?7, ended = ?9, error = ?10, interrupted = interrupted + ?11 " \
+    X(BEGIN_ATTEMPT, "INSERT INTO attempts(run, node, item, iteration, attempt, phase, state, started, ended, error, interrupted, " \
+                     "output) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO UPDATE SET " \
+                     "state = excluded.state, ended = excluded.ended, error = excluded.error, " \
+                     "interrupted = interrupted + excluded.interrupted, output = excluded.output") \
+    X(END_ATTEMPT, "UPDATE attempts SET state = ?7, ended = ?9, error = ?10, interrupted = interrupted + ?11, output = ?12 " \
                    "WHERE run = ?1 AND node = ?2 AND item = ?3 AND iteration = ?4 AND attempt = ?5 AND state = 'running'") \
     X(READ_ATTEMPT, "SELECT 1 FROM attempts WHERE run = ?1 AND node = ?2 AND item = ?3 AND iteration = ?4 AND attempt = ?5 " \
                     "AND state = 'running'") \

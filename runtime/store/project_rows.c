@@ -312,6 +312,7 @@ static orr_status write_attempt(orr_projector *p, const orr_attempt_entry *a)
     sqlite3_bind_double(s, 9, a->ended);
     orr_bind_span(s, 10, a->error);
     sqlite3_bind_int64(s, 11, a->interrupted);
+    orr_bind_span(s, 12, a->output);
     return orr_projector_do(s);
 }
 

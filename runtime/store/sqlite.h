@@ -61,6 +61,8 @@ enum {
     X(COMMITS, "SELECT id, fence, records FROM commits WHERE id <= ?1 ORDER BY id") \
     X(COMMITS_LAST, "SELECT max(id) FROM commits") \
     X(COMMITS_GONE, "DELETE FROM commits WHERE id <= ?1") \
+    X(BEHIND, "SELECT EXISTS (SELECT 1 FROM commits) OR " \
+              "EXISTS (SELECT 1 FROM journal WHERE id > (SELECT value FROM meta WHERE name = 'projected'))") \
     X(JOURNAL_READ, "SELECT first, records FROM journal WHERE run = ?1 AND first >= coalesce((SELECT max(first) FROM journal " \
                     "WHERE run = ?1 AND first <= ?2), 0) ORDER BY first") \
     X(BUNDLE, "INSERT OR IGNORE INTO bundles (hash, workflow, definition, sources, arguments, engine, created) " \
@@ -95,7 +97,8 @@ typedef struct orr_connection {
     sqlite3 *db;
     sqlite3_stmt *statements[ORR_SQL_COUNT];
     orr_projector *projector;
-    int lock; /* descriptor of the lock file, -1: not open yet */
+    int lock;         /* descriptor of the lock file, -1: not open yet */
+    int64_t patience; /* how long it waits for the commit lock (ns), 0: 10 s */
 } orr_connection;
 
 /* Runs a statement that gives no rows with values for ?1, ?2, ... SQLite's result code, SQLITE_OK when done. */
@@ -248,7 +251,7 @@ orr_status orr_sqlite_migrate(sqlite3 *db, char *message, size_t size);
 
 /* ---- locks and owners (sqlite_lock.c, sqlite_owner.c) ------------------------------------------------------------------------ */
 
-/* Takes the commit lock, waiting up to 10 s. ORR_EIO with a message that says who holds it. */
+/* Takes the commit lock, waiting as long as the connection has patience. ORR_EIO with a message that says who holds it. */
 orr_status orr_sqlite_lock(const orr_sqlite *s, orr_connection *c, char *message, size_t size);
 void orr_sqlite_unlock(orr_connection *c);
 
@@ -339,7 +342,7 @@ orr_status orr_sqlite_last(orr_connection *c, int64_t number, uint64_t *seq, boo
 orr_status orr_sqlite_drop(orr_store *store, const uint8_t run[16]);
 orr_status orr_sqlite_send(orr_store *store, const uint8_t run[16], const char *name, const char *text, const char *dedup,
                            char *message, size_t size);
-orr_status orr_sqlite_project_now(orr_store *store);
+orr_status orr_sqlite_project_now(orr_store *store, char *message, size_t size);
 orr_status orr_sqlite_change(orr_store *store, const orr_change *changes, size_t n, int64_t *changed, char *message, size_t size);
 orr_status orr_sqlite_backup(orr_store *store, const char *path, char *message, size_t size);
 

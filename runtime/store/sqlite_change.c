@@ -171,20 +171,41 @@ orr_status orr_sqlite_drop(orr_store *store, const uint8_t run[16])
 
 /* ---- tables ---------------------------------------------------------------------------------------------------------------------- */
 
-/* In slices, so that commits of others need not wait for long. */
-orr_status orr_sqlite_project_now(orr_store *store)
+/* In slices, so that commits of others need not wait for long, and none of them flushed: it can be done again. */
+static orr_status bring_all(orr_sqlite *s, orr_connection *c, char *message, size_t size)
 {
-    orr_sqlite *s = (orr_sqlite *)store;
-    char message[ORR_SQLITE_MESSAGE];
     int64_t until = -1;
     bool more = true;
-    orr_status status = orr_sqlite_durable(store) < store->ticket ? orr_sqlite_sync(store) : ORR_OK;
+    orr_status status = ORR_OK;
     while (more && status == ORR_OK) {
-        status = orr_sqlite_begin(s, &s->mine, message, sizeof message);
+        status = orr_sqlite_begin(s, c, message, size);
         if (status == ORR_OK)
-            status = orr_sqlite_end(&s->mine, orr_sqlite_bring(&s->mine, ORR_SQLITE_SLICE, &until, &more, message, sizeof message),
-                                    message, sizeof message);
+            status = orr_sqlite_end(c, orr_sqlite_bring(c, ORR_SQLITE_SLICE, &until, &more, message, size), message, size);
     }
+    return status;
+}
+
+orr_status orr_sqlite_project_now(orr_store *store, char *message, size_t size)
+{
+    static const int64_t PATIENCE = 500000000; /* ns: who only wants to look is not held up by one that does not go on */
+    orr_sqlite *s = (orr_sqlite *)store;
+    orr_connection *c = &s->mine;
+    int64_t behind = 0;
+    orr_status status = orr_sqlite_durable(store) < store->ticket ? orr_sqlite_sync(store) : ORR_OK;
+    if (status != ORR_OK) {
+        snprintf(message, size, "the store '%s' cannot be written now: see the reason it gave", s->path);
+        return status;
+    }
+    int rc = orr_sql_number(c, ORR_SQL_BEHIND, NULL, 0, &behind);
+    if (rc != SQLITE_OK)
+        return orr_sqlite_explain(c->db, rc, "be read", message, size);
+    if (behind == 0)
+        return ORR_OK;
+    c->patience = PATIENCE;
+    orr_sqlite_relax(c->db, true);
+    status = bring_all(s, c, message, size);
+    orr_sqlite_relax(c->db, false);
+    c->patience = 0;
     return status;
 }
 

@@ -82,7 +82,7 @@ orr_status orr_sqlite_lock(const orr_sqlite *s, orr_connection *c, char *message
 {
     if (open_file(s, c, message, size) != ORR_OK)
         return ORR_EIO;
-    int64_t until = orr_sqlite_now() + PATIENCE;
+    int64_t patience = c->patience > 0 ? c->patience : PATIENCE, until = orr_sqlite_now() + patience;
     int error = take(c->lock, TURN, until);
     if (error == 0) {
         error = take(c->lock, COMMIT, until);
@@ -93,8 +93,8 @@ orr_status orr_sqlite_lock(const orr_sqlite *s, orr_connection *c, char *message
         return ORR_OK;
     }
     if (error == ETIMEDOUT)
-        snprintf(message, size, "the store '%s' has been locked for more than 10 s, last by process %ld: let that process go on if it is "
-                 "stopped, or end it", s->path, holder(c->lock));
+        snprintf(message, size, "the store '%s' has been locked for more than %g s, last by process %ld: let that process go on if it is "
+                 "stopped, or end it", s->path, (double)patience / 1e9, holder(c->lock));
     else
         snprintf(message, size, "the lock file '%s' of the store cannot be locked (%s): keep the store on a local disk", s->lock_path,
                  strerror(error));

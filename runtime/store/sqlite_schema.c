@@ -214,8 +214,10 @@
     "  records BLOB NOT NULL              -- for each run: its number, its first record's, the size of its records (LEB128), its records\n" \
     ");\n"
 
+#define RETURNED_COLUMN "ALTER TABLE attempts ADD COLUMN output TEXT; -- JSON: what a compensation returned\n"
+
 static const char *const to_1[] = {WORKFLOW_TABLES, RUN_TABLES, HISTORY_TABLES, KEPT_TABLES, NULL};
-static const char *const to_2[] = {COMMIT_TABLES, NULL};
+static const char *const to_2[] = {COMMIT_TABLES, RETURNED_COLUMN, NULL};
 
 /* What brings a store of version i to version i + 1. A released line never changes; the next version is one more line. */
 static const char *const *const migrations[] = {to_1, to_2};

@@ -161,9 +161,11 @@ orr_status orr_store_send(orr_store *store, const uint8_t run[16], const char *n
 
 /* ---- history ------------------------------------------------------------------------------------------------------------------ */
 
-orr_status orr_store_project(orr_store *store)
+orr_status orr_store_project(orr_store *store, char *message, size_t size)
 {
-    return store->class->project(store);
+    if (size > 0)
+        message[0] = '\0';
+    return store->class->project(store, message, size);
 }
 
 orr_status orr_store_query(orr_store *store, const char *sql, const orr_value *parameters, size_t n,

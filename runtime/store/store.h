@@ -166,8 +166,9 @@ orr_status orr_store_send(orr_store *store, const uint8_t run[16], const char *n
 
 /* ---- history ----------------------------------------------------------------------------------------------------------- */
 
-/* Brings the tables that people query up to date with the journal, now. Waits. */
-orr_status orr_store_project(orr_store *store);
+/* Brings the tables that people query up to date with the journal, now. Waits, but for others that write not longer than half a second:
+ * then ORR_EIO, and the tables are what they are. */
+orr_status orr_store_project(orr_store *store, char *message, size_t size);
 
 /* Runs a SELECT over the tables of docs/store.md; ORR_EINVAL with a message for what is none. ORR_ESTATE for a store without
  * tables (memory). `names` (or NULL) is called once before the first row, with the names of the columns. */

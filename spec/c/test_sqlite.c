@@ -130,7 +130,7 @@ static void survives_kills(void **state)
     }
     orr_store *s = place_open(ORR_STORE_OWN);
     assert_int_equal(place_number(s, "SELECT count(*) FROM owners WHERE ended IS NULL AND lost = 0"), 0);
-    assert_int_equal(orr_store_project(s), ORR_OK); /* what the dead left behind; the writer would do it in its time */
+    assert_int_equal(orr_store_project(s, NULL, 0), ORR_OK); /* what the dead left behind; the writer would do it in its time */
     assert_int_equal(place_number(s, "SELECT (SELECT count(*) FROM commits) + (SELECT count(*) FROM journal WHERE id > (SELECT value FROM meta "
                                  "WHERE name = 'projected'))"), 0);
     orr_store_close(s);
