@@ -240,7 +240,7 @@ describe("a store that is not there", function()
       assert.are.equal(2, missing(arguments).code)
     end
     local result = missing { "runs", "--store", "memory:" }
-    assert.are.equal(1, result.code)
+    assert.are.equal(2, result.code)
     has(result.err, "--store sqlite:PATH")
   end)
 
@@ -248,7 +248,8 @@ describe("a store that is not there", function()
     local result = command.run_with({ ["x.db"] = ("no database "):rep(100) }, { "runs", "--store", "x.db" })
     assert.are.equal(1, result.code)
     has(result.err, "x.db")
-    assert.are.equal(1, missing({ "runs", "--store", "redis:x" }).code)
+    assert.are.equal(2, missing({ "runs", "--store", "redis:x" }).code)
+    assert.are.equal(2, missing({ "runs", "--store", "." }).code)
   end)
 end)
 
@@ -293,11 +294,20 @@ describe("orrery show", function()
     assert.are.equal("gone", c.failed[1].error.code)
   end)
 
+  it("shows what a compensation returned", function()
+    local db = core.store(url())
+    db:change { { [[UPDATE attempts SET output = '{"refund":7}' WHERE run = 5 AND node = 'reserve' AND phase = 'compensate']] } }
+    db:close()
+    has(ok("show", SAGA).out, 'undone: reserve: {"refund":7}\ncould not be undone: ship')
+    assert.are.same({ refund = 7 }, json.decode(ok("show", SAGA, "--json").out).compensations.undone[1].output)
+  end)
+
   it("shows what an unfinished run waits for, and that nobody runs it", function()
     local text = ok("show", "0193f0e3-1").out
     has(text, "waits for signal 'release'")
-    has(text, "process 999999999, orrery run etl.lua, which is gone: `orrery resume " .. WAITS .. "`")
-    has(text, "under way for")
+    has(text, "process 999999999, orrery run etl.lua, which is gone: `orrery resume 0193f0e3-1`")
+    has(text, " ago\n")
+    assert.is_nil(text:find("running", 1, true))
   end)
 
   it("prints one object with nodes and output", function()

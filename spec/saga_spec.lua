@@ -198,8 +198,50 @@ describe("compensate", function()
     assert.equal("paid", undone)
   end)
 
+  it("may be a node type with its config, which may mention the node's own output", function()
+    local w = flow.workflow { input = { to = "string" } }
+    w.other = flow.const { value = "x" }
+    w.a = { run = function() return { id = 7 } end, compensate = { type = "const", retry = 1,
+      with = { value = "${nodes.a.id} ${nodes.other} ${input.to}" } } }
+    w.b = { after = "a", run = function() fail() end }
+    local compiled = assert(flow.compile(w))
+    assert.same({ { node = 1 } }, compiled.def.nodes[2].deps) -- what it mentions beside itself comes before it
+    local done = run(w, { input = { to = "y" } })
+    assert.equal("compensated", done.state)
+    assert.equal("7 x y", done:compensations()[1].value)
+  end)
+
+  it("is data in a JSON definition", function()
+    local text = [[{ "name": "j", "nodes": [
+      { "id": "a", "type": "const", "with": { "value": { "id": 3 } },
+        "compensate": { "type": "const", "with": { "value": "${nodes.a.id}" }, "timeout": "1m" } },
+      { "id": "b", "type": "condition", "after": "a", "with": { "test": "1 .. nil" } } ] }]]
+    local w = require("orrery.definition_json").read(text, "j.json")
+    local done = run(w)
+    assert.equal("compensated", done.state)
+    assert.equal(3, done:compensations()[1].value)
+    local bad = require("orrery.definition_json").read([[{ "name": "j", "nodes": [
+      { "id": "a", "type": "const", "with": { "value": 1 }, "compensate": { "type": "cnost" } },
+      { "id": "b", "type": "const", "with": { "value": 1 }, "compensate": { "type": "const", "with": { "vaule": "${nodes.c}" } } },
+      { "id": "c", "type": "const", "with": { "value": 1 }, "compensate": { "with": {} } },
+      { "id": "d", "type": "const", "with": { "value": 1 }, "compensate": { "type": "const", "with": 3 } },
+      { "id": "e", "type": "const", "with": { "value": 1 }, "compensate": "x" } ] }]], "j.json")
+    local found = table.concat(problems(bad), "\n")
+    for _, part in ipairs {
+      'nodes[0].compensate.type: node "a": compensate: type: there is no node type "cnost"; did you mean "const"?',
+      'nodes[1].compensate.with.vaule: node "b": compensate: const: vaule is not known; did you mean "value"?',
+      'nodes[2].compensate.with: node "c": compensate.with is the config of a node type',
+      'nodes[3].compensate.with: node "d": compensate: with: expected a table of config, got 3',
+      'nodes[4].compensate: node "e": compensate: expected an object { "type": …, "with": { … } }, got the string "x"',
+    } do
+      assert.truthy(found:find(part, 1, true), part .. "\n\nin\n\n" .. found)
+    end
+  end)
+
   it("is checked when the workflow is compiled", function()
     local w = flow.workflow {}
+    w.d = { run = quiet, compensate = flow.const { value = 1 } }
+    w.e = { run = quiet, compensate = { run = quiet, type = "const", with = { value = 1 } } }
     w.a = { run = quiet, compensate = "undo" }
     w.b = { run = quiet, compensate = { fn = quiet } }
     w.c = { run = quiet, compensate = { run = quiet, retry = { max = -1 }, timeout = 0 } }
@@ -208,6 +250,8 @@ describe("compensate", function()
       'node "a": compensate: expected a function(ctx, inputs) or a table { run = …, retry = 3, timeout = "1m" }, got the string "undo"',
       'node "b": compensate: unknown field "fn"', 'node "b": compensate.run is missing; it is the function(ctx, inputs) that undoes',
       'node "c": compensate.retry.max:', 'node "c": compensate.timeout: nothing can be undone in no time',
+      'node "d": compensate: what undoes a node is no node of its own; write { type = "const", with = { … } }',
+      'node "e": compensate.run: a node type brings its own handler; keep run or type',
     } do
       assert.truthy(found:find(part, 1, true), part .. "\n\nin\n\n" .. found)
     end

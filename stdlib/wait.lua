@@ -43,7 +43,20 @@ local function time_of(value)
   return type(value) == "string" and seconds_of(value) or nil
 end
 
-local APPROVAL = { message = "string", by = "table" }
+local function is_template(value) return type(value) == "string" and value:find("${", 1, true) ~= nil end
+
+local function is_names(value)
+  if type(value) ~= "table" or #value == 0 then return false end
+  for _, name in pairs(value) do
+    if type(name) ~= "string" then return false end
+  end
+  return true
+end
+
+local APPROVAL = {
+  message = function(value) return type(value) == "string" end,
+  by = function(value) return type(value) == "string" and value ~= "" or is_names(value) end,
+}
 
 local function check_approval(approval)
   if type(approval) ~= "table" then
@@ -51,13 +64,12 @@ local function check_approval(approval)
     return ("approval: expected true, a text or { message = …, by = { … } }, got %s"):format(tostring(approval))
   end
   for key, value in pairs(approval) do
-    if type(value) ~= APPROVAL[key] then
-      return ("approval: it takes a text `message` and a list `by` of who may decide; what is wrong is %s"):format(tostring(key))
+    if not APPROVAL[key] or not APPROVAL[key](value) then
+      return ("approval: it takes a text `message` and `by`, the name or the list of names of who may decide; what is wrong is %s"):format(
+        tostring(key))
     end
   end
 end
-
-local function is_template(value) return type(value) == "string" and value:find("${", 1, true) ~= nil end
 
 local function check(config)
   local approval = config.approval or nil
@@ -81,12 +93,6 @@ local function until_time(ctx, time)
   return ctx:now()
 end
 
--- What may still pass of a timeout that began at `since`.
-local function left_of(ctx, timeout, since)
-  if not timeout then return nil end
-  return math.max(0, timeout - (ctx:now() - since))
-end
-
 local function among(list, name)
   for _, one in ipairs(list) do
     if one == name then return true end
@@ -94,33 +100,45 @@ local function among(list, name)
   return false
 end
 
+local function is_text(value) return value == nil or type(value) == "string" end
+
 local function decision_of(data)
-  if type(data) ~= "table" or type(data.approved) ~= "boolean" then return nil end
+  if type(data) ~= "table" or type(data.approved) ~= "boolean" or not is_text(data.by) or not is_text(data.why) then return nil end
   return { approved = data.approved, by = data.by, why = data.why }
+end
+
+-- What is asked for, of whom, since when: kept as a step, for whoever looks at the run while it waits.
+local function ask(ctx, config)
+  local wrong = check_approval(config.approval) -- templates have their values only now
+  if wrong then flow.error { code = "config_error", message = wrong } end
+  local approval = type(config.approval) == "table" and config.approval or { message = config.approval }
+  local by = approval.by
+  if type(by) == "string" then by = { by } end
+  return ctx:step("approval_requested", function()
+    return { message = type(approval.message) == "string" and approval.message or nil, by = by, since = ctx:now() }
+  end)
 end
 
 -- Waits for a decision by somebody who may decide; signals that are none are reported and waited past.
 local function decided(ctx, name, config)
-  local approval = type(config.approval) == "table" and config.approval or { message = config.approval }
-  local since = config.timeout and ctx:now()
-  ctx:emit("approval_requested", { signal = name, message = type(approval.message) == "string" and approval.message or nil,
-    by = approval.by })
+  local asked, left = ask(ctx, config), config.timeout
+  ctx:emit("approval_requested", { signal = name, message = asked.message, by = asked.by })
   while true do
-    local data = ctx:wait(name, { timeout = left_of(ctx, config.timeout, since) })
-    local decision = decision_of(data)
+    local decision = decision_of(ctx:wait(name, { timeout = left }))
     if not decision then
       ctx:log("warn", ('signal "%s" is no decision; send { "approved": true or false, "by": "…", "why": "…" }'):format(name))
-    elseif approval.by and not among(approval.by, decision.by) then
-      ctx:log("warn", ('signal "%s": %s may not decide'):format(name, tostring(decision.by)))
+    elseif asked.by and not among(asked.by, decision.by) then
+      ctx:log("warn", ('signal "%s": %s may not decide'):format(name, decision.by or "nobody"))
     else
       return decision
     end
+    left = config.timeout and math.max(0, config.timeout - (ctx:now() - asked.since))
   end
 end
 
 local function reject(decision)
   flow.error { code = "rejected", retryable = false, details = decision, message = ("%s said no%s"):format(
-    decision.by and tostring(decision.by) or "somebody", decision.why and ": " .. tostring(decision.why) or "") }
+    decision.by or "somebody", decision.why and ": " .. decision.why or "") }
 end
 
 local function received(ctx, config)

@@ -103,6 +103,7 @@ end
 ---@param options? orrery.ForkOptions
 ---@return orrery.Run
 ---@return orrery.Compiled
+---@return integer taken how many nodes were taken over
 function fork.fork(id, options)
   options = options or {}
   local rt = resume.runtime_of(options)
@@ -123,11 +124,11 @@ function fork.fork(id, options)
     rows[node.node] = node
   end
   local old = store:query("SELECT input, context, labels FROM runs WHERE number = ?", row.number)[1]
+  local taken = adopted(store, def, rows, again, set)
   local started = run.start(compiled, { runtime = rt, input = merged(resume.value(store, old.input), options.input),
     context = resume.value(store, old.context), labels = resume.value(store, old.labels),
-    adopt = adopted(store, def, rows, again, set), forked_from = id,
-    on_event = options.on_event })
-  return started, compiled
+    adopt = taken, forked_from = id, on_event = options.on_event })
+  return started, compiled, #taken
 end
 
 return fork

@@ -3,6 +3,7 @@ local core = require "orrery.core"
 local pools = require "orrery.pools"
 local resume = require "orrery.resume"
 local run = require "orrery.run"
+local stored = require "orrery.store"
 
 local host = {}
 
@@ -39,14 +40,12 @@ function host.row(rt, id)
   return resume.row(rt:store(), id)
 end
 
--- The JSON text of a column; a large value stands in the table of blobs.
-local function text_of(store, text)
-  if not text or not text:find('{"$blob"', 1, true) then return text end
-  local place = json.decode(text, { binary = true })
-  local blob = type(place) == "table" and place["$blob"] and store:get("blob", place["$blob"])
-  if not blob then return text end
-  if not place.member then return blob.data end
-  return json.encode(json.decode(blob.data, { binary = true })[place.member], { binary = true })
+-- The JSON of a column as anybody reads it: without the escapes by which the store tells what is no text, or begins with a $.
+local function text_of(store, column)
+  local text = stored.text(store, column)
+  if not text or not text:find('{"$', 1, true) then return text end
+  local ok, plain = pcall(function() return json.encode(json.decode(text, { binary = true })) end)
+  return ok and plain or text
 end
 
 --- A column of a run as JSON text.

@@ -155,24 +155,38 @@ local function read_fallback(b, out, value)
   if resolve then out.fallback = { fn = resolve } else out.fallback = { value = constant } end
 end
 
--- What undoes the node: a function, or a table with it and with policies of its own.
-local COMPENSATE = { run = true, retry = true, timeout = true }
-local COMPENSATE_NAMES = { "run", "retry", "timeout" }
+-- What undoes the node: a function, or a table with it (or with a node type and its config) and with policies of its own.
+local COMPENSATE_NAMES = { "run", "type", "with", "retry", "timeout" }
+local COMPENSATE = {}
+for _, name in ipairs(COMPENSATE_NAMES) do COMPENSATE[name] = true end
 
 local function read_compensate_run(b, made, value)
-  if type(value) == "function" then
-    made.fn = value
-  elseif value == nil then
-    b:bad("compensate.run", "missing", "compensate.run is missing; it is the function(ctx, inputs) that undoes the node")
+  local run = value.run
+  if value.type ~= nil then
+    if run ~= nil then b:bad("compensate.run", "unknown_key", "compensate.run: a node type brings its own handler; keep run or type") end
+    made.fn = b:undo_handler(value)
+  elseif value.with ~= nil then
+    b:bad("compensate.with", "unknown_key", 'compensate.with is the config of a node type; name it, { type = "exec", with = { … } }')
+  elseif type(run) == "function" then
+    made.fn = run
+  elseif run == nil then
+    b:bad("compensate.run", "missing", "compensate.run is missing; it is the function(ctx, inputs) that undoes the node"
+      .. " (or name a node type, { type = …, with = { … } })")
   else
-    expected(b, "compensate.run", "a function(ctx, inputs)", value)
+    expected(b, "compensate.run", "a function(ctx, inputs)", run)
   end
 end
 
 local function read_compensate(b, out, value)
   if type(value) == "function" then value = { run = value } end
   if type(value) ~= "table" then
-    return expected(b, "compensate", 'a function(ctx, inputs) or a table { run = …, retry = 3, timeout = "1m" }', value)
+    return expected(b, "compensate", b.json and 'an object { "type": …, "with": { … } }'
+      or 'a function(ctx, inputs) or a table { run = …, retry = 3, timeout = "1m" }', value)
+  end
+  local node_type = require("orrery.type").of(value)
+  if node_type then
+    return b:bad("compensate", "wrong_type", ('compensate: what undoes a node is no node of its own; write { type = "%s", with = { … } }')
+      :format(node_type.name))
   end
   local made = {}
   for key in pairs(value) do
@@ -181,7 +195,7 @@ local function read_compensate(b, out, value)
         errors.suggest(key, COMPENSATE_NAMES)))
     end
   end
-  read_compensate_run(b, made, value.run)
+  read_compensate_run(b, made, value)
   if value.timeout ~= nil then
     local seconds, message = duration.parse(value.timeout)
     if seconds and seconds > 0 then

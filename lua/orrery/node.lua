@@ -308,6 +308,30 @@ local function build_typed(b, out, T, spec)
   if out.pool == nil then out.pool = T.pool end
 end
 
+--- The handler of what undoes the node at hand, where a node type does it: `{ type = …, with = … }`. It runs when the node has
+--- completed, so its templates may mention the node's own output.
+---@param value { type: string, with: table|nil }
+---@return function|nil
+function Builder:undo_handler(value)
+  local own = setmetatable({ mentions = {} }, { __index = self })
+  function own.bad(_, field, kind, message)
+    local inner = field and field ~= "type" and field ~= "with" and "with." or ""
+    self:bad("compensate" .. (field and "." .. inner .. field or ""), kind, "compensate: " .. message)
+  end
+  local T = type_of(own, value)
+  if not T then return nil end
+  local config = Builder.config_of({ type = value.type, with = value.with }, function(...) own:bad(...) end)
+  types.place_positional(T, config)
+  local constants, resolvers = compile_config(own, T, check_config(own, T, config))
+  for _, mention in ipairs(own.mentions) do
+    if mention.name ~= self.name then
+      self.mentions = self.mentions or {}
+      table.insert(self.mentions, { name = mention.name, field = "compensate.with." .. mention.field })
+    end
+  end
+  return handler(T, constants, resolvers)
+end
+
 -- ---- Lua nodes ----------------------------------------------------------------------------------------
 
 local function unknown_key(b, key)

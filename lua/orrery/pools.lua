@@ -29,6 +29,12 @@ function pools.rate(rate)
   return count, per
 end
 
+-- Tells a runtime of a pool. One that its store says is paused gives no places from the first on.
+local function tell(rt, name)
+  rt:pool(name, declared[name])
+  if rt:durable() and #rt:store():query("SELECT 1 FROM pools WHERE name = ? AND paused = 1", name) > 0 then rt:pause_pool(name, true) end
+end
+
 --- Declares a pool, `flow.pool("db", { max = 4, rate = "10/s" })`: nodes with `pool = "db"` share its places. A later
 --- declaration of the name replaces the earlier one. A pool "tenant" also serves "tenant:a", "tenant:b" and so on, each of
 --- which has places of its own.
@@ -64,7 +70,7 @@ function pools.declare(name, options)
   declared[name] = pool
   -- At once, because a run may be under way whose child workflows use it: a type that brings a pool may be loaded by one.
   -- A runtime that is being collected may still be listed, and refuses.
-  for rt in pairs(told) do pcall(rt.pool, rt, name, pool) end
+  for rt in pairs(told) do pcall(tell, rt, name) end
   return { max = pool.max, rate = pool.rate, per = pool.per }
 end
 
@@ -83,7 +89,7 @@ function pools.names() return names end
 ---@param rt orrery.Runtime
 function pools.apply(rt)
   if told[rt] then return end
-  for _, name in ipairs(names) do rt:pool(name, declared[name]) end
+  for _, name in ipairs(names) do tell(rt, name) end
   told[rt] = true
 end
 

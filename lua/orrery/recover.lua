@@ -1,6 +1,6 @@
 --- At the start of a long-lived host: the unfinished runs of its store whose process is gone go on, oldest first, one between two
 --- turns of the loop and only so many under way at a time. Nothing waits for all of them, and what waits for a time or a signal does
---- not count as under way.
+--- not count as under way. What is paused stays so.
 local errors = require "orrery.errors"
 local pools = require "orrery.pools"
 local resume = require "orrery.resume"
@@ -61,7 +61,7 @@ function recover.begin(rt, options)
     if under_way(going) >= limit then return false end
     local row = rows()
     if not row or row.number > last then return nil end
-    local ok, run = pcall(resume.resume, row.id, { runtime = rt })
+    local ok, run = pcall(resume.resume, row.id, { runtime = rt, keep_pauses = true })
     if ok then
       going[run] = true
       if options.on_run then options.on_run(run) end

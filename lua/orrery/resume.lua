@@ -6,11 +6,14 @@ local bundle = require "orrery.bundle"
 local core = require "orrery.core"
 local errors = require "orrery.errors"
 local run = require "orrery.run"
+local stored = require "orrery.store"
 
 local resume = {}
 
 local json = core.json
 local function store_of(rt) return rt:store() end
+
+local runtimes = setmetatable({}, { __mode = "k" }) -- record -> where it is waited for
 
 local function raise(code, message)
   error(setmetatable({ code = code, message = message, retryable = false }, core.error_mt), 0)
@@ -36,21 +39,36 @@ local function decode(text)
   return json.decode(text, { binary = true })
 end
 
---- A value as a column of the store has it; one that is kept among the blobs comes from there.
+--- A value as a column of the store has it; one that is kept among the blobs comes from there. Raises where it is there no more.
 ---@param store orrery.Store
 ---@param text string|nil
 ---@return any
 function resume.value(store, text)
-  local value = decode(text)
-  if not text or text:sub(1, 9) ~= '{"$blob":' then return value end -- a table of the user's with such a key begins otherwise
-  local kept = store:get("blob", value["$blob"])
-  return kept and decode(kept.data) or value
+  local value, missing = stored.value(store, text)
+  if missing then
+    raise("store_error", ("a value of %d bytes is missing in the store: it has no blob %s"):format(missing.size, missing["$blob"]))
+  end
+  return value
 end
 
--- What is known of another's run, in the shape of a run.
-local function record(store, row)
-  return { id = row.id, workflow = row.workflow, state = row.state, output = resume.value(store, row.output),
-    error = decode(row.error), ended = resume.ENDED[row.state] or false, existing = true }
+-- A run that this process does not run.
+local Record = {}
+Record.__index = Record
+Record.__name = "orrery.run_record"
+
+local function record(rt, row)
+  local store = store_of(rt)
+  local made = setmetatable({ id = row.id, workflow = row.workflow, state = row.state, output = resume.value(store, row.output),
+    error = resume.value(store, row.error), ended = resume.ENDED[row.state] or false, existing = true }, Record)
+  runtimes[made] = rt
+  return made
+end
+
+--- Waits for the end of the run, and goes on with it here where its process is gone.
+---@return orrery.RunRecord record as it is then
+function Record:wait()
+  if self.ended then return self end
+  return resume.finished(runtimes[self], self.id)
 end
 
 -- ---- the code of a run ------------------------------------------------------------------------------------
@@ -69,6 +87,21 @@ local function from_bundle(store, row)
   compiled = bundle.load(kept, store:get("module", row.bundle))
   loaded[row.bundle] = compiled
   return compiled
+end
+
+--- The code that a run began with, where the store has it.
+---@param rt orrery.Runtime
+---@param id string
+---@return orrery.Compiled|nil
+function resume.begun_code(rt, id)
+  local store = store_of(rt)
+  if not store then return nil end
+  local row = resume.row(store, id)
+  if not row then -- the tables may be a moment behind
+    store:project()
+    row = resume.row(store, id)
+  end
+  return row and row.bundle and from_bundle(store, row) or nil
 end
 
 local function touched_nodes(store, row)
@@ -115,6 +148,8 @@ end
 ---@field force? boolean also a run that a living process owns, or whose attempts were interrupted too often
 ---@field code? boolean|string with today's code: true for the file it began with, or another file
 ---@field compiled? orrery.Compiled what resume.code_of gave for the run and these options
+---@field orphan_of? orrery.Run the run that called it and waits for it no more
+---@field keep_pauses? boolean nobody asked for this run: one that is paused, or whose workflow is, stays so
 ---@field on_event? fun(event: table)
 
 --- The runtime that the options name.
@@ -155,18 +190,47 @@ local function let_go_on(store, row, started)
   if asked then store:send(row.id, "resume", "{}") end
 end
 
+local SETTLED = { run_not_found = true, run_not_begun = true, run_owned = true, run_ended = true }
+
+--- Children that were begun by a run, which goes on, and that it is not going to wait for again: they are cancelled, and end
+--- before it is over.
+---@param rt orrery.Runtime
+---@param caller orrery.Run
+---@param ids string[]
+---@param force boolean
+function resume.take_orphans(rt, caller, ids, force)
+  for _, id in ipairs(ids) do
+    local ok, problem = pcall(resume.resume, id, { runtime = rt, force = force, orphan_of = caller })
+    if not ok and not (type(problem) == "table" and SETTLED[problem.code]) then
+      warn(("orrery: run %s, which %s had called, cannot go on: %s"):format(id, caller.id, tostring(problem)))
+    end
+  end
+end
+
+-- Whether the run that called it has ended without it.
+local function is_orphan(store, row)
+  local parent = row.parent and store:query("SELECT state FROM runs WHERE number = ?", row.parent)[1]
+  return parent ~= nil and resume.ENDED[parent.state] or false
+end
+
 local function go_on(rt, id, mode, options)
   local store, row, compiled = resume.code_of(rt, id, options)
   local started = run.launch(rt, compiled, options.on_event, function()
-    return rt:restore(compiled.plan, id, { force = options.force, mode = mode, env = compiled.env })
+    return rt:restore(compiled.plan, id, { force = options.force, mode = mode, env = compiled.env, orphan_of = options.orphan_of,
+      orphan = options.orphan_of ~= nil or mode == "recover" and is_orphan(store, row) })
   end)
   if options.code then move_to(store, row, compiled) end
-  let_go_on(store, row, started)
+  if not options.keep_pauses then
+    let_go_on(store, row, started)
+  elseif resume.is_paused(rt, row.workflow) then
+    started:pause()
+  end
   return started, compiled
 end
 
 --- Lets a run go on whose process is gone: completed nodes and steps keep what they gave, what was interrupted runs again.
---- Returns at once. Raises `run_not_found`, `run_owned`, `no_bundle`, `definition_changed`, and for a run that has ended.
+--- Returns at once. Raises `run_not_found`, `run_not_begun`, `run_owned`, `no_bundle`, `definition_changed`, and for a run that has
+--- ended.
 ---@param id string
 ---@param options? orrery.ResumeOptions
 ---@return orrery.Run
@@ -186,8 +250,8 @@ function resume.retry(id, options)
   return go_on(resume.runtime_of(options), id, "retry", options)
 end
 
---- Runs that are not over and that no living process owns, oldest first; children come with their parents. An iterator, which
---- reads the store in slices.
+--- Runs that are not over and that no living process owns, oldest first; children come with their parents, unless those have
+--- ended without them. An iterator, which reads the store in slices.
 ---@param store orrery.Store
 ---@return fun(): table|nil
 function resume.unfinished(store)
@@ -195,7 +259,9 @@ function resume.unfinished(store)
   return function()
     i = i + 1
     if not slice[i] then
-      slice = store:query("SELECT " .. COLUMNS .. [[ FROM runs WHERE number > ? AND parent IS NULL AND bundle IS NOT NULL
+      slice = store:query("SELECT " .. COLUMNS .. [[ FROM runs WHERE number > ? AND bundle IS NOT NULL AND (parent IS NULL OR EXISTS
+          (SELECT 1 FROM runs AS p WHERE p.number = runs.parent
+            AND p.state IN ('completed', 'failed', 'cancelled', 'compensated', 'compensation_failed')))
         AND state NOT IN ('completed', 'failed', 'cancelled', 'compensated', 'compensation_failed')
         ORDER BY number LIMIT 256]], last)
       i = 1
@@ -217,13 +283,13 @@ local function is_elsewhere(problem) return type(problem) == "table" and ELSEWHE
 --- How a run ended that another process runs: waits for it, and goes on with the run where that process is gone.
 ---@param rt orrery.Runtime
 ---@param id string
----@return table record { id, workflow, state, output, error, ended, existing }
+---@return orrery.RunRecord
 function resume.finished(rt, id)
   local store, looks = store_of(rt), 0
   while true do
     local row = resume.row(store, id)
     if not row then raise("run_not_found", ("run %s is in the store no more"):format(id)) end
-    if resume.ENDED[row.state] then return record(store, row) end
+    if resume.ENDED[row.state] then return record(rt, row) end
     if looks % CLAIM == CLAIM - 1 then
       local ok, run_or_error = pcall(resume.resume, id, { runtime = rt })
       if ok then rt:wait(run_or_error)
@@ -253,12 +319,13 @@ function resume.by_key(rt, compiled, options)
     store:project()
     row = resume.row(store, row.id)
   end
-  if resume.ENDED[row.state] then return record(store, row) end
+  if resume.ENDED[row.state] then return record(rt, row) end
   local ok, started = pcall(resume.resume, row.id, { runtime = rt, on_event = options.on_event })
   if ok then return started end
+  if type(started) == "table" and started.code == "run_not_begun" then return nil end -- its key is free again
   if not is_elsewhere(started) then error(started, 0) end
   store:project() -- it may have ended there meanwhile
-  return record(store, resume.row(store, row.id) or row)
+  return record(rt, resume.row(store, row.id) or row)
 end
 
 local paused = setmetatable({}, { __mode = "k" }) -- runtime -> { at, names }

@@ -5,6 +5,7 @@ local backup = {}
 
 backup.main = history.command("backup", function(db, args)
   local uv = require "luv"
+  if args.file == "" then history.stop(2, "name the file of the copy: orrery backup FILE") end
   if uv.fs_stat(args.file) then history.stop(2, ("%s exists; name a file that does not"):format(args.file)) end
   local folder = args.file:match "^(.*)/[^/]*$" or "."
   if folder ~= "" and not uv.fs_stat(folder) then history.stop(2, ("the folder %s does not exist; make it first"):format(folder)) end

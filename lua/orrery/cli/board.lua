@@ -24,7 +24,7 @@ function board.new(options)
   local self = setmetatable({
     name = options.name, total = options.nodes, layers = options.layers,
     counts = { completed = 0, failed = 0, skipped = 0, cancelled = 0 },
-    settled = 0, retries = 0, running = 0, undone = 0, not_undone = 0,
+    settled = 0, adopted = 0, retries = 0, running = 0, undone = 0, not_undone = 0,
     rows = {}, head = nil, tail = nil, active = 0,
     slowest = {}, failures = {}, skips = {}, notes = {},
     handlers = {},
@@ -184,6 +184,11 @@ function on.progress(self, e)
   if row then row.fraction, row.message = e.fraction, e.message or row.message end
 end
 
+function on.approval_requested(self, e)
+  local row = self.rows[e.node]
+  if row then row.message = require("orrery.cli.progress").asked(e) end
+end
+
 function on.log(self, e) self.notes[#self.notes + 1] = e end
 
 function on.run_stopping(self, e) self.stopping = e.cause or "failure" end
@@ -206,6 +211,12 @@ function board:take(e)
   if handler then handler(self, e) end
 end
 
+--- Takes the nodes that the run took over from another: they have settled, and nothing tells of them.
+---@param n integer
+function board:adopt(n)
+  self.adopted, self.settled = n, self.settled + n
+end
+
 --- Workflows of more nodes than this are watched by their counts alone: an event of each node would cost more than the node.
 board.LARGE = 20000
 
@@ -221,6 +232,7 @@ function board:sample(stats)
   end
   self.undone, self.not_undone = stats.by_state.compensated or 0, stats.by_state.compensation_failed or 0
   settled = settled + self.undone + self.not_undone + (stats.by_state.compensating or 0)
+  self.counts.completed = math.max(0, self.counts.completed - self.adopted)
   self.settled, self.retries, self.running = settled, stats.retries or 0, stats.by_state.running or 0
 end
 

@@ -42,6 +42,11 @@ local function expiry(row, now)
   return "in " .. require("orrery.cli.term").duration(row.expires - now)
 end
 
+local function size_text(bytes)
+  if bytes < 1024 then return bytes .. " B" end
+  return bytes < 1024 * 1024 and ("%.1f KiB"):format(bytes / 1024) or ("%.1f MiB"):format(bytes / 1024 / 1024)
+end
+
 local function list(db, args)
   local term, now, rows = require "orrery.cli.term", history.now(), {}
   for row in each(db, args) do
@@ -50,7 +55,7 @@ local function list(db, args)
       if not history.json(row) then return end
     else
       rows[#rows + 1] = { term.clean(row.workflow or ""), term.clean(row.node or ""), term.clean(row.type or ""),
-        history.time(row.created), expiry(row, now), ("%.1f KiB"):format((row.size or 0) / 1024), term.clean(row.key) }
+        history.time(row.created), expiry(row, now), size_text(row.size or 0), term.clean(row.key) }
     end
   end
   if args.json then return end

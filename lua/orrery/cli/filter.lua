@@ -3,10 +3,11 @@ local history = require "orrery.cli.history"
 
 local filter = {}
 
---- The states of a run, in the order in which they come.
+--- The states of a run, in the order in which they come; and `interrupted`, which a person calls those that were under way when their
+--- process ended.
 filter.STATES = {
   "pending", "running", "waiting", "paused", "compensating", "completed", "failed", "cancelled", "compensated",
-  "compensation_failed",
+  "compensation_failed", "interrupted",
 }
 
 --- The options, as `orrery.cli.options` has them.
@@ -73,7 +74,7 @@ end
 --- The workflow of that name has runs here; ends the command where not, with the nearest name.
 filter.check_workflow = check_workflow
 
-local UNFINISHED = { pending = true, running = true, waiting = true, paused = true, compensating = true }
+local UNFINISHED = { pending = true, running = true, waiting = true, paused = true, compensating = true, interrupted = true }
 
 local function states_of(args)
   local states, known = {}, {}
@@ -88,6 +89,9 @@ local function states_of(args)
       states[#states + 1] = state
     end
   end
+  if #states == 0 and args.state and #args.state > 0 then -- it must not mean all
+    history.stop(2, "--state names no state; the states are: " .. table.concat(filter.STATES, ", "))
+  end
   return states
 end
 
@@ -96,6 +100,24 @@ local function all_unfinished(states)
     if UNFINISHED[state] == nil then return false end
   end
   return #states > 0
+end
+
+-- Runs in one of these states; who is alive is not in the tables.
+local function state_condition(db, states)
+  local stored, conditions, parameters = {}, {}, {}
+  for _, state in ipairs(states) do
+    if state ~= "interrupted" then stored[#stored + 1] = state end
+  end
+  if #stored > 0 then conditions[1] = "runs.state IN (" .. ("?, "):rep(#stored - 1) .. "?)" end
+  table.move(stored, 1, #stored, 1, parameters)
+  if #stored < #states then
+    local living, json = {}, require("orrery.core").json
+    for id in pairs(history.living(db)) do living[#living + 1] = id end
+    conditions[#conditions + 1] = [[(runs.state IN ('pending', 'running', 'compensating')
+      AND (runs.owner IS NULL OR runs.owner NOT IN (SELECT value FROM json_each(?))))]]
+    parameters[#parameters + 1] = json.encode(json.array(living))
+  end
+  return "(" .. table.concat(conditions, " OR ") .. ")", table.unpack(parameters)
 end
 
 local LABEL = "EXISTS (SELECT 1 FROM json_each(runs.labels) AS l WHERE l.key = ?"
@@ -132,7 +154,7 @@ function filter.where(db, args)
   end
   local states = states_of(args)
   if all_unfinished(states) then add "runs.ended IS NULL" end -- there is an index of those
-  if #states > 0 then add("runs.state IN (" .. ("?, "):rep(#states - 1) .. "?)", table.unpack(states)) end
+  if #states > 0 then add(state_condition(db, states)) end
   local now = history.now()
   if args.since then add("runs.created >= ?", history.need(filter.time(args.since, now))) end
   if args["until"] then add("runs.created < ?", history.need(filter.time(args["until"], now))) end
@@ -156,9 +178,11 @@ local PAGE = 500
 local SLICE = "SELECT " .. COLUMNS .. [[ FROM runs WHERE runs.number IN
   (SELECT number FROM runs WHERE runs.number < ? AND (%s) ORDER BY runs.number DESC LIMIT ?) ORDER BY runs.number DESC]]
 
-local function shorten(row)
+-- Adds what is not in the tables.
+local function finish(row, living)
   row.short = history.short(row.id, row.id_before, row.id_after)
   row.id_before, row.id_after = nil, nil
+  if not row.ended then row.owned = living[row.owner] or false end
   return row
 end
 
@@ -171,23 +195,23 @@ function filter.each(db, args, also)
   local where, parameters = filter.where(db, args)
   if also then where = also .. " AND " .. where end
   local sql, left = SLICE:format(where), (args.limit or 0) > 0 and args.limit or math.huge
-  local before, page, at = math.maxinteger, {}, 0
+  local before, page, at, living = math.maxinteger, {}, 0, nil
   return function()
     at = at + 1
-    if page[at] then return shorten(page[at]) end
+    if page[at] then return finish(page[at], living) end
     local n = math.tointeger(math.min(left, PAGE))
     if n == 0 or (before < math.maxinteger and #page < PAGE) then return nil end
     local values = table.move(parameters, 1, #parameters, 2, { before })
     values[#values + 1] = n
     page, at, left = db:query(sql, table.unpack(values)), 1, left - n
     if #page == 0 then return nil end
-    before = page[#page].number
-    return shorten(page[1])
+    before, living = page[#page].number, history.living(db)
+    return finish(page[1], living)
   end
 end
 
 --- The chosen runs, newest first, as rows of `runs` without input and output, with `short`, the shortest unique beginning of the
---- id, and `parent_id`.
+--- id, `parent_id`, and `owned`, whether a process that lives runs it, where it has not ended.
 ---@param db orrery.Store
 ---@param args table
 ---@param also? string a further condition over `runs`
@@ -257,7 +281,7 @@ function filter.one(db, prefix)
   local rows = db:query("SELECT number, id, workflow, state FROM runs WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", from, to, MANY + 1)
   if #rows == 0 then return none(db, from) end
   if #rows > 1 then return several(db, from, from, to, rows) end
-  return shorten(db:query("SELECT " .. COLUMNS .. " FROM runs WHERE number = ?", rows[1].number)[1])
+  return finish(db:query("SELECT " .. COLUMNS .. " FROM runs WHERE number = ?", rows[1].number)[1], history.living(db))
 end
 
 --- The same, for a command: ends it where there is no such run.

@@ -4,13 +4,14 @@ local runs = require "orrery.resume"
 
 local fork = {}
 
--- nodes.x=JSON, or text that is no JSON as it stands
+-- nodes.x=JSON, or text that is no JSON as it stands; what begins as JSON does is meant as such.
 local function outputs_of(words)
   local json, set = require("orrery.core").json, {}
   for _, word in ipairs(words or {}) do
     local name, text = word:match "^nodes%.([%w_%-]+)=(.*)$"
     if not name then return nil, ("--set %s: expected nodes.NAME=VALUE"):format(word) end
-    local ok, value = pcall(json.decode, text)
+    local ok, value = pcall(json.decode, text, { name = "--set nodes." .. name })
+    if not ok and text:find '^%s*[%[{"]' then return nil, tostring(value) end
     if ok then set[name] = value else set[name] = text end
   end
   return set
@@ -27,7 +28,7 @@ local function main(args)
   if not set then return resume.fail("fork", wrong) end
   local input
   if args.input and #args.input > 0 then
-    local ok, value = require("orrery.cli.input").parse(args.input, require("orrery.core").json, nil)
+    local ok, value = require("orrery.cli.input").parse(args.input, require("orrery.core").json, compiled.input)
     if not ok then return resume.fail("fork", value) end
     input = value
   end
@@ -35,9 +36,9 @@ local function main(args)
   options.from, options.input, options.set = args.from, input, set
   return resume.follow("fork", args, rt, compiled, function(on_event)
     options.on_event = on_event
-    local run = require("orrery.fork").fork(row.id, options)
+    local run, _, taken = require("orrery.fork").fork(row.id, options)
     if not args.json and not args.quiet then io.stderr:write(("run %s, forked from %s\n"):format(run.id, row.id)) end
-    return run
+    return run, taken
   end)
 end
 

@@ -19,6 +19,25 @@ function history.need(value, message)
   return value
 end
 
+--- A word of a command as a shell wants it.
+---@param word string
+---@return string
+function history.word(word)
+  if word:find "^[%w_./:@%%+=,-]+$" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+local suffix = "" -- of commands that are advised: the store of this one, where the command line named it
+
+--- Remembers the store that the command line named, for advice.
+---@param args { store: string|nil }
+function history.advise_for(args) suffix = args.store and " --store " .. history.word(args.store) or "" end
+
+--- A command to type next, with the same store.
+---@param words string such as "resume 0193f0e2"; what a user has named goes through `history.word`
+---@return string
+function history.typed(words) return "orrery " .. words .. suffix end
+
 --- For `history.command`: the command only lists, whatever its arguments.
 ---@return boolean
 function history.lists() return true end
@@ -57,11 +76,12 @@ function history.command(name, body, lists)
   return function(args)
     local store = require "orrery.store"
     local url, named = store.url(args)
+    history.advise_for(args)
     local db, problem = store.look(url)
     if not db then
       complain(name, problem.message)
       if problem.absent and not named and lists and lists(args) then return 0 end
-      return problem.absent and 2 or 1
+      return problem.usage and 2 or 1
     end
     local projected, why = pcall(db.project, db)
     if not projected then complain(name, "what was recorded last may be missing here: " .. tostring(why)) end
@@ -91,12 +111,12 @@ function history.clock(seconds)
   return os.date("%H:%M:%S", ms // 1000) .. (".%03d"):format(ms % 1000)
 end
 
---- A column that holds JSON, as a value.
+--- A column that holds JSON, as a value; what is no JSON stands for itself.
 ---@param text string|nil
 ---@return any
 function history.value(text)
   if text == nil then return nil end
-  local ok, value = pcall(require("orrery.core").json.decode, text)
+  local ok, value = pcall(require("orrery.core").json.decode, text, { binary = true })
   if ok then return value end
   return text
 end
@@ -126,6 +146,7 @@ end
 local STYLES = {
   completed = "green", compensated = "green", failed = "red", compensation_failed = "red", cancelled = "yellow",
   paused = "yellow", waiting = "cyan", running = "cyan", compensating = "cyan", retrying = "yellow", skipped = "dim", pending = "dim",
+  interrupted = "yellow",
 }
 
 --- The colour of a state.
@@ -178,9 +199,31 @@ function history.run(row)
     id = row.id, workflow = row.workflow, state = row.state, created = row.created, started = row.started, ended = row.ended,
     labels = history.value(row.labels) or require("orrery.core").json.object(), context = history.value(row.context), key = row.key,
     parent = row.parent_id, durability = row.durability, nodes = row.nodes, completed = row.completed, failed = row.failed,
-    skipped = row.skipped, cancelled = row.cancelled, running = row.running, waiting = row.waiting,
+    skipped = row.skipped, cancelled = row.cancelled, running = row.running, waiting = row.waiting, owned = row.owned,
     error = history.value(row.error),
   }
+end
+
+-- States of runs that need a process.
+local ACTIVE = { pending = true, running = true, compensating = true }
+
+--- States of nodes that need a process: without one, their attempt was cut off.
+history.INTERRUPTED = { running = true, compensating = true }
+
+--- The state of a run as a person is told it: what was under way when its process ended is `interrupted`.
+---@param run { state: string, owned: boolean|nil }
+---@return string
+function history.state(run) return run.owned == false and ACTIVE[run.state] and "interrupted" or run.state end
+
+--- The ids of the owners that live, as far as can be seen from here.
+---@param db orrery.Store
+---@return table<integer, true>
+function history.living(db)
+  local living, alive = {}, require("orrery.retention").alive
+  for row in db:each "SELECT id, pid, host, ended, lost FROM owners WHERE ended IS NULL AND lost = 0" do
+    if alive(row) then living[row.id] = true end
+  end
+  return living
 end
 
 --- The process that runs a run, and whether it lives as far as can be seen from here: a process of another machine is taken to.

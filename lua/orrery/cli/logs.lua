@@ -96,7 +96,12 @@ logs.main = history.command("logs", function(db, args)
   local _, paint = history.screen()
   local last = print_from(db, run, args, 0, paint)
   if not last then return end
-  if args.follow then return follow(db, run, args, last, paint) end
+  if args.follow then
+    if run.owned == false then
+      history.note(("nobody runs it now: more comes when `%s` lets the run go on"):format(history.typed("resume " .. run.short)))
+    end
+    return follow(db, run, args, last, paint)
+  end
   if last == 0 and not args.json then
     history.note(("run %s has logged nothing%s"):format(run.id, (args.node or args.level) and " like that" or ""))
   end

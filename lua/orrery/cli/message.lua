@@ -41,11 +41,16 @@ function message.json(name, sent, ended)
   history.json { message = name, sent = json.array(list), ended = json.array(late), count = #list }
 end
 
+---@class orrery.cli.MessageWords
+---@field done string "asked to cancel"
+---@field one string of a run that nobody runs: "it is cancelled when"
+---@field several string of more of them: "they are cancelled when"
+
 local SHOWN = 20
 
 --- What was sent, in words: a line for each of the first, the count where there are several, and what is to be done about those
 --- that nobody runs.
----@param words { done: string, later: string } "asked to cancel", "is cancelled"
+---@param words orrery.cli.MessageWords
 ---@param sent table[]
 ---@param ended table[]
 function message.text(words, sent, ended)
@@ -55,15 +60,15 @@ function message.text(words, sent, ended)
     if i <= SHOWN then print(("%s %s (%s)"):format(words.done, row.id, term.clean(row.workflow))) end
     if not row.owned then idle[#idle + 1] = row end
   end
-  if #sent ~= 1 then print(("%s: %s"):format(words.done, term.plural(#sent, "run"))) end
+  if #sent > 1 or #ended == 0 and #sent == 0 then print(("%s: %s"):format(words.done, term.plural(#sent, "run"))) end
   for _, row in ipairs(ended) do
     history.note(("run %s has ended already: it is %s"):format(row.id, row.state))
   end
   if #idle > 0 then
     local one = #idle == 1 and idle[1]
-    history.note(("nobody runs %s now: %s %s when `orrery resume %s` lets %s go on"):format(
-      one and (#sent == 1 and "it" or one.short) or term.count(#idle) .. " of them", one and "it" or "they",
-      one and words.later or words.later:gsub("^is ", "are "), one and one.short or "RUN", one and "it" or "them"))
+    history.note(("nobody runs %s now: %s `%s` lets %s go on"):format(
+      one and (#sent == 1 and "it" or one.short) or #idle == #sent and "them" or term.count(#idle) .. " of them",
+      one and words.one or words.several, history.typed("resume " .. (one and one.short or "RUN")), one and "it" or "them"))
   end
 end
 
@@ -71,7 +76,7 @@ end
 ---@param db orrery.Store
 ---@param args table
 ---@param name string
----@param words { done: string, later: string }
+---@param words orrery.cli.MessageWords
 ---@return integer exit code
 function message.command(db, args, name, words)
   local rows = require("orrery.cli.filter").meant(db, args, name, "runs.ended IS NULL")

@@ -33,8 +33,9 @@ return {
     },
     why = {
       summary = "Says what a node waits for, or how it ended, and what helps.",
-      RUN, { "node", "A node, or one item of it: fetch, fetch[3]." }, JSON, STORE,
-      examples = { "orrery why 0193f0e2 approve" },
+      RUN, { "node", "A node, or one item of it: fetch, fetch[3]. Without it all that did not simply complete.", each = "?" },
+      { "--json", "Print one JSON object for each node.", flag = true }, STORE,
+      examples = { "orrery why 0193f0e2", "orrery why 0193f0e2 approve" },
     },
     stats = {
       summary = "Figures over all runs: counts, success rate, durations at the median, 95 and 99 %.",

@@ -44,12 +44,22 @@ function pause.whole_workflow(args)
     and #(args.state or {}) == 0 and #(args.label or {}) == 0
 end
 
-local function tell(args, what, name, changed)
+--- Tells what became of a workflow or a pool.
+---@param args table
+---@param what "workflow"|"pool"
+---@param name string
+---@param paused boolean
+---@param changed boolean
+function pause.tell(args, what, name, paused, changed)
   if args.json then
-    history.json { [what] = name, paused = true, changed = changed }
+    history.json { [what] = name, paused = paused, changed = changed }
+  elseif args.quiet then
+    return
+  elseif paused then
+    print(("%s %s %s; `%s` lets it go on"):format(what, name, changed and "is paused" or "was paused already",
+      history.typed(("resume --%s %s"):format(what, history.word(name)))))
   else
-    print(("%s %s %s; `orrery resume --%s %s` lets it go on"):format(what, name, changed and "is paused" or "was paused already",
-      what, name))
+    print(("%s %s %s"):format(what, name, changed and "goes on" or "was not paused"))
   end
 end
 
@@ -58,10 +68,13 @@ pause.main = history.command("pause", function(db, args)
     if #(args.run or {}) > 0 or require("orrery.cli.filter").given(args) then
       history.stop(2, "--pool pauses a pool, and runs are paused on their own: give one of them")
     end
-    return tell(args, "pool", args.pool, pause.pool(db, args.pool, true))
+    return pause.tell(args, "pool", args.pool, true, pause.pool(db, args.pool, true))
   end
-  if pause.whole_workflow(args) then return tell(args, "workflow", args.workflow, pause.workflow(db, args.workflow, true)) end
-  return require("orrery.cli.message").command(db, args, "pause", { done = "asked to pause", later = "is paused" })
+  if pause.whole_workflow(args) then
+    return pause.tell(args, "workflow", args.workflow, true, pause.workflow(db, args.workflow, true))
+  end
+  return require("orrery.cli.message").command(db, args, "pause", { done = "asked to pause",
+    one = "it stays paused until", several = "they stay paused until" })
 end)
 
 return pause

@@ -162,6 +162,13 @@ function progress.reason(e)
   return words and words(e.by) or tostring(e.reason or "")
 end
 
+-- What a node of the type `wait` asks for; a handler may emit an event of that name with anything in it.
+local function asked_text(e)
+  local data = type(e.data) == "table" and e.data or {}
+  return "asks for " .. require("orrery.cli.reasons").approval(data)
+    .. (data.signal and (", signal '%s'"):format(term.clean(data.signal)) or "")
+end
+
 local LINES = {
   run_started = function(e) return ("started: %s"):format(term.plural(e.nodes or 0, "node")) end,
   run_recovered = function(e) return ("goes on: %s"):format(term.plural(e.nodes or 0, "node")) end,
@@ -190,6 +197,7 @@ local LINES = {
   node_compensated = function(e) return "was undone" .. (e.seconds and " in " .. term.duration(e.seconds) or "") end,
   node_compensation_failed = function(e) return "could not be undone" .. error_text(e) end,
   run_compensating = function(e) return ("undoes what it did: %s"):format(term.plural(e.nodes or 0, "node")) end,
+  approval_requested = asked_text,
   node_silent = function() return "gives no sign of life" end,
   progress = function(e)
     return "progress" .. (e.fraction and (" %.0f %%"):format(e.fraction * 100) or "")
@@ -203,6 +211,11 @@ local LINES = {
   breaker_half_open = function() return "lets a probe through" end,
   breaker_closed = function() return "closed" end,
 }
+
+--- What an `approval_requested` asks for, in words.
+---@param e table
+---@return string
+function progress.asked(e) return asked_text(e) end
 
 --- One event as one plain line, or nil for an event that says nothing to a reader.
 ---@param e table

@@ -24,6 +24,9 @@ local function states_of(args)
       states[#states + 1] = state
     end
   end
+  if #states == 0 and args.state and #args.state > 0 then -- it must not mean all
+    history.stop(2, "--state names no state; runs end as " .. table.concat(retention.ENDED, ", "))
+  end
   return #states > 0 and states or nil
 end
 
@@ -47,19 +50,38 @@ function prune.sentence(made, dry)
   return (dry and "would remove " or "removed ") .. table.concat(parts, ", ")
 end
 
+local DAY = 86400
+
+local function age_text(seconds)
+  if seconds >= DAY and seconds % DAY == 0 then return require("orrery.cli.term").plural(seconds // DAY | 0, "day") end
+  return require("orrery.duration").format(seconds)
+end
+
+--- The setting in words: "failed runs of etl are kept for 90 days".
+---@param setting orrery.Retention|nil
+---@return string
+function prune.rule(setting)
+  if not setting then return "runs are kept for ever" end
+  return ("%sruns%s are kept for %s"):format(setting.states and table.concat(setting.states, " and ") .. " " or "",
+    setting.workflow and " of " .. setting.workflow or "", age_text(setting.older))
+end
+
 local function keep(db, args)
   if args.older then history.stop(2, "--keep sets what hosts prune from now on, --older prunes now: give one of them") end
   local setting
   if args.keep ~= "forever" then
     setting = { older = age(args.keep, "keep"), states = states_of(args), workflow = args.workflow }
+  elseif args.workflow or #(args.state or {}) > 0 then
+    history.stop(2, "--keep forever ends the one setting there is; leave --state and --workflow out")
   end
+  local before, null = retention.setting(db), require("orrery.core").json.null
   if not args.dry then retention.keep(db, setting) end
   if args.json then
-    history.json { keep = setting or require("orrery.core").json.null }
-  else
-    print(setting and ("runs%s are kept for %s"):format(setting.workflow and " of " .. setting.workflow or "",
-      require("orrery.duration").format(setting.older)) or "runs are kept for ever")
+    history.json { keep = setting or null, before = before or null, dry = args.dry or false }
+    return
   end
+  print((args.dry and "would set: " or "") .. prune.rule(setting))
+  if before and prune.rule(before) ~= prune.rule(setting) then history.note("that takes the place of: " .. prune.rule(before)) end
 end
 
 local function chosen(db, args)

@@ -13,6 +13,7 @@ local reasons = {}
 ---@field due? number
 ---@field since? number
 ---@field cause? string
+---@field approval? { message: string|nil, by: string[]|nil } what the signal is to decide
 
 local function due_text(why, now)
   if not why.due then return nil end
@@ -58,13 +59,17 @@ local SAY = {
   timer = function(why, now) return "sleeps until " .. (due_text(why, now) or "it is woken") end,
   signal = function(why, now)
     local due = due_text(why, now)
-    return "waits for " .. (why.name and named(why, "signal") or "a signal") .. (due and ", until " .. due or "")
+    local what = why.approval and reasons.approval(why.approval) or why.name and named(why, "signal") or "a signal"
+    return "waits for " .. what .. (due and ", until " .. due or "")
   end,
   priority = function(why)
     local n = why.count or 0
     return n == 0 and "is ready and starts next" or ("is ready; %s before it"):format(n == 1 and "one is" or n .. " are")
   end,
   paused = function() return "waits because its run is paused" end,
+  compensation = function(why)
+    return "will not start: the run is being undone" .. (why.by and ", now its node " .. term.clean(why.by) or "")
+  end,
   stopped = function(why) return "will not start: the run is ending" .. (CAUSES[why.cause] and ", because " .. CAUSES[why.cause] or "") end,
   items = function(why) return ("has %d of %d items done"):format(why.count or 0, why.limit or 0) end,
   running = function(why, now)
@@ -72,6 +77,19 @@ local SAY = {
       why.since and ", for " .. term.duration(now - why.since) or "")
   end,
 }
+
+--- The step in which a node of the type `wait` keeps what it asks for, and whom: `{ message, by }`.
+reasons.APPROVAL = "approval_requested"
+
+--- What an approval is asked for, and whom.
+---@param approval { message: string|nil, by: string[]|nil }
+---@return string
+function reasons.approval(approval)
+  local by = {}
+  for i, name in ipairs(type(approval.by) == "table" and approval.by or {}) do by[i] = term.clean(name) end
+  return "approval" .. (approval.message and (" (%s)"):format(term.clean(approval.message)) or "")
+    .. (#by > 0 and " by " .. table.concat(by, " or ") or "")
+end
 
 --- What is said after the node's name; nil for a kind that says nothing here.
 ---@param why orrery.Why
@@ -94,6 +112,30 @@ local WAITS = { wait = "signal", sleep = "timer" }
 ---@return orrery.Why|nil
 function reasons.of_step(kind, name, due)
   return WAITS[kind] and { kind = WAITS[kind], name = kind == "wait" and name or nil, due = due }
+end
+
+--- What the approval is asked for that a node waits for.
+reasons.APPROVAL_STEP = "SELECT value FROM steps WHERE run = ? AND node = ? AND item = ? AND name = '" .. reasons.APPROVAL
+  .. "' AND value IS NOT NULL ORDER BY iteration DESC, time DESC LIMIT 1"
+
+local AWAITED = [[SELECT json_extract(why, '$.name') AS name FROM nodes WHERE run = ?1 AND state = 'waiting'
+    AND json_extract(why, '$.kind') = 'signal' AND json_extract(why, '$.name') IS NOT NULL
+  UNION SELECT s.name FROM steps AS s JOIN nodes AS n ON n.run = s.run AND n.node = s.node AND n.item = s.item
+    WHERE s.run = ?1 AND s.kind = 'wait' AND s.value IS NULL AND s.error IS NULL AND n.state = 'waiting' ORDER BY 1]]
+
+local ASKED = [[SELECT 1 FROM steps AS w JOIN steps AS a ON a.run = w.run AND a.node = w.node AND a.item = w.item
+  WHERE w.run = ?1 AND w.kind = 'wait' AND w.name = ?2 AND w.value IS NULL AND a.name = ?3 LIMIT 1]]
+
+--- The signals that nodes of the run wait for now: as their owner last said, or in a step that is open.
+---@param db orrery.Store
+---@param number integer of the run
+---@return { name: string, approval: boolean }[] in the order of their names; `approval`: it is a decision
+function reasons.awaited(db, number)
+  local waits = {}
+  for row in db:each(AWAITED, number) do
+    waits[#waits + 1] = { name = row.name, approval = #db:query(ASKED, number, row.name, reasons.APPROVAL) > 0 }
+  end
+  return waits
 end
 
 --- The last step of a node or item that was begun and has no result: what it waits in.

@@ -1,18 +1,14 @@
 --- Everything a store knows of one run, as plain data: what `orrery show --json` prints and `orrery show` draws.
 local history = require "orrery.cli.history"
 local json = require("orrery.core").json
+local stored = require "orrery.store"
 
 local record = {}
 
--- A column of JSON. A large value stands in `blobs`: its place says which, and in which member of it; it is fetched where asked.
+-- A column of JSON. A large value stands in `blobs`; it is fetched where asked, and its place is shown otherwise.
 local function value_of(db, text, whole)
-  local value = history.value(text)
-  if not whole or type(value) ~= "table" or type(value["$blob"]) ~= "string" then return value end
-  local blob = db:get("blob", value["$blob"])
-  if not blob then return value end
-  local made = history.value(blob.data)
-  if value.member then return type(made) == "table" and made[value.member] or nil end
-  return made
+  if not whole or not stored.place(text) then return history.value(text) end
+  return (stored.value(db, text))
 end
 
 local function node_of(db, row, whole)
@@ -44,38 +40,60 @@ local function nodes_of(db, run, whole)
       node.tries = node.tries or {}
       node.tries[#node.tries + 1] = { attempt = row.attempt, item = row.item > 0 and row.item or nil,
         iteration = row.iteration > 1 and row.iteration or nil, phase = row.phase, state = row.state, started = row.started,
-        ended = row.ended, error = history.value(row.error), interrupted = row.interrupted > 0 and row.interrupted or nil }
+        ended = row.ended, output = value_of(db, row.output, whole), error = history.value(row.error),
+        interrupted = row.interrupted > 0 and row.interrupted or nil }
     end
   end
   return nodes
 end
 
--- What a node waits for stands in its steps, until its owner says it.
+-- What a node waits for stands in its steps, until its owner says it; what an approval is asked for stands only there.
 local function add_waits(nodes, steps)
-  local by_name = {}
+  local reasons, by_name = require "orrery.cli.reasons", {}
   for _, node in ipairs(nodes) do by_name[node.name] = node end
   for _, step in ipairs(steps) do
     local node = by_name[step.node]
-    if node and not step.item and node.state == "waiting" and not node.why and step.value == nil and step.error == nil then
-      node.why = require("orrery.cli.reasons").of_step(step.kind, step.name, node.due)
+    if node and not step.item and node.state == "waiting" then
+      if not node.why and step.value == nil and step.error == nil then
+        node.why = reasons.of_step(step.kind, step.name, node.due)
+      end
+      if step.name == reasons.APPROVAL and type(step.value) == "table" then node.approval = step.value end
     end
   end
 end
 
--- What was undone, what could not be, what is still to be: node by node, in the order in which it was done.
+-- Where no process runs the run, what it ran last was cut off.
+local function mark_interrupted(nodes, owner)
+  if owner and owner.alive then return end
+  for _, node in ipairs(nodes) do
+    if history.INTERRUPTED[node.state] then node.interrupted = true end
+    mark_interrupted(node.items or {})
+  end
+end
+
+-- The last attempt to undo a node or an item.
+local function last_undoing(node, item)
+  local last
+  for _, try in ipairs(node.tries or {}) do
+    if try.phase == "compensate" and try.item == item then last = try end
+  end
+  return last or {}
+end
+
+-- What was undone, what could not be, what is still to be: in the order in which it was done. Of a node with items each stands for
+-- itself.
 local function compensations_of(nodes)
   local made, any = { undone = {}, failed = {}, under_way = {} }, false
   local into = { compensated = made.undone, compensation_failed = made.failed, compensating = made.under_way }
+  local function add(node, part)
+    local list, last = into[part.state], last_undoing(node, part.item)
+    if not list then return end
+    list[#list + 1] = { node = node.name, item = part.item, ended = last.ended, output = last.output,
+      error = part.state == "compensation_failed" and part.error or nil }
+    any = true
+  end
   for _, node in ipairs(nodes) do
-    local list, last = into[node.state], nil
-    for _, try in ipairs(node.tries or {}) do
-      if try.phase == "compensate" then last = try end
-    end
-    if list then
-      list[#list + 1] = { node = node.name, ended = last and last.ended,
-        error = node.state == "compensation_failed" and node.error or nil }
-      any = true
-    end
+    for _, part in ipairs(node.items or { node }) do add(node, part) end
   end
   local function earlier(a, b) return (a.ended or math.huge) < (b.ended or math.huge) end
   for name, list in pairs(made) do
@@ -139,6 +157,7 @@ function record.of(db, run, whole)
   made.compensations = compensations_of(made.nodes)
   made.steps, made.signals = steps_of(db, run, whole), signals_of(db, run, whole)
   add_waits(made.nodes, made.steps)
+  if not run.ended then mark_interrupted(made.nodes, made.owner) end
   made.inbox, made.children = inbox_of(db, run), children_of(db, run)
   return made
 end

@@ -7,13 +7,12 @@ local retry = {}
 local function main(args)
   local rt, store = resume.open("retry", args)
   if not rt then return store end
-  local rows, code = resume.chosen("retry", args, store)
-  if not rows then return code end
+  local rows = resume.chosen("retry", args, store)
   if #rows == 0 and not require("orrery.cli.filter").given(args) then
     return resume.fail("retry", "name a run, or choose several: orrery retry --workflow etl --state failed")
   end
   if #rows > 1 or #(args.run or {}) == 0 then
-    return resume.many("retry", args, rt, resume.each_of(rows), function(row)
+    return require("orrery.cli.many").run("retry", args, rt, resume.each_of(rows), function(row)
       local run = runs.retry(row.id, resume.options_of(args, rt))
       return run
     end)

@@ -24,15 +24,35 @@ local function fail(text) return complain("run", text) end
 
 local function say(text) io.stderr:write(text) end
 
--- A word of a command as a shell wants it.
-local function quoted(word)
-  if word:find "^[%w_./:@%%+=,-]+$" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
 -- What to type for a run to go on.
 local function resume_command(id, args)
-  return ("orrery resume %s%s"):format(id, args.store and " --store " .. quoted(args.store) or "")
+  local history = require "orrery.cli.history"
+  history.advise_for(args)
+  return history.typed("resume " .. id)
+end
+
+-- The signals that the run waits for, as its journal has them; none where that cannot be read, which the store has said by then.
+local function awaited(runtime, id)
+  local ok, waits = pcall(function()
+    local store = runtime:store()
+    store:project()
+    local row = store:query("SELECT number FROM runs WHERE id = ?", id)[1]
+    return row and require("orrery.cli.reasons").awaited(store, row.number)
+  end)
+  return ok and waits or {}
+end
+
+local MOST_SIGNALS = 5
+
+-- What to type for a run that was left to go on: the signals that it waits for, then the command that resumes it.
+local function say_left(runtime, id, args)
+  local go_on, history = resume_command(id, args), require "orrery.cli.history"
+  for i, wait in ipairs(awaited(runtime, id)) do
+    if i > MOST_SIGNALS then break end
+    say(("it waits for signal '%s': %s\n"):format(wait.name,
+      history.typed(("signal %s %s %s"):format(id, history.word(wait.name), wait.approval and "--approve" or "[JSON]"))))
+  end
+  say(("the run is left as it is; go on with: %s\n"):format(go_on))
 end
 
 -- How the run left, in a word: one that was let go in good order is not one that this process lost.
@@ -102,7 +122,7 @@ end
 local function watcher_for(args, board, look)
   local watch = require "orrery.cli.watch"
   if args.json then return watch.json(board, require("orrery.core").json.encode, to_stdout, later) end
-  if args.quiet then return look.large and { stop = function() end, finish = function() end } or watch.quiet(board) end
+  if args.quiet then return look.large and { stop = function() end, finish = function() end } or watch.quiet(board, say) end
   local name = os.getenv "TERM"
   if look.tty and name and name ~= "dumb" then
     local watcher = live_watcher(board, look)
@@ -117,53 +137,28 @@ local function watcher_for(args, board, look)
   return watch.lines(board, say, later)
 end
 
--- Kills the commands of exec nodes with all they started: each has a process group of its own, which a terminal's Ctrl-C
--- does not reach. proc(5), /proc/pid/task/tid/children.
-local function kill_children()
-  local uv = require "luv"
-  local pid = uv.os_getpid()
-  local file = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
-  if not file then return end
-  for child in (file:read("a") or ""):gmatch("%d+") do uv.kill(-tonumber(child), "sigkill") end
-  file:close()
-end
 
 -- Ctrl-C cancels, SIGTERM suspends a durable run, which can be resumed, and cancels any other; a second one of either ends the
 -- process at once, with the terminal as it was, and so does the first where nothing of ours runs yet.
 local function catch_signals(the_run, watcher, durable, hint)
-  local uv, host = require "luv", require "orrery.host"
-  local handles, asked = {}, false
-  local function caught(name)
-    host.seen()
+  local signals, asked = require "orrery.cli.signals", false
+  return signals.catch(function(name)
     local started = the_run()
     if asked or not started then
       watcher.stop()
-      kill_children()
+      signals.kill_children()
       if started then io.stderr:write("orrery run: ended without cleaning up", durable and hint(started) or "", "\n") end
       io.stderr:flush()
       os.exit(CODES.cancelled)
     end
     asked = true
     if durable and name == "sigterm" then
-      kill_children()
+      signals.kill_children()
       started:suspend()
     else
       started:cancel()
     end
-  end
-  for _, name in ipairs { "sigint", "sigterm" } do
-    local handle = uv.new_signal()
-    handle:start(name, function() caught(name) end)
-    handle:unref()
-    host.guard(uv.constants[name:upper()])
-    handles[#handles + 1] = handle
-  end
-  return function()
-    for _, handle in ipairs(handles) do
-      handle:stop()
-      handle:close()
-    end
-  end
+  end)
 end
 
 -- The output as text, or nil and why JSON cannot hold it. Both nil: there is nothing to print.
@@ -204,13 +199,20 @@ local function was_cancelled(the_run)
   return the_run.state == "cancelled" or err ~= nil and err.code == "cancelled" and err.node == nil
 end
 
-local function report(args, compiled, board, look, the_run, watcher)
+local function signal_names(waits)
+  local names = {}
+  for i, wait in ipairs(waits) do names[i] = wait.name end
+  return require("orrery.core").json.array(names)
+end
+
+local function report(args, runtime, compiled, board, look, the_run, watcher)
   local state = state_of(the_run)
   local code = run.exit_code(state, the_run.error)
   if look.large and not args.json then collect_failures(board, the_run) end
   local text, unprintable = output_text(the_run)
   watcher.finish(the_run, { name = board.name, now = look.now, paint = look.paint, unprintable = unprintable,
-    null = require("orrery.core").json.null, state = state, resume = state == "suspended" and resume_command(the_run.id, args) or nil })
+    null = require("orrery.core").json.null, state = state, resume = state == "suspended" and resume_command(the_run.id, args) or nil,
+    signals = state == "suspended" and args.json and signal_names(awaited(runtime, the_run.id)) or nil })
   if code ~= 0 and state ~= "suspended" then
     require("orrery.cli.watch").failures(board, { def = compiled.def, write = say, paint = look.paint,
       error = not was_cancelled(the_run) and the_run.error or nil,
@@ -269,7 +271,8 @@ local TAKEN = { duplicate_key = true, duplicate_id = true }
 --- Brings a run about, shows how it goes on, and reports its end.
 ---@param args table the options of `run`
 ---@param compiled orrery.Compiled
----@param options { word: string, runtime: orrery.Runtime, go: fun(on_event: function|nil): orrery.Run, seen: boolean|nil }
+---@param options { word: string, runtime: orrery.Runtime, go: fun(on_event: function|nil): orrery.Run, integer|nil } `go` says as well
+--- how many nodes were taken over from another run
 ---@return integer exit code
 function run.follow(args, compiled, options)
   local runtime = options.runtime
@@ -287,7 +290,7 @@ function run.follow(args, compiled, options)
     return "; the run is kept as it is, go on with: " .. resume_command(started.id, args)
   end)
   local take = args.no_wait and leave_when_waiting(runtime, current, watcher.take) or watcher.take
-  local ok, started = pcall(options.go, take)
+  local ok, started, taken_over = pcall(options.go, take)
   if not ok then
     release()
     watcher.stop()
@@ -305,6 +308,7 @@ function run.follow(args, compiled, options)
     return run.known(args, known)
   end
   the_run = started
+  board:adopt(taken_over or 0)
   local waited, problem = pcall(runtime.wait, runtime, the_run)
   release()
   if not waited then
@@ -317,10 +321,8 @@ function run.follow(args, compiled, options)
     runtime:close()
     return code
   end
-  local code = report(args, compiled, board, look, the_run, watcher)
-  if state_of(the_run) == "suspended" and not args.json then
-    say(("the run is left as it is; go on with: %s\n"):format(resume_command(the_run.id, args)))
-  end
+  local code = report(args, runtime, compiled, board, look, the_run, watcher)
+  if state_of(the_run) == "suspended" and not args.json then say_left(runtime, the_run.id, args) end
   runtime:close()
   return code
 end

@@ -16,10 +16,10 @@ end
 
 local function cells(row, now)
   local term = require "orrery.cli.term"
-  local seconds = took(row, now)
+  local seconds, state = took(row, now), history.state(row)
   local settled = row.ended and row.nodes or row.completed + row.failed + row.skipped + row.cancelled
   return {
-    row.short, term.clean(row.workflow), { row.state, style = history.style(row.state) }, history.time(row.created),
+    row.short, term.clean(row.workflow), { state, style = history.style(state) }, history.time(row.created),
     seconds and term.duration(seconds) or "", ("%d/%d"):format(settled, row.nodes), term.clean(history.labels(row.labels)),
   }
 end

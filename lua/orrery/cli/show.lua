@@ -23,15 +23,19 @@ end
 local function owner_text(run)
   local owner = run.owner
   if run.ended then return nil end
-  if not owner then return "nobody: `orrery resume " .. run.id .. "` lets it go on" end
+  local go_on = ("`%s` lets it go on"):format(history.typed("resume " .. run.short))
+  if not owner then return "nobody: " .. go_on end
   local process = ("process %d%s"):format(owner.pid, owner.command and ", " .. term.clean(owner.command) or "")
-  return owner.alive and process or process .. ", which is gone: `orrery resume " .. run.id .. "` lets it go on"
+  return owner.alive and process or process .. ", which is gone: " .. go_on
 end
 
-local function time_text(run, now)
-  local from = run.started or run.created
-  if run.ended then return ("%s, took %s"):format(history.time(run.ended), term.duration(run.ended - from)) end
-  return run.started and "under way for " .. term.duration(now - from) or nil
+local function created_text(run, now)
+  return history.time(run.created) .. (run.ended and "" or (", %s ago"):format(term.duration(now - (run.started or run.created))))
+end
+
+local function ended_text(run)
+  if not run.ended then return nil end
+  return ("%s, took %s"):format(history.time(run.ended), term.duration(run.ended - (run.started or run.created)))
 end
 
 local function inbox_text(run)
@@ -41,14 +45,14 @@ local function inbox_text(run)
 end
 
 local function head(run, row, options)
+  local state = history.state(run)
   local lines = { ("%s %s  %s"):format(options.paint("bold", term.clean(run.workflow)),
-    options.paint(history.style(run.state) or "bold", run.state), run.id) }
+    options.paint(history.style(state) or "bold", state), run.id) }
   local function add(name, text)
     if text and text ~= "" then lines[#lines + 1] = "  " .. options.paint("dim", term.fit(name, math.max(9, #name))) .. " " .. text end
   end
-  add("created", history.time(run.created))
-  add("ended", run.ended and time_text(run, options.now))
-  add("running", not run.ended and time_text(run, options.now) or nil)
+  add("created", created_text(run, options.now))
+  add("ended", ended_text(run))
   add("labels", term.clean(history.labels(row.labels)))
   add("key", run.key and term.clean(run.key))
   add("parent", run.parent)
@@ -73,6 +77,7 @@ end
 
 local function interrupted_text(node)
   local n = 0
+  if node.interrupted then return "cut off: runs again when the run goes on" end
   for _, try in ipairs(node.tries or {}) do n = n + (try.interrupted or 0) end
   return n > 0 and ("interrupted %s"):format(n == 1 and "once" or n .. " times") or nil
 end
@@ -93,14 +98,17 @@ local function note_of(node, now)
   if node.state == "skipped" then
     add(require("orrery.cli.progress").reason { reason = said.skip, by = said.by })
   elseif not node.ended then
+    said.approval = node.approval
     add(require("orrery.cli.reasons").short(said, now))
   end
   return term.clean(table.concat(parts, "; "))
 end
 
+-- How long it has taken is not known of a node that was cut off, for nobody saw that.
 local function node_cells(node, now)
-  local seconds = node.started and (node.ended or now) - node.started
-  return { term.clean(node.name), { node.state, style = history.style(node.state) }, node.attempts > 1 and tostring(node.attempts) or "",
+  local seconds = node.started and not node.interrupted and (node.ended or now) - node.started
+  local state = node.interrupted and "interrupted" or node.state
+  return { term.clean(node.name), { state, style = history.style(state) }, node.attempts > 1 and tostring(node.attempts) or "",
     seconds and term.duration(seconds) or "", note_of(node, now) }
 end
 
@@ -131,13 +139,12 @@ end
 
 -- ---- chart ----------------------------------------------------------------------------------------------------------
 
-local SETTLED = { completed = true, failed = true, cancelled = true, compensated = true, compensation_failed = true }
-
 local function segments_of(node, now)
   local segments, retries = {}, 0
   for _, try in ipairs(node.tries or {}) do
     if try.started and not try.item then
-      segments[#segments + 1] = { from = try.started, to = try.ended or now, failed = try.state == "failed" or nil }
+      segments[#segments + 1] = { from = try.started, to = try.ended or now, failed = try.state == "failed" or nil,
+        undoing = try.phase == "compensate" or nil }
     end
     if try.phase == "run" and try.attempt > 1 then retries = retries + 1 end
   end
@@ -154,9 +161,10 @@ local function board_of(run, now)
       local segments, retries = segments_of(node, now)
       local ended = node.ended or now
       board.slowest[#board.slowest + 1] = { name = node.name, started = node.started, ended = ended, seconds = ended - node.started,
-        segments = segments, retries = retries, items = node.items and #node.items, result = node.state }
+        segments = segments, retries = retries, items = node.items and #node.items,
+        result = node.interrupted and "interrupted" or node.state }
       board.settled = board.settled + 1
-    elseif SETTLED[node.state] or node.state == "skipped" then
+    elseif node.state == "skipped" then -- what was taken over, or cancelled before it began, is no part of the chart
       board.settled = board.settled + 1
     end
   end
@@ -173,7 +181,7 @@ end
 local function failure_lines(run, options)
   local lines, shown = {}, 0
   for _, node in ipairs(run.nodes) do
-    if node.error and (node.state == "failed" or node.state == "compensation_failed") and shown < LINES then
+    if node.error and node.state == "failed" and shown < LINES then
       shown = shown + 1
       table.move(summary.failure({ node = node.name, error = node.error, attempts = node.attempts }, { paint = options.paint }),
         1, 100, #lines + 1, lines)
@@ -183,26 +191,35 @@ local function failure_lines(run, options)
     table.move(summary.failure({ error = run.error }, { paint = options.paint }), 1, 100, 1, lines)
   end
   if run.state == "failed" then
-    lines[#lines + 1] = ("  run what failed again: orrery retry %s"):format(run.id)
+    lines[#lines + 1] = "  run what failed again: " .. history.typed("retry " .. run.short)
   end
   return lines
 end
 
-local function names_of(list)
-  local names = {}
-  for i, entry in ipairs(list) do names[i] = term.clean(entry.node) end
-  return table.concat(names, ", ")
+local function where_of(entry) return term.clean(entry.node) .. (entry.item and ("[%d]"):format(entry.item) or "") end
+
+-- "undone: charge, reserve"; what a compensation returned stands behind the name, and each such has a line of its own.
+local function undone_lines(title, list)
+  local names, returned = {}, false
+  for i, entry in ipairs(list) do
+    names[i] = where_of(entry) .. (entry.output ~= nil and ": " .. shortened(entry.output, VALUE) or "")
+    returned = returned or entry.output ~= nil
+  end
+  if not returned then return #names > 0 and { title .. table.concat(names, ", ") } or {} end
+  for i, name in ipairs(names) do names[i] = title .. name end
+  return names
 end
 
 local function compensation_lines(run, options)
   local c, lines = run.compensations, {}
   if not c then return lines end
-  if #c.undone > 0 then lines[#lines + 1] = options.paint("green", "undone: ") .. names_of(c.undone) end
-  if #c.under_way > 0 then lines[#lines + 1] = "being undone: " .. names_of(c.under_way) end
+  local function add(more) table.move(more, 1, #more, #lines + 1, lines) end
+  add(undone_lines(options.paint("green", "undone: "), c.undone))
+  add(undone_lines("being undone: ", c.under_way))
   for _, entry in ipairs(c.failed) do
     local e = type(entry.error) == "table" and entry.error or {}
-    lines[#lines + 1] = ("%s%s: %s%s"):format(options.paint("red", "could not be undone: "), term.clean(entry.node),
-      term.clean(e.message or "the compensation failed"), e.code and " [" .. e.code .. "]" or "")
+    add { ("%s%s: %s%s"):format(options.paint("red", "could not be undone: "), where_of(entry),
+      term.clean(e.message or "the compensation failed"), e.code and " [" .. e.code .. "]" or "") }
   end
   return lines
 end
@@ -221,8 +238,6 @@ local function section(title, titles, list, cells, options)
   end
   return lines
 end
-
-local function where_of(entry) return term.clean(entry.node) .. (entry.item and ("[%d]"):format(entry.item) or "") end
 
 local function result_of(step)
   if step.error ~= nil then
@@ -290,6 +305,7 @@ show.main = history.command("show", function(db, args)
     history.json(run)
     return
   end
+  run.short = row.short
   local width, paint = history.screen()
   io.stdout:write(show.text(run, row, args, { now = history.now(), width = width, paint = paint }))
 end)

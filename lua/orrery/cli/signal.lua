@@ -24,26 +24,29 @@ local function data_of(args)
   if verdict and args.data then history.stop(2, "an approval has no other data: give JSON, or --approve or --reject with --why") end
   if verdict then return { approved = args.approve or false, by = args.by or who(), why = args.why } end
   if args.by or args.why then history.stop(2, "--by and --why belong to --approve or --reject") end
-  return args.data and decoded(args.data) or nil
+  if args.data then return decoded(args.data) end
+  return nil
 end
 
--- The names of signals that nodes of the run wait for now: as their owner last said, or in a step that is open.
 local function awaited(db, run)
   local names = {}
-  for row in db:each([[SELECT json_extract(why, '$.name') AS name FROM nodes WHERE run = ?1 AND state = 'waiting'
-    AND json_extract(why, '$.kind') = 'signal' AND json_extract(why, '$.name') IS NOT NULL
-    UNION SELECT s.name FROM steps AS s JOIN nodes AS n ON n.run = s.run AND n.node = s.node AND n.item = s.item
-    WHERE s.run = ?1 AND s.kind = 'wait' AND s.value IS NULL AND s.error IS NULL AND n.state = 'waiting' ORDER BY 1]], run.number) do
-    names[#names + 1] = row.name
-  end
+  for i, wait in ipairs(require("orrery.cli.reasons").awaited(db, run.number)) do names[i] = wait.name end
   return names
 end
 
-local function told(db, run, args)
+-- One with this id was sent to the run before.
+local function is_known(db, run, id)
+  return id ~= nil and #db:query("SELECT 1 FROM inbox WHERE run = ? AND dedup = ? LIMIT 1", run.number, id) > 0
+end
+
+local function told(db, run, args, known)
+  if known then
+    print(("a signal with the id %s was left for run %s before: this one counts for nothing"):format(args.id, run.id))
+    return
+  end
   print(("signal %s was left for run %s (%s)"):format(args.name, run.id, require("orrery.cli.term").clean(run.workflow)))
-  local owner = history.owner(db, run)
-  if not (owner and owner.alive) then
-    history.note(("nobody runs it now: it is taken when `orrery resume %s` lets the run go on"):format(run.short))
+  if not run.owned then
+    history.note(("nobody runs it now: it is taken when `%s` lets the run go on"):format(history.typed("resume " .. run.short)))
   end
   local names = awaited(db, run)
   for _, name in ipairs(names) do
@@ -57,14 +60,17 @@ end
 
 signal.main = history.command("signal", function(db, args)
   local data = data_of(args)
+  if args.name == "" then history.stop(2, "a signal has a name: orrery signal RUN NAME [JSON]") end
   local run = filter.run(db, args.run)
   if run.ended then history.stop(1, ("run %s has ended: it is %s, and takes no signal"):format(run.id, run.state)) end
-  local text = require("orrery.core").json.encode { name = args.name, data = data, sent = history.now() }
+  local text = require("orrery.core").json.encode({ name = args.name, data = data, sent = history.now() }, { binary = true })
+  local known = is_known(db, run, args.id)
   db:send(run.id, "signal", text, args.id)
   if args.json then
-    history.json { run = run.id, signal = args.name, data = data, id = args.id }
+    history.json { run = run.id, workflow = run.workflow, signal = args.name, data = data, id = args.id, duplicate = known,
+      owned = run.owned }
   else
-    told(db, run, args)
+    told(db, run, args, known)
   end
 end)
 

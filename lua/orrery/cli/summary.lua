@@ -34,6 +34,7 @@ function summary.sentence(board, options)
     local n = board.counts[entry[1]]
     if n > 0 then parts[#parts + 1] = paint(entry[2], term.count(n) .. " " .. entry[1]) end
   end
+  if board.adopted > 0 then parts[#parts + 1] = paint("dim", term.count(board.adopted) .. " taken over") end
   local left = board.total - board.settled
   if left > 0 then parts[#parts + 1] = term.count(left) .. (options.state == "suspended" and " left" or " not started") end
   if board.retries > 0 then parts[#parts + 1] = paint("yellow", term.plural(board.retries, "retry", "retries")) end
@@ -55,7 +56,7 @@ local function cells_of(row, from, per_column, columns)
   for c = column(row.started), column(row.ended) do cells[c] = "wait" end
   for _, segment in ipairs(row.segments) do
     local first, last = column(segment.from), column(segment.to or row.ended)
-    for c = first, last do cells[c] = "run" end
+    for c = first, last do cells[c] = segment.undoing and "undo" or "run" end
     if segment.failed then cells[last] = "failed" end
   end
   if #row.segments == 0 then
@@ -65,7 +66,7 @@ local function cells_of(row, from, per_column, columns)
 end
 
 local GLYPHS = {
-  run = { "█", "green" }, wait = { "░", "dim" }, failed = { "✗", "red" },
+  run = { "█", "green" }, wait = { "░", "dim" }, failed = { "✗", "red" }, undo = { "▒", "yellow" },
 }
 
 local function draw(cells, columns, paint)
@@ -117,7 +118,7 @@ function summary.chart(board, options)
     lines[i] = "  " .. term.fit(term.clean(row.name), names) .. " " .. bar .. (" "):rep(free)
       .. " " .. term.right(term.duration(row.seconds), 7) .. options.paint("yellow", note(row))
   end
-  local hidden = board.settled - board.counts.skipped - #rows
+  local hidden = board.settled - board.counts.skipped - board.adopted - #rows
   if hidden > 0 then
     lines[#lines + 1] = options.paint("dim", ("  the %d slowest; %s more ran"):format(#rows, term.count(hidden)))
   end

@@ -51,7 +51,7 @@ function watch.json(board, encode, write, later)
     local e = last or {}
     local state = info.state or run.state
     e.event = e.event or "run_" .. state
-    e.run, e.workflow, e.state, e.resume = run.id, e.workflow or info.name, state, info.resume
+    e.run, e.workflow, e.state, e.resume, e.signals = run.id, e.workflow or info.name, state, info.resume, info.signals
     e.time = e.time or info.now()
     if state == "completed" then
       e.output = run.output
@@ -131,11 +131,13 @@ function watch.counts(board, options)
   return self
 end
 
---- Nothing but what failures need.
+--- Nothing but what failures need, and what the store has to say: that it cannot be written is why nothing goes on.
 ---@param board table
-function watch.quiet(board)
+---@param write fun(text: string)
+function watch.quiet(board, write)
   return {
     take = function(e)
+      if e.event == "log" and not e.run then write(("orrery: %s\n"):format(term.clean(e.message))) end
       board:take(e)
       board.notes = {}
     end,
@@ -162,9 +164,13 @@ function watch.failures(board, info)
     seen = seen or (info.error and failure.node == info.error.node)
     add(failure)
   end
-  local hidden = board.counts.failed - #board.failures
+  local shown = #board.failures
+  if info.error and not seen then -- it failed in an earlier life of the run
+    add { node = info.error.node, error = info.error }
+    if info.error.node then shown = shown + 1 end
+  end
+  local hidden = board.counts.failed - shown
   if hidden > 0 then lines[#lines + 1] = ("and %s more failed"):format(term.plural(hidden, "node")) end
-  if info.error and not seen then add { node = info.error.node, error = info.error } end
   if #lines > 0 or info.error then
     local skips = summary.skips(board, info.paint)
     table.move(skips, 1, #skips, #lines + 1, lines)

@@ -1,4 +1,5 @@
---- `orrery why RUN NODE`: what a node waits for, or how it ended, in one sentence; and what helps.
+--- `orrery why RUN [NODE]`: what a node waits for, or how it ended, in one sentence; and what helps. Without a node, of all that did not
+--- simply complete.
 local filter = require "orrery.cli.filter"
 local history = require "orrery.cli.history"
 local reasons = require "orrery.cli.reasons"
@@ -31,10 +32,10 @@ end
 
 local function took(node) return node.started and node.ended and " in " .. term.duration(node.ended - node.started) or "" end
 
-local function failure(node, word)
+local function failure(node, word, attempts)
   local e = history.value(node.error)
   e = type(e) == "table" and e or { message = tostring(node.error or "the reason was not recorded") }
-  return ("%s%s: %s%s"):format(word, node.attempts > 1 and (" after %d attempts"):format(node.attempts) or "",
+  return ("%s%s: %s%s"):format(word, attempts > 1 and (" after %d attempts"):format(attempts) or "",
     term.clean((tostring(e.message or e.code):match "^[^\n]*")), e.code and " [" .. e.code .. "]" or "")
 end
 
@@ -42,6 +43,13 @@ end
 local function cache_text(said)
   if said.cache ~= "miss" then return "" end
   return "; the cache was missed: " .. term.clean(said.cache_reason or "no entry")
+end
+
+local function see_why(run, name) return "see why of that: " .. history.typed(("why %s %s"):format(run.short, name)) end
+
+local function again(run)
+  return (run.state == "failed" or run.state == "cancelled") and "run it again, and what follows: " .. history.typed("retry " .. run.short)
+    or nil
 end
 
 local SETTLED = {
@@ -52,29 +60,32 @@ local SETTLED = {
       node.outcome and ", with the outcome " .. term.clean(node.outcome) or "", cache_text(said))
   end,
   failed = function(node, _, run)
-    return failure(node, "failed"), run.ended and "run it again, and what follows: orrery retry " .. run.short or nil
+    return failure(node, "failed", node.attempts), again(run)
   end,
-  skipped = function(_, said)
+  skipped = function(_, said, run)
     local text = require("orrery.cli.progress").reason { reason = said.skip, by = said.by }
     return "was skipped" .. (text ~= "" and ": " .. term.clean(text) or ""),
-      said.skip == "upstream" and said.by and ("see why of that: orrery why %s %s"):format("RUN", said.by) or nil
+      said.skip == "upstream" and said.by and see_why(run, said.by) or nil
   end,
-  cancelled = function() return "was cancelled" end,
-  compensated = function() return "completed, and was undone by its compensation" end,
-  compensation_failed = function(node) return failure(node, "could not be undone") end,
+  cancelled = function(_, _, run) return "was cancelled", again(run) end,
+  compensated = function() return "was undone by its compensation" end,
+  compensation_failed = function(node) return failure(node, "could not be undone", 1) end,
 }
 
 -- ---- not settled --------------------------------------------------------------------------------------------------
 
 local function paused(db, sql, name) return name ~= nil and #db:query(sql, name) > 0 end
 
+local function go_on(run) return "let it go on: " .. history.typed("resume " .. run.short) end
+
 -- What keeps the whole run, before anything of the node's own does.
 local function held(db, run, node)
   if run.ended then return ("did not get so far: the run is %s"):format(run.state) end
   if node.state == "running" then return nil end
-  if run.state == "paused" then return "waits because its run is paused", "let it go on: orrery resume " .. run.short end
+  if run.state == "paused" and node.state ~= "waiting" then return "waits because its run is paused", go_on(run) end
   if paused(db, "SELECT 1 FROM workflows WHERE name = ? AND paused = 1", run.workflow) and node.state ~= "waiting" then
-    return ("waits because workflow %s is paused"):format(run.workflow), "let it go on: orrery resume --workflow " .. run.workflow
+    return ("waits because workflow %s is paused"):format(run.workflow),
+      "let it go on: " .. history.typed("resume --workflow " .. history.word(run.workflow))
   end
 end
 
@@ -83,7 +94,7 @@ local function abandoned(db, run)
   local owner = history.owner(db, run)
   if run.ended or owner and owner.alive then return nil end
   return owner and ("; nobody runs its run, since process %d is gone"):format(owner.pid) or "; nobody runs its run now",
-    "let it go on: orrery resume " .. run.short
+    go_on(run)
 end
 
 -- What a node of the definition names, as `after` writes it: a name, or a table with the node and an outcome or condition.
@@ -115,17 +126,31 @@ end
 -- The remedy that needs the run's id.
 local function remedy_of(kind, said, run)
   if kind == "signal" and said.name then
-    return ("send it: orrery signal %s %s [JSON | --approve | --reject]"):format(run.short, said.name)
+    local words = said.approval and "signal %s %s --approve --why TEXT" or "signal %s %s [JSON]"
+    return (said.approval and "decide, --approve or --reject: " or "send it: ")
+      .. history.typed(words:format(run.short, history.word(said.name)))
   end
-  if kind == "dependency" and said.by then return ("see why of that: orrery why %s %s"):format(run.short, said.by) end
-  if kind == "paused" then return "let it go on: orrery resume " .. run.short end
+  if kind == "dependency" and said.by then return see_why(run, said.by) end
+  if kind == "paused" then return go_on(run) end
 end
 
+local CUT_OFF = {
+  running = "was cut off while it ran, and runs again when its run goes on",
+  compensating = "was cut off while it was undone, and is undone again when its run goes on",
+}
+
 local function unsettled(db, run, node, said)
+  if not run.owned and CUT_OFF[node.state] then
+    return CUT_OFF[node.state], nil, { kind = "interrupted", count = node.attempts, since = node.started }
+  end
   if not said.kind or said.kind == "settled" then said = derived(db, run, node) end
+  if said.kind == "signal" then
+    local asked = db:query(reasons.APPROVAL_STEP, run.number, node.node, node.item)[1]
+    said.approval = asked and history.value(asked.value)
+  end
   if said.kind == "pool" and paused(db, "SELECT 1 FROM pools WHERE name = ? AND paused = 1", said.name) then said.limit = 0 end
   local text, remedy = reasons.say(said, history.now())
-  if node.state == "retrying" then text = failure(node, "failed") .. "; it " .. (text or "is tried again") end
+  if node.state == "retrying" then text = failure(node, "failed", node.attempts) .. "; it " .. (text or "is tried again") end
   return text or "is " .. node.state, remedy or remedy_of(said.kind, said, run), said
 end
 
@@ -142,19 +167,20 @@ function why.of(db, run, node)
   local settled = SETTLED[node.state]
   if settled then
     local text, remedy = settled(node, said, run)
-    return text, remedy and remedy:gsub("%f[%u]RUN%f[%U]", run.short), said
+    return text, remedy, said
   end
   local text, remedy = held(db, run, node)
   if not text then text, remedy, said = unsettled(db, run, node, said) end
-  local alone, go_on = abandoned(db, run)
+  local alone, resume = abandoned(db, run)
   if not alone then return text, remedy, said end
   if said.kind ~= "signal" then remedy = nil end -- a signal is kept for when it goes on; nothing else helps before
-  return text .. alone, remedy and remedy .. "; then " .. go_on or go_on, said
+  return text .. alone, remedy and remedy .. "; then " .. resume or resume, said
 end
 
-why.main = history.command("why", function(db, args)
-  local run = filter.run(db, args.run)
-  local node = find(db, run, args.node)
+local TO_EXPLAIN = "SELECT * FROM nodes WHERE run = ? AND item = 0 AND state NOT IN ('completed', 'compensated') ORDER BY idx"
+
+-- Says it of one node. False where nobody reads any more.
+local function tell(db, args, run, node)
   local text, remedy, said = why.of(db, run, node)
   local name = node.node .. (node.item > 0 and ("[%d]"):format(node.item) or "")
   if args.json then
@@ -162,11 +188,25 @@ why.main = history.command("why", function(db, args)
     said.sentence, said.remedy = name .. " " .. text, remedy
     said.attempts, said.error, said.source = node.attempts, history.value(node.error), node.source
     said.kind = said.kind or SETTLED[node.state] and "settled" or nil
-    history.json(said)
+    return history.json(said)
+  end
+  return io.stdout:write(term.clean(name), " ", text, "\n", remedy and "  " .. remedy .. "\n" or "") ~= nil
+end
+
+why.main = history.command("why", function(db, args)
+  local run = filter.run(db, args.run)
+  if args.node then
+    tell(db, args, run, find(db, run, args.node))
     return
   end
-  print(term.clean(name) .. " " .. text)
-  if remedy then print("  " .. remedy) end
+  local any
+  for node in db:each(TO_EXPLAIN, run.number) do
+    any = true
+    if not tell(db, args, run, node) then return end
+  end
+  if not any and not args.json then
+    history.note(("run %s is %s: no node of it waits, and none ended otherwise than it should"):format(run.id, run.state))
+  end
 end)
 
 return why

@@ -64,7 +64,9 @@
 ---@alias orrery.Undo fun(ctx: orrery.Context, inputs: table<string, any>): any
 
 ---@class orrery.Compensate
----@field run orrery.Undo
+---@field run? orrery.Undo this, or a node type and its config
+---@field type? string
+---@field with? table may mention the output of the node itself
 ---@field retry? integer|orrery.RetryPreset|orrery.RetryPolicy
 ---@field timeout? orrery.Duration of an attempt
 
@@ -306,6 +308,19 @@ function Run:stats() end
 
 ---Lets a run of a store go in good order; this or another process can resume it.
 function Run:suspend() end
+
+---@class orrery.RunRecord a run that has a key already, as things stand: it is over, or another process runs it
+---@field id string
+---@field workflow string
+---@field state string
+---@field ended boolean
+---@field output any
+---@field error orrery.Error|nil
+---@field existing true
+local RunRecord = {}
+---Waits until it has ended, and goes on with it here where its process is gone.
+---@return orrery.RunRecord
+function RunRecord:wait() end
 
 ---@class orrery.Runtime
 local Runtime = {}
@@ -605,11 +620,11 @@ function flow.check(what) end
 function flow.compile(w) end
 ---@param what orrery.Workflow|orrery.Compiled|string
 ---@param options? orrery.RunOptions
----@return orrery.Run
+---@return orrery.Run|orrery.RunRecord a record where a run of another process has the key
 function flow.run(what, options) end
 ---@param what orrery.Workflow|orrery.Compiled|string
 ---@param options? orrery.RunOptions
----@return orrery.Run
+---@return orrery.Run|orrery.RunRecord a record where a run has the key that is over, or that another process runs
 function flow.start(what, options) end
 ---Lets a run of a store go on whose process is gone.
 ---@param id string
