@@ -45,8 +45,9 @@ static void warn(void *ud, const char *message, int to_be_continued) {
         else if (strcmp(message, "@off") == 0) *state = 0;
         return;
     }
-    if (*state & WARN_ON)
-        fprintf(stderr, "%s%s%s", *state & WARN_CONTINUES ? "" : "Lua warning: ", message, to_be_continued ? "" : "\n");
+    /* what we say ourselves begins with our name, and a store that cannot be written is nothing that Lua warns of */
+    bool says_who = (*state & WARN_CONTINUES) != 0 || strncmp(message, "orrery: ", strlen("orrery: ")) == 0;
+    if (*state & WARN_ON) fprintf(stderr, "%s%s%s", says_who ? "" : "Lua warning: ", message, to_be_continued ? "" : "\n");
     *state = (unsigned char)((*state & WARN_ON) | (to_be_continued ? WARN_CONTINUES : 0));
 }
 
@@ -123,22 +124,11 @@ static int protected_main(lua_State *L) {
     return 1;
 }
 
-static void count_closing(uv_handle_t *handle, void *n) {
-    if (uv_is_closing(handle)) ++*(int *)n;
-}
-
-/* __close of a value at the bottom of the stack: it comes before all finalisers. luv frees the memory of its handles in
- * theirs, also of those that the loop has not done closing yet, so these are let go of here. */
+/* __close of a value at the bottom of the stack: it comes before all finalisers. */
 static int settle_handles(lua_State *L) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (lua_getfield(L, -1, "luv") == LUA_TNIL) return 0;
-    uv_loop_t *loop = luv_loop(L);
-    for (int turns = 0; turns < 16; turns++) { /* a close callback may close another handle */
-        int closing = 0;
-        uv_walk(loop, count_closing, &closing);
-        if (!closing) break;
-        uv_run(loop, UV_RUN_NOWAIT);
-    }
+    orr_loop_settle(luv_loop(L));
     return 0;
 }
 

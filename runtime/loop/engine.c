@@ -200,6 +200,10 @@ int64_t orr_engine_deadline(const orr_engine *rt) {
     return a < b ? a : b;
 }
 
+uint32_t orr_engine_n_timers(const orr_engine *rt) {
+    return rt->timers.count;
+}
+
 bool orr_engine_jump(orr_engine *rt, int64_t stop) {
     int64_t due = orr_engine_deadline(rt);
     if (!rt->clock.is_virtual || due == INT64_MAX) return false;
@@ -245,4 +249,17 @@ void orr_wakeup_arm(orr_wakeup *wakeup, int64_t ns) {
 
 void orr_wakeup_disarm(orr_wakeup *wakeup) {
     uv_timer_stop(&wakeup->timer);
+}
+
+static void count_closing(uv_handle_t *handle, void *n) {
+    if (uv_is_closing(handle)) ++*(int *)n;
+}
+
+void orr_loop_settle(uv_loop_t *loop) {
+    for (int turns = 0; turns < 16; turns++) { /* a close callback may close another handle */
+        int closing = 0;
+        uv_walk(loop, count_closing, &closing);
+        if (!closing) break;
+        uv_run(loop, UV_RUN_NOWAIT);
+    }
 }

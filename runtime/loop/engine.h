@@ -78,6 +78,9 @@ void orr_engine_precise(orr_engine *rt, bool precise);
 /* The time of the earliest timer, the core's or the driver's; INT64_MAX when there is none. */
 int64_t orr_engine_deadline(const orr_engine *rt);
 
+/* How many timers of the driver's are set. */
+uint32_t orr_engine_n_timers(const orr_engine *rt);
+
 /* Lets a virtual clock jump to the next deadline, or to `stop` where that comes before it. False when there is no deadline or the clock
  * is real. */
 bool orr_engine_jump(orr_engine *rt, int64_t stop);
@@ -94,5 +97,9 @@ void orr_wakeup_free(orr_wakeup *wakeup);
 /* Lets the loop wake up in `ns` (rounded up to ms) at the latest. */
 void orr_wakeup_arm(orr_wakeup *wakeup, int64_t ns);
 void orr_wakeup_disarm(orr_wakeup *wakeup);
+
+/* Runs the loop until no handle is being closed, before a Lua state with luv in it is closed: luv frees the memory of its handles in their
+ * finalisers, also of those that the loop has not done closing yet. Close callbacks are called. */
+void orr_loop_settle(uv_loop_t *loop);
 
 #endif

@@ -304,9 +304,10 @@ void orr_close(orr_runtime *rt) {
         orr_api_call(rt, close_store, rt);
     while (rt->workflows != NULL)
         orr_workflow_free(rt->workflows);
-    if (rt->own_lua && rt->L != NULL)
+    if (rt->own_lua && rt->L != NULL) {
+        orr_loop_settle(rt->loop);
         lua_close(rt->L);
-    else if (rt->L != NULL)
+    } else if (rt->L != NULL)
         orr_api_call(rt, unref_all, rt);
     if (rt->own_loop)
         close_loop(rt);

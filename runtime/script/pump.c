@@ -48,6 +48,7 @@ static bool turn(orr_script *s) {
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_storage_news(rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_refill(s, rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_step(rt->runtime, BATCH);
+    any |= orr_uvtimers_fire(s);
     for (int i = 0; i < BATCH && orr_fiber_next(s); i++) any = true;
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_runs_drop_torn(s, rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_watch_look(rt);
@@ -57,13 +58,34 @@ static bool turn(orr_script *s) {
     return any;
 }
 
-/* Virtual time goes on when nothing can run and nothing outside is under way. */
+/* Whether its clock has somewhere to go: timers that keep nothing going, and any that a run has left behind, are no reason. */
+static bool can_jump(const orr_rtbox *rt) {
+    uint32_t idle = rt->n_live ? rt->n_loose : rt->n_timers;
+    if (!rt->is_virtual || orr_engine_deadline(rt->runtime) == INT64_MAX) return false;
+    return orr_engine_n_timers(rt->runtime) > idle || orr_core_deadline(orr_engine_core(rt->runtime)) != INT64_MAX;
+}
+
+/* Whether any clock has, and no commit is on its way. */
+static bool may_jump(const orr_script *s) {
+    bool any = false;
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
+        if (orr_storage_busy(rt)) return false;
+        any |= can_jump(rt);
+    }
+    return any && !s->n_native;
+}
+
+/* Virtual time goes on when nothing can run and nothing outside is under way. What has come on the loop by now comes first. */
 static bool jump(orr_script *s) {
-    if (s->n_native || ((s->pending || s->awaits) && uv_loop_alive(s->loop))) return false;
+    if (!may_jump(s)) return false;
+    if (orr_outside_alive(s)) {
+        uv_run(s->loop, UV_RUN_NOWAIT);
+        if (turn(s)) return true;
+        if (!may_jump(s) || (orr_outside_alive(s) && orr_outside_busy(s))) return false;
+    }
     bool any = false;
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next)
-        if (orr_storage_busy(rt)) return false; /* a commit is on its way */
-    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_engine_jump(rt->runtime, rt->watch_due);
+        if (can_jump(rt)) any |= orr_engine_jump(rt->runtime, rt->watch_due);
     return any;
 }
 

@@ -69,7 +69,8 @@ static void wait_ticket(void *ud, uint64_t ticket) {
 
 static void timer_due(void *ud, const orr_timer *timer) {
     orr_rtbox *rt = ud;
-    orr_wait_timer(rt->script, timer);
+    if (timer->owner == rt->script) orr_wait_timer(rt->script, timer);
+    else orr_uvtimer_due(timer->owner);
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
@@ -77,6 +78,7 @@ static void timer_due(void *ud, const orr_timer *timer) {
 static void free_rt(orr_script *s, orr_owned *owned) {
     orr_rtbox *rt = (orr_rtbox *)owned;
     orr_storage_close(rt);
+    orr_uvtimers_forget(s, rt);
     orr_engine_free(rt->runtime);
     orr_mem_free(&s->alloc, rt->tickets, rt->cap_tickets, sizeof *rt->tickets);
     orr_free_box(s, owned, sizeof(orr_rtbox));
@@ -171,6 +173,7 @@ orr_rtbox *orr_rt_new(lua_State *L, orr_script *s, int opts) {
     o.driver = (orr_driver){.ud = rt, .act = act, .timer = timer_due, .ticket = ticket_of, .wait = wait_ticket};
     rt->runtime = orr_engine_new(&o);
     if (!rt->runtime) luaL_error(L, "not enough memory for a runtime");
+    if (rt->is_virtual) orr_uvtimers_install(L, s);
     if (opts) open_storage(L, rt, opts);
     return rt;
 }

@@ -120,13 +120,11 @@ void orr_free_box(orr_script *s, orr_owned *owned, size_t size) {
     orr_mem_free(&s->alloc, owned, 1, size);
 }
 
-/* A wait that a callback would have ended: found through `resume`, which the callback holds as an upvalue or in a
- * function that it holds. */
-static orr_fiber *fiber_behind(lua_State *L, orr_script *s, int fn, int depth) {
+orr_fiber *orr_fiber_behind(lua_State *L, orr_script *s, int fn, int depth) {
     orr_fiber *f = orr_await_target(L, s, fn);
     fn = lua_absindex(L, fn);
     for (int i = 1; !f && depth > 0 && i <= 60 && lua_getupvalue(L, fn, i); i++) {
-        if (lua_isfunction(L, -1)) f = fiber_behind(L, s, -1, depth - 1);
+        if (lua_isfunction(L, -1)) f = orr_fiber_behind(L, s, -1, depth - 1);
         lua_pop(L, 1);
     }
     return f;
@@ -141,7 +139,7 @@ typedef struct callback_error {
 static int report_callback(lua_State *L) {
     orr_script *s = lua_touserdata(L, 1);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    orr_fiber *f = fiber_behind(L, s, 2, 3);
+    orr_fiber *f = orr_fiber_behind(L, s, 2, 3);
     if (f && lua_checkstack(f->co, 4)) {
         lua_settop(L, 3);
         lua_xmove(L, f->co, 1);
@@ -168,7 +166,9 @@ static int call_safely(orr_script *s, lua_State *L, int nargs, int nresults) {
     lua_pushcfunction(L, orr_error_trace);
     lua_insert(L, fn);
     /* now: handler, copy of the function, function, arguments */
+    orr_rtbox *clock = s->timer_rt;
     int status = lua_pcall(L, nargs, nresults, fn);
+    s->timer_rt = clock;
     if (status == LUA_OK) {
         lua_remove(L, fn);
         lua_remove(L, fn);
@@ -275,6 +275,10 @@ static uv_loop_t *open_luv(lua_State *L, const orr_script_options *options) {
     return luv_loop(L);
 }
 
+void orr_push_luv(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &luv_key);
+}
+
 /* luv comes first: finalisers run in the reverse order, and luv's closes the loop that holds our timer. The
  * struct is filled in before its own finaliser is set, which frees whatever there is by then. */
 orr_script *orr_script_open(lua_State *L) {
@@ -315,7 +319,7 @@ orr_script *orr_script_open(lua_State *L) {
     s->at.active = anchor_table(L, NULL);
     s->at.boxes = anchor_table(L, "v");
     s->at.inner = anchor_table(L, "k");
-    s->at.compiler = LUA_NOREF;
+    s->at.compiler = s->at.orphans = s->at.timers = s->at.timer_mt = LUA_NOREF;
     if (options.watchdog && orr_watchdog_start(&s->watchdog) == ORR_OK) s->watching = true;
     lua_rawsetp(L, LUA_REGISTRYINDEX, &script_key);
     return s;

@@ -6,10 +6,9 @@
  * fiber.c, slots.c  the one lua_resume, the pool events.c   events for listeners
  * wait.c, await.c  await, sleep, gather           run.c, rt.c runs and runtimes as Lua values
  * cancel.c      cancelling a fiber              ctx.c, view.c  what a handler sees
- * drop.c        giving up a run
- * coroutines.c  waits through users' coroutines call.c      ctx:call
- * step.c, steplog.c  recorded steps             signal.c    signals, ctx:wait
- * watch.c       what is silent                    refill.c    runs that go on one by one
+ * drop.c        giving up a run                 call.c      ctx:call
+ * coroutines.c  waits through users' coroutines durable.h   what keeps runs
+ * uvtimer.c     luv's timers in virtual time    outside.c   what virtual time stands still for
  *
  * Who may raise: functions that take a lua_State as their first argument may raise Lua errors, and are called in
  * protected code only. Functions that take an orr_script first never raise; they protect what they call.
@@ -18,6 +17,7 @@
 #define ORR_SCRIPT_STATE_H
 
 #include "script.h"
+#include "uvtimer.h"
 #include "watchdog.h"
 #include <assert.h>
 
@@ -70,7 +70,8 @@ enum {
                              * is an error */
     FIBER_IN_STEP = 2048,   /* runs the function of a ctx:step: what it does is not recorded by itself */
     FIBER_CACHED = 4096,    /* what its handler returns was found in the cache */
-    FIBER_SILENT = 8192     /* root: its silence was told, see watch.c */
+    FIBER_SILENT = 8192,    /* root: its silence was told, see watch.c */
+    FIBER_MISFITS = 16384   /* root: its attempt has left the course that is recorded, see steplog.c */
 };
 
 typedef struct orr_fiber {
@@ -133,6 +134,9 @@ typedef struct orr_anchors {
     int ctx_mt, inputs_mt, error_mt, outcome_mt, later_mt, run_mt, rt_mt, plan_mt;
     int inner;   /* [coroutine of a user's] = true while a wait passes through it */
     int compiler; /* function(workflow) -> plan, opts; or LUA_NOREF */
+    int orphans;  /* function(runtime, run, ids, force); or LUA_NOREF */
+    int timers;   /* [timer of luv's] = what is kept of it, weakly; LUA_NOREF before there is a virtual clock */
+    int timer_mt;
 } orr_anchors;
 
 struct orr_script {
@@ -159,6 +163,9 @@ struct orr_script {
     bool raising;  /* the wait that goes on next raises the value it was given */
     bool pumping, closed, watching;
     uint32_t guarded; /* depth of calls of Lua inside the core or the storage: no run may be dropped, no runtime closed */
+    bool timers_follow; /* luv's timers follow virtual clocks */
+    orr_uvtimer_list timers_due; /* whose callbacks are to be called */
+    orr_rtbox *timer_rt; /* of the timer whose callback is being called */
     orr_outcome outcome;
     orr_rtbox *runtimes; /* those with live runs, and the default one */
     orr_rtbox *default_rt;
@@ -210,12 +217,21 @@ enum { RUN_PLAN = 1, RUN_RT, RUN_INPUT, RUN_CONTEXT, RUN_OUTPUTS, RUN_ERRORS, RU
        RUN_STATES_VIEW, RUN_ERRORS_VIEW, RUN_INFO, RUN_OUTPUT, RUN_ENV, RUN_STARTS, RUN_ERROR, RUN_LABELS, RUN_OPTIONS,
        RUN_STEPS, RUN_SIGNALS, RUN_COMPENSATIONS, RUN_CACHED, RUN_WHYS, RUN_BEYOND, RUN_VALUES = RUN_BEYOND - 1 };
 
+/* A node whose output leaves memory once everything up to that ticket is durable. */
+typedef struct orr_leaving {
+    uint64_t ticket;
+    uint32_t node;
+} orr_leaving;
+
 /* What a journaled run keeps of its outputs beside the journal: see outputs.c. */
 typedef struct orr_kept {
-    uint64_t *seq;  /* by node: the record that holds its output; 0 for none yet */
+    uint64_t *seq;  /* by node: the record that holds its output; 0 for none */
     uint32_t *left; /* by node: dependents that have not settled, and one for the run's output where that mentions it */
     uint32_t n;
     size_t size;    /* of the last value that was recorded, in bytes of JSON */
+    orr_leaving *leaving; /* by ticket */
+    uint32_t n_leaving, cap_leaving;
+    orr_runbox *next, *prev; /* in its runtime's list of runs with outputs that leave */
 } orr_kept;
 
 struct orr_runbox {
@@ -234,12 +250,17 @@ struct orr_runbox {
     uint64_t ticket;      /* of its last record; 0 where nothing waits for the disk */
     int64_t acted;        /* time of its last record */
     int64_t told;         /* that time, when it was told that the run is blocked */
+    int64_t heard;        /* number of the last message from its inbox that was dealt with */
     uint8_t durability;   /* orr_durability */
     bool journaled;       /* there is or was one */
     bool stepped;         /* RUN_STEPS is in use */
     bool torn;            /* a record could not be kept: the journal ends before it */
     bool dropped;         /* given up before its end: RUN_ERROR says why */
+    bool read_back;       /* it goes on from the journal of another process, or of an earlier life in this one */
     bool forced;          /* it was resumed with force, and so are its children */
+    bool ends_later;      /* it has ended, and its orphans have not */
+    uint32_t n_orphans;   /* live runs whose `parent` it is */
+    orr_runbox *parent;   /* whose orphan it is; see orphans.c */
     orr_kept kept;
     bool judged, output_failed; /* the run's own output has been computed, and failed */
     bool broken;                /* something could not be kept for want of memory */
@@ -256,6 +277,7 @@ struct orr_rtbox {
     struct orr_storage *storage; /* of the runs that keep a journal (storage.c); NULL until there is one */
     orr_rtbox *next; /* of the script's list */
     orr_runbox *runs; /* those that are not freed, live or not */
+    orr_runbox *leaving; /* those with outputs that leave memory when their records are durable */
     orr_runbox *graves; /* those that Lua no longer needs: freed between two turns, never inside a hook of the core */
     uint32_t n_live, n_listeners, n_lost;
     uint32_t queue_first, n_queued; /* events in RT_QUEUE, from index queue_first + 1 on */
@@ -271,6 +293,8 @@ struct orr_rtbox {
     int64_t watch;        /* ns of silence that are told; 0: none is */
     int64_t watch_due;    /* when it looks next; INT64_MAX: when something has happened */
     int refill;           /* registry: function() that may start more; LUA_NOREF */
+    orr_uvtimer_list timers; /* of luv's on its virtual clock, set or not */
+    uint32_t n_timers, n_loose; /* those that are set, and those of them that keep nothing going */
 };
 
 /* ctx */
@@ -304,6 +328,11 @@ void orr_free_box(orr_script *s, orr_owned *owned, size_t size);
 void orr_push_box(lua_State *L, const orr_script *s, const void *box);
 /* Reports an error that belongs to nobody: as a log event of level error, or as a warning of Lua's. */
 void orr_script_stray(orr_script *s, const char *what, const char *message);
+/* Pushes luv's module, or nil where luv was not loaded. */
+void orr_push_luv(lua_State *L);
+/* The fiber whose wait the function at index fn would end: found through `resume`, which it holds as an upvalue or in a function that it
+ * holds, `depth` deep; else NULL. */
+orr_fiber *orr_fiber_behind(lua_State *L, orr_script *s, int fn, int depth);
 /* Pushes a table of the anchors. */
 static inline void orr_push_anchor(lua_State *L, int ref) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
@@ -540,165 +569,11 @@ int orr_core_runtime(lua_State *L);
 void orr_open_rt(lua_State *L, orr_script *s);
 orr_rtbox *orr_check_rt(lua_State *L, int idx);
 
-/* ---- storage.c: the store behind a runtime ---------------------------------------------------------------------- */
-
-struct orr_store;
-
-/* Opens the store of that URL for the runtime, or (NULL) one in memory; raises. */
-void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durability);
-/* Makes durable what is left, and closes it. */
-void orr_storage_close(orr_rtbox *rt);
-struct orr_store *orr_storage_store(const orr_rtbox *rt); /* NULL: none */
-/* Whether runs keep a journal there unless they ask for none. */
-bool orr_storage_is_durable(const orr_rtbox *rt);
-int orr_storage_durability(const orr_rtbox *rt);
-const char *orr_storage_url(const orr_rtbox *rt); /* NULL: in memory */
-/* The ticket up to which everything is durable, as far as the runtime has been told. */
-uint64_t orr_storage_durable(const orr_rtbox *rt);
-/* At the start of a turn: what became durable is let go, messages are delivered. True when anything was done. */
-bool orr_storage_news(orr_rtbox *rt);
-/* At the end of a turn: hands what was queued to the store. */
-void orr_storage_submit(orr_rtbox *rt);
-/* Whether something was queued that is not durable yet. */
-bool orr_storage_busy(const orr_rtbox *rt);
-/* Waits until that ticket is durable. */
-void orr_storage_wait(orr_rtbox *rt, uint64_t ticket);
-/* Tells listeners, or where there is none whoever hears Lua's warnings. r may be NULL. */
-void orr_storage_log(lua_State *L, orr_rtbox *rt, const orr_runbox *r, const char *level, const char *message);
-/* A journaled run begins or has ended: messages may come for it, so the loop stays alive. */
-void orr_storage_use(orr_rtbox *rt, int by);
-/* Room for bytes that are used up before the next call; NULL when out of memory. */
-unsigned char *orr_storage_buffer(orr_rtbox *rt, size_t size);
-/* Keeps the JSON text of an output until its record is made. False when out of memory. */
-bool orr_storage_keep_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, const char *text, size_t size);
-/* Takes it, where it is that task's; puts it back, to be taken once more. */
-bool orr_storage_take_payload(orr_rtbox *rt, const orr_runbox *r, const orr_task *task, orr_payload *payload);
-void orr_storage_put_back(orr_rtbox *rt, const orr_runbox *r);
-/* The most bytes that an output may have as JSON. */
-size_t orr_storage_output_limit(const orr_rtbox *rt);
-int orr_rt_store(lua_State *L);
-int orr_rt_sync(lua_State *L);
-
-/* ---- journal.c ------------------------------------------------------------------------------------------------------- */
-
-#define ORR_BLOB_SIZE ((size_t)1 << 20) /* bytes; a value that is longer as JSON stands in the table of blobs */
-
-/* The new run at `r`, with the options at `opts`, will keep a journal from its first record on. May raise. */
-void orr_journal_begin(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, const orr_run_options *o, const uint8_t *parent);
-/* Takes over the journal of a run. Its runtime is in the list (orr_rt_list), so this does not raise. */
-void orr_journal_resume(orr_rtbox *rt, orr_runbox *r, struct orr_journal *journal);
-/* The run is over, or this process goes on without it: it owns the run no longer. */
-void orr_journal_over(orr_runbox *r);
-/* The run is about to be freed. */
-void orr_journal_drop(orr_runbox *r);
-/* The ticket that must be durable before what depends on the run's last record may act; 0: nothing to wait for. */
-static inline uint64_t orr_journal_ticket(const orr_runbox *r) {
-    return r->ticket > orr_storage_durable(r->rt) ? r->ticket : 0;
-}
-/* Encodes the value at the top, which stays, as the output of the task, and keeps it for its record. False where it cannot
- * be written; an error value is pushed then. */
-bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const orr_task *task);
-/* Whether the value at the top, which is plain data, can be written in the run's journal; what hinders it is pushed otherwise. */
-bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what);
-int orr_run_journal(lua_State *L);
-
-/* ---- cache.c ---------------------------------------------------------------------------------------------------------- */
-
-/* Remembers that the task's output was found in the cache (reason NULL), or why not. */
-void orr_cache_note(lua_State *L, const orr_runbox *r, const orr_task *task, const char *reason);
-bool orr_cache_hit(lua_State *L, const orr_runbox *r, const orr_task *task);
-/* Sets `cache` and `cache_reason` of the table at the top, where the node is cached. */
-void orr_cache_tell(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
-int orr_core_cache_get(lua_State *L);
-int orr_core_cache_skip(lua_State *L);
-int orr_core_cache_put(lua_State *L);
-
-/* ---- publish.c, lstore.c --------------------------------------------------------------------------------------------- */
-
-/* Keeps a line of a handler's log, whose parts stand at these indices, where the run is durable. */
-void orr_publish_log(lua_State *L, const orr_fiber *f, int level, int message, int fields);
-int orr_rt_keep_module(lua_State *L);
-/* Lets the store know, in a moment, why nodes do not start. */
-void orr_publish_soon(orr_rtbox *rt, uv_timer_t *timer);
-/* Pushes {kind, state, by, …} of run:why. */
-void orr_push_why(lua_State *L, orr_runbox *r, uint32_t node, uint32_t item);
-/* Pushes a value for a store that belongs to somebody else; orr_lstore_forget makes it a closed one. */
-void *orr_lstore_borrow(lua_State *L, struct orr_store *store, const char *url);
-void orr_lstore_forget(void *borrowed);
-
-/* ---- restore.c, outputs.c -------------------------------------------------------------------------------------------- */
-
-/* rt:restore(plan, id, {force=, mode=, env=}) -> run */
-int orr_rt_restore(lua_State *L);
-/* Rebuilds the child run of that id in the runtime of `rt_idx` from its journal and lets it go on, or starts it where it has
- * none; as orr_run_start. */
-orr_runbox *orr_run_restore_child(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts);
-/* Pushes the value that a record's payload holds, nil where it has none; raises. `is_blob`: it stands in the table of blobs. */
-void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size, bool is_blob);
-
-/* A journaled run begins to count who still needs which output. False when out of memory. */
-bool orr_outputs_begin(lua_State *L, orr_runbox *r);
-void orr_outputs_end(orr_runbox *r);
-/* After the run was set back to be retried: what nodes had given that run again is forgotten, and dependents are counted anew. */
-void orr_outputs_set_back(lua_State *L, orr_runbox *r);
-/* A node has settled by that record: what no dependent needs any more leaves memory. */
-void orr_outputs_settled(lua_State *L, orr_runbox *r, uint32_t node, uint64_t seq);
-/* Pushes the output of a node from the journal; nil where it has none. Raises where the store cannot be read. */
-void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node);
-
-/* ---- refill.c -------------------------------------------------------------------------------------------------------- */
-
-int orr_rt_refill(lua_State *L);
-/* Asks for more work, where somebody has any. True when there was some. */
-bool orr_refill(orr_script *s, orr_rtbox *rt);
-
-/* ---- watch.c --------------------------------------------------------------------------------------------------------- */
-
-/* A sign of life of the fiber's attempt. */
-void orr_watch_sign(orr_fiber *f);
-/* Something was recorded: it will look once the interval is over. */
-void orr_watch_arm(orr_rtbox *rt);
-/* Looks, where it is time for it. True when something was told. */
-bool orr_watch_look(orr_rtbox *rt);
-
-/* ---- step.c, steplog.c, signal.c ------------------------------------------------------------------------------------- */
-
-int orr_ctx_step(lua_State *L);
-int orr_ctx_sleep(lua_State *L);
-/* Sleeps for ns in the running fiber, which belongs to a node: a step, where the run is recorded. As a Lua function's tail. */
-int orr_step_sleep(lua_State *L, orr_script *s, orr_fiber *f, int64_t ns);
-int orr_ctx_now(lua_State *L);
-int orr_ctx_random(lua_State *L);
-int orr_ctx_uuid(lua_State *L);
-int orr_ctx_wait(lua_State *L);
-/* run:signal(name[, data]) */
-int orr_run_signal(lua_State *L);
-/* The running fiber counts a step, or a gather, so that its strands have names of their own. */
-void orr_step_count(orr_fiber *f);
-/* Whether the attempt has recorded steps before it that it has not come to again: what it tells was told before. */
-bool orr_step_replaying(lua_State *L, orr_script *s, const orr_fiber *f);
-/* A task has completed: its steps are no longer needed. */
-void orr_step_forget(lua_State *L, const orr_runbox *r, const orr_task *task);
-/* What the record holds that orr_run_note makes at this moment; valid in the core's hook. */
-static inline orr_payload orr_step_payload(const orr_runbox *r) {
-    return r->script->noted;
-}
-/* The time for the signal that the fiber waits for is over. */
-void orr_signal_timeout(orr_script *s, orr_fiber *f);
-/* Pushes the name of the signal that a strand of the task waits for; false, and nothing, where none does. */
-bool orr_signal_push_name(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
-/* Takes over such a record of a run that is rebuilt; its decoded payload is at the top and is popped. */
-void orr_step_restore(lua_State *L, orr_runbox *r, const orr_record *rec);
-/* Everything up to that ticket is durable: fibers that waited for it go on. */
-void orr_wait_durable(orr_script *s, orr_rtbox *rt, uint64_t durable);
-/* Nothing more will be durable: those that wait go on with an error. */
-void orr_wait_disk_gone(orr_script *s, orr_rtbox *rt);
-/* A signal has come for the run; its data is at the top and is popped. `message`: of the inbox, 0 for none; `sent`: seconds. */
-void orr_signal_deliver(lua_State *L, orr_runbox *r, const char *name, int64_t message, double sent);
-
 /* ---- events.c -------------------------------------------------------------------------------------------------------- */
 
 void orr_on_event(void *rtbox, const orr_event *event);
+/* Whether events of that name are told by us, so that no handler may emit one. */
+bool orr_event_is_ours(const char *name);
 /* Puts the event table at the top (popped) into the queue of rt, where somebody listens. */
 void orr_event_queue(lua_State *L, orr_rtbox *rt);
 /* The event at the top, popped, is heard at once, though others wait for the disk: it says why they do. */
@@ -759,5 +634,7 @@ int64_t orr_read_seconds(lua_State *L, int idx, const char *key);
 
 /* Replaces coroutine.resume, wrap, close and status of the state. */
 void orr_open_coroutines(lua_State *L);
+
+#include "durable.h"
 
 #endif
