@@ -96,12 +96,14 @@ static void on_started(orr_applying *c)
         c->node->started = c->time;
 }
 
+/* A compensation that is tried again is no reason why the node failed. */
 static void on_attempt_failed(orr_applying *c)
 {
     end_attempt(c, "failed");
+    if (c->node->state != ORR_NODE_COMPENSATING)
+        set_error(c);
     go(c, ORR_NODE_RETRYING);
     set_due(c, c->record->due, "retry");
-    set_error(c);
 }
 
 static void on_completed(orr_applying *c)
