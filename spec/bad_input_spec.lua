@@ -190,6 +190,16 @@ describe("output that is no JSON", function()
     no_internals(result.err)
   end)
 
+  it("has names that no handler may use", function()
+    for _, name in ipairs { "log", "progress", "node_silent", "run_blocked", "run_suspended", "run_refused" } do
+      local w = flow.workflow { name = "w" }
+      w.n = { run = function(ctx) ctx:emit(name, 1) end }
+      local run = flow.run(w)
+      assert.equal("failed", run.state, name)
+      assert.truthy(run.error.message:find("the name of an event of the engine's", 1, true), run.error.message)
+    end
+  end)
+
   it("that a handler names as an end is no end", function()
     local result = run_with({ ["t.lua"] = handler 'ctx:emit("run_failed", 1)' }, { "run", "--json", "t.lua" })
     assert.equal(1, result.code)

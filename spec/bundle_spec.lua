@@ -518,6 +518,36 @@ return w]] }
     assert.is_nil((bundle.of(assert(flow.compile(later)))))
   end)
 
+  it("gives the workflows that its source makes besides the bundles they had", function()
+    write { ["part.lua"] = "return 5", ["w.lua"] = [[
+local flow, bundle = require "orrery", require "orrery.bundle"
+local part = require "part"
+local all = {}
+local function hashes()
+  local list = {}
+  for i, each in ipairs(all) do list[i] = bundle.of(assert(flow.compile(each))).hash end
+  return list
+end
+for i = 1, 3 do
+  all[i] = flow.workflow { name = "w" .. math.min(i, 2), output = "${nodes.a}" }
+  all[i].a = { run = function() return hashes(part) end }
+end
+HELD = all
+return all[3] ]] }
+    local first = output_of(compiled())
+    assert.equal(3, #first)
+    assert.not_equal(first[1], first[2])
+    local rows = {}
+    for i, each in ipairs(rawget(_G, "HELD")) do rows[i] = stored(bundle.of(assert(flow.compile(each)))) end
+    rawset(_G, "HELD", nil)
+    forget()
+    write { ["part.lua"] = "error 'today'", ["w.lua"] = "error 'today'" }
+    for i = 1, 3 do
+      assert.equal(first[i], rows[i].hash)
+      assert.same(first, output_of(bundle.load(rows[i])))
+    end
+  end)
+
   it("declares the pools that the workflow did not", function()
     flow.pool("bundle_spec", { max = 2, rate = "10/s" })
     local b = made { ["w.lua"] = workflow 'w.a = { pool = "bundle_spec", run = print }' }

@@ -21,6 +21,17 @@ describe("a program that embeds the engine", function()
     assert.truthy(done.err:find("examples/hello.luax", 1, true), done.err)
   end)
 
+  it("finds its runs again after it ended in the middle, and lets them go on", function()
+    local done = command.shell(([[
+      dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+      errands() { %s/examples/embed/errands examples/embed/errands.lua "$dir/errands.db" "$@"; echo "code $?"; }
+      errands leave; errands leave; errands; errands]]):format(BUILD))
+    local all = 'completed "left for the baker, and is back"\ncompleted "left for the mill, and is back"\n'
+      .. 'completed "left for the castle, and was told: the king is out, and is back"\ncode 0\n'
+    assert.equal("", done.err)
+    assert.equal("code 9\ncode 9\n" .. all .. all, done.out)
+  end)
+
   it("is built against an installed copy with pkg-config alone", function()
     if command.sanitized then pending("a plain program cannot load a library with a sanitizer in it") end
     local done = command.shell(([[

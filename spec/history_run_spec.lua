@@ -45,6 +45,27 @@ w.after = { after = { "gate", "pay" }, run = function() end }
 return w
 ]]
 
+-- Items that hang where HANG is set, but for the first.
+local MANY = [[
+local flow = require "orrery"
+local w = flow.workflow { name = "many", concurrency = 2 }
+w.b = { each = { 1, 2, 3, 4 }, run = function(ctx)
+  if ctx.index == 1 then return 1 end
+  local file <close> = io.open("did", "a")
+  file:write("b\n")
+  file:flush()
+  if os.getenv "HANG" then
+    flow.await(function(resume)
+      local timer = require "luv".new_timer()
+      timer:start(600000, 0, resume)
+      return function() timer:close() end
+    end)
+  end
+  return ctx.index
+end }
+return w
+]]
+
 local VALUES = [[
 local flow = require "orrery"
 local w = flow.workflow { name = "values", output = "${nodes.a}" }
@@ -91,6 +112,17 @@ describe("a run that nobody runs", function()
       assert.are.equal("interrupted", json.decode(here:ends(0, "why", id, "b", "--json").out).kind)
     end)
   end
+
+  it("tells items that were cut off from those that are done", function()
+    local here <close> = place.new { ["slow.lua"] = MANY }
+    local process = here:start({ "run", "slow.lua" }, { HANG = "1" })
+    here:until_true(function() return (here:counts().b or 0) > 1 end)
+    process.handle:kill "sigkill"
+    here:finish(process)
+    has(here:ends(0, "show", here:newest()).out, "3 items begun: 1 completed, 2 cut off")
+    here:ends(0, "resume", here:newest())
+    has(here:ends(0, "show", here:newest()).out, "4 items: 4 completed; interrupted 2 times")
+  end)
 
   it("is found by --state interrupted, as long as nobody runs it", function()
     local here <close> = place.new { ["slow.lua"] = SLOW }
@@ -141,7 +173,7 @@ describe("a run that was left waiting", function()
     local err = here:ends(5, "run", "gate.lua", "--no-wait").err
     local id = here:newest()
     has(err, "gate  asks for approval (may v1 go out?) by ada or joan, signal 'gate'")
-    has(err, ("it waits for signal 'gate': orrery signal %s gate --approve\n"):format(id))
+    has(err, ("it waits for signal 'gate': orrery signal %s gate --approve --by WHO\n"):format(id))
     has(err, ("it waits for signal 'payment': orrery signal %s payment [JSON]\n"):format(id))
     has(err, "go on with: orrery resume " .. id)
     local events = lines_of(here:ends(5, "resume", id, "--no-wait", "--json").out)
@@ -151,7 +183,7 @@ describe("a run that was left waiting", function()
     has(text, "release waiting")
     has(text, "waits for approval (may v1 go out?) by ada or joan, until ")
     has(here:ends(0, "why", id, "gate").out, "waits for approval (may v1 go out?) by ada or joan, until ")
-    has(here:ends(0, "why", id, "gate").out, "gate --approve --why TEXT")
+    has(here:ends(0, "why", id, "gate").out, "gate --approve --by WHO --why TEXT; then let it go on")
     assert.are.same({ "ada", "joan" }, json.decode(here:ends(0, "why", id, "gate", "--json").out).approval.by)
   end)
 
@@ -159,10 +191,15 @@ describe("a run that was left waiting", function()
     local here <close> = place.new { ["gate.lua"] = GATE }
     here:ends(5, "run", "gate.lua", "--no-wait")
     local id = here:newest()
-    here:ends(0, "signal", id, "gate", "false")
-    here:ends(0, "signal", id, "gate", '{"approved":true,"by":{"name":"ada"}}')
-    here:ends(0, "signal", id, "gate", "--approve", "--by", "eve")
-    here:ends(0, "signal", id, "gate", "--approve", "--by", "joan", "--why", "tests are green")
+    lacks(here:ends(0, "why", id, "gate").out, "was left")
+    has(here:ends(0, "signal", id, "gate", "false").err, "it will be waited past: it is no decision")
+    has(here:ends(0, "signal", id, "gate", '{"approved":true,"by":{"name":"ada"}}').err, "only ada or joan may decide")
+    has(here:ends(0, "signal", id, "gate", "--approve", "--by", "eve").err,
+      "it will be waited past: only ada or joan may decide, and this is by eve; --by says whose decision it is")
+    lacks(here:ends(0, "signal", id, "gate", "--approve", "--by", "joan", "--why", "tests are green").err, "waited past")
+    has(here:ends(0, "why", id, "gate").out,
+      "one was left for it and is taken when the run goes on; nobody runs its run now\n  let it go on: ")
+    lacks(here:ends(0, "why", id, "pay").out, "was left")
     here:ends(0, "signal", id, "payment", "false")
     assert.are.same({ approved = true, by = "joan", why = "tests are green" }, json.decode(here:ends(0, "resume", id).out))
     local run = json.decode(here:ends(0, "show", id, "--json").out)

@@ -178,6 +178,85 @@ describe("flow.resume, flow.retry and flow.fork", function()
     rt:close()
   end)
 
+  -- The journal of the run is not there; `seq` is what the tables know of it.
+  local function lose_journal(here, id, seq)
+    local rt = runtime(here)
+    rt:store():project()
+    rt:store():change { { "DELETE FROM journal WHERE run = (SELECT number FROM runs WHERE id = ?)", id },
+      { "UPDATE runs SET seq = ?, state = 'pending' WHERE id = ?", seq, id } }
+    rt:close()
+  end
+
+  local function left_waiting(here, options)
+    here:write("wait", "")
+    local rt = runtime(here)
+    options.runtime = rt
+    local run = waits(here, flow.start(here.file, options))
+    rt:close()
+    return run.id
+  end
+
+  it("let nobody wait for a run without its first record", function()
+    local here <close> = new()
+    local id = left_waiting(here, { key = "k" })
+    lose_journal(here, id, 0)
+    local rt = runtime(here)
+    has(raised("run_not_begun", flow.resume, id, { runtime = rt }), id .. " never began: there was no memory for its first record")
+    raised("run_not_found", flow.resume, id, { runtime = rt })
+    os.remove(here.folder .. "/wait")
+    assert.are.equal("completed", flow.run(here.file, { runtime = rt, id = id, key = "k" }).state)
+    rt:close()
+  end)
+
+  it("give its key to the run that is asked for", function()
+    local here <close> = new()
+    local id = left_waiting(here, { key = "k" })
+    lose_journal(here, id, 0)
+    os.remove(here.folder .. "/wait")
+    local rt = runtime(here)
+    local run = flow.run(here.file, { runtime = rt, key = "k" })
+    assert.are.equal("completed", run.state)
+    assert.are_not.equal(id, run.id)
+    assert.are.equal(1, #rt:store():query "SELECT 1 FROM runs")
+    rt:close()
+  end)
+
+  it("do not take a run for one that never began whose records were lost", function()
+    local here <close> = new()
+    local id = left_waiting(here, {})
+    lose_journal(here, id, 3)
+    local rt = runtime(here)
+    local ok, problem = pcall(flow.resume, id, { runtime = rt })
+    assert.is_false(ok)
+    has(tostring(problem), "its journal is empty")
+    assert.are.equal(1, #rt:store():query "SELECT 1 FROM runs")
+    rt:close()
+  end)
+
+  it("begin a child again that has no first record", function()
+    local here <close> = new [[
+local flow = require "orrery"
+local child = flow.workflow { name = "child", output = "${nodes.c}" }
+child.c = { run = function(ctx) return ctx:wait "go" end }
+local w = flow.workflow { name = "w", output = "${nodes.a}" }
+w.a = { run = function(ctx) return { ctx:call(child) } end }
+return w
+]]
+    local rt = runtime(here)
+    local id = waits(here, flow.start(here.file, { runtime = rt })).id
+    rt:store():project()
+    local child = rt:store():query("SELECT id FROM runs WHERE parent IS NOT NULL")[1].id
+    rt:close()
+    lose_journal(here, child, 0)
+    rt = runtime(here)
+    local run = flow.resume(id, { runtime = rt })
+    here:until_true(function() rt:store():project() return #rt:store():query("SELECT 1 FROM runs WHERE id = ? AND seq > 0", child) == 1 end)
+    rt:store():send(child, "signal", flow.json.encode { name = "go", data = 5, sent = 1 })
+    rt:wait(run)
+    assert.are.same({ 5 }, run.output)
+    rt:close()
+  end)
+
   it("retry and fork a run", function()
     local here <close> = new()
     local rt = runtime(here)
@@ -272,6 +351,37 @@ return w
     local result = here:ends(0, "run", "w.lua", "-q")
     if not require("spec.support.command").sanitized then assert.is_true(tonumber(result.out) < 60 * 1024, result.out .. " KiB") end
     assert.are.equal(200, here:query("SELECT count(*) AS n FROM blobs")[1].n)
+  end)
+
+  it("stay in memory while the disk does not take them", function()
+    local here <close> = new [[
+local flow = require "orrery"
+local w = flow.workflow { name = "stays", output = "${nodes.last}" }
+w.begun = { run = function(ctx) ctx:wait "gone" end }
+w.large = { after = "begun", run = function() return ("x"):rep(100 * 1024) end }
+w.taken = { after = "begun", run = function() return ("y"):rep(100 * 1024) end }
+w.takes = { after = "taken", run = function(_, inputs) return #inputs.taken end }
+w.empty = { after = "begun", run = function() end }
+w.last = { after = { "takes", "large", "empty" }, run = function(ctx)
+  return { #ctx.nodes.taken, #ctx.nodes.large, ctx.nodes.empty == nil }
+end }
+return w
+]]
+    local rt = runtime(here, { durability = "relaxed" })
+    local failed = false
+    rt:on(function(event) failed = failed or event.level == "error" end)
+    local run = waits(here, flow.start(here.file, { runtime = rt }))
+    rt:sync()
+    os.rename(here.db, here.db .. ".away") -- whoever looks finds none, so no commit is made
+    run:signal "gone"
+    here:until_true(function() return run:outputs().last and failed end, "the end of the nodes without a disk")
+    assert.are.same({ 100 * 1024, 100 * 1024, true }, run:outputs().last)
+    os.rename(here.db .. ".away", here.db)
+    rt:wait(run)
+    assert.are.equal("completed", run.state)
+    assert.are.same({ 100 * 1024, 100 * 1024, true }, run.output)
+    assert.are.equal(100 * 1024, #run:outputs().large)
+    rt:close()
   end)
 end)
 

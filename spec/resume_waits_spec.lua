@@ -1,5 +1,6 @@
 -- Runs that are let go in the middle of anything end as if nothing had happened: same output, nothing done twice, times kept.
 local core = require "orrery.core"
+local flow = require "orrery"
 local place = require "spec.support.place"
 
 local json = core.json
@@ -160,3 +161,67 @@ w.n = { after = "two", run = function() flow.error { code = "x", message = "no",
     end)
   end)
 end
+
+describe("a wait whose time was over while no process had its run", function()
+  local function outcome(before, after)
+    local here <close> = new [[
+w.n = { run = function(ctx)
+  did "begun"
+  local ok, value = pcall(ctx.wait, ctx, "go", { timeout = "400ms" })
+  did "over"
+  return { ok and value or value.code, ctx:wait("go", { timeout = 0 }) }
+end }]]
+    local id = broken_off(here, "begun", "sigkill")
+    for _, value in ipairs(before) do here:ends(0, "signal", id, "go", value) end
+    flow.sleep(0.5)
+    for _, value in ipairs(after) do here:ends(0, "signal", id, "go", value) end
+    here:ends(#before + #after > 1 and 0 or 1, "resume", id, "-q")
+    assert.are.same({ begun = 2, over = 1, last = #before + #after > 1 and 1 or nil }, here:counts())
+    local taken = here:query("SELECT value, error FROM steps WHERE kind = 'wait' ORDER BY ordinal")
+    return taken[1].value or json.decode(taken[1].error).code, taken[2] and taken[2].value
+  end
+
+  it("took what was sent before", function()
+    assert.are.same({ "1", "2" }, { outcome({ "1", "2" }, {}) })
+    assert.are.same({ "1", "2" }, { outcome({ "1" }, { "2" }) })
+  end)
+
+  it("leaves what was sent later to the next", function()
+    assert.are.same({ "signal_timeout", "1" }, { outcome({}, { "1", "2" }) })
+  end)
+
+  it("has timed out where nothing was sent", function()
+    assert.are.same({ "signal_timeout" }, { outcome({}, {}) })
+  end)
+end)
+
+describe("a run that was cancelled while no process had it", function()
+  it("does nothing first", function()
+    local here <close> = new [[
+w.n = { run = function(ctx) did "begun" ctx:sleep(0.3) did "slept" end }
+w.side = { run = function() did "side" require("luv").sleep(50) end }
+w.clean = { after = "n", join = "done", run = function() did "clean" end }]]
+    local id = broken_off(here, "begun", "sigkill")
+    here:ends(0, "cancel", id)
+    here:ends(3, "resume", id, "-q")
+    assert.are.same({ begun = 1, side = 1, clean = 1 }, here:counts())
+    assert.are.equal(0, here:query("SELECT count(*) AS n FROM inbox WHERE taken IS NULL")[1].n)
+  end)
+end)
+
+describe("a handler that ends before a step that its attempt had taken", function()
+  it("has left its course, which is nondeterminism", function()
+    local here <close> = new [[
+w.n = { retry = 3, run = function(ctx)
+  ctx:step("first", function() did "first" end)
+  if io.open "early" then return "early" end
+  ctx:step("second", function() did "second" end)
+  ctx:sleep(5)
+end }]]
+    local id = broken_off(here, "second", "sigkill")
+    here:write("early", "")
+    place.has(here:ends(1, "resume", id).err, 'step 2 of node n was ctx:step("second") when it was recorded and is not taken now')
+    assert.are.same({ first = 1, second = 1 }, here:counts())
+    assert.are.equal("nondeterminism", json.decode(here:query("SELECT error FROM nodes WHERE node = 'n'")[1].error).code)
+  end)
+end)

@@ -48,6 +48,16 @@ end }
 return w
 ]]
 
+-- Waits for what only somebody else can send, and may then be wrong.
+local PAID = HEAD .. [[
+local w = flow.workflow { name = "paid", output = "${nodes.thank}" }
+w.pay = flow.wait { signal = "payment" }
+w.check = { after = "pay", run = function() did "check" if not good() then error "too little" end end }
+w.again = flow.wait { after = "check", signal = "receipt" }
+w.thank = { after = "again", run = function() return "thank you" end }
+return w
+]]
+
 local function new(files)
   files["items.lua"], files["route.lua"] = ITEMS, ROUTE
   return place.new(files)
@@ -157,6 +167,7 @@ describe("orrery fork", function()
     local here <close> = new {}
     local id = base(here)
     local result = here:ends(0, "fork", id, "--from", "last", "-i", "word=two")
+    assert.is_nil(result.err:find("the new input", 1, true))
     local forked = here:newest()
     assert.are_not.equal(id, forked)
     has(result.err, ("run %s, forked from %s"):format(forked, id))
@@ -173,6 +184,13 @@ describe("orrery fork", function()
     local row = here:query("SELECT labels, context, input FROM runs WHERE id = ?", forked)[1]
     assert.are.same({ suite = "x" }, json.decode(row.labels))
     assert.are.same({ amount = 150, word = "two" }, json.decode(row.input))
+  end)
+
+  it("says that what is taken over does not see a new input", function()
+    local here <close> = new {}
+    local result = here:ends(0, "fork", base(here), "-i", "word=two")
+    assert.are.equal("one", json.decode(result.out)[5])
+    has(result.err, "the new input is not seen by the 8 nodes that are taken over; run them again with --from NODE")
   end)
 
   it("is told of by show", function()
@@ -244,5 +262,24 @@ describe("orrery fork", function()
     assert.are.same({ last = 1 }, here:counts())
     here:write("route.lua", (ROUTE:gsub("w%.join =", "w.joint ="):gsub('"join"', '"joint"'):gsub("inputs%.join", "inputs.joint")))
     has(here:ends(2, "fork", id, "--from", "last", "--with-current-code").err, "route.lua")
+  end)
+end)
+
+describe("--no-wait", function()
+  it("leaves a retried and a forked run that only waits, to be resumed", function()
+    local here <close> = place.new { ["paid.lua"] = PAID }
+    here:ends(5, "run", "paid.lua", "--no-wait")
+    local id = here:newest()
+    here:ends(0, "signal", id, "payment")
+    here:ends(1, "resume", id)
+    here:write("good", "")
+    has(here:ends(5, "retry", id, "--no-wait").err, "it waits for signal 'receipt': ")
+    here:ends(5, "fork", id, "--from", "check", "--no-wait", "-q")
+    assert.are_not.equal(id, here:newest())
+    assert.are.same({ check = 3 }, here:counts())
+    for _, one in ipairs { id, here:newest() } do
+      here:ends(0, "signal", one, "receipt")
+      assert.are.equal("thank you", json.decode(here:ends(0, "resume", one).out))
+    end
   end)
 end)

@@ -190,6 +190,21 @@ describe("a sequence of steps", function()
       run.error.details)
   end)
 
+  it("fails its attempt, also where the handler catches the error and goes on", function()
+    local calls, count = counter()
+    local _, run = twice(function(ctx)
+      ctx:step("one", function() end)
+      pcall(ctx.step, ctx, ctx.attempt == 1 and "charge" or "refund", function() end)
+      flow.gather { function() pcall(ctx.step, ctx, "strand", count("strand " .. ctx.attempt)) end }
+      pcall(ctx.step, ctx, "last " .. ctx.attempt, count("last " .. ctx.attempt))
+      return "fine"
+    end)
+    assert.same({ ["strand 1"] = 1, ["last 1"] = 1 }, calls)
+    assert.equal("failed", run.state)
+    assert.matches('step 2 of node a was ctx:step%("charge"%) when it was recorded', run.error.message)
+    assert.same({}, run:outputs())
+  end)
+
   it("names the strand and the kind", function()
     local _, run = twice(function(ctx)
       flow.gather { function() if ctx.attempt == 1 then ctx:sleep(1) else ctx:now() end end }

@@ -307,12 +307,26 @@ local function part_of(made, returned, wanted)
     wanted.name, wanted.place) } }, "definition_changed")
 end
 
-local function build(main, files, arguments, added)
+-- Workflows that the source makes besides are called by handlers, and have bundles of the same files.
+local function origin_of(row, main, arguments)
+  local origin = { name = main.name, path = main.path, text = text_of(main), modules = {}, missing = {}, first = arguments.first or {} }
+  for _, entry in ipairs(json.decode(row.sources)) do
+    if entry.missing then
+      table.insert(origin.missing, entry.name)
+    elseif not entry.main then
+      table.insert(origin.modules, { name = entry.name, path = entry.path, text = text_of(entry) })
+    end
+  end
+  return origin
+end
+
+local function build(row, main, files, arguments, added)
   local env, scope = require("orrery.bundle_environment").new(files, added)
   set_arg(env, arguments.arg)
   for _, name in ipairs(arguments.first or {}) do env.require(name) end
   local _ <close> = types.enter(scope)
   local w, made = load_file.read(text_of(main), main.name, env)
+  load_file.note(origin_of(row, main, arguments), made, w)
   if arguments.part then w = part_of(made, w, arguments.part) end
   local compiled, problems = compile.workflow(w)
   if not compiled then errors.raise(problems) end
@@ -337,7 +351,7 @@ function bundle.load(row, modules)
   local main, files, known = read_sources(row, modules)
   local arguments, entry, early = json.decode(row.arguments), nil, {}
   declare_pools(arguments.pools)
-  local compiled = build(main, files, arguments, function(file)
+  local compiled = build(row, main, files, arguments, function(file)
     if entry then append(entry, file) else early[#early + 1] = file end
   end)
   check_definition(compiled, row)

@@ -121,7 +121,7 @@ function flow.fork(id, options)
   return started
 end
 
-core.set_compiler(run.for_call)
+core.set_compiler(run.for_call, function(...) require("orrery.resume").take_orphans(...) end)
 
 local function words()
   local names = types.words()

@@ -161,6 +161,21 @@ function load_file.parts(made, returned)
   return list
 end
 
+--- Notes where the workflows of a file come from: the one it returns, and those it makes besides.
+---@param origin orrery.Origin without `part`
+---@param made orrery.Workflow[]
+---@param returned orrery.Workflow
+function load_file.note(origin, made, returned)
+  origins[returned] = origin
+  for _, each in ipairs(load_file.parts(made, returned)) do
+    if not origins[each.workflow] then
+      local own = { part = each.part }
+      for key, value in pairs(origin) do own[key] = value end
+      origins[each.workflow] = own
+    end
+  end
+end
+
 --- Loads a workflow. Raises all that is wrong with the file itself; mistakes of the workflow are found by
 --- compiling it.
 ---@param from string|{source: string, name: string?} a path, or the text and what to call it
@@ -178,12 +193,8 @@ function load_file.load(from)
   if sources then sources.begin(name) end
   local w, made = load_file.read(text, name)
   local used = sources and sources.used_by(name)
-  local function origin(part)
-    return { name = name, path = path, text = text, modules = used and used.modules or {},
-      missing = used and used.missing or {}, first = used and used.first or {}, part = part }
-  end
-  origins[w] = origin()
-  for _, each in ipairs(load_file.parts(made, w)) do origins[each.workflow] = origins[each.workflow] or origin(each.part) end
+  load_file.note({ name = name, path = path, text = text, modules = used and used.modules or {}, missing = used and used.missing or {},
+    first = used and used.first or {} }, made, w)
   return w
 end
 

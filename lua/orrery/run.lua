@@ -264,9 +264,14 @@ end
 --- What `ctx:call` needs of a workflow: its plan and how to start it. Raises mistakes.
 ---@param what orrery.Workflow|string
 ---@param input any
----@return orrery.Plan plan
----@return table options
-function run.for_call(what, input)
+---@param id? string of a run that was begun before a restart: the plan is that of the code it began with, nil where nobody knows it
+---@return orrery.Plan|nil plan
+---@return table|nil options
+function run.for_call(what, input, id)
+  if id then
+    local kept = require("orrery.resume").begun_code(core.running_runtime(), id)
+    return kept and kept.plan, kept and { env = kept.env }
+  end
   local compiled = type(what) == "string" and compiled_file(what) or run.compiled(what)
   local rt = core.running_runtime()
   return compiled.plan, { input = run.check_input(compiled, input), env = compiled.env, bundle = rt and bundle_for(rt, compiled) }

@@ -88,7 +88,7 @@ const char *orr_record_name(orr_record_kind kind);
 typedef struct orr_record {
     orr_record_kind kind;
     uint64_t seq; /* within the run, from 1 */
-    int64_t time;
+    int64_t time; /* not before that of the record before it, even where the clock was set back between two processes */
     orr_task task;       /* node ORR_NONE where the record concerns the whole run */
     uint8_t phase;       /* orr_phase of an attempt */
     uint8_t reason;      /* by kind: orr_skip_reason, orr_stop_cause, orr_run_state, orr_source of COMPLETED, whether FAILED
@@ -96,7 +96,8 @@ typedef struct orr_record {
                           * edge, whether an INTERRUPTED attempt counts towards crash_loop */
     uint16_t port;       /* COMPLETED: the outcome taken, ORR_PORT_ANY for none */
     uint32_t count;      /* EXPANDED: items. EDGE: the edge's number */
-    int64_t due;         /* ATTEMPT_FAILED, WAITING, ITERATED, HELD: when it goes on; -1 = not by time */
+    int64_t due;         /* ATTEMPT_FAILED, WAITING, ITERATED, HELD: when it goes on; -1 = not by time. EXPANDED, CLEANUP, RETRIED:
+                          * from when bounds that begin with it count, where that is not `time` (0) */
     uint64_t value;      /* the caller's handle: output, list or error */
     const orr_error *error; /* FAILED, ATTEMPT_FAILED, CANCELLED, RUN_ENDED; else NULL */
 } orr_record;
@@ -293,6 +294,8 @@ void orr_run_free(orr_run *run);
 /* Asks the run to end: what runs is cancelled, what was done is compensated, then cleanup nodes run, bounded by the cleanup
  * timeout. A second call cancels those too, but no compensation: a run is undone whole. No effect on an ended run. */
 void orr_run_cancel(orr_run *run);
+/* The same for whoever called the run, and is cancelled: no effect where it was asked before, be it by another process. */
+void orr_run_cancel_once(orr_run *run);
 void orr_run_pause(orr_run *run);   /* starts nothing more until resumed, compensations included; what runs goes on. Cleanup
                                      * nodes of a run that is stopped are not held */
 void orr_run_resume(orr_run *run);
@@ -317,6 +320,9 @@ orr_status orr_run_retry(orr_run *run);
 /* Before orr_run_begin: the node counts as completed, with an output taken from another run (a fork). Dependencies first.
  * ORR_EINVAL, ORR_ESTATE, ORR_ENOMEM. */
 orr_status orr_run_adopt(orr_run *run, uint32_t node, uint16_t port, uint64_t value);
+
+/* Whether that attempt was cut off and is to be made again under its number. */
+bool orr_run_again(const orr_run *run, const orr_task *task);
 
 /* Records that the process leaves the run in good order: attempts that are under way are not blamed for it. Nothing starts
  * any more; free the run next. */

@@ -3,6 +3,7 @@
  * core.c     the core itself: time, actions, what starts next
  * run.c      making, freeing and asking a run
  * fold.c     state as a fold over records: the only file that changes a node's state
+ * dependents.c  what the end of a node means to those that depend on it
  * fits.c     which records such a fold refuses
  * join.c     the join table, outcome gates, handled failures
  * decide.c   what follows from a change: ready, skipped, the end
@@ -232,6 +233,7 @@ struct orr_run {
     orr_failure *failure;  /* of the run; NULL: that of failure_node */
     uint32_t timeout_timer, cleanup_timer;
     int64_t since, cleanup_since; /* from when its timeout counts, and that of its cleanup nodes */
+    int64_t last_read;     /* time of the last record that was read back: none that is written is earlier */
     orr_run_stats stats;
     orr_run *next, *prev;  /* all runs */
     orr_run *end_next;     /* runs whose end has not been told */
@@ -294,7 +296,7 @@ static inline orr_node_state orr_settled_as(const orr_run *run, uint32_t t)
 /* So long after a time; a bound of centuries is none. */
 static inline int64_t orr_after(int64_t time, int64_t ns)
 {
-    return ns > INT64_MAX - time ? INT64_MAX : time + ns;
+    return time > 0 && ns > INT64_MAX - time ? INT64_MAX : time + ns;
 }
 static inline int64_t orr_from_now(const orr_core *core, int64_t ns)
 {
@@ -355,16 +357,20 @@ void orr_put_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge, bool 
 void orr_put_run(orr_run *run, orr_record_kind kind, uint8_t reason, const orr_error *error);
 void orr_put_interrupted(orr_run *run, uint32_t t, bool counts); /* its orr_more must be there */
 void orr_put_note(orr_run *run, orr_record_kind kind, uint32_t t, int64_t due, uint64_t value);
-void orr_recount(orr_run *run, uint32_t node); /* its dependencies that have settled, of a cell that was set back */
 void orr_put_compensated(orr_run *run, uint32_t t, uint64_t value);
 void orr_put_compensation_failed(orr_run *run, uint32_t t, const orr_error *error);
 /* fits.c: whether a record can follow, about a task or about the run */
 bool orr_record_fits(const orr_run *run, uint32_t t, const orr_record *r);
 bool orr_run_record_fits(const orr_run *run, const orr_record *r);
-bool orr_doom(orr_run *run, uint32_t node, const orr_error *error);
 bool orr_room(orr_run *run, uint32_t items); /* room for so many more cells */
 
+/* dependents.c */
 void orr_touch(orr_run *run, uint32_t node); /* its dependencies changed: orr_decide looks at it */
+/* A pending node is to fail whatever comes: keeps the error until orr_consider sees it. False when out of memory. */
+bool orr_doom(orr_run *run, uint32_t node, const orr_error *error);
+void orr_tell_settled(orr_run *run, uint32_t node, uint16_t port); /* it has just settled, with that outcome */
+void orr_apply_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge, bool truth); /* it was asked */
+void orr_recount(orr_run *run, uint32_t node); /* its dependencies that have settled, of a cell that was set back */
 
 /* bare.c: the short way */
 bool orr_bare(const orr_run *run); /* whether it may be gone, by nodes without an orr_more */

@@ -51,110 +51,7 @@ static void attempt_over(orr_run *run, uint32_t t)
         run->live_cleanup--;
 }
 
-/* ---- telling the dependents -------------------------------------------------------------------------------------- */
-
-void orr_touch(orr_run *run, uint32_t node)
-{
-    orr_cell *cell = &run->cells[node];
-    if ((cell->flags & CELL_TOUCHED) != 0 || cell->state != ORR_NODE_PENDING || run->rebuilding)
-        return;
-    cell->flags |= CELL_TOUCHED;
-    cell->next = ORR_NONE;
-    if (run->touched_head == ORR_NONE)
-        run->touched_head = node;
-    else
-        run->cells[run->touched_tail].next = node;
-    run->touched_tail = node;
-}
-
-/* A pending node is to fail whatever comes: keeps the error until orr_consider sees it. False when out of memory. */
-bool orr_doom(orr_run *run, uint32_t node, const orr_error *error)
-{
-    orr_more *more = orr_need_more(run, node);
-    if (more == NULL)
-        return false;
-    if (more->failure == NULL)
-        more->failure = orr_failure_new(run->core, error);
-    orr_touch(run, node);
-    return true;
-}
-
-/* One dependency of `to` counts as `outcome`. */
-static void count(orr_run *run, uint32_t to, char outcome)
-{
-    orr_cell *cell = &run->cells[to];
-    cell->pending--;
-    if (orr_is_over(run, to))
-        return; /* it ended without this one; whether it took care of a failure is settled with it */
-    if (outcome == 'C')
-        cell->completed++;
-    else if (outcome == 'F')
-        cell->flags |= CELL_FAILED_DEP;
-    else if (outcome == 'X')
-        cell->flags |= CELL_CANCELLED_DEP;
-    if (cell->pending == 0 || (cell->flags & CELL_EARLY) != 0)
-        orr_touch(run, to);
-}
-
-/* The edges between a switch and one dependent are one dependency: it counts as C once, where one of them was taken, and
- * shuts the gate where none was. */
-static void count_port(orr_run *run, uint32_t from, uint32_t to, bool taken, uint16_t port)
-{
-    if (!taken && !orr_is_over(run, to) && orr_gate_shut(run, from, to, port)) {
-        run->cells[to].flags |= CELL_GATE_SHUT;
-        orr_more *more = orr_need_more(run, to); /* only for `why`: without memory it says less */
-        if (more != NULL && more->by == ORR_NONE)
-            more->by = from;
-        orr_touch(run, to); /* it takes care of no failure any more */
-    }
-    count(run, to, taken ? 'C' : 'S');
-}
-
-static void propagate(orr_run *run, uint32_t from, char outcome, uint16_t port)
-{
-    const orr_plan *plan = run->plan;
-    uint32_t end = plan->out_first[from + 1];
-    if (plan->plain) {
-        for (uint32_t k = plan->out_first[from]; k < end; k++)
-            count(run, plan->out_to[k], outcome);
-        return;
-    }
-    for (uint32_t k = plan->out_first[from]; k < end; k++) {
-        uint32_t edge = plan->out_edge[k], to = plan->out_to[k];
-        uint16_t wanted = plan->edge_port[edge];
-        bool taken = outcome == 'C' && wanted == port;
-        if (plan->edge_when[edge] != 0) { /* counted by its own record */
-            if (wanted != ORR_PORT_ANY && !taken && run->edge_done[edge] == EDGE_OPEN)
-                run->edge_done[edge] = EDGE_PASSED_BY;
-            continue;
-        }
-        if (wanted == ORR_PORT_ANY) {
-            count(run, to, outcome);
-            continue;
-        }
-        if (run->edge_done != NULL)
-            run->edge_done[edge] = taken ? EDGE_TRUE : EDGE_FALSE; /* beside it there may be one with a `when` */
-        count_port(run, from, to, taken, port);
-    }
-}
-
-static void layer_down(orr_run *run, uint32_t node)
-{
-    if (run->layer_open == NULL)
-        return;
-    uint32_t layer = run->plan->layer_of[node];
-    if (--run->layer_open[layer] > 0)
-        return;
-    orr_event e = {.count = layer, .due = -1};
-    orr_emit(run, ORR_EV_LAYER_COMPLETED, ORR_NONE, &e);
-}
-
-static void settled(orr_run *run, uint32_t node, uint16_t port)
-{
-    run->open--;
-    propagate(run, node, orr_outcome_at(run, node), port);
-    layer_down(run, node);
-}
+/* ---- ends -------------------------------------------------------------------------------------------------------------- */
 
 /* An item ended: its node keeps count. */
 static void item_settled(orr_run *run, uint32_t t, orr_node_state state)
@@ -173,7 +70,7 @@ static void ended(orr_run *run, uint32_t t, orr_node_state state, uint16_t port)
     set_state(run, t, state);
     attempt_over(run, t);
     if (t < run->plan->n_nodes)
-        settled(run, t, port);
+        orr_tell_settled(run, t, port);
     else
         item_settled(run, t, state);
 }
@@ -429,40 +326,6 @@ static void apply_woken(orr_run *run, uint32_t t, orr_node_state to)
         set_state(run, t, to);
 }
 
-static void apply_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge, bool truth)
-{
-    run->edge_done[edge] = truth ? EDGE_TRUE : EDGE_FALSE;
-    if (run->plan->edge_port[edge] != ORR_PORT_ANY)
-        count_port(run, from, to, truth, ORR_PORT_ANY);
-    else
-        count(run, to, truth ? orr_outcome_at(run, from) : 'S');
-}
-
-/* An edge whose source had settled before the cell was set back. */
-static void recount_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge)
-{
-    const orr_plan *plan = run->plan;
-    uint8_t known = run->edge_done[edge];
-    if (plan->edge_port[edge] == ORR_PORT_ANY && plan->edge_when[edge] == 0)
-        count(run, to, orr_outcome_at(run, from));
-    else if (known == EDGE_TRUE || known == EDGE_FALSE)
-        apply_edge(run, from, to, edge, known == EDGE_TRUE);
-}
-
-void orr_recount(orr_run *run, uint32_t node)
-{
-    const orr_plan *plan = run->plan;
-    for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
-        uint32_t from = plan->in_from[k];
-        if (!orr_is_over(run, from))
-            continue;
-        if (plan->plain)
-            count(run, node, orr_outcome_at(run, from));
-        else
-            recount_edge(run, from, node, plan->in_edge[k]);
-    }
-}
-
 static void apply_run(orr_run *run, orr_record_kind kind, uint8_t reason, const orr_error *error, int64_t now)
 {
     switch (kind) {
@@ -507,6 +370,25 @@ static void apply_run(orr_run *run, orr_record_kind kind, uint8_t reason, const 
 
 /* ---- live: write, then apply ------------------------------------------------------------------------------------- */
 
+/* The clock may have been set back since another process wrote the last record; the times of a journal never go back. */
+static int64_t record_time(const orr_run *run)
+{
+    return run->core->now > run->last_read ? run->core->now : run->last_read;
+}
+
+/* The bounds that begin with such a record must not grow by as much as the clock was set back: it says in `due` from when they
+ * count, where that is not its own time (0). */
+static int64_t begins(const orr_run *run, orr_record_kind kind)
+{
+    static const unsigned bounding = 1u << ORR_REC_EXPANDED | 1u << ORR_REC_CLEANUP | 1u << ORR_REC_RETRIED;
+    return (bounding >> kind & 1) != 0 && run->core->now < run->last_read ? run->core->now : 0;
+}
+
+static int64_t began(int64_t due, int64_t time)
+{
+    return due != 0 ? due : time;
+}
+
 static void write(orr_run *run, orr_record_kind kind, uint32_t t, const orr_record *fields)
 {
     orr_core *core = run->core;
@@ -516,7 +398,7 @@ static void write(orr_run *run, orr_record_kind kind, uint32_t t, const orr_reco
     orr_record rec = *fields;
     rec.kind = kind;
     rec.seq = run->seq;
-    rec.time = core->now;
+    rec.time = record_time(run);
     rec.task = orr_task_of(run, t);
     if (kind != ORR_REC_COMPLETED)
         rec.port = ORR_PORT_ANY;
@@ -608,7 +490,7 @@ orr_status orr_put_expanded(orr_run *run, uint32_t t, uint32_t items, uint64_t v
     /* memory first: a record that was written must be applied */
     if (orr_need_more(run, t) == NULL || !orr_room(run, items))
         return ORR_ENOMEM;
-    WRITE(run, ORR_REC_EXPANDED, t, .count = items, .value = value);
+    WRITE(run, ORR_REC_EXPANDED, t, .due = begins(run, ORR_REC_EXPANDED), .count = items, .value = value);
     return apply_expanded(run, t, items, run->core->now);
 }
 
@@ -639,13 +521,14 @@ void orr_put_woken(orr_run *run, uint32_t t, orr_node_state to)
 void orr_put_edge(orr_run *run, uint32_t from, uint32_t to, uint32_t edge, bool truth)
 {
     WRITE(run, ORR_REC_EDGE, from, .count = edge, .reason = truth);
-    apply_edge(run, from, to, edge, truth);
+    orr_apply_edge(run, from, to, edge, truth);
 }
 
 void orr_put_run(orr_run *run, orr_record_kind kind, uint8_t reason, const orr_error *error)
 {
-    WRITE(run, kind, ORR_NONE, .reason = reason, .error = error, .value = error != NULL ? error->value : 0);
-    apply_run(run, kind, reason, error, run->core->now);
+    int64_t due = begins(run, kind);
+    WRITE(run, kind, ORR_NONE, .due = due, .reason = reason, .error = error, .value = error != NULL ? error->value : 0);
+    apply_run(run, kind, reason, error, began(due, record_time(run)));
 }
 
 void orr_put_interrupted(orr_run *run, uint32_t t, bool counts)
@@ -698,14 +581,14 @@ static orr_status fold_task(orr_run *run, uint32_t t, const orr_record *r)
     case ORR_REC_COMPENSATION_FAILED: apply_undone(run, t, ORR_NODE_COMPENSATION_FAILED, r->error); break;
     case ORR_REC_SKIPPED: apply_because(run, t, ORR_NODE_SKIPPED, r->reason, r->count); break;
     case ORR_REC_CANCELLED: apply_cancelled(run, t); break;
-    case ORR_REC_EXPANDED: return apply_expanded(run, t, r->count, r->time);
+    case ORR_REC_EXPANDED: return apply_expanded(run, t, r->count, began(r->due, r->time));
     case ORR_REC_INTERRUPTED: apply_interrupted(run, t, r->reason != 0); break;
     case ORR_REC_STEP: break;
     case ORR_REC_ITERATED: apply_iterated(run, t, r->due); break;
     case ORR_REC_WAITING:
     case ORR_REC_HELD: apply_waiting(run, t, r->due); break;
     case ORR_REC_WOKEN: apply_woken(run, t, (orr_node_state)r->reason); break;
-    default: apply_edge(run, t, edge_target(run->plan, t, r->count), r->count, r->reason != 0); break;
+    default: orr_apply_edge(run, t, edge_target(run->plan, t, r->count), r->count, r->reason != 0); break;
     }
     return ORR_OK;
 }
@@ -732,7 +615,7 @@ static orr_status fold_run(orr_run *run, const orr_record *r)
             return status == ORR_ENOMEM ? status : ORR_EINVAL;
     }
     run->seq = r->seq;
-    apply_run(run, r->kind, r->reason, r->error, r->time);
+    apply_run(run, r->kind, r->reason, r->error, began(r->due, r->time));
     if (r->kind == ORR_REC_RUN_ENDED)
         orr_first_failure(run);
     return ORR_OK;
@@ -755,7 +638,7 @@ static orr_status fold_created(orr_run *run, const orr_record *r)
         return ORR_EINVAL;
     run->seq = 1;
     run->rebuilding = true;
-    run->stats.created = run->stats.started = run->since = r->time;
+    run->stats.created = run->stats.started = run->since = run->last_read = r->time;
     run->state = ORR_RUN_RUNNING;
     return ORR_OK;
 }
@@ -775,7 +658,10 @@ orr_status orr_run_fold(orr_run *run, const orr_record *record)
     if (run->state == ORR_RUN_PENDING || !run->rebuilding || record->seq != run->seq + 1)
         return ORR_EINVAL;
     orr_status status = record->task.node == ORR_NONE ? fold_run(run, record) : fold_node(run, record);
-    if (status == ORR_OK)
-        run->suspended = run->suspended && leaves_alone(record->kind);
+    if (status != ORR_OK)
+        return status;
+    run->suspended = run->suspended && leaves_alone(record->kind);
+    if (record->time > run->last_read)
+        run->last_read = record->time;
     return status;
 }

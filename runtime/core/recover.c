@@ -264,6 +264,13 @@ orr_status orr_run_retry(orr_run *run)
     return ORR_OK;
 }
 
+bool orr_run_again(const orr_run *run, const orr_task *task)
+{
+    uint32_t t = orr_index(run, task->node, task->item);
+    const orr_more *more = t != ORR_NONE ? orr_more_of(run, t) : NULL;
+    return more != NULL && more->interrupted && run->cells[t].attempt == task->attempt && more->iteration == task->iteration;
+}
+
 /* ---- leaving, and taking over ------------------------------------------------------------------------------------------------ */
 
 void orr_run_suspend(orr_run *run)

@@ -234,6 +234,12 @@ void orr_run_cancel(orr_run *run)
         orr_skip_cleanup(run, ORR_CANCEL_RUN);
 }
 
+void orr_run_cancel_once(orr_run *run)
+{
+    if (run->cancels == 0)
+        orr_run_cancel(run);
+}
+
 /* ---- stalled ---------------------------------------------------------------------------------------------------------- */
 
 /* Nothing runs, waits or is due, but nodes are left: the run fails, and says what each of them waits for. */

@@ -121,6 +121,24 @@ static void push_id(lua_State *L, const orr_script *s, const orr_fiber *f) {
     orr_push_derived_id(L, f, orr_step_chance(s, f, 4 + (uint64_t)f->task.attempt) | 1);
 }
 
+/* A child that was begun before a restart goes on with the code it began with, whatever its file holds now. Its id is a field of
+ * the options. */
+static void use_own_code(lua_State *L, const orr_script *s) {
+    int top = lua_gettop(L);
+    orr_push_anchor(L, s->at.compiler);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    lua_getfield(L, AT_OPTIONS, "id");
+    lua_call(L, 3, 2);
+    if (!lua_isnil(L, top + 1)) {
+        orr_check_plan(L, top + 1);
+        lua_pushvalue(L, top + 1);
+        lua_replace(L, AT_PLAN);
+        if (lua_istable(L, top + 2) && lua_getfield(L, top + 2, "env") != LUA_TNIL) lua_setfield(L, AT_OPTIONS, "env");
+    }
+    lua_settop(L, top);
+}
+
 /* The child of this attempt that was begun before a restart, or a new one. Pushes its run. */
 static void start_child(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step, bool begun) {
     if (!begun) push_id(L, s, f); /* else it is at the top */
@@ -137,15 +155,16 @@ static void start_child(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref 
     bool restores = begun && orr_storage_is_durable(f->run->rt);
     lua_pushboolean(L, f->run->forced);
     lua_setfield(L, AT_OPTIONS, "force");
+    if (restores) use_own_code(L, s);
     if (restores) orr_run_restore_child(L, f->run->rt, rt, AT_PLAN, AT_OPTIONS);
     else orr_run_start(L, f->run->rt, rt, AT_PLAN, AT_OPTIONS);
     lua_replace(L, AT_CHILD);
     lua_settop(L, AT_CHILD);
 }
 
-static int call_recorded(lua_State *L, orr_script *s, orr_fiber *f, const char *name) {
+/* The name of the child's workflow is at the top, at AT_NAME. */
+static int call_recorded(lua_State *L, orr_script *s, orr_fiber *f) {
     orr_step_ref step = {.kind = STEP_CALL, .name = AT_NAME};
-    lua_pushstring(L, name);
     lua_pushnil(L); /* AT_CHILD */
     orr_step_state state = orr_step_find(L, s, f, &step);
     if (state == STEP_VALUE) return 1;
@@ -161,6 +180,33 @@ static int call_recorded(lua_State *L, orr_script *s, orr_fiber *f, const char *
     return call_done(L, status, (lua_KContext)s);
 }
 
+/* Where a workflow is called by its path and the journal knows the call already, its file is not asked, which may hold another by now.
+ * Leaves what `compile` does, as far as it is needed, and the name. */
+static bool push_known(lua_State *L, orr_script *s, const orr_fiber *f) {
+    if (lua_type(L, 2) != LUA_TSTRING || s->at.compiler == LUA_NOREF) return false;
+    orr_step_state state = orr_step_peek_call(L, s, f); /* 5: name, 6: id */
+    if (state == STEP_NONE) return false;
+    lua_newtable(L);
+    lua_pushvalue(L, 6);
+    lua_setfield(L, -2, "id");
+    lua_replace(L, AT_OPTIONS);
+    lua_pushnil(L);
+    lua_insert(L, AT_PLAN); /* 5: nil, 6: name, 7: options */
+    lua_insert(L, AT_OPTIONS);
+    if (state != STEP_BEGUN) return true;
+    lua_pushvalue(L, 3);
+    lua_setfield(L, AT_OPTIONS, "input");
+    lua_pushboolean(L, true);
+    lua_setfield(L, AT_OPTIONS, "child");
+    use_own_code(L, s);
+    inherit(L, f, AT_OPTIONS, "context", RUN_CONTEXT);
+    inherit(L, f, AT_OPTIONS, "env", RUN_ENV);
+    inherit_journal(L, f, AT_OPTIONS);
+    if (!lua_isnil(L, AT_PLAN)) return true;
+    lua_settop(L, 4);
+    return false;
+}
+
 /* ctx:call(workflow[, input[, opts]]) -> the child's output. Raises `child_failed` where it does not complete; its
  * details say how: {run, state, error}. The child has the parent's context and environment unless `opts` gives
  * others, is cancelled with it, and the parent keeps no slot while it waits. */
@@ -169,9 +215,12 @@ int orr_ctx_call(lua_State *L) {
     orr_script *s = f->run->script;
     lua_settop(L, 4);
     orr_step_count(f);
+    if (f->run->journal && push_known(L, s, f)) return call_recorded(L, s, f);
     compile(L, f);
-    const orr_planbox *plan = orr_check_plan(L, AT_PLAN);
-    if (f->run->journal) return call_recorded(L, s, f, plan->plan->name);
+    if (f->run->journal) {
+        lua_pushstring(L, orr_check_plan(L, AT_PLAN)->plan->name);
+        return call_recorded(L, s, f);
+    }
     orr_run_push(L, f->run, RUN_RT);
     orr_runbox *child = orr_run_start(L, f->run->rt, AT_OPTIONS + 1, AT_PLAN, AT_OPTIONS);
     return orr_run_await(L, child, true);

@@ -86,7 +86,7 @@ static void cancel_parked(orr_script *s, orr_fiber *f, uint8_t reason) {
         return;
     case WAIT_CHILD:
         f->flags |= FIBER_TELL_AT_WAKE;
-        if (f->other->run) orr_run_cancel(f->other->run);
+        if (f->other->run) orr_run_cancel_once(f->other->run);
         return;
     case WAIT_AWAIT:
         f->flags |= FIBER_TELL_AT_WAKE;

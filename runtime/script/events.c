@@ -33,6 +33,17 @@ static bool is_loop(const orr_runbox *r, uint32_t node) {
     return plan->policies[plan->policy_of[node]].has_loop;
 }
 
+/* Events that are not the core's: those of handlers and of the watch here, and those of the command beside them. */
+static const char *const other_events[] = {"log", "progress", "run_blocked", "run_suspended", "run_refused"};
+
+bool orr_event_is_ours(const char *name) {
+    for (orr_event_kind kind = 0; kind < ORR_EVENT_COUNT; kind++)
+        if (strcmp(name, orr_event_name(kind)) == 0) return true;
+    for (size_t i = 0; i < sizeof other_events / sizeof *other_events; i++)
+        if (strcmp(name, other_events[i]) == 0) return true;
+    return false;
+}
+
 void orr_event_push(lua_State *L, const orr_rtbox *rt, const orr_runbox *r, const char *name, const orr_task *task,
                     int64_t time) {
     (void)rt;

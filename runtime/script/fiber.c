@@ -37,9 +37,9 @@ static int node_done(lua_State *L, int status, lua_KContext k) {
     if (status == LUA_OK || status == LUA_YIELD) {
         out->failed = false;
         out->result = (orr_result){.end = ORR_END_COMPLETED, .port = ORR_PORT_ANY};
-        if (lua_isnil(L, -1) && f->task.iteration == 0) return 0;
-        bool undoes = f->phase == ORR_PHASE_COMPENSATE;
-        if (undoes ? orr_run_take_compensation(L, s, f, &out->result) : orr_run_take_output(L, s, f, &out->result)) return 0;
+        bool undoes = f->phase == ORR_PHASE_COMPENSATE, fits = !f->run->stepped || !orr_step_misfits(L, s, f);
+        if (fits && lua_isnil(L, -1) && f->task.iteration == 0) return 0;
+        if (fits && (undoes ? orr_run_take_compensation(L, s, f, &out->result) : orr_run_take_output(L, s, f, &out->result))) return 0;
     }
     fail_with_top(L, s, f);
     return 0;

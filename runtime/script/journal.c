@@ -199,7 +199,7 @@ static const unsigned settling = 1u << ORR_REC_COMPLETED | 1u << ORR_REC_FAILED 
 
 static int settle(lua_State *L) {
     const noting *n = lua_touserdata(L, 1);
-    orr_outputs_settled(L, n->r, n->record->task.node, n->record->seq);
+    orr_outputs_settled(L, n->r, n->record);
     return 0;
 }
 
@@ -318,7 +318,7 @@ void orr_journal_begin(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, con
     if (!rt->storage) orr_storage_open(L, rt, NULL, ORR_DURABLE_STRICT);
     orr_rt_list(L, rt);
     orr_new_run row = {.workflow = r->plan->plan->name, .parent = parent, .durability = (orr_durability)r->durability,
-                       .created = orr_engine_now(rt->runtime)};
+                       .created = orr_core_now(orr_engine_core(rt->runtime))};
     memcpy(row.id, o->id, sizeof row.id);
     if (lua_getfield(L, opts, "bundle") == LUA_TTABLE) {
         put_bundle(L, rt);

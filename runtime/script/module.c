@@ -93,11 +93,17 @@ static int core_settled(lua_State *L) {
     return orr_wait_sleep(L, s, ns);
 }
 
-/* core.set_compiler(fn): fn(workflow, input) -> plan, options of rt:start; what ctx:call asks */
+/* core.set_compiler(fn[, orphans]): fn(workflow, input[, id]) -> plan, options of rt:start; what ctx:call asks. With the id of a run that
+ * was begun it gives the plan of the code that it began with, or nil where that is not known. orphans(rt, run, ids, force) lets children of a restored run go on for which nobody waits any more. */
 static int core_set_compiler(lua_State *L) {
     orr_script *s = orr_script_of(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_settop(L, 1);
+    if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    luaL_unref(L, LUA_REGISTRYINDEX, s->at.orphans);
+    s->at.orphans = LUA_NOREF;
+    if (lua_isnil(L, 2)) lua_pop(L, 1);
+    else s->at.orphans = luaL_ref(L, LUA_REGISTRYINDEX);
     luaL_unref(L, LUA_REGISTRYINDEX, s->at.compiler);
     s->at.compiler = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;

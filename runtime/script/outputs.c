@@ -1,8 +1,9 @@
 /* outputs.c - outputs of journaled runs leave memory once every dependent has taken them; asked for later, they come back
  * from the journal.
  *
- * For each node the run keeps the number of the record that holds its output, and how many dependents have not settled. A
- * run in memory keeps its outputs: its journal is in memory too.
+ * For each node the run keeps the number of the record that holds its output, and how many dependents have not settled. An
+ * output that nobody waits for stays until its record is durable: until then it could not be read back, and if the disk
+ * fails never. A run in memory keeps its outputs: its journal is in memory too.
  */
 #include "../store/journal.h"
 #include "../store/store.h"
@@ -68,6 +69,7 @@ void orr_outputs_end(orr_runbox *r) {
     const orr_alloc *alloc = &r->script->alloc;
     orr_mem_free(alloc, r->kept.seq, r->kept.n, sizeof *r->kept.seq);
     orr_mem_free(alloc, r->kept.left, r->kept.n, sizeof *r->kept.left);
+    orr_outputs_stay(r);
     r->kept = (orr_kept){0};
 }
 
@@ -93,14 +95,83 @@ static void release(lua_State *L, orr_runbox *r, uint32_t node) {
     }
 }
 
-void orr_outputs_settled(lua_State *L, orr_runbox *r, uint32_t node, uint64_t seq) {
+/* ---- leaving -------------------------------------------------------------------------------------------------------------- */
+
+static void link_run(orr_runbox *r) {
+    orr_rtbox *rt = r->rt;
+    r->kept.prev = NULL;
+    r->kept.next = rt->leaving;
+    if (rt->leaving) rt->leaving->kept.prev = r;
+    rt->leaving = r;
+}
+
+static void unlink_run(orr_runbox *r) {
+    orr_kept *kept = &r->kept;
+    if (kept->prev) kept->prev->kept.next = kept->next;
+    else r->rt->leaving = kept->next;
+    if (kept->next) kept->next->kept.prev = kept->prev;
+    kept->next = kept->prev = NULL;
+}
+
+void orr_outputs_stay(orr_runbox *r) {
+    orr_kept *kept = &r->kept;
+    if (kept->n_leaving > 0) unlink_run(r);
+    if (kept->leaving) orr_mem_free(&r->script->alloc, kept->leaving, kept->cap_leaving, sizeof *kept->leaving);
+    kept->leaving = NULL;
+    kept->n_leaving = kept->cap_leaving = 0;
+}
+
+static bool reserve_leaving(orr_runbox *r) {
+    orr_kept *kept = &r->kept;
+    if (kept->n_leaving < kept->cap_leaving) return true;
+    uint32_t cap = kept->cap_leaving ? kept->cap_leaving * 2 : 8;
+    orr_leaving *grown = orr_mem_resize(&r->script->alloc, kept->leaving, kept->cap_leaving, cap, sizeof *grown);
+    if (!grown) return false;
+    kept->leaving = grown;
+    kept->cap_leaving = cap;
+    return true;
+}
+
+/* Its record was queued at the latest just now. Without memory for the note the output stays. */
+static void leave(lua_State *L, orr_runbox *r, uint32_t node) {
+    uint64_t ticket = r->live ? orr_store_ticket(orr_storage_store(r->rt)) : 0; /* what was read back is durable */
+    if (ticket <= orr_storage_durable(r->rt)) {
+        release(L, r, node);
+        return;
+    }
+    if (!reserve_leaving(r)) return;
+    if (r->kept.n_leaving == 0) link_run(r);
+    r->kept.leaving[r->kept.n_leaving++] = (orr_leaving){ticket, node};
+}
+
+void orr_outputs_settled(lua_State *L, orr_runbox *r, const orr_record *rec) {
     const orr_plan *plan = r->plan->plan;
+    uint32_t node = rec->task.node;
     if (!r->kept.n) return;
-    r->kept.seq[node] = seq;
-    if (r->kept.left[node] == 0 && r->kept.size > SHORT_OUTPUT) release(L, r, node);
+    r->kept.seq[node] = rec->kind == ORR_REC_COMPLETED && r->kept.size > 0 ? rec->seq : 0;
+    if (r->kept.left[node] == 0 && r->kept.size > SHORT_OUTPUT) leave(L, r, node);
     for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
         uint32_t from = plan->in_from[k];
-        if (r->kept.left[from] > 0 && --r->kept.left[from] == 0 && r->kept.seq[from] != 0) release(L, r, from);
+        if (r->kept.left[from] > 0 && --r->kept.left[from] == 0 && orr_node_settled(orr_run_node_state(r->run, from, ORR_NONE)))
+            leave(L, r, from);
+    }
+}
+
+/* (run) */
+static int release_first(lua_State *L) {
+    orr_runbox *r = lua_touserdata(L, 1);
+    uint32_t n = 0;
+    while (n < r->kept.n_leaving && r->kept.leaving[n].ticket <= orr_storage_durable(r->rt)) release(L, r, r->kept.leaving[n++].node);
+    r->kept.n_leaving -= n;
+    memmove(r->kept.leaving, r->kept.leaving + n, r->kept.n_leaving * sizeof *r->kept.leaving);
+    return 0;
+}
+
+void orr_outputs_durable(orr_rtbox *rt, uint64_t durable) {
+    for (orr_runbox *r = rt->leaving, *next; r; r = next) {
+        next = r->kept.next;
+        if (r->kept.leaving[0].ticket > durable) continue;
+        if (orr_protect(rt->script, release_first, r) == LUA_OK && r->kept.n_leaving == 0) unlink_run(r);
     }
 }
 
@@ -151,7 +222,8 @@ void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node) {
     if (!orr_storage_store(r->rt) || !r->run) luaL_error(L, "the output of a node has left memory, and its runtime is closed");
     if (orr_storage_busy(r->rt)) orr_storage_wait(r->rt, orr_store_ticket(orr_storage_store(r->rt)));
     orr_status status = orr_store_read(orr_storage_store(r->rt), orr_run_id_of(r->run), r->kept.seq[node] - 1, visit, &l);
-    if (status != ORR_OK || !l.found) luaL_error(L, "the output of a node cannot be read back from the store: %s", orr_strerror(status));
+    if (status != ORR_OK || !l.found)
+        luaL_error(L, "the output of a node cannot be read back from the store: %s", l.found ? orr_strerror(status) : "its record is not there");
     if (l.failed) {
         lua_error(L);
         return;

@@ -12,13 +12,13 @@ typedef struct restoring {
     orr_journal *journal; /* NULL once the run has it */
     uint8_t id[16];
     int mode; /* of `modes` */
-    bool force, child;
+    bool force, child, orphan;
     const void *bytes; /* the record at hand */
     size_t size;
     unsigned char *slice; /* records as they were read */
     size_t room, used;
     uint64_t last; /* that was read */
-    bool no_memory;
+    bool no_memory, is_empty;
 } restoring;
 
 /* ---- one record ------------------------------------------------------------------------------------------------------- */
@@ -203,7 +203,7 @@ static int take_record(lua_State *L) {
     if (e.record.kind == ORR_REC_COMPLETED) orr_step_forget(L, x->r, &e.record.task);
     if (e.record.kind == ORR_REC_RETRIED) orr_outputs_set_back(L, x->r);
     x->r->kept.size = e.is_blob ? ORR_BLOB_SIZE : e.payload_size;
-    if (settles(&e.record)) orr_outputs_settled(L, x->r, e.record.task.node, e.record.seq);
+    if (settles(&e.record)) orr_outputs_settled(L, x->r, &e.record);
     return 0;
 }
 
@@ -248,8 +248,9 @@ static void fold_all(lua_State *L, restoring *x) {
         x->used = 0;
         orr_status status = orr_store_read(orr_storage_store(x->rt), x->id, x->last, gather, x);
         if (x->no_memory) luaL_error(L, "not enough memory");
-        if (status != ORR_OK || x->last == 0)
-            luaL_error(L, "its journal cannot be read: %s", status != ORR_OK ? orr_strerror(status) : "it is empty");
+        if (status != ORR_OK) luaL_error(L, "its journal cannot be read: %s", orr_strerror(status));
+        x->is_empty = x->last == 0;
+        if (x->is_empty) luaL_error(L, "its journal is empty: restore a backup of the store");
         take_slice(L, x);
     } while (x->used > 0);
 }
@@ -261,6 +262,7 @@ static int rebuild(lua_State *L) {
     orr_runbox *r = x->r = orr_run_box(L, x->rt, 2, 3, 4);
     int box = lua_gettop(L);
     r->forced = x->force;
+    r->read_back = true;
     orr_format_uuid(r->id, x->id);
     if (!orr_outputs_begin(L, r)) return luaL_error(L, "not enough memory for the run");
     fold_all(L, x);
@@ -280,6 +282,25 @@ static void undo(restoring *x) {
     x->r->run = NULL;
 }
 
+static bool is_there(void *ud, const orr_value *values, size_t n) {
+    (void)values, (void)n;
+    *(bool *)ud = true;
+    return false;
+}
+
+/* The process that made the run had no memory for its first record, and said so: nothing was begun, and there is nothing that could
+ * go on. Its row goes, so that its id and key are free again; where the tables know of records, the journal has been lost. */
+static bool remove_unbegun(const restoring *x) {
+    static const char sql[] = "SELECT 1 FROM runs WHERE id = ? AND seq = 0";
+    char id[40], message[256];
+    bool unbegun = false;
+    orr_store *store = orr_storage_store(x->rt);
+    orr_format_uuid(id, x->id);
+    orr_value key = {.type = ORR_VALUE_TEXT, .bytes = id, .size = strlen(id)};
+    return x->is_empty && orr_store_query(store, sql, &key, 1, NULL, is_there, &unbegun, message, sizeof message) == ORR_OK &&
+           unbegun && orr_store_drop(store, x->id) == ORR_OK;
+}
+
 static const char *const modes[] = {"recover", "retry", NULL};
 
 static void read_options(lua_State *L, restoring *x, int opts) {
@@ -289,7 +310,9 @@ static void read_options(lua_State *L, restoring *x, int opts) {
     x->force = lua_toboolean(L, -1);
     lua_getfield(L, opts, "child");
     x->child = lua_toboolean(L, -1);
-    lua_pop(L, 3);
+    lua_getfield(L, opts, "orphan");
+    x->orphan = lua_toboolean(L, -1);
+    lua_pop(L, 4);
 }
 
 /* Why the run at the top, which is live, cannot go on; it is dropped. */
@@ -316,7 +339,17 @@ static orr_status go_on(lua_State *L, const restoring *x) {
     return status;
 }
 
-/* Pushes the run. The journal is given up again where it fails. */
+static void raise_unbegun(lua_State *L, const restoring *x) {
+    char id[40];
+    orr_format_uuid(id, x->id);
+    lua_pushfstring(L, "run %s never began: there was no memory for its first record; it was removed from the store, start it again", id);
+    orr_push_error(L, x->rt->script, "run_not_begun", lua_tostring(L, -1));
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "retryable");
+    lua_error(L);
+}
+
+/* Pushes the run. The journal is given up again where it fails; NULL, and nothing is pushed, for a run that never began. */
 static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restoring *x) {
     lua_pushcfunction(L, rebuild);
     lua_pushlightuserdata(L, x);
@@ -329,6 +362,10 @@ static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restori
         char id[40];
         orr_format_uuid(id, x->id);
         undo(x);
+        if (remove_unbegun(x)) {
+            lua_pop(L, 1);
+            return NULL;
+        }
         lua_pushfstring(L, "run %s cannot go on: %s", id, luaL_tolstring(L, -1, NULL));
         lua_error(L);
     }
@@ -339,11 +376,20 @@ static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restori
     }
     orr_status went = go_on(L, x);
     if (went != ORR_OK) refuse(L, x, went);
+    orr_inbox_take_left(x->rt->script, r);
+    if (x->orphan) orr_run_cancel_once(r->run);
+    orr_orphans_take(L, r);
     return r;
 }
 
-/* rt:restore(plan, id, {force=, mode=, env=}) -> run. Takes over a run whose owner is gone and lets it go on with this plan; `mode` "retry"
- * sets one that has ended back first. Raises a structured error: run_not_found, run_owned, run_ended, store_error. */
+static void join_parent(lua_State *L, orr_runbox *r, int opts) {
+    if (lua_getfield(L, opts, "orphan_of") != LUA_TNIL) orr_orphan_join(r, orr_check_run(L, -1));
+    lua_pop(L, 1);
+}
+
+/* rt:restore(plan, id, {force=, mode=, env=, orphan=, orphan_of=}) -> run. Takes over a run whose owner is gone and lets it go on with
+ * this plan; `mode` "retry" sets one that has ended back first. An orphan is cancelled where that has not been done, and the run
+ * `orphan_of` is not over before it is. Raises a structured error: run_not_found, run_not_begun, run_owned, run_ended, store_error. */
 int orr_rt_restore(lua_State *L) {
     orr_rtbox *rt = orr_check_rt(L, 1);
     restoring x = {.rt = rt};
@@ -366,7 +412,9 @@ int orr_rt_restore(lua_State *L) {
         orr_push_error(L, rt->script, code, message);
         return lua_error(L);
     }
-    restore(L, 1, 2, 4, &x);
+    orr_runbox *r = restore(L, 1, 2, 4, &x);
+    if (!r) raise_unbegun(L, &x);
+    else join_parent(L, r, 4);
     return 1;
 }
 
@@ -381,11 +429,12 @@ orr_runbox *orr_run_restore_child(lua_State *L, orr_rtbox *rt, int rt_idx, int p
     for (orr_runbox *r = rt->runs; r; r = r->next) { /* it was resumed before its parent came here again */
         if (!r->run || memcmp(orr_run_id_of(r->run), x.id, sizeof x.id) != 0) continue;
         orr_push_box(L, rt->script, r);
-        return r;
+        if (!lua_isnil(L, -1)) return r;
+        lua_pop(L, 1); /* Lua is about to collect it: it has ended, and is read once more */
     }
     x.journal = orr_store_claim(orr_storage_store(rt), x.id, false, &status, message, sizeof message);
-    if (x.journal) return restore(L, rt_idx, plan, opts, &x);
-    if (status == ORR_ENOTFOUND) return orr_run_start(L, rt, rt_idx, plan, opts); /* the crash came before its first record */
-    luaL_error(L, "%s", message);
-    return NULL;
+    orr_runbox *r = x.journal ? restore(L, rt_idx, plan, opts, &x) : NULL;
+    if (r) return r;
+    if (!x.journal && status != ORR_ENOTFOUND) luaL_error(L, "%s", message);
+    return orr_run_start(L, rt, rt_idx, plan, opts); /* the crash came before its first record */
 }

@@ -332,6 +332,7 @@ static void collect_run(orr_script *s, orr_owned *owned) {
         return;
     }
     unlink_run(r);
+    orr_outputs_stay(r);
     if (r->live) r->rt->n_live--;
     r->live = false;
     if (r->handlers != LUA_NOREF && lua_checkstack(s->main, LUA_MINSTACK)) luaL_unref(s->main, LUA_REGISTRYINDEX, r->handlers);
@@ -475,6 +476,7 @@ static void unmake_run(orr_script *s, orr_runbox *r) {
 orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {
     if (rt->closed) luaL_error(L, "this runtime is closed; open another to start runs in");
     orr_run_options o = {.value = 1};
+    orr_engine_tick(rt->runtime); /* nobody may have stepped for long, and its timeout begins now */
     read_run_options(L, rt, opts, &o);
     orr_runbox *r = orr_run_box(L, rt, rt_idx, plan, opts);
     const orr_fiber *starter = orr_fiber_current(rt->script);
@@ -572,14 +574,16 @@ static void tell_waiters(orr_script *s, orr_runbox *r) {
 }
 
 void orr_run_over(orr_script *s, orr_runbox *r) {
-    if (!r->live) return;
+    if (!r->live || orr_orphans_left(r)) return;
     tell_waiters(s, r);
     not_live(s, r);
+    orr_orphan_over(s, r);
 }
 
 void orr_run_let_go(orr_script *s, orr_runbox *r) {
     tell_waiters(s, r);
     not_live(s, r);
+    orr_orphan_over(s, r);
     unlink_run(r);
     orr_run_free(r->run);
     r->run = NULL;

@@ -3,11 +3,12 @@
  * For each name a run has one queue, first in, first out: of messages that nobody has taken yet, or of fibers that wait
  * for one. A message is kept as JSON text, so that who sent it may go on with his table.
  *
- *     RUN_SIGNALS[name] = { first =, last =, [place] = text of a message, or number of a wait }
+ *     RUN_SIGNALS[name] = { first =, last =, [place] = text of a message, or number of a wait, [-place] = when it was sent }
  *
  * In a run with a journal a message is recorded when it comes, and taking it is the record of the wait, made at the same moment:
- * whether it came before the timeout is what the journal says. A wait that has ended otherwise leaves its number behind; it is
- * skipped when its turn comes.
+ * whether it came before the timeout is what the journal says. Of a wait whose time was over while no process had the run it
+ * says nothing; there counts when the message was sent. A wait that has ended otherwise leaves its number behind; it is skipped
+ * when its turn comes.
  */
 #include "json.h"
 #include "step.h"
@@ -54,11 +55,24 @@ static void append(lua_State *L, int queue) {
     set_field(L, queue, "last", last);
 }
 
+/* The same with the text of a message, sent at that time in seconds. */
+static void append_message(lua_State *L, int queue, double sent) {
+    lua_pushnumber(L, sent);
+    lua_rawseti(L, queue, -(field(L, queue, "last") + 1));
+    append(L, queue);
+}
+
+static void clear(lua_State *L, int queue, lua_Integer place) {
+    lua_pushnil(L);
+    lua_rawseti(L, queue, place);
+    lua_pushnil(L);
+    lua_rawseti(L, queue, -place);
+}
+
 /* Takes away the value at the end, which was appended last. */
 static void take_back(lua_State *L, int queue) {
     lua_Integer last = field(L, queue, "last");
-    lua_pushnil(L);
-    lua_rawseti(L, queue, last);
+    clear(L, queue, last);
     set_field(L, queue, "last", last - 1);
 }
 
@@ -70,8 +84,7 @@ static int push_first(lua_State *L, int queue) {
 /* Takes away the first value. An empty queue begins again, so that its table does not wander. */
 static void drop_first(lua_State *L, int queue) {
     lua_Integer first = field(L, queue, "first"), last = field(L, queue, "last");
-    lua_pushnil(L);
-    lua_rawseti(L, queue, first);
+    clear(L, queue, first);
     if (first < last) {
         set_field(L, queue, "first", first + 1);
         return;
@@ -184,7 +197,7 @@ void orr_signal_deliver(lua_State *L, orr_runbox *r, const char *name, int64_t m
     if (!orr_step_encode(L, r, data, "signal")) lua_error(L);
     int queue = push_queue(L, r, name);
     lua_pushvalue(L, text);
-    append(L, queue);
+    append_message(L, queue, sent);
     if (r->journal) {
         push_payload(L, name, text, message, sent);
         if (!orr_step_note(L, r, ORR_REC_SIGNAL, NULL, -1)) {
@@ -250,6 +263,15 @@ static int64_t read_timeout(lua_State *L, int opts) {
     return timeout;
 }
 
+/* Whether the queue's first value is a message that was sent by `due`. */
+static bool came_in_time(lua_State *L, int queue, int64_t due) {
+    bool is_message = push_first(L, queue) == LUA_TSTRING;
+    lua_rawgeti(L, queue, -field(L, queue, "first"));
+    bool in_time = due == INT64_MAX || lua_tonumber(L, -1) <= (double)due / 1e9;
+    lua_pop(L, 2);
+    return is_message && in_time;
+}
+
 /* The queue's first message becomes the result. */
 static int take_message(lua_State *L, orr_script *s, orr_fiber *f, int queue, int64_t due) {
     push_first(L, queue);
@@ -300,10 +322,11 @@ int orr_ctx_wait(lua_State *L) {
     orr_wait_begin(L, s, "ctx:wait");
     int queue = push_queue(L, f->run, lua_tostring(L, 2));
     settle(L, f->run, queue);
-    bool first = !first_waiting(L, f->run, queue);
-    if (first && push_first(L, queue) == LUA_TSTRING) return take_message(L, s, f, queue, step.due);
+    bool is_late = begun && step.due >= 0 && step.due <= orr_engine_now(f->run->rt->runtime);
+    if (!first_waiting(L, f->run, queue) && came_in_time(L, queue, is_late ? step.due : INT64_MAX))
+        return take_message(L, s, f, queue, step.due);
     lua_settop(L, queue);
-    if (begun && step.due >= 0 && step.due <= orr_engine_now(f->run->rt->runtime)) {
+    if (is_late) {
         push_timeout(L, s, lua_tostring(L, 2)); /* it was over while no process ran */
         step.state = STEP_ERROR;
         return orr_step_end(L, s, f, &step);
@@ -350,6 +373,8 @@ void orr_signal_restore(lua_State *L, const orr_runbox *r, int idx) {
     if (lua_getfield(L, idx, "n") != LUA_TSTRING) luaL_error(L, "a signal's record has no name");
     int queue = push_queue(L, r, lua_tostring(L, -1));
     lua_getfield(L, idx, "v");
-    if (!orr_step_encode(L, r, -1, "signal")) lua_error(L);
-    append(L, queue);
+    lua_getfield(L, idx, "t");
+    double sent = lua_tonumber(L, -1);
+    if (!orr_step_encode(L, r, -2, "signal")) lua_error(L);
+    append_message(L, queue, sent);
 }

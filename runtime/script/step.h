@@ -34,6 +34,10 @@ orr_fiber *orr_step_outer_fiber(lua_State *L, const char *what);
  * recorded at its place. */
 orr_step_state orr_step_find(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step);
 
+/* What is recorded of a call at the place of the step that the fiber has just counted, as orr_step_find would find it whatever its
+ * name: pushes the name, and the id of a child that was begun, or nil. STEP_NONE pushes nothing. */
+orr_step_state orr_step_peek_call(lua_State *L, orr_script *s, const orr_fiber *f);
+
 /* Records the step with the value (or error, or id) at the top, which stays; an error takes its place, and the state becomes
  * STEP_ERROR, where it cannot be written as JSON. May raise; then nothing was recorded. */
 void orr_step_record(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step);

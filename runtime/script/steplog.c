@@ -4,19 +4,23 @@
  * "" being the handler's own and "/2.1" the first strand of the gather that was its second step, so that the order in
  * which strands run means nothing; ordinals count the steps of one coroutine. The name is compared, not looked up.
  *
- *     RUN_STEPS[task handle] = { iteration, [path] = { last = greatest ordinal, [ordinal] = entry } }
+ *     RUN_STEPS[task handle] = { iteration, error of a misfit, [path] = { last = greatest ordinal, [ordinal] = entry } }
  *
  * Values are kept as JSON text: a handler may change what it was given, and the next attempt must see what was recorded.
  *
  * A new attempt keeps what succeeded and does again what failed. From there on it may rightly take another course than the
  * attempt before it, so a record of an earlier attempt than a step before it (fiber.newest) is dropped where it does not
- * fit; any other that does not fit is nondeterminism.
+ * fit; any other that does not fit is nondeterminism. That ends its attempt (FIBER_MISFITS): a handler that goes on although it was
+ * told is told again at each step. A handler that ends before a step that its attempt had taken has left the course, too.
  */
 #include "json.h"
 #include "step.h"
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of a task, beside the paths. */
+enum { T_ITERATION = 1, T_MISFIT };
 
 /* An entry. */
 enum { E_KIND = 1, E_NAME, E_ATTEMPT, E_STATE, E_DUE, E_TEXT };
@@ -75,7 +79,7 @@ static bool push_task(lua_State *L, const orr_runbox *r, const orr_task *task, b
         return false;
     }
     orr_run_push_table(L, r, RUN_STEPS, 0);
-    if (lua_rawgeti(L, -1, handle) == LUA_TTABLE && integer_at(L, lua_gettop(L), 1) == (lua_Integer)task->iteration) {
+    if (lua_rawgeti(L, -1, handle) == LUA_TTABLE && integer_at(L, lua_gettop(L), T_ITERATION) == (lua_Integer)task->iteration) {
         lua_remove(L, -2);
         return true;
     }
@@ -83,7 +87,7 @@ static bool push_task(lua_State *L, const orr_runbox *r, const orr_task *task, b
     if (make) {
         lua_createtable(L, 1, 1);
         lua_pushinteger(L, task->iteration);
-        lua_rawseti(L, -2, 1);
+        lua_rawseti(L, -2, T_ITERATION);
         lua_pushvalue(L, -1);
         lua_rawseti(L, -3, handle);
     } else {
@@ -208,8 +212,8 @@ static void set_step(lua_State *L, const char *key, lua_Integer kind, int name) 
     lua_setfield(L, -2, key);
 }
 
-/* Raises that the step asked for is not the one in the entry. */
-static void raise_other(lua_State *L, orr_script *s, const orr_fiber *f, const orr_step_ref *step, int entry) {
+/* Pushes the error: the step in the entry was recorded at that ordinal, and now there is another, or (NULL) the handler has ended. */
+static void push_misfit(lua_State *L, orr_script *s, const orr_fiber *f, lua_Integer ordinal, const orr_step_ref *step, int entry) {
     lua_Integer kind = integer_at(L, entry, E_KIND);
     orr_push_node_name(L, f->run, f->task.node);
     const char *node = lua_tostring(L, -1);
@@ -218,22 +222,68 @@ static void raise_other(lua_State *L, orr_script *s, const orr_fiber *f, const o
     lua_rawgeti(L, entry, E_NAME);
     int recorded = lua_gettop(L);
     push_step_text(L, kind, recorded);
-    push_step_text(L, step->kind, step->name);
+    if (step) push_step_text(L, step->kind, step->name);
+    else lua_pushliteral(L, "not taken");
     lua_pushfstring(L, "step %d%s%s of node %s was %s when it was recorded and is %s now; a handler calls the same steps in the "
                        "same order each time it runs: what it decides by comes from recorded steps, its input and ctx:random",
-                    (int)f->ordinal, *path ? " of strand " : "", path, node ? node : "?", lua_tostring(L, -2), lua_tostring(L, -1));
+                    (int)ordinal, f->kind == FIBER_STRAND ? " of strand " : "", f->kind == FIBER_STRAND ? path : "", node ? node : "?",
+                    lua_tostring(L, -2), lua_tostring(L, -1));
     orr_push_error(L, s, "nondeterminism", lua_tostring(L, -1));
     lua_pushboolean(L, false);
     lua_setfield(L, -2, "retryable");
     lua_createtable(L, 0, 4);
-    lua_pushinteger(L, f->ordinal);
+    lua_pushinteger(L, ordinal);
     lua_setfield(L, -2, "step");
     lua_pushstring(L, path);
     lua_setfield(L, -2, "path");
     set_step(L, "recorded", kind, recorded);
-    set_step(L, "asked", step->kind, step->name);
+    if (step) set_step(L, "asked", step->kind, step->name);
     lua_setfield(L, -2, "details");
+}
+
+/* Raises that the step asked for is not the one in the entry, and keeps the error for the end of the attempt. */
+static void raise_other(lua_State *L, orr_script *s, const orr_fiber *f, const orr_step_ref *step, int entry) {
+    push_misfit(L, s, f, f->ordinal, step, entry);
+    int error = lua_gettop(L);
+    push_task(L, f->run, &f->task, true);
+    lua_pushvalue(L, error);
+    lua_rawseti(L, -2, T_MISFIT);
+    lua_settop(L, error);
+    orr_fiber_at(s, f->root)->flags |= FIBER_MISFITS;
     lua_error(L);
+}
+
+/* Pushes the error of an attempt that has left its course. */
+static bool push_kept_misfit(lua_State *L, const orr_script *s, const orr_fiber *f) {
+    if (!(orr_fiber_at(s, f->root)->flags & FIBER_MISFITS)) return false;
+    push_task(L, f->run, &f->task, true);
+    lua_rawgeti(L, -1, T_MISFIT);
+    lua_remove(L, -2);
+    return true;
+}
+
+/* A wait that had not ended has given nothing that could be missed. */
+static bool was_taken(lua_State *L, const orr_fiber *f, int entry) {
+    bool ended = integer_at(L, entry, E_STATE) != STEP_BEGUN || integer_at(L, entry, E_KIND) == STEP_CALL;
+    return ended && integer_at(L, entry, E_ATTEMPT) == (lua_Integer)f->task.attempt;
+}
+
+/* What it has begun in strands may rightly be cut short by another of them. */
+static bool ended_early(lua_State *L, orr_script *s, const orr_fiber *f) {
+    int top = lua_gettop(L);
+    lua_Integer next = (lua_Integer)f->ordinal + 1;
+    push_path(L, s, f);
+    if (push_steps(L, f->run, &f->task, false) && lua_rawgeti(L, -1, next) == LUA_TTABLE && was_taken(L, f, top + 2)) {
+        push_misfit(L, s, f, next, NULL, top + 2);
+        return true;
+    }
+    lua_settop(L, top);
+    return false;
+}
+
+bool orr_step_misfits(lua_State *L, orr_script *s, const orr_fiber *f) {
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    return push_kept_misfit(L, s, f) || (f->run->read_back && ended_early(L, s, f)); /* else it cannot have come further */
 }
 
 /* Pushes what the entry holds, and takes it out of the way. */
@@ -254,6 +304,7 @@ static void push_held(lua_State *L, const orr_script *s, int entry, orr_step_sta
 orr_step_state orr_step_find(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step) {
     int top = lua_gettop(L), entry = top + 1;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (push_kept_misfit(L, s, f)) lua_error(L);
     step->due = -1;
     push_path(L, s, f);
     if (push_steps(L, f->run, &f->task, false)) lua_rawgeti(L, -1, f->ordinal);
@@ -285,6 +336,26 @@ orr_step_state orr_step_find(lua_State *L, orr_script *s, orr_fiber *f, orr_step
     return state;
 }
 
+orr_step_state orr_step_peek_call(lua_State *L, orr_script *s, const orr_fiber *f) {
+    int top = lua_gettop(L), entry = top + 2;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    push_path(L, s, f);
+    bool there = push_steps(L, f->run, &f->task, false) && lua_rawgeti(L, -1, f->ordinal) == LUA_TTABLE;
+    orr_step_state state = there ? (orr_step_state)integer_at(L, entry, E_STATE) : STEP_NONE;
+    bool own = there && integer_at(L, entry, E_ATTEMPT) == (lua_Integer)f->task.attempt;
+    if (!there || integer_at(L, entry, E_KIND) != STEP_CALL || (!own && state != STEP_VALUE)) {
+        lua_settop(L, top);
+        return STEP_NONE;
+    }
+    lua_rawgeti(L, entry, E_NAME);
+    if (state == STEP_BEGUN) lua_rawgeti(L, entry, E_TEXT);
+    else lua_pushnil(L);
+    lua_replace(L, entry);
+    lua_replace(L, top + 1);
+    lua_settop(L, entry);
+    return state;
+}
+
 /* Whether the path at the top (popped) has a step after that ordinal. */
 static bool has_later(lua_State *L, const orr_fiber *f) {
     bool later = push_steps(L, f->run, &f->task, false) && last_of(L, -1) > (lua_Integer)f->ordinal;
@@ -299,6 +370,56 @@ bool orr_step_replaying(lua_State *L, orr_script *s, const orr_fiber *f) {
         if (has_later(L, f)) return true;
         if (f->kind != FIBER_STRAND) return false;
     }
+}
+
+/* ---- calls that were not heard of again ---------------------------------------------------------------------------------- */
+
+typedef struct calls {
+    const orr_runbox *r;
+    orr_task task;
+    int list;
+} calls;
+
+/* Calls fn for each table in the table at the top, with its key and itself at the top; the outer table is popped. */
+static void for_each(lua_State *L, calls *c, void (*fn)(lua_State *L, calls *c)) {
+    int table = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        if (lua_istable(L, -1)) fn(L, c);
+        lua_settop(L, table + 1);
+    }
+    lua_settop(L, table - 1);
+}
+
+static void look_at_step(lua_State *L, calls *c) {
+    int entry = lua_gettop(L);
+    c->task.attempt = (uint32_t)integer_at(L, entry, E_ATTEMPT);
+    if (integer_at(L, entry, E_KIND) != STEP_CALL || integer_at(L, entry, E_STATE) != STEP_BEGUN || orr_run_again(c->r->run, &c->task)) return;
+    lua_rawgeti(L, entry, E_TEXT);
+    lua_rawseti(L, c->list, (lua_Integer)lua_rawlen(L, c->list) + 1);
+}
+
+static void look_at_path(lua_State *L, calls *c) {
+    if (lua_type(L, -2) != LUA_TSTRING) return; /* T_MISFIT */
+    lua_pushvalue(L, -1);
+    for_each(L, c, look_at_step);
+}
+
+static void look_at_task(lua_State *L, calls *c) {
+    uint64_t handle = (uint64_t)lua_tointeger(L, -2);
+    c->task = (orr_task){(uint32_t)handle - 1, (uint32_t)(handle >> 32) - 1, 0, 0};
+    c->task.iteration = (uint32_t)integer_at(L, lua_gettop(L), T_ITERATION);
+    lua_pushvalue(L, -1);
+    for_each(L, c, look_at_path);
+}
+
+void orr_step_push_orphans(lua_State *L, const orr_runbox *r) {
+    calls c = {.r = r};
+    lua_newtable(L);
+    c.list = lua_gettop(L);
+    orr_run_push_table(L, r, RUN_STEPS, 0);
+    for_each(L, &c, look_at_task);
 }
 
 /* ---- recording ---------------------------------------------------------------------------------------------------------- */

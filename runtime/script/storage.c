@@ -27,7 +27,6 @@ typedef struct orr_storage {
     bool failing, lost;
     orr_notice notice;   /* the latest */
     uint32_t tries;      /* how often it could not be told; 0: it has been */
-    bool heard;          /* its effect is there, but the inbox does not know yet */
     bool awake;          /* counted among the runtime's users */
     char *url;           /* NULL in memory */
     unsigned char *buffer;
@@ -191,6 +190,13 @@ static void keep_alive(orr_storage *g) {
     else uv_unref((uv_handle_t *)g->wakeup);
 }
 
+void orr_storage_count(const orr_rtbox *rt, bool counted) {
+    const orr_storage *g = rt->storage;
+    if (!g || !g->awake) return;
+    if (counted) uv_ref((uv_handle_t *)g->wakeup);
+    else uv_unref((uv_handle_t *)g->wakeup);
+}
+
 void orr_storage_use(orr_rtbox *rt, int by) {
     orr_storage *g = rt->storage;
     if (!g) return;
@@ -214,6 +220,7 @@ static void durable_up(orr_storage *g, uint64_t durable) {
     g->durable = durable;
     orr_engine_durable(rt->runtime, g->durable);
     orr_wait_durable(rt->script, rt, g->durable);
+    orr_outputs_durable(rt, g->durable);
     keep_alive(g);
 }
 
@@ -229,18 +236,12 @@ void orr_storage_wait(orr_rtbox *rt, uint64_t ticket) {
 typedef struct telling {
     orr_storage *g;
     const orr_notice *n;
-    orr_runbox *r; /* whose message it is */
 } telling;
 
 static orr_runbox *run_of(const orr_rtbox *rt, const uint8_t id[16]) {
     for (orr_runbox *r = rt->runs; r; r = r->next)
         if (r->run && r->live && memcmp(orr_run_id_of(r->run), id, 16) == 0) return r;
     return NULL;
-}
-
-static void push_decoded(lua_State *L, const char *text) {
-    if (text && *text) orr_push_payload(L, NULL, text, strlen(text), false);
-    else lua_pushnil(L);
 }
 
 static void set_text(lua_State *L, const char *key, const char *text) {
@@ -259,66 +260,10 @@ static void push_loss(lua_State *L, const orr_script *s, const char *code, const
     lua_setfield(L, -2, "details");
 }
 
-static void tell_signal(lua_State *L, orr_runbox *r, const telling *t) {
-    push_decoded(L, t->n->text); /* {name=, data=, sent=} */
-    lua_getfield(L, -1, "sent");
-    double sent = lua_tonumber(L, -1);
-    lua_getfield(L, -2, "name");
-    lua_getfield(L, -3, "data");
-    orr_signal_deliver(L, r, lua_tostring(L, -2), t->n->message, sent);
-}
-
-/* {name=, paused=}: a pool gives no more places, or does again. Whoever says so tells each live run, so it comes often. */
-static void tell_pool(lua_State *L, const telling *t) {
-    push_decoded(L, t->n->text);
-    lua_getfield(L, -1, "name");
-    lua_getfield(L, -2, "paused");
-    if (lua_tostring(L, -2)) orr_core_pool_pause(orr_engine_core(t->g->rt->runtime), lua_tostring(L, -2), lua_toboolean(L, -1));
-}
-
-static const struct {
-    const char *name;
-    void (*tell)(orr_run *run);
-} asked[] = {{"cancel", orr_run_cancel}, {"pause", orr_run_pause}, {"resume", orr_run_resume}};
-
-static int hear(lua_State *L) {
-    const telling *t = lua_touserdata(L, 1);
-    if (strcmp(t->n->name, "signal") == 0) tell_signal(L, t->r, t);
-    if (strcmp(t->n->name, "pool") == 0) tell_pool(L, t);
-    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
-        if (strcmp(t->n->name, asked[i].name) == 0) asked[i].tell(t->r->run);
-    return 0;
-}
-
-static bool is_memory_error(lua_State *L, int status) {
-    if (status == LUA_ERRMEM) return true;
-    if (!lua_istable(L, -1)) return false;
-    lua_getfield(L, -1, "code");
-    const char *code = lua_tostring(L, -1);
-    bool is = code && strcmp(code, "out_of_memory") == 0;
-    lua_pop(L, 1);
-    return is;
-}
-
-/* A message from outside; it is taken out of the inbox by the commit that holds what came of it. One that cannot be understood, or comes
- * for a run that has just ended, is taken as well. Raises where there is no memory, to be called again: what was recorded is not done
- * twice. */
-static void tell_message(lua_State *L, telling *t) {
-    orr_storage *g = t->g;
-    t->r = run_of(g->rt, t->n->run);
-    if (!t->r) return; /* it comes again when the run has an owner that knows it */
-    if (!g->heard) {
-        uint64_t before = orr_run_seq(t->r->run);
-        lua_pushcfunction(L, hear);
-        lua_pushlightuserdata(L, t);
-        int status = lua_pcall(L, 1, 0, 0);
-        g->heard = status == LUA_OK || orr_run_seq(t->r->run) != before || !is_memory_error(L, status);
-        if (!g->heard) lua_error(L);
-        if (status != LUA_OK) orr_storage_log(L, g->rt, t->r, "warn", luaL_tolstring(L, -1, NULL));
-    }
-    orr_value taken = {.type = ORR_VALUE_INTEGER, .integer = t->n->message};
-    if (orr_store_put(g->store, ORR_ROW_TAKEN, &taken, 1) == ORR_ENOMEM) luaL_error(L, "not enough memory");
-    g->rt->soon = true;
+/* Where the run is not here the message comes again when it has an owner that knows it. */
+static void tell_message(lua_State *L, const telling *t) {
+    orr_runbox *r = run_of(t->g->rt, t->n->run);
+    if (r) orr_inbox_take(L, r, t->n->message, t->n->name, t->n->text);
 }
 
 /* Its key belongs to another run, or its id: nothing of it is kept, and nothing is told. */
@@ -398,13 +343,12 @@ static int tell(lua_State *L) {
 
 /* False where it is to be told again: a message must not get lost for want of memory. */
 static bool tell_notice(orr_storage *g) {
-    telling t = {g, &g->notice, NULL};
+    telling t = {g, &g->notice};
     orr_script *s = g->rt->script;
     bool told = orr_protect(s, tell, &t) == LUA_OK;
     if (!told && g->notice.kind == ORR_NOTICE_MESSAGE && ++g->tries < MOST_TRIES) return false;
     if (!told) orr_script_stray(s, "a notice of the store was not dealt with", "not enough memory");
     g->tries = 0;
-    g->heard = false;
     return true;
 }
 

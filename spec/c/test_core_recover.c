@@ -366,6 +366,89 @@ static void cleanup_timeout(void **state)
     }
 }
 
+/* ---- a clock that was set back --------------------------------------------------------------------------------------------- */
+
+static void assert_never_back(const rerun *r)
+{
+    for (uint32_t i = 1; i < r->d.n; i++)
+        assert_true(diary_record(&r->d, i).time >= diary_record(&r->d, i - 1).time);
+}
+
+/* The journal goes on from its last time, what is bounded counts on the clock as it is. */
+static void items_after_set_back(void **state)
+{
+    static const sim_deed first = {.takes = 50 * SECOND, .end = ORR_END_COMPLETED};
+    static const sim_deed second = {.takes = 20 * SECOND, .end = ORR_END_COMPLETED};
+    orr_policy policies[] = {PLAIN, PLAIN, PLAIN};
+    orr_run_stats stats;
+    rerun r = {.items = 2};
+    (void)state;
+    policies[2].has_each = true;
+    policies[2].each_failures = 2;
+    policies[2].deadline = 30 * SECOND;
+    rerun_give(&r, 0, first);
+    rerun_give(&r, 1, second);
+    rerun_give(&r, 2, slow);
+    rerun_begin(&r, shape(NULL, 3, policies, 2, (shape_edge[]){{0, 1}, {1, 2}}));
+    rerun_until(&r, 60 * SECOND); /* node 1 runs since 50 s */
+    rerun_recover(&r, 10 * SECOND, false);
+    rerun_until(&r, 40 * SECOND); /* the items are there since 30 s by the clock, 50 s by the journal */
+    rerun_recover(&r, 45 * SECOND, false);
+    rerun_to_end(&r);
+    rerun_assert_at(&r, 'C', 2, 0, 0, 60 * SECOND);
+    rerun_assert_ended(&r, ORR_RUN_COMPLETED);
+    assert_never_back(&r);
+    orr_run_get_stats(r.run, &stats);
+    assert_true(stats.ended >= stats.created);
+    rerun_end(&r);
+}
+
+static void cleanup_after_set_back(void **state)
+{
+    static const sim_deed first = {.takes = 50 * SECOND, .end = ORR_END_COMPLETED};
+    static const sim_deed second = {.takes = 20 * SECOND, .end = ORR_END_FAILED};
+    orr_policy policies[] = {PLAIN, PLAIN, PLAIN};
+    rerun r = {0};
+    (void)state;
+    policies[2].join = ORR_JOIN_DONE;
+    rerun_give(&r, 0, first);
+    rerun_give(&r, 1, second);
+    rerun_give(&r, 2, slow);
+    rerun_begin(&r, shape(&(orr_plan_options){.cleanup_timeout = 20 * SECOND}, 3, policies, 2, (shape_edge[]){{0, 1}, {1, 2}}));
+    rerun_until(&r, 60 * SECOND);
+    rerun_recover(&r, 10 * SECOND, false);
+    rerun_until(&r, 40 * SECOND); /* cleanup since 30 s */
+    rerun_recover(&r, 45 * SECOND, false);
+    rerun_to_end(&r);
+    rerun_assert_at(&r, '!', ORR_NONE, ORR_NONE, 0, 50 * SECOND);
+    rerun_assert_ended(&r, ORR_RUN_FAILED);
+    assert_never_back(&r);
+    rerun_end(&r);
+}
+
+/* A retried run has its whole timeout, however far ahead the clock was when it failed. */
+static void retried_after_set_back(void **state)
+{
+    orr_policy p = PLAIN;
+    rerun r = {0};
+    (void)state;
+    rerun_give(&r, 0, fails);
+    rerun_give(&r, 0, slow);
+    rerun_begin(&r, shape(&(orr_plan_options){.timeout = 1000 * SECOND}, 1, &p, 0, NULL));
+    rerun_until(&r, SECOND / 2);
+    rerun_recover(&r, 900 * SECOND, false);
+    rerun_to_end(&r); /* fails at 901 s */
+    rerun_read(&r, 10 * SECOND);
+    assert_int_equal(orr_run_retry(r.run), ORR_OK);
+    rerun_until(&r, 20 * SECOND);
+    rerun_recover(&r, 30 * SECOND, false);
+    assert_true(orr_core_deadline(sim_core(r.s)) <= (1010 + 1) * SECOND);
+    rerun_to_end(&r);
+    rerun_assert_ended(&r, ORR_RUN_COMPLETED);
+    assert_never_back(&r);
+    rerun_end(&r);
+}
+
 /* ---- what a run was about to do -------------------------------------------------------------------------------------------- */
 
 static void stays_paused(void **state)
@@ -423,9 +506,33 @@ static void second_cancel(void **state)
     assert_int_equal(orr_run_recover(r.run, false), ORR_OK);
     rerun_until(&r, 4 * SECOND);
     rerun_assert_state(&r, 1, ORR_NODE_RUNNING);
+    orr_run_cancel_once(r.run); /* asked before, by the process before */
+    rerun_until(&r, 4 * SECOND);
+    rerun_assert_state(&r, 1, ORR_NODE_RUNNING);
     orr_run_cancel(r.run);
     rerun_until(&r, 4 * SECOND);
     rerun_assert_state(&r, 1, ORR_NODE_CANCELLED);
+    rerun_assert_ended(&r, ORR_RUN_CANCELLED);
+    rerun_end(&r);
+}
+
+static void runs_again(void **state)
+{
+    const orr_task first = {0, ORR_NONE, 0, 1}, second = {0, ORR_NONE, 0, 2};
+    rerun r = {0};
+    (void)state;
+    rerun_give(&r, 0, slow);
+    rerun_begin(&r, single((orr_policy)PLAIN));
+    rerun_until(&r, SECOND);
+    assert_false(orr_run_again(r.run, &first));
+    rerun_recover(&r, 2 * SECOND, false);
+    assert_true(orr_run_again(r.run, &first));
+    assert_false(orr_run_again(r.run, &second));
+    rerun_until(&r, 3 * SECOND);
+    assert_false(orr_run_again(r.run, &first)); /* it runs */
+    orr_run_cancel_once(r.run);
+    rerun_recover(&r, 4 * SECOND, false);
+    assert_false(orr_run_again(r.run, &first)); /* it is cancelled */
     rerun_assert_ended(&r, ORR_RUN_CANCELLED);
     rerun_end(&r);
 }
@@ -595,7 +702,8 @@ int main(void)
         cmocka_unit_test(waiting_is_no_crash), cmocka_unit_test(woken_is_no_crash), cmocka_unit_test(deadline),
         cmocka_unit_test(deadline_of_items), cmocka_unit_test(deadline_is_not_of_the_fallback), cmocka_unit_test(backoff),
         cmocka_unit_test(loop_delay), cmocka_unit_test(run_timeout), cmocka_unit_test(cleanup_timeout),
-        cmocka_unit_test(stays_paused), cmocka_unit_test(rest_is_cancelled), cmocka_unit_test(second_cancel),
+        cmocka_unit_test(items_after_set_back), cmocka_unit_test(cleanup_after_set_back),
+        cmocka_unit_test(retried_after_set_back), cmocka_unit_test(stays_paused), cmocka_unit_test(rest_is_cancelled), cmocka_unit_test(second_cancel), cmocka_unit_test(runs_again),
         cmocka_unit_test(drains_on), cmocka_unit_test(adopted), cmocka_unit_test(all_adopted), cmocka_unit_test(sources),
         cmocka_unit_test(notes), cmocka_unit_test(wrong_calls)};
     return cmocka_run_group_tests(tests, NULL, NULL);

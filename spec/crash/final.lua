@@ -143,6 +143,9 @@ local function compare_nodes(watch, store, row, other, was)
   end
 end
 
+-- What these have to undo depends on the moment of the failure.
+local BY_THE_MOMENT = { undo = true, tree = true }
+
 --- Compares a run with its undisturbed twin: state, output, nodes, children.
 ---@param watch table
 ---@param store orrery.Store
@@ -155,7 +158,7 @@ function compare(watch, store, row, other, was)
       watch:complain("run %s (%s): its %s is %s, undisturbed %s", row.id, row.workflow, key, row[key], was[key])
     end
   end
-  if row.workflow == "undo" then return end -- what is undone depends on the moment of the failure
+  if BY_THE_MOMENT[row.workflow] then return end
   compare_nodes(watch, store, row, other, was)
   compare_children(watch, store, row, other, was)
 end

@@ -36,16 +36,25 @@ end
 
 -- ---- at every commit ----------------------------------------------------------------------------------------
 
+-- What lets a run go on, or where it has ended, the children that it did not wait for; nil where nothing is left.
+local function next_work(w, one)
+  local run = w.watch.facts.runs[one.id]
+  local force = w.watch.facts:in_danger() and "--force" or nil
+  if not run then return w:running(one) end
+  if not run.over then return w:resuming(one.id, force) end
+  if #w.watch.facts:unfinished() > 0 then return w:resuming(force) end
+end
+
 -- Resumes a run until it has ended, killed again at a commit now and then.
 local function finish(w, one)
   local again = math.random() < 0.4
   while not w.hung and #w.watch.broken == 0 do
     w.watch:mark()
-    local run = w.watch.facts.runs[one.id]
-    if run and run.over then return end
+    local work = next_work(w, one)
+    if not work then return end
     local crash = again and ("%d%s"):format(math.random(12), math.random(2) == 1 and ":after" or "") or nil
     again = again and math.random() < 0.5
-    w:outlive(w:start(run and w:resuming(one.id, w.watch.facts:in_danger() and "--force" or nil) or w:running(one), crash))
+    w:outlive(w:start(work, crash))
   end
 end
 

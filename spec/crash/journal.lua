@@ -95,11 +95,11 @@ end
 local function groups_of(bytes)
   local groups, at = {}, 1
   while at <= #bytes do
-    local group, records = {}, nil
+    local group = {}
     group.number, at = number(bytes, at)
     group.first, at = number(bytes, at)
-    records, at = text(bytes, at)
-    group.records = records_of(records, group.first)
+    group.bytes, at = text(bytes, at)
+    group.records = records_of(group.bytes, group.first)
     groups[#groups + 1] = group
   end
   return groups

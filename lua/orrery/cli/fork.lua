@@ -38,6 +38,10 @@ local function main(args)
     options.on_event = on_event
     local run, _, taken = require("orrery.fork").fork(row.id, options)
     if not args.json and not args.quiet then io.stderr:write(("run %s, forked from %s\n"):format(run.id, row.id)) end
+    if not args.quiet and not args.json and input ~= nil and not args.from and taken > 0 then
+      io.stderr:write(("the new input is not seen by the %s that %s taken over; run them again with --from NODE\n"):format(
+        require("orrery.cli.term").plural(taken, "node"), taken == 1 and "is" or "are"))
+    end
     return run, taken
   end)
 end

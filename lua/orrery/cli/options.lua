@@ -13,6 +13,7 @@ local CURRENT = { "--with-current-code", "Go on with today's code where the jour
 local CODE = { "--code", "The file of today's code, where it has moved.", argname = "FILE" }
 local LIMIT = { "--output-limit", "At most so many bytes of JSON for each output; 16 MiB otherwise.", number = true, least = 1,
   argname = "BYTES" }
+local NO_WAIT = { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).", flag = true }
 local JSON = { "--json", "Print the result as JSON.", flag = true }
 
 --- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag = true (no
@@ -37,7 +38,7 @@ options.commands = {
     { "--id", "The id of the new run, a UUID.", argname = "UUID" },
     { "--label", "A label to find the run by.", many = true, argname = "NAME=VALUE" },
     { "--context", "What expressions and handlers see as context, as JSON.", argname = "JSON" },
-    { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).", flag = true },
+    NO_WAIT,
     { "--json", "Print one event a line as JSON; the last one says how the run ended.", flag = true },
     REQUIRE,
     QUIET,
@@ -57,7 +58,7 @@ options.commands = {
     { "--pool", "Let a paused pool give places again.", argname = "POOL" },
     { "--crash-limit", "Fail a node whose attempt the ends of processes have interrupted so often (3).", number = true, least = 1,
       argname = "N" },
-    { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).", flag = true },
+    NO_WAIT,
     REQUIRE, JSON, QUIET, filtered = true,
     examples = { "orrery resume", "orrery resume 0192f3", "orrery resume 0192f3 --with-current-code",
       "orrery resume --workflow etl" },
@@ -68,7 +69,7 @@ options.commands = {
     { "run", "A run's id, or its unique beginning.", each = "*" },
     STORE, CURRENT, CODE, LIMIT,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
-    REQUIRE, JSON, QUIET, filtered = true,
+    NO_WAIT, REQUIRE, JSON, QUIET, filtered = true,
     examples = { "orrery retry 0192f3", "orrery retry --workflow etl --state failed --since 1d" },
     exits = true,
   },
@@ -78,7 +79,7 @@ options.commands = {
     { "--from", "Run these nodes again, and all that follows from them.", each = "+", many = true, argname = "NODE" },
     { "-i --input", "Laid over the old input: name=text, name:=json, or @file.json.", many = true, argname = "NAME=VALUE" },
     { "--set", "The output of a node instead of running it: nodes.NAME=JSON.", many = true, argname = "NODE=VALUE" },
-    STORE, CURRENT, CODE, LIMIT, REQUIRE, JSON, QUIET,
+    STORE, CURRENT, CODE, LIMIT, NO_WAIT, REQUIRE, JSON, QUIET,
     examples = { "orrery fork 0192f3 --from parse", "orrery fork 0192f3 --from report --input month:=7",
       "orrery fork 0192f3 --set nodes.fetch='{\"rows\":[]}'" },
     exits = true,

@@ -1,4 +1,5 @@
 --- What a node waits for, in words: from what the engine says of it (`run:why`, and the column `why` of `nodes`).
+local history = require "orrery.cli.history"
 local term = require "orrery.cli.term"
 
 local reasons = {}
@@ -17,9 +18,8 @@ local reasons = {}
 
 local function due_text(why, now)
   if not why.due then return nil end
-  if why.due <= now then return "which is over now" end
-  return ("%s, in %s"):format(os.date(why.due - now < 86400 and "%H:%M:%S" or "%Y-%m-%d %H:%M:%S", math.floor(why.due)),
-    term.duration(why.due - now))
+  local time = os.date(math.abs(why.due - now) < 86400 and "%H:%M:%S" or "%Y-%m-%d %H:%M:%S", math.floor(why.due))
+  return why.due <= now and time .. ", which is over" or ("%s, in %s"):format(time, term.duration(why.due - now))
 end
 
 local function named(why, kind) return ("%s '%s'"):format(kind, term.clean(why.name or "?")) end
@@ -85,10 +85,17 @@ reasons.APPROVAL = "approval_requested"
 ---@param approval { message: string|nil, by: string[]|nil }
 ---@return string
 function reasons.approval(approval)
+  local by = reasons.deciders(approval)
+  return "approval" .. (approval.message and (" (%s)"):format(term.clean(approval.message)) or "") .. (by and " by " .. by or "")
+end
+
+--- Who may decide, in words; nil where anybody may.
+---@param approval { by: string[]|nil }
+---@return string|nil
+function reasons.deciders(approval)
   local by = {}
   for i, name in ipairs(type(approval.by) == "table" and approval.by or {}) do by[i] = term.clean(name) end
-  return "approval" .. (approval.message and (" (%s)"):format(term.clean(approval.message)) or "")
-    .. (#by > 0 and " by " .. table.concat(by, " or ") or "")
+  return #by > 0 and table.concat(by, " or ") or nil
 end
 
 --- What is said after the node's name; nil for a kind that says nothing here.
@@ -118,24 +125,41 @@ end
 reasons.APPROVAL_STEP = "SELECT value FROM steps WHERE run = ? AND node = ? AND item = ? AND name = '" .. reasons.APPROVAL
   .. "' AND value IS NOT NULL ORDER BY iteration DESC, time DESC LIMIT 1"
 
+local function decoded(text)
+  local value = history.value(text)
+  return type(value) == "table" and value or {}
+end
+
 local AWAITED = [[SELECT json_extract(why, '$.name') AS name FROM nodes WHERE run = ?1 AND state = 'waiting'
     AND json_extract(why, '$.kind') = 'signal' AND json_extract(why, '$.name') IS NOT NULL
   UNION SELECT s.name FROM steps AS s JOIN nodes AS n ON n.run = s.run AND n.node = s.node AND n.item = s.item
     WHERE s.run = ?1 AND s.kind = 'wait' AND s.value IS NULL AND s.error IS NULL AND n.state = 'waiting' ORDER BY 1]]
 
-local ASKED = [[SELECT 1 FROM steps AS w JOIN steps AS a ON a.run = w.run AND a.node = w.node AND a.item = w.item
-  WHERE w.run = ?1 AND w.kind = 'wait' AND w.name = ?2 AND w.value IS NULL AND a.name = ?3 LIMIT 1]]
+local ASKED = [[SELECT a.value FROM steps AS w JOIN steps AS a ON a.run = w.run AND a.node = w.node AND a.item = w.item
+  WHERE w.run = ?1 AND w.kind = 'wait' AND w.name = ?2 AND w.value IS NULL AND a.name = ?3
+    AND a.value IS NOT NULL ORDER BY a.time DESC LIMIT 1]]
 
 --- The signals that nodes of the run wait for now: as their owner last said, or in a step that is open.
 ---@param db orrery.Store
 ---@param number integer of the run
----@return { name: string, approval: boolean }[] in the order of their names; `approval`: it is a decision
+---@return { name: string, approval: { message: string|nil, by: string[]|nil }|nil }[] in the order of their names; `approval`: what
+---  is to be decided, and by whom
 function reasons.awaited(db, number)
   local waits = {}
   for row in db:each(AWAITED, number) do
-    waits[#waits + 1] = { name = row.name, approval = #db:query(ASKED, number, row.name, reasons.APPROVAL) > 0 }
+    local asked = db:query(ASKED, number, row.name, reasons.APPROVAL)[1]
+    waits[#waits + 1] = { name = row.name, approval = asked and decoded(asked.value) }
   end
   return waits
+end
+
+--- The signal to type for a wait: whoever may not decide has to say for whom it is.
+---@param run string its id, or a beginning of it
+---@param wait { name: string, approval: { by: string[]|nil }|nil }
+---@return string words behind `orrery`
+function reasons.to_send(run, wait)
+  local data = wait.approval and "--approve" .. (wait.approval.by and " --by WHO" or "") or "[JSON]"
+  return ("signal %s %s %s"):format(run, history.word(wait.name), data)
 end
 
 --- The last step of a node or item that was begun and has no result: what it waits in.

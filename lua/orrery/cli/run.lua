@@ -49,8 +49,7 @@ local function say_left(runtime, id, args)
   local go_on, history = resume_command(id, args), require "orrery.cli.history"
   for i, wait in ipairs(awaited(runtime, id)) do
     if i > MOST_SIGNALS then break end
-    say(("it waits for signal '%s': %s\n"):format(wait.name,
-      history.typed(("signal %s %s %s"):format(id, history.word(wait.name), wait.approval and "--approve" or "[JSON]"))))
+    say(("it waits for signal '%s': %s\n"):format(wait.name, history.typed(require("orrery.cli.reasons").to_send(id, wait))))
   end
   say(("the run is left as it is; go on with: %s\n"):format(go_on))
 end

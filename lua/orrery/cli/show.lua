@@ -69,10 +69,14 @@ end
 local function items_text(node)
   if not node.items then return nil end
   local counts, parts = {}, {}
-  for _, item in ipairs(node.items) do counts[item.state] = (counts[item.state] or 0) + 1 end
+  for _, item in ipairs(node.items) do
+    local state = item.interrupted and "cut off" or item.state
+    counts[state] = (counts[state] or 0) + 1
+  end
   for state, n in pairs(counts) do parts[#parts + 1] = n .. " " .. state end
   table.sort(parts)
-  return ("%s: %s"):format(term.plural(#node.items, "item"), table.concat(parts, ", "))
+  -- An item has a row from its first record on, so until the end there may be more of them.
+  return ("%s%s: %s"):format(term.plural(#node.items, "item"), node.ended and "" or " begun", table.concat(parts, ", "))
 end
 
 local function interrupted_text(node)

@@ -28,10 +28,32 @@ local function data_of(args)
   return nil
 end
 
-local function awaited(db, run)
+-- Why a wait for an approval will not take what was sent; nil where it will.
+local function unfit(approval, data)
+  if type(data) ~= "table" or type(data.approved) ~= "boolean" then return "it is no decision: send one with --approve or --reject" end
+  if not approval.by then return nil end
+  for _, name in ipairs(approval.by) do
+    if name == data.by then return nil end
+  end
+  return ("only %s may decide, and this is by %s; --by says whose decision it is"):format(
+    require("orrery.cli.reasons").deciders(approval), require("orrery.cli.term").clean(tostring(data.by or "nobody")))
+end
+
+-- What speaks against the signal, by what the run waits for now.
+local function say_doubts(waits, name, data)
   local names = {}
-  for i, wait in ipairs(require("orrery.cli.reasons").awaited(db, run.number)) do names[i] = wait.name end
-  return names
+  for i, wait in ipairs(waits) do
+    names[i] = wait.name
+    if wait.name == name then
+      local problem = wait.approval and unfit(wait.approval, data)
+      if problem then history.note("it will be waited past: " .. problem) end
+      return
+    end
+  end
+  if #names == 0 then return end
+  local near = require "orrery.nearest"(name, names)
+  history.note(("no node waits for '%s' now, so it is kept; %s"):format(name,
+    near and ("did you mean '%s'?"):format(near) or "waited for: " .. table.concat(names, ", ")))
 end
 
 -- One with this id was sent to the run before.
@@ -39,7 +61,7 @@ local function is_known(db, run, id)
   return id ~= nil and #db:query("SELECT 1 FROM inbox WHERE run = ? AND dedup = ? LIMIT 1", run.number, id) > 0
 end
 
-local function told(db, run, args, known)
+local function told(db, run, args, data, known)
   if known then
     print(("a signal with the id %s was left for run %s before: this one counts for nothing"):format(args.id, run.id))
     return
@@ -48,14 +70,7 @@ local function told(db, run, args, known)
   if not run.owned then
     history.note(("nobody runs it now: it is taken when `%s` lets the run go on"):format(history.typed("resume " .. run.short)))
   end
-  local names = awaited(db, run)
-  for _, name in ipairs(names) do
-    if name == args.name then return end
-  end
-  if #names == 0 then return end
-  local near = require "orrery.nearest"(args.name, names)
-  history.note(("no node waits for '%s' now, so it is kept; %s"):format(args.name,
-    near and ("did you mean '%s'?"):format(near) or "waited for: " .. table.concat(names, ", ")))
+  say_doubts(require("orrery.cli.reasons").awaited(db, run.number), args.name, data)
 end
 
 signal.main = history.command("signal", function(db, args)
@@ -70,7 +85,7 @@ signal.main = history.command("signal", function(db, args)
     history.json { run = run.id, workflow = run.workflow, signal = args.name, data = data, id = args.id, duplicate = known,
       owned = run.owned }
   else
-    told(db, run, args, known)
+    told(db, run, args, data, known)
   end
 end)
 

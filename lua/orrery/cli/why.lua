@@ -82,11 +82,12 @@ local function go_on(run) return "let it go on: " .. history.typed("resume " .. 
 local function held(db, run, node)
   if run.ended then return ("did not get so far: the run is %s"):format(run.state) end
   if node.state == "running" then return nil end
-  if run.state == "paused" and node.state ~= "waiting" then return "waits because its run is paused", go_on(run) end
-  if paused(db, "SELECT 1 FROM workflows WHERE name = ? AND paused = 1", run.workflow) and node.state ~= "waiting" then
+  if node.state == "waiting" then return nil end
+  if paused(db, "SELECT 1 FROM workflows WHERE name = ? AND paused = 1", run.workflow) then -- which pauses its runs as well
     return ("waits because workflow %s is paused"):format(run.workflow),
       "let it go on: " .. history.typed("resume --workflow " .. history.word(run.workflow))
   end
+  if run.state == "paused" then return "waits because its run is paused", go_on(run) end
 end
 
 -- Nobody runs the run: said after what the node waits for, with what helps.
@@ -126,9 +127,8 @@ end
 -- The remedy that needs the run's id.
 local function remedy_of(kind, said, run)
   if kind == "signal" and said.name then
-    local words = said.approval and "signal %s %s --approve --why TEXT" or "signal %s %s [JSON]"
     return (said.approval and "decide, --approve or --reject: " or "send it: ")
-      .. history.typed(words:format(run.short, history.word(said.name)))
+      .. history.typed(reasons.to_send(run.short, said) .. (said.approval and " --why TEXT" or ""))
   end
   if kind == "dependency" and said.by then return see_why(run, said.by) end
   if kind == "paused" then return go_on(run) end
@@ -138,6 +138,13 @@ local CUT_OFF = {
   running = "was cut off while it ran, and runs again when its run goes on",
   compensating = "was cut off while it was undone, and is undone again when its run goes on",
 }
+
+local LEFT = [[SELECT 1 FROM inbox WHERE run = ? AND taken IS NULL AND name = 'signal' AND json_extract(text, '$.name') = ? LIMIT 1]]
+
+-- A signal that was sent while nobody has the run is not to be sent once more.
+local function is_left(db, run, said)
+  return said.kind == "signal" and said.name ~= nil and not run.owned and #db:query(LEFT, run.number, said.name) > 0
+end
 
 local function unsettled(db, run, node, said)
   if not run.owned and CUT_OFF[node.state] then
@@ -151,6 +158,7 @@ local function unsettled(db, run, node, said)
   if said.kind == "pool" and paused(db, "SELECT 1 FROM pools WHERE name = ? AND paused = 1", said.name) then said.limit = 0 end
   local text, remedy = reasons.say(said, history.now())
   if node.state == "retrying" then text = failure(node, "failed", node.attempts) .. "; it " .. (text or "is tried again") end
+  if is_left(db, run, said) then return text .. "; one was left for it and is taken when the run goes on", nil, said end
   return text or "is " .. node.state, remedy or remedy_of(said.kind, said, run), said
 end
 
