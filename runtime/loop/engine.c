@@ -187,6 +187,16 @@ bool orr_engine_step(orr_engine *rt, uint32_t limit) {
     return any || rt->decided;
 }
 
+bool orr_engine_decide(orr_engine *rt, uint32_t limit) {
+    orr_action action;
+    bool any = false;
+    for (; limit > 0 && !rt->has_back && orr_core_next(rt->core, &action); limit--) {
+        any = true;
+        if (!hold(rt, &action)) orr_engine_give_back(rt, &action);
+    }
+    return any;
+}
+
 void orr_engine_tick(orr_engine *rt) {
     orr_core_advance(rt->core, orr_clock_now(&rt->clock));
 }

@@ -15,7 +15,7 @@
 
 typedef struct orr_engine orr_engine;
 
-/* Who does what the core decides. All are called from orr_engine_step and orr_engine_next only; `act` and `timer` may call
+/* Who does what the core decides. All are called from orr_engine_step, _next and _decide only; `act` and `timer` may call
  * the core. */
 typedef struct orr_driver {
     void *ud;
@@ -60,6 +60,10 @@ bool orr_engine_step(orr_engine *rt, uint32_t limit);
  * of the batch, or when there is none. What it takes and does not do itself it gives back, and then takes no more. */
 bool orr_engine_next(orr_engine *rt, orr_action *action);
 void orr_engine_give_back(orr_engine *rt, const orr_action *action);
+
+/* Lets the core decide up to `limit` actions that wait for what is not durable, without doing one: so what they need is in the journal
+ * before it is handed over. The first that need not wait is done at the next step. True when anything was decided. */
+bool orr_engine_decide(orr_engine *rt, uint32_t limit);
 
 /* What is durable from now on: actions that were held for it are done next, in the order in which they were decided. */
 void orr_engine_durable(orr_engine *rt, uint64_t ticket);

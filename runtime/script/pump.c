@@ -42,6 +42,13 @@ static void sweep(orr_script *s) {
     }
 }
 
+/* What follows from what has just been done goes to disk with it: "completed n" and "started n + 1" in one commit. */
+static bool submit(orr_rtbox *rt) {
+    bool any = orr_storage_is_durable(rt) && orr_engine_decide(rt->runtime, BATCH);
+    orr_storage_submit(rt);
+    return any;
+}
+
 /* One round: a batch of each runtime's actions, a batch of fibers, the events of both. True when anything was done. */
 static bool turn(orr_script *s) {
     bool any = false;
@@ -52,7 +59,7 @@ static bool turn(orr_script *s) {
     for (int i = 0; i < BATCH && orr_fiber_next(s); i++) any = true;
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_runs_drop_torn(s, rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_watch_look(rt);
-    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) orr_storage_submit(rt);
+    for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= submit(rt);
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) any |= orr_events_flush(s, rt);
     sweep(s);
     return any;
