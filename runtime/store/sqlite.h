@@ -25,7 +25,7 @@ enum {
     ORR_SQLITE_QUEUE_LIMIT = 64 << 20,   /* bytes that may wait for the disk before a submit does */
     ORR_SQLITE_ROW_LIMIT = 16 << 20,     /* bytes of records in one row of the journal */
     ORR_SQLITE_COMMIT_LIMIT = 256 << 10, /* bytes of records in one commit from which they go into the journal at once */
-    ORR_SQLITE_SLICE = 500,              /* cost (project.h) of what is worked into the tables in one go */
+    ORR_SQLITE_SLICE = 250,              /* cost (project.h) of what is worked into the tables in one go */
     ORR_SQLITE_RECORD_LIMIT = 512 << 20, /* bytes of one record */
     ORR_SQLITE_OWNER_BYTE = 1000         /* of the lock file: owner n locks byte 1000 + n */
 };
@@ -181,6 +181,7 @@ typedef struct orr_sqlite_writer {
     int64_t last_commit; /* when the last commit ended */
     uint64_t recorded;   /* commits that had records */
     int frames, checkpoint_at; /* pages in the log after the last commit, and how many call for a checkpoint */
+    int64_t log_size;    /* of the file of the log at least, as far as it is known; INT64_MAX: it is to stay as it is */
     uint64_t crash_at;   /* for tests: the commit at which the process kills itself, 0: none */
     bool crash_after;    /* right after it, not right before */
     char message[ORR_SQLITE_MESSAGE];
@@ -305,6 +306,10 @@ orr_status orr_sqlite_commit(orr_sqlite *s, char *message, size_t size);
 orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, int64_t *until, bool *more, char *message, size_t size);
 /* Reads the inbox where somebody else has written, and adds notices. True when there is any. */
 bool orr_sqlite_look(orr_sqlite *s, bool anyway);
+/* ---- the log (sqlite_log.c) ---------------------------------------------------------------------------------------------------- */
+
+/* Makes room in the log for the commits to come. The caller holds the commit lock. */
+void orr_sqlite_lengthen(orr_sqlite *s);
 /* Writes the log back into the file as far as no reader is in the way; `all`: leaves it empty, where there is none. */
 void orr_sqlite_checkpoint(const orr_sqlite *s, orr_connection *c, bool all);
 /* Cuts a log that grew because somebody read for long, or changed much without an owner being there. */

@@ -297,6 +297,7 @@ static orr_status transact(orr_sqlite *s, bool *any, bool *made, char *message, 
     orr_status status = orr_sqlite_begin(s, &w->connection, message, size);
     if (status != ORR_OK)
         return status;
+    orr_sqlite_lengthen(s);
     status = orr_sqlite_own(s, &w->connection, made, message, size);
     if (status == ORR_OK)
         status = write_all(s, any, message, size);
@@ -361,26 +362,4 @@ orr_status orr_sqlite_follow(orr_sqlite *s, uint64_t cost, int64_t *until, bool 
     }
     orr_sqlite_relax(c->db, false);
     return status;
-}
-
-/* A log that was written back whole is overwritten from its start, which is faster than making the file longer and keeps it
- * small. */
-void orr_sqlite_checkpoint(const orr_sqlite *s, orr_connection *c, bool all)
-{
-    char message[ORR_SQLITE_MESSAGE];
-    if (orr_sqlite_lock(s, c, message, sizeof message) != ORR_OK)
-        return;
-    if (orr_sqlite_present(s, message, sizeof message) == ORR_OK) {
-        sqlite3_busy_timeout(c->db, 0); /* a reader is not waited for: others wait for our lock */
-        sqlite3_wal_checkpoint_v2(c->db, NULL, all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        sqlite3_busy_timeout(c->db, ORR_SQLITE_PATIENCE);
-    }
-    orr_sqlite_unlock(c);
-}
-
-void orr_sqlite_tidy(const orr_sqlite *s, orr_connection *c)
-{
-    struct stat log;
-    if (stat(s->wal_path, &log) == 0 && log.st_size > ORR_SQLITE_WAL_LIMIT)
-        orr_sqlite_checkpoint(s, c, true);
 }

@@ -216,8 +216,11 @@
 
 #define RETURNED_COLUMN "ALTER TABLE attempts ADD COLUMN output TEXT; -- JSON: what a compensation returned\n"
 
+/* It was written twice for each run, in the commits that begin and end it, and asked once, when old owners are removed. */
+#define LESS_TO_COMMIT "DROP INDEX runs_owner;\n"
+
 static const char *const to_1[] = {WORKFLOW_TABLES, RUN_TABLES, HISTORY_TABLES, KEPT_TABLES, NULL};
-static const char *const to_2[] = {COMMIT_TABLES, RETURNED_COLUMN, NULL};
+static const char *const to_2[] = {COMMIT_TABLES, RETURNED_COLUMN, LESS_TO_COMMIT, NULL};
 
 /* What brings a store of version i to version i + 1. A released line never changes; the next version is one more line. */
 static const char *const *const migrations[] = {to_1, to_2};

@@ -2,8 +2,8 @@
  *
  * It sleeps until the first of these is due: what was submitted, a look into the inbox (every 40 ms while this process has journals
  * open), the projection, another try after a failure. Commits and taking over runs go first: the projection waits for a pause of
- * 5 ms, or until it is 80 ms behind; then it goes on in slices between commits. From 100 ms on it gets as much time as they do, from
- * 1 s on a slice follows each of them.
+ * 5 ms, or until it is 80 ms behind; then it goes on in slices, with as much time between them as they take. A commit that waits
+ * goes before a slice until it is 100 ms behind. From 1 s on a slice follows each commit.
  */
 #include "sqlite.h"
 
@@ -133,8 +133,10 @@ static int count_frames(void *ud, sqlite3 *db, const char *name, int frames)
 {
     orr_sqlite_writer *w = ud;
     (void)db, (void)name;
-    if (frames < w->frames)
-        w->checkpoint_at = ORR_SQLITE_WAL_PAGES; /* it was begun anew */
+    if (frames < w->frames) { /* it was begun anew */
+        w->checkpoint_at = ORR_SQLITE_WAL_PAGES;
+        w->log_size = w->log_size < INT64_MAX ? 0 : INT64_MAX; /* and perhaps cut */
+    }
     w->frames = frames;
     return SQLITE_OK;
 }
@@ -161,15 +163,20 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* When to project next; INT64_MAX: there is nothing to do. */
-static int64_t projection_due(const turn *t)
+/* When to project next; INT64_MAX: there is nothing to do. While commits keep coming they have half of the time, until that is not enough
+ * for the tables to keep up. */
+static int64_t projection_due(const turn *t, int64_t now)
 {
     const orr_sqlite *s = t->s;
     int64_t since = atomic_load(&s->unprojected), pause = later(s->writer.last_commit, atomic_load(&s->claimed)) + PAUSE * MS;
     if (since == 0 && s->writer.whys_used == 0)
         return INT64_MAX;
-    int64_t due = since == 0 ? pause : earlier(pause, since + BEHIND * MS);
-    return due > t->not_before ? due : t->not_before;
+    int64_t due = pause;
+    if (since != 0 && now >= since + OVERDUE * MS)
+        due = 0;
+    else if (since != 0)
+        due = earlier(pause, later(since + BEHIND * MS, t->rest + t->slice));
+    return later(due, t->not_before);
 }
 
 /* Brings the tables on by a slice, towards what had been committed at the first one. What comes later waits for its own time: most of the
@@ -247,22 +254,20 @@ static void act(turn *t, bool commits, bool looks, bool anyway, bool projects)
         orr_sqlite_tidy(s, &s->writer.connection);
 }
 
-/* Projecting when commits wait: only where it is late, and for half of the time as long as that is enough. */
-static bool may_project(const turn *t, int64_t now, bool commits)
+/* From when on the tables go on although commits wait. */
+static bool late(const orr_sqlite *s, int64_t now)
 {
-    int64_t since = atomic_load(&t->s->unprojected);
-    if (!commits)
-        return true;
-    return since != 0 && now - since > LATE * MS && (now - since > OVERDUE * MS || now - t->rest >= t->slice);
+    int64_t since = atomic_load(&s->unprojected);
+    return since != 0 && now - since > LATE * MS;
 }
 
 /* Waits for the next thing and does it. False when the store is closed and nothing is left. Called with the mutex held. */
 static bool step(turn *t)
 {
     orr_sqlite *s = t->s;
-    int64_t now = orr_sqlite_now(), due = commit_due(s), look_at = look_due(t), project_at = projection_due(t);
+    int64_t now = orr_sqlite_now(), due = commit_due(s), look_at = look_due(t), project_at = projection_due(t, now);
     bool commits = due <= now, looks = look_at <= now, anyway = s->look;
-    bool projects = project_at <= now && !s->stopping && may_project(t, now, commits);
+    bool projects = project_at <= now && !s->stopping && (!commits || late(s, now));
     if (!commits && !looks && !projects) {
         if (s->stopping)
             return false;

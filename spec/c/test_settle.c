@@ -266,7 +266,8 @@ static void version_one(void **state)
     orr_store_close(s);
     orr_connection db = connect();
     assert_int_equal(number_in(&db, "SELECT count(*) FROM commits"), 0);
-    run_sql(&db, "DROP TABLE commits; ALTER TABLE attempts DROP COLUMN output; PRAGMA user_version = 1");
+    run_sql(&db, "DROP TABLE commits; ALTER TABLE attempts DROP COLUMN output; CREATE INDEX runs_owner ON runs (owner) "
+                 "WHERE owner IS NOT NULL; PRAGMA user_version = 1");
     orr_sqlite_disconnect(&db);
     s = place_open(ORR_STORE_OWN);
     assert_int_equal(place_last(s, 1), 5);
