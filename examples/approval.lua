@@ -2,7 +2,7 @@
 -- and through restarts; nothing is held meanwhile. Here the script itself sends the decision.
 --   orrery examples/approval.lua            what a person would send is sent at once
 --   orrery examples/approval.lua no         a rejection
--- With `orrery run` the decision comes from another terminal: orrery signal RUN go '{ "approved": true, "by": "ada" }'
+-- With `orrery run` the decision comes from another terminal: orrery signal RUN go --approve --by ada --why done
 local flow = require "orrery"
 
 local w = flow.workflow { name = "release", output = { by = "${nodes.go.by}", released = "${nodes.publish}" } }

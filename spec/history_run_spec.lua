@@ -66,6 +66,26 @@ end }
 return w
 ]]
 
+-- Its undoing hangs where HANG is set.
+local UNDONE = [[
+local flow = require "orrery"
+local w = flow.workflow { name = "undone" }
+w.a = { run = function() return 1 end, compensate = function()
+  local file <close> = io.open("did", "a")
+  file:write("b\n")
+  file:flush()
+  if os.getenv "HANG" then
+    flow.await(function(resume)
+      local timer = require "luv".new_timer()
+      timer:start(600000, 0, resume)
+      return function() timer:close() end
+    end)
+  end
+end }
+w.z = { after = "a", run = function() error "no" end }
+return w
+]]
+
 local VALUES = [[
 local flow = require "orrery"
 local w = flow.workflow { name = "values", output = "${nodes.a}" }
@@ -112,6 +132,14 @@ describe("a run that nobody runs", function()
       assert.are.equal("interrupted", json.decode(here:ends(0, "why", id, "b", "--json").out).kind)
     end)
   end
+
+  it("is undone again where its undoing was cut off", function()
+    local here <close> = place.new { ["slow.lua"] = UNDONE }
+    local id = killed(here)
+    assert.truthy(here:ends(0, "show", id).out:find "a +interrupted +cut off: is undone again when the run goes on")
+    here:ends(1, "resume", id)
+    assert.truthy(here:ends(0, "show", id).out:find "a +compensated")
+  end)
 
   it("tells items that were cut off from those that are done", function()
     local here <close> = place.new { ["slow.lua"] = MANY }

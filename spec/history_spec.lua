@@ -421,6 +421,11 @@ describe("orrery why", function()
     has(why(WAITS, "load"), "workflow etl is paused\n  let it go on: orrery resume --workflow etl")
     db:change { { "UPDATE workflows SET paused = 0 WHERE name = 'etl'" } }
     has(why(WAITS, "load"), "its run is paused\n  let it go on: orrery resume 0193f0e3-1")
+    db:change { { "UPDATE nodes SET state = 'running' WHERE run = 4 AND node = 'load'" } }
+    assert.is_nil(why(WAITS, "load"):find "paused")
+    db:change { { [[INSERT INTO nodes (run, idx, item, node, state, attempts, iteration)
+      SELECT run, idx, 1, node, 'completed', 1, 1 FROM nodes WHERE run = 4 AND node = 'load']] } }
+    has(why(WAITS, "load"), "its run is paused") -- its next item cannot begin
     db:close()
   end)
 

@@ -81,7 +81,9 @@ end
 
 local function interrupted_text(node)
   local n = 0
-  if node.interrupted then return "cut off: runs again when the run goes on" end
+  if node.interrupted then
+    return ("cut off: %s again when the run goes on"):format(node.state == "compensating" and "is undone" or "runs")
+  end
   for _, try in ipairs(node.tries or {}) do n = n + (try.interrupted or 0) end
   return n > 0 and ("interrupted %s"):format(n == 1 and "once" or n .. " times") or nil
 end

@@ -78,11 +78,20 @@ local function paused(db, sql, name) return name ~= nil and #db:query(sql, name)
 
 local function go_on(run) return "let it go on: " .. history.typed("resume " .. run.short) end
 
+local ITEMS = [[SELECT count(*) AS begun, total(state IN ('running', 'waiting', 'retrying')) AS live FROM nodes
+  WHERE run = ? AND node = ? AND item > 0]]
+
+-- A node with `each` is running until its last item has ended, also while none of them does anything.
+local function at_work(db, run, node)
+  if node.state ~= "running" then return false end
+  local items = db:query(ITEMS, run.number, node.node)[1]
+  return node.item > 0 or items.begun == 0 or items.live > 0
+end
+
 -- What keeps the whole run, before anything of the node's own does.
 local function held(db, run, node)
   if run.ended then return ("did not get so far: the run is %s"):format(run.state) end
-  if node.state == "running" then return nil end
-  if node.state == "waiting" then return nil end
+  if node.state == "waiting" or at_work(db, run, node) then return nil end
   if paused(db, "SELECT 1 FROM workflows WHERE name = ? AND paused = 1", run.workflow) then -- which pauses its runs as well
     return ("waits because workflow %s is paused"):format(run.workflow),
       "let it go on: " .. history.typed("resume --workflow " .. history.word(run.workflow))
