@@ -25,7 +25,7 @@ enum {
     ORR_SQLITE_QUEUE_LIMIT = 64 << 20,   /* bytes that may wait for the disk before a submit does */
     ORR_SQLITE_ROW_LIMIT = 16 << 20,     /* bytes of records in one row of the journal */
     ORR_SQLITE_COMMIT_LIMIT = 256 << 10, /* bytes of records in one commit from which they go into the journal at once */
-    ORR_SQLITE_SLICE = 250,              /* cost (project.h) of what is worked into the tables in one go */
+    ORR_SQLITE_SLICE = 500,              /* cost (project.h) of what is worked into the tables in one go */
     ORR_SQLITE_RECORD_LIMIT = 512 << 20, /* bytes of one record */
     ORR_SQLITE_OWNER_BYTE = 1000         /* of the lock file: owner n locks byte 1000 + n */
 };

@@ -201,7 +201,7 @@ int orr_sqlite_settle(orr_connection *c, uint64_t cost, int64_t until, bool *mor
 }
 
 /* Settling is cheap beside projecting, and puts together what belongs to a run: the more at once, the fewer rows are written twice. */
-enum { SETTLED_AT_ONCE = 64 };
+enum { SETTLED_AT_ONCE = 32 };
 
 int orr_sqlite_settle_all(orr_connection *c)
 {

@@ -136,6 +136,41 @@ static void survives_kills(void **state)
     orr_store_close(s);
 }
 
+/* Commits one by one, and tells how long the log is after each tenth. */
+static void fill_the_log(int out)
+{
+    char log[128];
+    struct stat st;
+    orr_store *s = place_open(ORR_STORE_OWN);
+    orr_journal *j = place_create(s, 1);
+    snprintf(log, sizeof log, "%s-wal", place_path);
+    for (uint64_t seq = 1;; seq++) {
+        place_append(j, seq);
+        if (orr_store_sync(s) == ORR_OK && seq % 10 == 0)
+            say(out, stat(log, &st) == 0 ? (uint64_t)st.st_size : 0);
+    }
+}
+
+/* The log grows in a few steps and not with each commit, and what is ahead of the commits is nothing to who reads it after a kill. */
+static void log_is_ahead(void **state)
+{
+    int in;
+    uint64_t size = 0, steps = 0, tens = 0;
+    (void)state;
+    pid_t pid = start(fill_the_log, &in);
+    for (; tens < 40; tens++) {
+        uint64_t now = hear(in);
+        steps += tens > 12 && now != size; /* from 64 pages on */
+        size = now;
+    }
+    assert_true(steps < 5);
+    kill(pid, SIGKILL);
+    assert_true(WIFSIGNALED(finish(pid, in)));
+    orr_store *s = place_open(ORR_STORE_OWN);
+    assert_true(place_last(s, 1) >= tens * 10);
+    orr_store_close(s);
+}
+
 static void crash_at_five(int out, const char *when)
 {
     setenv("ORRERY_CRASH", when, 1);
@@ -588,7 +623,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, place_make, place_remove)
     const struct CMUnitTest tests[] = {
-        TEST(comes_back), TEST(survives_kills), TEST(crashes_where_told), TEST(groups_commits), TEST(respects_the_living),
+        TEST(comes_back), TEST(survives_kills), TEST(log_is_ahead), TEST(crashes_where_told), TEST(groups_commits), TEST(respects_the_living),
         TEST(fences_the_stopped), TEST(messages_count_once), TEST(full_disk), TEST(deleted_directory), TEST(damaged_files),
         TEST(strange_files), TEST(read_only), TEST(network_file_systems), TEST(queries_only_read), TEST(tables_follow),
         TEST(backs_up_while_written)};
