@@ -74,7 +74,8 @@ END
       orrery show $id | grep -c crash_loop
       touch calm; orrery retry -q $id; echo "retry $?"]])
     assert.matches("^run 137\nresume 137\nresume 137\nlast 1\n", done.out)
-    assert.matches("attempt 1 was cut off 3 times by the end of its process; 'orrery resume %-%-force' lets it try again", done.out)
+    assert.matches("attempt 1 was cut off 3 times by the end of its process: 'orrery retry' lets it try again, "
+      .. "and 'orrery resume %-%-force' does not give it up in the first place", done.out)
     assert.matches("crash_loop", done.out)
     assert.matches("\n12\nretry 0\n$", done.out)
   end)

@@ -458,6 +458,7 @@ describe("a filter that names nothing", function()
     end
     assert.are.equal(1, #here:query "SELECT id FROM runs")
     has(here:ends(2, "runs", "--store", "sqlite:").err, "names no file")
+    has(here:ends(2, "run", "slow.lua", "--store", "sqlite:none/at/all.db").err, "orrery run: the directory 'none/at' of the store cannot")
     has(here:ends(2, "backup", "").err, "name the file")
   end)
 end)
@@ -476,6 +477,38 @@ describe("a pause", function()
     assert.are.same({ { id = one } }, here:query "SELECT id FROM runs WHERE state = 'completed'")
     has(here:ends(0, "resume", "--workflow", "slow").err, "1 run resumed")
     assert.are.equal("completed", here:query("SELECT state FROM runs WHERE id = ?", two)[1].state)
+  end)
+
+  it("of a run holds until it is asked for", function()
+    local here <close> = place.new { ["slow.lua"] = SLOW }
+    local one, two = killed(here), killed(here)
+    has(here:ends(0, "pause", one).err, "nobody runs it now: it stays paused until `orrery resume ")
+    local n = here:counts().b
+    local result = here:ends(5, "resume")
+    has(result.err, ("paused: the run itself is; `orrery resume %s` lets it go on"):format(one))
+    has(result.err, "1 run resumed, 1 left, to be resumed")
+    assert.are.same({ { id = two } }, here:query "SELECT id FROM runs WHERE state = 'completed'")
+    local line = lines_of(here:ends(5, "resume", "--json").out)[1]
+    assert.are.same({ "run_suspended", one, "paused" }, { line.event, line.run, line.state })
+    assert.are.equal(n + 1, here:counts().b)
+    has(here:ends(0, "resume", "--state", "interrupted").err, "1 run resumed")
+    assert.are.equal(2, #here:query "SELECT id FROM runs WHERE state = 'completed'")
+  end)
+
+  it("of a run holds that was paused while it ran, but not against a cancel", function()
+    local here <close> = place.new { ["slow.lua"] = SLOW }
+    local process = here:start({ "run", "slow.lua" }, { HANG = "1" })
+    here:until_did "b"
+    local id = here:newest()
+    here:ends(0, "pause", id)
+    here:until_true(function() return here:query("SELECT state FROM runs WHERE id = ?", id)[1].state == "paused" end)
+    has(here:ends(0, "resume").err, "1 is run by other processes")
+    process.handle:kill "sigkill"
+    here:finish(process)
+    has(here:ends(5, "resume").err, "paused: the run itself is")
+    here:ends(0, "cancel", id)
+    here:ends(1, "resume")
+    assert.are.equal("cancelled", here:query("SELECT state FROM runs WHERE id = ?", id)[1].state)
   end)
 
   local HOST = [[

@@ -70,5 +70,7 @@ describe("the unfinished runs of a store", function()
     for _, bad in ipairs { { limt = 1 }, { limit = 0 }, { limit = "8" }, "all" } do
       assert.has_error(function() flow.runtime { store = url, resume = bad } end)
     end
+    local _, problem = pcall(flow.runtime, { store = "sqlite:/nowhere/at/all/runs.db", resume = true })
+    assert.equal("store_error", problem.code)
   end)
 end)

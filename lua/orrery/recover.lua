@@ -14,15 +14,18 @@ recover.LIMIT = 64
 ---@field limit? integer runs under way at a time
 ---@field on_run? fun(run: orrery.Run) told of each that goes on
 ---@field on_refused? fun(id: string, workflow: string, problem: any) told of each that cannot; else a warning of Lua's says so
+---@field on_elsewhere? fun(id: string) told of each that another process runs
 
-local FIELDS = { limit = true, on_run = true, on_refused = true }
+local NAMES = { "limit", "on_run", "on_refused", "on_elsewhere" }
+local FIELDS = {}
+for _, name in ipairs(NAMES) do FIELDS[name] = true end
 
 local function check(options)
   if options == true then return {} end
   if type(options) ~= "table" then error("resume: expected true or a table of options, got " .. errors.show(options), 3) end
   for key in pairs(options) do
     if not FIELDS[key] then
-      error(("resume: unknown option %q%s"):format(tostring(key), errors.suggest(key, { "limit", "on_run", "on_refused" })), 3)
+      error(("resume: unknown option %q%s"):format(tostring(key), errors.suggest(key, NAMES)), 3)
     end
   end
   if options.limit ~= nil and (math.type(options.limit) ~= "integer" or options.limit < 1) then
@@ -67,6 +70,8 @@ function recover.begin(rt, options)
       if options.on_run then options.on_run(run) end
     elseif type(run) ~= "table" or run.code ~= "run_owned" then
       refused(row.id, row.workflow, run)
+    elseif options.on_elsewhere then
+      options.on_elsewhere(row.id)
     end
     return true
   end)

@@ -190,6 +190,17 @@ local function let_go_on(store, row, started)
   if asked then store:send(row.id, "resume", "{}") end
 end
 
+--- Whether a run is paused as far as the store knows: it was when its process ended, or was asked to since, and nobody let it go on.
+---@param store orrery.Store
+---@param row table of `resume.row`
+---@return boolean
+function resume.is_held(store, row)
+  local asked = store:query([[SELECT name FROM inbox WHERE run = ? AND name IN ('pause', 'resume', 'cancel') AND taken IS NULL
+    ORDER BY name = 'cancel' DESC, id DESC LIMIT 1]], row.number)[1]
+  if asked then return asked.name == "pause" end
+  return row.state == "paused"
+end
+
 local SETTLED = { run_not_found = true, run_not_begun = true, run_owned = true, run_ended = true }
 
 --- Children that were begun by a run, which goes on, and that it is not going to wait for again: they are cancelled, and end

@@ -106,15 +106,18 @@ static void interrupt(orr_run *run)
 /* An attempt that keeps ending its process would do so for ever. */
 static void end_crash_loops(orr_run *run)
 {
-    char text[192];
+    char what[24], text[192];
     for (uint32_t t = 0; t < run->n_cells; t++) {
         const orr_more *more = orr_more_of(run, t);
         if (more == NULL || !more->interrupted || more->crashes < run->core->crash_limit)
             continue;
-        snprintf(text, sizeof text, "attempt %u was cut off %u times by the end of its process; 'orrery resume --force' lets "
-                 "it try again", run->cells[t].attempt, more->crashes);
+        bool undoes = run->cells[t].state != ORR_NODE_READY;
+        snprintf(what, sizeof what, "attempt %u", run->cells[t].attempt);
+        snprintf(text, sizeof text, "%s was cut off %u times by the end of its process: %s, and 'orrery resume --force' does not give it "
+                 "up in the first place", undoes ? "undoing it" : what, more->crashes,
+                 undoes ? "it is left to be undone by hand" : "'orrery retry' lets it try again");
         orr_error error = {"crash_loop", text, true, -1, 0};
-        if (run->cells[t].state == ORR_NODE_READY)
+        if (!undoes)
             orr_end_failed(run, t, &error);
         else if (t == orr_undo_task(run))
             orr_compensate_lost(run, t, &error);

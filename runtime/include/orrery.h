@@ -247,8 +247,8 @@ ORR_API int orr_step(orr_runtime *rt, int64_t budget);
 /* How long a host may sleep before the next step has something to do, in ns: 0 = now, INT64_MAX = until something outside
  * happens. A host that sleeps itself should wait on uv_backend_fd of the loop as well. */
 ORR_API int64_t orr_next_deadline(orr_runtime *rt);
-/* Runs the loop until the run has ended. ORR_ENOTFOUND; ORR_ESTUCK when nothing is left that could end it; ORR_ESTATE when it is not
- * run here: another process has it, or nobody. */
+/* Runs the loop until the run has ended; while orr_resume_all is at work, first until it has taken the run up. ORR_ENOTFOUND;
+ * ORR_ESTUCK when nothing is left that could end it; ORR_ESTATE when it is not run here: another process has it, or nobody. */
 ORR_API int orr_wait(orr_runtime *rt, orr_run_id run);
 
 /* These ask the runtime, and for a run that it does not hold its store. What another process has recorded shows within 100 ms. */

@@ -32,6 +32,7 @@ struct orr_runtime {
     uint64_t *generations; /* of the slots of tokens */
     uint32_t n_slots, free_slots;
     orr_workflow *workflows;
+    struct orr_asking *awaited; /* by orr_wait, until orr_resume_all has taken that run up; NULL */
     char *error; /* the message of the last failure */
     size_t error_size;
 };
@@ -64,12 +65,15 @@ typedef struct orr_asking {
     const char *data; /* JSON, of a signal */
     const char *answer;
     int number; /* ORR_ENOTFOUND: no run has the id */
+    bool looked_at; /* the run that is awaited was taken up, or cannot be */
 } orr_asking;
 
 /* Calls fn with the asking, as orr_api_call, and says so where there is no such run. */
 int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_asking *a);
 /* Pushes the run that the runtime holds, or (false) nil. */
 bool orr_api_push_run(lua_State *L, const orr_asking *a);
+/* A live run of that id, whoever let it go on; NULL. */
+orr_runbox *orr_api_live_run(const orr_asking *a);
 /* The runtime holds the run at the top, until it is forgotten. */
 void orr_api_keep_run(lua_State *L, const orr_runtime *rt, const orr_runbox *r);
 /* Pops a value and makes it the answer as JSON; nil is no answer. */

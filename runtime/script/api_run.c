@@ -154,7 +154,7 @@ orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_
 /* ---- asking --------------------------------------------------------------------------------------------------------- */
 
 /* A run that goes on by orr_resume_all is held as long as it is live; only others are kept until they are forgotten. */
-static orr_runbox *live_run(const orr_asking *a) {
+orr_runbox *orr_api_live_run(const orr_asking *a) {
     for (orr_runbox *r = a->rt->box->runs; r != NULL; r = r->next)
         if (r->live && r->run != NULL && memcmp(orr_run_id_of(r->run), a->id.bytes, sizeof a->id.bytes) == 0)
             return r;
@@ -171,7 +171,7 @@ bool orr_api_push_run(lua_State *L, const orr_asking *a) {
     if (push_kept(L, a) && orr_check_run(L, lua_gettop(L))->run != NULL)
         return true;
     lua_pop(L, 1); /* one that was let go of */
-    const orr_runbox *r = live_run(a);
+    const orr_runbox *r = orr_api_live_run(a);
     if (r != NULL)
         orr_push_box(L, a->rt->script, r);
     else
@@ -376,9 +376,33 @@ static void not_here(lua_State *L, orr_asking *a) {
         a->number = orr_run_ended((orr_run_state)a->number) ? ORR_OK : ORR_ESTATE;
 }
 
+/* A child comes with the run that called it, and nothing tells of it. */
+static bool need_not_wait(void *ud) {
+    const orr_asking *a = ud;
+    return a->looked_at || !orr_resuming(a->rt) || orr_api_live_run(a) != NULL;
+}
+
+/* Lets orr_resume_all come to the run, where it has not yet. False where it never will: others are stuck. */
+static bool let_it_come(lua_State *L, orr_asking *a) {
+    orr_api_stored_state(L, a);
+    if (a->number < 0 || orr_run_ended((orr_run_state)a->number)) return true;
+    a->rt->awaited = a;
+    bool came = orr_pump(a->rt->script, L, need_not_wait, a);
+    a->rt->awaited = NULL;
+    return came;
+}
+
 static int wait_for(lua_State *L) {
     orr_asking *a = lua_touserdata(L, 1);
-    if (!orr_api_push_run(L, a)) {
+    bool here = orr_api_push_run(L, a);
+    if (!here && orr_resuming(a->rt)) {
+        if (!let_it_come(L, a)) {
+            a->number = ORR_ESTUCK;
+            return 0;
+        }
+        here = orr_api_push_run(L, a);
+    }
+    if (!here) {
         not_here(L, a);
         return 0;
     }

@@ -239,9 +239,39 @@ int orr_suspend(orr_runtime *rt, orr_run_id run) {
 
 /* ---- all of them -------------------------------------------------------------------------------------------------- */
 
+static bool is_awaited(const orr_runtime *rt, const char *id) {
+    char text[37];
+    if (rt->awaited == NULL)
+        return false;
+    orr_run_id_text(rt->awaited->id, text);
+    return strcmp(text, id) == 0;
+}
+
+/* on_run(run), upvalue 1: the runtime. One that orr_wait waits for is kept: it may be over before anybody looks. */
+static int taken_up(lua_State *L) {
+    const orr_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    const orr_runbox *r = orr_check_run(L, 1);
+    lua_settop(L, 1);
+    if (!is_awaited(rt, r->id))
+        return 0;
+    rt->awaited->looked_at = true;
+    if (r->run != NULL)
+        orr_api_keep_run(L, rt, r);
+    return 0;
+}
+
+/* on_elsewhere(id), upvalue 1: the runtime */
+static int elsewhere(lua_State *L) {
+    const orr_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    if (is_awaited(rt, luaL_checkstring(L, 1)))
+        rt->awaited->looked_at = true;
+    return 0;
+}
+
 /* on_refused(id, workflow, problem), upvalue 1: the runtime */
 static int refused(lua_State *L) {
     orr_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
+    elsewhere(L);
     const char *code = "script_error";
     if (lua_istable(L, 3) && lua_getfield(L, 3, "code") == LUA_TSTRING)
         code = lua_tostring(L, -1);
@@ -255,6 +285,13 @@ typedef struct resuming {
     bool durable;
 } resuming;
 
+/* What orrery.recover tells of each run goes into the table of options at the top. */
+static void set_callbacks(lua_State *L, orr_runtime *rt) {
+    static const luaL_Reg callbacks[] = {{"on_run", taken_up}, {"on_elsewhere", elsewhere}, {"on_refused", refused}, {NULL, NULL}};
+    lua_pushlightuserdata(L, rt);
+    luaL_setfuncs(L, callbacks, 1);
+}
+
 static int resume_all(lua_State *L) {
     resuming *x = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, x->rt->rt);
@@ -266,14 +303,12 @@ static int resume_all(lua_State *L) {
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "begin");
     lua_rawgeti(L, LUA_REGISTRYINDEX, x->rt->rt);
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 4);
     if (x->limit > 0) {
         lua_pushinteger(L, x->limit);
         lua_setfield(L, -2, "limit");
     }
-    lua_pushlightuserdata(L, x->rt);
-    lua_pushcclosure(L, refused, 1);
-    lua_setfield(L, -2, "on_refused");
+    set_callbacks(L, x->rt);
     lua_call(L, 2, 0);
     return 0;
 }

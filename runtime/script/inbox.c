@@ -41,19 +41,25 @@ static void take_pool(lua_State *L, const letter *m) {
     if (lua_tostring(L, -2)) orr_core_pool_pause(orr_engine_core(m->r->rt->runtime), lua_tostring(L, -2), lua_toboolean(L, -1));
 }
 
+/* The loop may have slept for long. A signal is taken without this: one that came in time counts before anything fires. */
+static orr_run *now(const letter *m) {
+    orr_engine_tick(m->r->rt->runtime);
+    return m->r->run;
+}
+
 static void take_cancel(lua_State *L, const letter *m) {
     (void)L;
-    orr_run_cancel(m->r->run);
+    orr_run_cancel(now(m));
 }
 
 static void take_pause(lua_State *L, const letter *m) {
     (void)L;
-    orr_run_pause(m->r->run);
+    orr_run_pause(now(m));
 }
 
 static void take_resume(lua_State *L, const letter *m) {
     (void)L;
-    orr_run_resume(m->r->run);
+    orr_run_resume(now(m));
 }
 
 static const struct {

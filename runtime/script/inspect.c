@@ -80,18 +80,25 @@ static orr_runbox *check_open(lua_State *L) {
     return r;
 }
 
+/* What is told to a run happens now: nobody may have stepped for long. */
+static orr_run *check_now(lua_State *L) {
+    const orr_runbox *r = check_open(L);
+    orr_engine_tick(r->rt->runtime);
+    return r->run;
+}
+
 static int run_cancel(lua_State *L) {
-    orr_run_cancel(check_open(L)->run);
+    orr_run_cancel(check_now(L));
     return 0;
 }
 
 static int run_pause(lua_State *L) {
-    orr_run_pause(check_open(L)->run);
+    orr_run_pause(check_now(L));
     return 0;
 }
 
 static int run_resume(lua_State *L) {
-    orr_run_resume(check_open(L)->run);
+    orr_run_resume(check_now(L));
     return 0;
 }
 

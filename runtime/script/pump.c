@@ -260,6 +260,7 @@ int64_t orr_script_deadline(orr_script *s) {
 uint32_t orr_script_cancel_all(orr_script *s) {
     uint32_t n = 0;
     for (orr_rtbox *rt = s->runtimes; rt; rt = rt->next) {
+        orr_engine_tick(rt->runtime); /* the loop may have slept for long */
         for (orr_runbox *r = rt->runs; r; r = r->next) {
             if (!r->live || !r->run) continue;
             orr_run_cancel(r->run);

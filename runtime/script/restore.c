@@ -374,6 +374,7 @@ static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restori
         orr_run_over(x->rt->script, r);
         return r;
     }
+    orr_engine_tick(x->rt->runtime); /* nobody may have stepped for long, and it goes on now */
     orr_status went = go_on(L, x);
     if (went != ORR_OK) refuse(L, x, went);
     orr_inbox_take_left(x->rt->script, r);

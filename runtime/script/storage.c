@@ -95,10 +95,11 @@ static bool keep_url(orr_storage *g, const orr_alloc *alloc, const char *url) {
 
 void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durability) {
     orr_script *s = rt->script;
-    char message[512] = "not enough memory for a store";
+    static const char no_memory[] = "not enough memory for a store";
+    char message[512] = "";
     orr_storage *g = orr_mem_new(&s->alloc, 1, sizeof *g);
     if (!g) {
-        luaL_error(L, "%s", message);
+        luaL_error(L, "%s", no_memory);
         return;
     }
     bool in_memory = !url || strcmp(url, "memory:") == 0;
@@ -113,14 +114,15 @@ void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durabili
     if (!g->store) {
         close_handles(g);
         orr_mem_free(&s->alloc, g, 1, sizeof *g);
-        luaL_error(L, "%s", message);
+        orr_push_error(L, s, "store_error", *message ? message : no_memory);
+        lua_error(L);
         return;
     }
     if (!in_memory && !keep_url(g, &s->alloc, url)) {
         orr_store_close(g->store);
         close_handles(g);
         orr_mem_free(&s->alloc, g, 1, sizeof *g);
-        luaL_error(L, "not enough memory for a store");
+        luaL_error(L, "%s", no_memory);
         return;
     }
     rt->storage = g;

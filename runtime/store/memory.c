@@ -447,7 +447,9 @@ static orr_status nothing_to_do(orr_store *store)
 
 static orr_status nothing_to_project(orr_store *store, char *message, size_t size)
 {
-    (void)store, (void)message, (void)size;
+    (void)store;
+    if (size > 0)
+        message[0] = '\0';
     return ORR_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,6 +16,8 @@ typedef struct host {
     char folder[64], url[128];
     orr_runtime *rt;
     int errors, recovered, status;
+    const char *watched; /* an event, and when the first of it said that it happened: ns since the epoch */
+    int64_t happened;
     char message[1024];
     orr_token tokens[64]; /* of native attempts that are under way */
     int attempts;
@@ -32,6 +35,9 @@ static void on_event(void *ud, const char *json)
 {
     host *h = ud;
     h->recovered += strstr(json, "\"run_recovered\"") != NULL;
+    const char *time = strstr(json, "\"time\":");
+    if (h->watched != NULL && h->happened == 0 && strstr(json, h->watched) != NULL && time != NULL)
+        h->happened = (int64_t)(strtod(time + strlen("\"time\":"), NULL) * 1e9);
 }
 
 static void work(void *ud, orr_runtime *rt, const orr_call *call)
@@ -295,6 +301,165 @@ static void says_what_cannot_go_on(void **state)
     assert_string_equal(orr_output(h->rt, run), "8");
 }
 
+static void resuming_host(host *h, uint32_t limit)
+{
+    orr_config config = config_of(h);
+    orr_close(h->rt);
+    config.resume = limit == 0;
+    open_host(h, &config);
+    if (limit > 0)
+        assert_int_equal(orr_resume_all(h->rt, limit), ORR_OK);
+    assert_true(orr_resuming(h->rt));
+}
+
+static void waits_for_what_is_taken_up_later(void **state)
+{
+    host *h = *state;
+    orr_run_id runs[RUNS];
+    for (int i = 0; i < RUNS; i++)
+        runs[i] = start(h, order, NULL);
+    settle(h);
+    for (uint32_t limit = 0; limit < 2; limit++) {
+        orr_run_id last = runs[RUNS - 1 - limit];
+        resuming_host(h, limit);
+        assert_int_equal(orr_signal(h->rt, last, "shipped", "{\"by\":\"sea\"}"), ORR_OK);
+        assert_int_equal(orr_wait(h->rt, last), ORR_OK);
+        assert_non_null(strstr(orr_output(h->rt, last), "\"sea\""));
+        assert_int_equal(h->errors, 0);
+    }
+    assert_int_equal(orr_wait(h->rt, runs[RUNS - 1]), ORR_OK); /* it is over, in the store */
+}
+
+static const char hasty[] =
+    "local flow = require 'orrery'\n"
+    "local w = flow.workflow { name = 'hasty', timeout = '50ms' }\n"
+    "w.a = { run = function(ctx) ctx:wait('never') end }\n"
+    "return w\n";
+
+/* It ends as it is taken up. */
+static void waits_for_what_is_over_at_once(void **state)
+{
+    host *h = *state;
+    orr_run_id run = start(h, hasty, NULL);
+    assert_int_equal(orr_step(h->rt, 0) >= 0, 1);
+    assert_int_equal(orr_suspend(h->rt, run), ORR_OK);
+    usleep(100000);
+    start(h, order, NULL);
+    resuming_host(h, 0);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_FAILED);
+    assert_non_null(strstr(orr_run_error_json(h->rt, run), "timeout"));
+}
+
+/* Those behind it need not be taken up first for the answer. */
+static void waits_no_longer_for_what_cannot_go_on(void **state)
+{
+    host *h = *state, other = {0};
+    register_work(h);
+    orr_run_id run = start(h, native, NULL);
+    for (int i = 0; i < RUNS; i++)
+        start(h, order, NULL);
+    settle(h);
+    resuming_host(h, 0); /* nobody has registered the type */
+    assert_int_equal(orr_wait(h->rt, run), ORR_ESTATE);
+    assert_int_equal(h->errors, 2);
+    assert_true(orr_resuming(h->rt));
+    settle(h);
+    assert_false(orr_resuming(h->rt));
+    register_work(h);
+    assert_int_equal(orr_resume(h->rt, run), ORR_OK);
+    settle(h);
+
+    orr_config config = config_of(h);
+    config.ud = &other;
+    open_host(&other, &config); /* as another process would */
+    register_work(&other);
+    assert_int_equal(orr_resume_all(other.rt, 0), ORR_OK);
+    assert_int_equal(orr_wait(other.rt, run), ORR_ESTATE);
+    assert_int_equal(other.errors, 1); /* it is not refused, only run elsewhere */
+    assert_true(orr_resuming(other.rt));
+    orr_close(other.rt);
+}
+
+/* ---- times of a host that seldom steps ---------------------------------------------------------------------------------- */
+
+static int64_t wall(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Nobody steps for 0.3 s; the time after that. */
+static int64_t idle(host *h, const char *event)
+{
+    h->watched = event;
+    h->happened = 0;
+    usleep(300000);
+    return wall() - 1000000;
+}
+
+static void assert_told_after(const host *h, int64_t time)
+{
+    settle(h);
+    if (h->happened < time)
+        fail_msg("%s: told as of %.3f s too early", h->watched, (double)(time - h->happened) / 1e9);
+}
+
+static const char two[] =
+    "local flow = require 'orrery'\n"
+    "local w = flow.workflow { name = 'two' }\n"
+    "w.a = { run = function(ctx) ctx:wait('never') end }\n"
+    "w.b = { after = 'a', run = function() end }\n"
+    "return w\n";
+
+static void what_a_host_does_happens_now(void **state)
+{
+    host *h = *state, other = {0};
+    orr_run_id run = start(h, two, NULL);
+    until(h, run, ORR_RUN_WAITING);
+    int64_t now = idle(h, "\"run_paused\"");
+    assert_int_equal(orr_pause(h->rt, run), ORR_OK);
+    assert_told_after(h, now);
+    now = idle(h, "\"run_resumed\"");
+    assert_int_equal(orr_resume(h->rt, run), ORR_OK);
+    assert_told_after(h, now);
+
+    orr_config config = config_of(h);
+    config.ud = &other;
+    open_host(&other, &config);
+    assert_int_equal(orr_pause(other.rt, run), ORR_OK); /* by the inbox */
+    assert_int_equal(orr_sync(other.rt), ORR_OK);
+    orr_close(other.rt);
+    now = idle(h, "\"run_paused\"");
+    assert_told_after(h, now);
+
+    assert_int_equal(orr_suspend(h->rt, run), ORR_OK);
+    settle(h);
+    now = idle(h, "\"run_recovered\"");
+    assert_int_equal(orr_resume(h->rt, run), ORR_OK);
+    assert_told_after(h, now);
+    now = idle(h, "\"node_cancelled\"");
+    assert_int_equal(orr_cancel(h->rt, run), ORR_OK);
+    assert_told_after(h, now);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_CANCELLED);
+    now = idle(h, "\"run_recovered\"");
+    assert_int_equal(orr_retry_run(h->rt, run), ORR_OK);
+    assert_told_after(h, now);
+}
+
+static void a_native_answer_counts_when_it_is_taken(void **state)
+{
+    host *h = *state;
+    register_work(h);
+    orr_run_id run = start(h, native, NULL);
+    settle(h);
+    int64_t now = idle(h, "\"node_completed\"");
+    assert_int_equal(orr_complete(h->rt, h->tokens[0], "7"), ORR_OK);
+    assert_told_after(h, now);
+    assert_string_equal(orr_output(h->rt, run), "7");
+}
+
 static int nothing(void *ud, uint32_t node)
 {
     (void)ud;
@@ -365,6 +530,11 @@ static void without_a_store(void **state)
     config.store = "sqlite:/nowhere/at/all/runs.db";
     assert_null(orr_open(&config));
     assert_non_null(strstr(h->message, "/nowhere/at/all"));
+    assert_int_equal(strncmp(h->message, "store_error: ", strlen("store_error: ")), 0);
+    assert_int_equal(h->status, ORR_EIO);
+    config.store = "postgres:runs";
+    assert_null(orr_open(&config));
+    assert_int_equal(h->status, ORR_EIO);
     config.store = h->url;
     config.durability = 3;
     assert_null(orr_open(&config));
@@ -405,7 +575,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(outlives_its_runtime), TEST(is_suspended), TEST(has_a_key), TEST(resumes_a_few_at_a_time),
         TEST(says_what_cannot_go_on), TEST(a_graph_of_functions_is_not_kept), TEST(large_outputs), TEST(without_a_store),
-        TEST(an_older_program), cmocka_unit_test(texts),
+        TEST(an_older_program), TEST(waits_for_what_is_taken_up_later), TEST(waits_for_what_is_over_at_once),
+        TEST(waits_no_longer_for_what_cannot_go_on), TEST(what_a_host_does_happens_now),
+        TEST(a_native_answer_counts_when_it_is_taken), cmocka_unit_test(texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,8 @@ static void three_times(void **state)
     rerun_assert_code(&r, 0, "crash_loop");
     assert_true(orr_run_error(r.run, 0, ORR_NONE, &e) && e.not_retryable);
     assert_non_null(strstr(e.message, "3 times"));
-    assert_non_null(strstr(e.message, "--force"));
+    assert_non_null(strstr(e.message, "'orrery retry' lets it try again"));
+    assert_non_null(strstr(e.message, "'orrery resume --force' does not give it up"));
     rerun_assert_ended(&r, ORR_RUN_FAILED);
     assert_int_equal(orr_run_failure(r.run, NULL), 0);
     assert_int_equal(rerun_count(&r, ORR_REC_INTERRUPTED, 0), 3);

@@ -62,6 +62,8 @@ local function is_elsewhere(word, problem)
   return type(problem) == "table" and (problem.code == "run_owned" or word == "resume" and problem.code == "run_ended")
 end
 
+local PAUSED = { workflow_paused = true, run_paused = true }
+
 -- Takes one up. Where another process runs it, or has ended it since it was listed, it is passed over.
 function Crowd:take(row, start)
   local ok, run = pcall(start, row)
@@ -70,7 +72,7 @@ function Crowd:take(row, start)
     self:line { event = "run_recovered", run = row.id, workflow = row.workflow, state = run.state }
   elseif is_elsewhere(self.word, run) then
     self.n.skipped = self.n.skipped + 1
-  elseif type(run) == "table" and run.code == "workflow_paused" then
+  elseif type(run) == "table" and PAUSED[run.code] then
     self.n.left = self.n.left + 1
     self:line { event = "run_suspended", run = row.id, workflow = row.workflow, state = "paused", error = run.message }
   else

@@ -103,6 +103,15 @@ local function raise_paused(workflow)
     history.typed("resume --workflow " .. history.word(workflow))) }, require("orrery.core").error_mt), 0)
 end
 
+-- A run that somebody paused, and that nobody asks for by its id or a filter, stays so; a process that runs it is left alone.
+local function raise_held(store, row)
+  if not resume_runs.is_held(store, row) then return end
+  local owner = history.owner(store, row)
+  if owner and owner.alive then return end
+  error(setmetatable({ code = "run_paused", message = ("the run itself is; `%s` lets it go on"):format(
+    history.typed("resume " .. row.id)) }, require("orrery.core").error_mt), 0)
+end
+
 local function main(args)
   local rt, store = resume.open("resume", args)
   if not rt then return store end
@@ -115,6 +124,7 @@ local function main(args)
   local named = #(args.run or {}) > 0
   return many.run("resume", args, rt, given and each_of(rows) or resume_runs.unfinished(store), function(row)
     if not named and resume_runs.is_paused(rt, row.workflow) then raise_paused(row.workflow) end
+    if not given then raise_held(store, row) end
     return (resume_runs.resume(row.id, options_of(args, rt)))
   end)
 end

@@ -381,7 +381,7 @@ local function execute(args, compiled, input)
   local context, mistake = context_of(args.context, json)
   if mistake then return fail(mistake) end
   local opened, runtime = pcall(require("orrery.run").runtime_of_store, url, args.durability, args.output_limit)
-  if not opened then return fail(tostring(runtime)) end
+  if not opened then return fail(require("orrery.cli.many").sentence(runtime)) end
   if args.no_wait and (not runtime:durable() or args.durability == "none") then
     return fail "--no-wait leaves a run to be resumed, but this one is kept nowhere; name a store, --store sqlite:PATH"
   end
