@@ -121,7 +121,12 @@ typedef struct orr_attempt_entry {
                  "WHERE run = ?1 AND idx = ?2 AND item = ?3") \
     X(MAKE_NODE, "INSERT OR REPLACE INTO nodes(run, idx, item, node, state, attempts, iteration, started, ended, due, output, " \
                  "error, source, outcome, why) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)") \
-    X(MAKE_PENDING, "INSERT OR REPLACE INTO nodes(run, idx, item, node, state, attempts, iteration) " \
+    /* of a run that has no rows yet: nothing needs to be looked for */ \
+    X(NEW_NODE, "INSERT INTO nodes(run, idx, item, node, state, attempts, iteration, started, ended, due, output, " \
+                "error, source, outcome, why) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)") \
+    X(NEW_ATTEMPT, "INSERT INTO attempts(run, node, item, iteration, attempt, phase, state, started, ended, error, interrupted, output) " \
+                   "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)") \
+    X(MAKE_PENDING, "INSERT INTO nodes(run, idx, item, node, state, attempts, iteration) " \
                     "VALUES(?1, ?2, 0, ?3, 'pending', 0, 1)") \
     X(WRITE_NODE, "UPDATE nodes SET state = ?5, attempts = ?6, iteration = ?7, started = ?8, ended = ?9, due = ?10, " \
                   "output = iif(?16 & 1, ?11, output), error = iif(?16 & 2, ?12, error), " \

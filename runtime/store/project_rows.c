@@ -246,7 +246,7 @@ static orr_status write_node(orr_projector *p, const orr_run_entry *run, const o
     orr_status status = ORR_OK;
     char room[16];
     const char *name = orr_node_name(run, node->idx, room);
-    sqlite3_stmt *s = orr_projector_sql(p, node->in_db ? SQL_WRITE_NODE : SQL_MAKE_NODE, &status);
+    sqlite3_stmt *s = orr_projector_sql(p, node->in_db ? SQL_WRITE_NODE : run->fresh ? SQL_NEW_NODE : SQL_MAKE_NODE, &status);
     if (s == NULL)
         return status;
     sqlite3_bind_int64(s, 1, run->number);
@@ -296,7 +296,7 @@ static orr_status write_attempt(orr_projector *p, const orr_attempt_entry *a)
     const orr_run_entry *run = &p->runs[a->run];
     orr_status status = ORR_OK;
     char room[16];
-    sqlite3_stmt *s = orr_projector_sql(p, a->begun ? SQL_BEGIN_ATTEMPT : SQL_END_ATTEMPT, &status);
+    sqlite3_stmt *s = orr_projector_sql(p, !a->begun ? SQL_END_ATTEMPT : run->fresh ? SQL_NEW_ATTEMPT : SQL_BEGIN_ATTEMPT, &status);
     if (s == NULL)
         return status;
     sqlite3_bind_int64(s, 1, run->number);
@@ -359,13 +359,13 @@ orr_status orr_rows_write_nodes(orr_projector *p)
     orr_status status = ORR_OK;
     for (uint32_t i = 0; i < p->n_nodes && status == ORR_OK; i++)
         status = write_node(p, &p->runs[p->nodes[i].run], &p->nodes[i]);
+    for (uint32_t i = 0; i < p->n_attempts && status == ORR_OK; i++)
+        status = write_attempt(p, &p->attempts[i]);
     for (uint32_t i = 0; i < p->n_runs && status == ORR_OK; i++)
         if (p->runs[i].fresh) {
             status = write_pending(p, i);
             p->runs[i].fresh = false;
         }
-    for (uint32_t i = 0; i < p->n_attempts && status == ORR_OK; i++)
-        status = write_attempt(p, &p->attempts[i]);
     orr_map_clear(&p->node_map);
     orr_map_clear(&p->attempt_map);
     p->n_nodes = p->n_attempts = 0;
