@@ -11,12 +11,7 @@ void orr_touch(orr_run *run, uint32_t node)
     if ((cell->flags & CELL_TOUCHED) != 0 || cell->state != ORR_NODE_PENDING || run->rebuilding)
         return;
     cell->flags |= CELL_TOUCHED;
-    cell->next = ORR_NONE;
-    if (run->touched_head == ORR_NONE)
-        run->touched_head = node;
-    else
-        run->cells[run->touched_tail].next = node;
-    run->touched_tail = node;
+    orr_list_touched(run, node);
 }
 
 bool orr_doom(orr_run *run, uint32_t node, const orr_error *error)

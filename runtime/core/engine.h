@@ -283,6 +283,17 @@ static inline orr_more *orr_more_of(const orr_run *run, uint32_t t)
     return m == ORR_NONE ? NULL : &run->mores[m / MORE_CHUNK][m % MORE_CHUNK];
 }
 /* Whether it has ended as far as others are concerned: settled, or settled and being undone. */
+/* Puts a node that is not there at the end of the list of touched nodes. */
+static inline void orr_list_touched(orr_run *run, uint32_t node)
+{
+    run->cells[node].next = ORR_NONE;
+    if (run->touched_head == ORR_NONE)
+        run->touched_head = node;
+    else
+        run->cells[run->touched_tail].next = node;
+    run->touched_tail = node;
+}
+
 static inline bool orr_is_over(const orr_run *run, uint32_t t)
 {
     return run->cells[t].state >= ORR_NODE_COMPLETED;

@@ -26,12 +26,7 @@ static void mark(orr_run *run, uint32_t node, uint8_t as)
     if ((cell->flags & MARKED) != 0)
         return;
     cell->flags |= MARKED;
-    cell->next = ORR_NONE;
-    if (run->touched_head == ORR_NONE)
-        run->touched_head = node;
-    else
-        run->cells[run->touched_tail].next = node;
-    run->touched_tail = node;
+    orr_list_touched(run, node);
 }
 
 static void mark_all(orr_run *run)
