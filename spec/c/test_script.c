@@ -2,6 +2,7 @@
  * goes on or says so; nothing leaks, nothing crashes, no error leaves protected code.
  */
 #include "../../runtime/script/script.h"
+#include "failing_heap.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <setjmp.h>
@@ -13,36 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-/* ---- a heap that fails on demand -------------------------------------------------------------------------------- */
-
-typedef struct heap {
-    long calls;     /* allocations and growths so far */
-    long fail_from; /* the first one that fails, from 1; 0 = none */
-    long fail_for;  /* how many in a row */
-    bool failed;
-    size_t bytes;
-} heap;
-
-static void *heap_fn(void *ud, void *ptr, size_t osize, size_t nsize) {
-    heap *h = ud;
-    if (!ptr) osize = 0; /* Lua says there what kind of object it is */
-    if (nsize == 0) {
-        free(ptr);
-        h->bytes -= osize;
-        return NULL;
-    }
-    if (nsize > osize) { /* Lua takes for granted that shrinking succeeds */
-        h->calls++;
-        if (h->fail_from && h->calls >= h->fail_from && h->calls - h->fail_from < h->fail_for) {
-            h->failed = true;
-            return NULL;
-        }
-    }
-    void *block = realloc(ptr, nsize);
-    if (block) h->bytes += nsize - osize;
-    return block;
-}
 
 /* ---- a workflow that uses everything ----------------------------------------------------------------------------- */
 
@@ -102,15 +73,15 @@ typedef struct outcome {
 } outcome;
 
 /* The whole life of a state in which allocation `from` and the `n` - 1 after it fail. */
-static outcome live(heap *h, long from, long n) {
+static outcome live(failing_heap *h, long from, long n) {
     outcome out = {0};
     uv_loop_t loop;
     assert_int_equal(uv_loop_init(&loop), 0);
-    lua_State *L = lua_newstate(heap_fn, h);
+    lua_State *L = lua_newstate(failing_heap_fn, h);
     assert_non_null(L);
     lua_atpanic(L, panicked);
     luaL_openlibs(L);
-    orr_script_options options = {.alloc = {heap_fn, h}, .loop = &loop, .no_luv = true};
+    orr_script_options options = {.alloc = {failing_heap_fn, h}, .loop = &loop, .no_luv = true};
     h->calls = 0;
     h->fail_from = from;
     h->fail_for = n;
@@ -143,14 +114,14 @@ static outcome live(heap *h, long from, long n) {
 
 static void runs_with_enough_memory(void **state) {
     (void)state;
-    heap h = {0};
+    failing_heap h = {0};
     outcome out = live(&h, 0, 0);
     assert_int_equal(out.status, LUA_OK);
     assert_string_equal(out.text, "completed 3 0");
 }
 
 static void every_allocation(long in_a_row) {
-    heap h = {0};
+    failing_heap h = {0};
     long i = 1, said = 0;
     for (; i < 100000; i++) {
         h.failed = false;
@@ -183,11 +154,11 @@ static void all_further_allocations_fail(void **state) {
 
 /* ---- the functions for hosts ------------------------------------------------------------------------------------ */
 
-static lua_State *open_state(uv_loop_t *loop, heap *h) {
+static lua_State *open_state(uv_loop_t *loop, failing_heap *h) {
     assert_int_equal(uv_loop_init(loop), 0);
-    lua_State *L = lua_newstate(heap_fn, h);
+    lua_State *L = lua_newstate(failing_heap_fn, h);
     luaL_openlibs(L);
-    orr_script_options options = {.alloc = {heap_fn, h}, .loop = loop, .no_luv = true};
+    orr_script_options options = {.alloc = {failing_heap_fn, h}, .loop = loop, .no_luv = true};
     lua_pushcfunction(L, open_core);
     lua_pushlightuserdata(L, &options);
     assert_int_equal(lua_pcall(L, 1, 1, 0), LUA_OK);
@@ -195,7 +166,7 @@ static lua_State *open_state(uv_loop_t *loop, heap *h) {
     return L;
 }
 
-static void close_state(lua_State *L, uv_loop_t *loop, heap *h) {
+static void close_state(lua_State *L, uv_loop_t *loop, failing_heap *h) {
     lua_close(L);
     uv_run(loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(loop), 0);
@@ -204,7 +175,7 @@ static void close_state(lua_State *L, uv_loop_t *loop, heap *h) {
 
 static void a_main_fiber_returns_and_fails(void **state) {
     (void)state;
-    heap h = {0};
+    failing_heap h = {0};
     uv_loop_t loop;
     lua_State *L = open_state(&loop, &h);
     orr_script *s = orr_script_of(L);
@@ -232,7 +203,7 @@ static void a_main_fiber_returns_and_fails(void **state) {
 
 static void a_host_steps_within_a_budget(void **state) {
     (void)state;
-    heap h = {0};
+    failing_heap h = {0};
     uv_loop_t loop;
     lua_State *L = open_state(&loop, &h);
     orr_script *s = orr_script_of(L);
@@ -253,7 +224,7 @@ static void a_host_steps_within_a_budget(void **state) {
 
 static void a_state_is_closed_while_a_run_is_live(void **state) {
     (void)state;
-    heap h = {0};
+    failing_heap h = {0};
     uv_loop_t loop;
     lua_State *L = open_state(&loop, &h);
     assert_int_equal(luaL_dostring(L, "rt = core.runtime() p = core.plan { name = 'w', nodes = {\n"
@@ -267,13 +238,13 @@ static void a_state_is_closed_while_a_run_is_live(void **state) {
 /* Outside our command a module may have kept coroutine.resume before orrery was loaded. */
 static void an_escaped_wait_is_told(void **state) {
     (void)state;
-    heap h = {0};
+    failing_heap h = {0};
     uv_loop_t loop;
     assert_int_equal(uv_loop_init(&loop), 0);
-    lua_State *L = lua_newstate(heap_fn, &h);
+    lua_State *L = lua_newstate(failing_heap_fn, &h);
     luaL_openlibs(L);
     assert_int_equal(luaL_dostring(L, "old = coroutine.resume"), LUA_OK);
-    orr_script_options options = {.alloc = {heap_fn, &h}, .loop = &loop, .no_luv = true};
+    orr_script_options options = {.alloc = {failing_heap_fn, &h}, .loop = &loop, .no_luv = true};
     lua_pushcfunction(L, open_core);
     lua_pushlightuserdata(L, &options);
     assert_int_equal(lua_pcall(L, 1, 1, 0), LUA_OK);

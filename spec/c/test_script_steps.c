@@ -2,6 +2,7 @@
  * would have or says why not; nothing leaks, nothing crashes, no error leaves protected code, nothing hangs.
  */
 #include "../../runtime/script/script.h"
+#include "failing_heap.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <setjmp.h>
@@ -13,34 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-typedef struct heap {
-    long calls;     /* allocations and growths so far */
-    long fail_from; /* the first one that fails, from 1; 0 = none */
-    long fail_for;  /* how many in a row */
-    bool failed;
-    size_t bytes;
-} heap;
-
-static void *heap_fn(void *ud, void *ptr, size_t osize, size_t nsize) {
-    heap *h = ud;
-    if (!ptr) osize = 0; /* Lua says there what kind of object it is */
-    if (nsize == 0) {
-        free(ptr);
-        h->bytes -= osize;
-        return NULL;
-    }
-    if (nsize > osize) { /* Lua takes for granted that shrinking succeeds */
-        h->calls++;
-        if (h->fail_from && h->calls >= h->fail_from && h->calls - h->fail_from < h->fail_for) {
-            h->failed = true;
-            return NULL;
-        }
-    }
-    void *block = realloc(ptr, nsize);
-    if (block) h->bytes += nsize - osize;
-    return block;
-}
 
 /* A step is counted where its function is called: more often than once only where its record could not be made. */
 static const char script[] =
@@ -80,15 +53,15 @@ static int open_core(lua_State *L) {
 }
 
 /* The whole life of a state in which allocation `from` and the `n` - 1 after it fail. What the script returned is in text. */
-static int live(heap *h, long from, long n, char *text, size_t size) {
+static int live(failing_heap *h, long from, long n, char *text, size_t size) {
     uv_loop_t loop;
     assert_int_equal(uv_loop_init(&loop), 0);
-    lua_State *L = lua_newstate(heap_fn, h);
+    lua_State *L = lua_newstate(failing_heap_fn, h);
     assert_non_null(L);
     lua_atpanic(L, panicked);
     luaL_openlibs(L);
-    orr_script_options options = {.alloc = {heap_fn, h}, .loop = &loop, .no_luv = true};
-    *h = (heap){.fail_from = from, .fail_for = n, .bytes = h->bytes};
+    orr_script_options options = {.alloc = {failing_heap_fn, h}, .loop = &loop, .no_luv = true};
+    *h = (failing_heap){.fail_from = from, .fail_for = n, .bytes = h->bytes};
     lua_pushcfunction(L, open_core);
     lua_pushlightuserdata(L, &options);
     int status = lua_pcall(L, 1, 1, 0);
@@ -116,14 +89,14 @@ static int live(heap *h, long from, long n, char *text, size_t size) {
 
 static void steps_end_with_enough_memory(void **state) {
     (void)state;
-    heap h = {0};
+    failing_heap h = {0};
     char text[200];
     assert_int_equal(live(&h, 0, 0, text, sizeof text), LUA_OK);
     assert_string_equal(text, WELL);
 }
 
 static void every_allocation(long in_a_row) {
-    heap h = {0};
+    failing_heap h = {0};
     char text[200];
     long i = 1, well = 0;
     for (; i < 100000; i++) {
