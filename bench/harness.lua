@@ -154,4 +154,15 @@ function harness.machine()
   }
 end
 
+---Adds what a reader must know before trusting the figures: others were at work, or something failed.
+---@param lines string[]
+---@param machine { quiet: boolean, load: number, others: number }
+function harness.warn(lines, machine)
+  if not machine.quiet then
+    lines[#lines + 1] = ("**The machine was not quiet** (load %.2f at the start; others kept %.2f processors busy): "
+      .. "do not trust these figures."):format(machine.load, machine.others)
+  end
+  for _, failure in ipairs(harness.failures) do lines[#lines + 1] = "**" .. failure .. "**" end
+end
+
 return harness

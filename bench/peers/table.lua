@@ -74,11 +74,7 @@ local function header(machine, size)
     ("Medians of %d rounds. %s."):format(size.rounds, machine.date),
   }
   if size.quick then lines[#lines + 1] = "Short form: it shows that the comparison works, not how fast anything is." end
-  if not machine.quiet then
-    lines[#lines + 1] = ("**The machine was not quiet** (load %.2f at the start; others kept %.2f processors busy): "
-      .. "do not trust these figures."):format(machine.load, machine.others)
-  end
-  for _, failure in ipairs(harness.failures) do lines[#lines + 1] = "**" .. failure .. "**" end
+  harness.warn(lines, machine)
   return table.concat(lines, "\n")
 end
 
