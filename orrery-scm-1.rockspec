@@ -11,9 +11,9 @@ description = {
   license = "MIT",
 }
 
--- libuv, luv and LPeg are not listed: luarocks would fetch and build second copies, and the module has to share one
--- luv, and with it one event loop, with the program that loads it. They are the system's (Debian: lua-luv, lua-lpeg);
--- the build installs what is missing.
+-- libuv, luv and LPeg are not listed: luarocks would fetch and build second copies, and the module
+-- has to share one luv, and with it one event loop, with the program that loads it. They are the
+-- system's (Debian: lua-luv, lua-lpeg); the build installs what is missing.
 dependencies = { "lua >= 5.4, < 5.5" }
 
 build = {

@@ -1,8 +1,9 @@
 # Finds the third-party parts listed in manifest.tsv, installing what is missing.
 #
-# vendor.mk is a makefile that make itself brings up to date before anything else: its rule installs the build
-# parts and asks pkg-config once, and later calls of make only read the answers. The other parts leave an empty
-# file `have-PART` behind, which targets that need them name as an order-only prerequisite.
+# vendor.mk is a makefile that make itself brings up to date before anything else: its rule installs
+# the build parts and asks pkg-config once, and later calls of make only read the answers. The other
+# parts leave an empty file `have-PART` behind, which targets that need them name as an order-only
+# prerequisite.
 
 VENDOR_MK := build/vendor.mk
 
@@ -15,7 +16,7 @@ $(VENDOR_MK): vendor/manifest.tsv vendor/install.sh vendor/find.mk
 	@mkdir -p $(@D)
 	@vendor/install.sh build
 	@libdir=$$(pkg-config --variable=libdir lua5.4); { \
-	  echo "VENDOR_CFLAGS := $$(pkg-config --cflags lua5.4 lua5.4-luv libuv libcurl)"; \
+	  echo "VENDOR_CFLAGS := $$(pkg-config --cflags lua5.4 lua5.4-luv libuv libcurl libpq)"; \
 	  echo "LUA := $$(command -v lua5.4)"; \
 	  echo "LUA_SHARE := /usr/share/lua/5.4"; \
 	  echo "LUA_A := $$libdir/liblua5.4.a"; \

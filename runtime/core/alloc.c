@@ -1,5 +1,6 @@
-/* alloc.c - the heap of the C library as a hook, and the three shapes in which the runtime asks for memory. */
-#include "alloc.h"
+/* alloc.c - the heap of the C library as a hook, and the three shapes in which the runtime asks
+ * for memory. */
+#include "core/alloc.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

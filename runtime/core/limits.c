@@ -1,20 +1,17 @@
 /* limits.c - pools: places, and tokens where a rate is set. */
-#include "engine.h"
+#include "core/inner.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static orr_pool *find(const orr_core *core, const char *name, size_t len)
-{
+static orr_pool *find(const orr_core *core, const char *name, size_t len) {
     for (orr_pool *p = core->pools; p != NULL; p = p->next)
-        if (strncmp(p->name, name, len) == 0 && p->name[len] == '\0')
-            return p;
+        if (strncmp(p->name, name, len) == 0 && p->name[len] == '\0') return p;
     return NULL;
 }
 
-static orr_pool *create(orr_core *core, const char *name)
-{
+static orr_pool *create(orr_core *core, const char *name) {
     size_t size = strlen(name) + 1;
     orr_pool *pool = orr_mem_new(&core->alloc, 1, sizeof *pool);
     char *copy = orr_mem_new(&core->alloc, 1, size);
@@ -27,93 +24,115 @@ static orr_pool *create(orr_core *core, const char *name)
     pool->core = core;
     pool->timer = ORR_NONE;
     pool->next = core->pools;
-    if (core->pools != NULL)
-        core->pools->prev = pool;
+    if (core->pools != NULL) core->pools->prev = pool;
     core->pools = pool;
     return pool;
 }
 
-static void define(orr_pool *pool, uint32_t max, double rate, double burst)
-{
+/* What a task that came back after a restart is owed it has before any other. Few ever are, so
+ * they are looked for. */
+static bool is_owed(const orr_run *run, uint32_t t, const orr_pool *pool) {
+    const orr_more *more = orr_more_of(run, t);
+    return more != NULL && more->pool == pool && more->owed;
+}
+
+static void have(orr_run *run, uint32_t t) {
+    orr_more *more = orr_more_of(run, t);
+    bool queued = (run->cells[t].flags & CELL_QUEUED) != 0;
+    if (queued) orr_unline(run, t);
+    orr_pool_take(run, t, false);
+    if (queued) orr_enqueue(run, t); /* its line was made when it became owed */
+    more->pool->core->pools_stuck = false;
+}
+
+static void repay(orr_pool *pool) {
+    for (orr_run *run = pool->core->runs; run != NULL && pool->owed > 0; run = run->next)
+        for (uint32_t t = 0; t < run->n_cells && !run->ended && pool->used < pool->max; t++)
+            if (is_owed(run, t, pool)) have(run, t);
+}
+
+static void define(orr_pool *pool, uint32_t max, double rate, double burst) {
     pool->max = max;
     pool->rate = rate;
     pool->burst = burst;
     pool->tokens = burst;
     pool->refilled = pool->core->now;
     orr_timer_off(pool->core, &pool->timer); /* it was for a token of the old rate */
+    repay(pool);
 }
 
-void orr_pool_destroy(orr_pool *pool)
-{
+void orr_pool_destroy(orr_pool *pool) {
     orr_core *core = pool->core;
     orr_timer_off(core, &pool->timer);
-    if (pool->prev != NULL)
-        pool->prev->next = pool->next;
-    else
-        core->pools = pool->next;
-    if (pool->next != NULL)
-        pool->next->prev = pool->prev;
+    if (pool->prev != NULL) pool->prev->next = pool->next;
+    else core->pools = pool->next;
+    if (pool->next != NULL) pool->next->prev = pool->prev;
     orr_mem_free(&core->alloc, pool->name, strlen(pool->name) + 1, 1);
     orr_mem_free(&core->alloc, pool, 1, sizeof *pool);
 }
 
 /* A definition that changed holds for the keyed pools made from it as well. */
-static void redefine_keyed(orr_core *core, const orr_pool *base)
-{
+static void redefine_keyed(orr_core *core, const orr_pool *base) {
     size_t len = strlen(base->name);
     for (orr_pool *p = core->pools; p != NULL; p = p->next)
         if (p->keyed && strncmp(p->name, base->name, len) == 0 && p->name[len] == ':')
             define(p, base->max, base->rate, base->burst);
 }
 
-orr_status orr_core_pool(orr_core *core, const char *name, uint32_t max, double rate, int64_t per)
-{
-    bool bounded = rate > 0 && per > 0;
-    double second = bounded ? rate * 1e9 / (double)per : 0;
-    if (name == NULL || *name == '\0' || rate < 0 || !isfinite(rate) || (rate > 0 && per <= 0) || !isfinite(second))
-        return ORR_EINVAL;
-    orr_pool *pool = find(core, name, strlen(name));
-    if (pool == NULL && (pool = create(core, name)) == NULL)
-        return ORR_ENOMEM;
-    pool->keyed = false;
-    define(pool, max, second, rate > 1 ? rate : 1);
+static orr_status was_defined(orr_core *core, const orr_pool *pool) {
     redefine_keyed(core, pool);
     core->pools_stuck = false;
+    ORR_CHECKED(core);
     return ORR_OK;
 }
 
-static size_t prefix_of(const char *name)
-{
+orr_status orr_core_pool(orr_core *core, const char *name, uint32_t max, double rate, int64_t per) {
+    bool bounded = rate > 0 && per > 0;
+    double second = bounded ? rate * 1e9 / (double)per : 0;
+    if (name == NULL || *name == '\0' || rate < 0 || !isfinite(rate) || (rate > 0 && per <= 0) ||
+        !isfinite(second))
+        return ORR_EINVAL;
+    orr_pool *pool = find(core, name, strlen(name));
+    if (pool == NULL && (pool = create(core, name)) == NULL) return ORR_ENOMEM;
+    pool->keyed = false;
+    define(pool, max, second, rate > 1 ? rate : 1);
+    return was_defined(core, pool);
+}
+
+orr_status orr_core_pool_burst(orr_core *core, const char *name, double burst) {
+    orr_pool *pool = find(core, name, strlen(name));
+    if (pool == NULL) return ORR_ENOTFOUND;
+    if (!(burst >= 1) || !isfinite(burst)) return ORR_EINVAL;
+    define(pool, pool->max, pool->rate, burst);
+    return was_defined(core, pool);
+}
+
+static size_t prefix_of(const char *name) {
     const char *colon = strchr(name, ':');
     return colon != NULL ? (size_t)(colon - name) : 0;
 }
 
-bool orr_core_has_pool(const orr_core *core, const char *name)
-{
+bool orr_core_has_pool(const orr_core *core, const char *name) {
     size_t prefix = prefix_of(name);
     return find(core, name, strlen(name)) != NULL || (prefix > 0 && find(core, name, prefix) != NULL);
 }
 
-orr_status orr_core_pool_pause(orr_core *core, const char *name, bool paused)
-{
+orr_status orr_core_pool_pause(orr_core *core, const char *name, bool paused) {
     orr_pool *pool = find(core, name, strlen(name));
-    if (pool == NULL)
-        return ORR_ENOTFOUND;
+    if (pool == NULL) return ORR_ENOTFOUND;
     pool->paused = paused;
     core->pools_stuck = false;
+    ORR_CHECKED(core);
     return ORR_OK;
 }
 
-orr_pool *orr_pool_get(orr_core *core, const char *name, bool *nomem)
-{
+orr_pool *orr_pool_get(orr_core *core, const char *name, bool *nomem) {
     size_t prefix = prefix_of(name);
     orr_pool *pool = find(core, name, strlen(name));
     *nomem = false;
-    if (pool != NULL || prefix == 0)
-        return pool;
+    if (pool != NULL || prefix == 0) return pool;
     const orr_pool *base = find(core, name, prefix);
-    if (base == NULL)
-        return NULL;
+    if (base == NULL) return NULL;
     pool = create(core, name);
     if (pool == NULL) {
         *nomem = true;
@@ -124,15 +143,13 @@ orr_pool *orr_pool_get(orr_core *core, const char *name, bool *nomem)
     return pool;
 }
 
-bool orr_needs_pool(const orr_run *run, uint32_t t)
-{
+bool orr_needs_pool(const orr_run *run, uint32_t t) {
     const orr_policy *policy = orr_policy_of(run, orr_node_of(run, t));
     return policy->pool != NULL || policy->pool_is_dynamic;
 }
 
 /* Which pool a task draws from is asked once, when it first becomes ready. */
-bool orr_pool_resolve(orr_run *run, uint32_t t, orr_error *error)
-{
+bool orr_pool_resolve(orr_run *run, uint32_t t, orr_error *error) {
     uint32_t node = orr_node_of(run, t);
     const orr_policy *policy = orr_policy_of(run, node);
     orr_more *more = orr_need_more(run, t);
@@ -152,96 +169,129 @@ bool orr_pool_resolve(orr_run *run, uint32_t t, orr_error *error)
             more->pool = run->policy_pool != NULL ? run->policy_pool[run->plan->policy_of[node]] : NULL;
         }
         if (name != NULL && more->pool == NULL && !nomem) {
-            snprintf(run->core->text, sizeof run->core->text, "pool '%s' is not defined: define it with flow.pool "
-                     "before the run starts", name);
+            snprintf(run->core->text, sizeof run->core->text,
+                     "pool '%s' is not defined: define it with flow.pool "
+                     "before the run starts",
+                     name);
             *error = (orr_error){"config_error", run->core->text, true, -1, 0};
             return false;
         }
         more->pool_known = true;
     }
-    if (nomem)
-        *error = orr_no_memory;
+    if (nomem) *error = orr_no_memory;
     return !nomem;
 }
 
-bool orr_pool_free_place(const orr_pool *pool)
-{
+bool orr_pool_free_place(const orr_pool *pool) {
     return !pool->paused && pool->used < pool->max;
 }
 
 /* Token bucket: tokens flow in at `rate` a second up to `burst`. */
-bool orr_pool_token(orr_pool *pool, int64_t *due)
-{
-    if (pool->rate <= 0)
-        return true;
+bool orr_pool_token(orr_pool *pool, int64_t *due) {
+    if (pool->rate <= 0) return true;
     int64_t now = pool->core->now;
     pool->tokens += (double)(now - pool->refilled) / 1e9 * pool->rate;
-    if (pool->tokens > pool->burst)
-        pool->tokens = pool->burst;
+    if (pool->tokens > pool->burst) pool->tokens = pool->burst;
     pool->refilled = now;
     /* what rounding may have eaten of a whole token is given back */
-    if (pool->tokens >= 1 - 1e-9)
-        return true;
+    if (pool->tokens >= 1 - 1e-9) return true;
     double wait = ceil((1 - pool->tokens) / pool->rate * 1e9);
-    *due = orr_from_now(pool->core, wait < 4e18 ? (int64_t)wait : INT64_MAX);
+    *due = orr_wake_after(now, wait < 4e18 ? (int64_t)wait : INT64_MAX);
     return false;
 }
 
-void orr_pool_take(orr_pool *pool, bool token)
-{
-    pool->used++;
-    if (token && pool->rate > 0)
-        pool->tokens = pool->tokens > 1 ? pool->tokens - 1 : 0;
+static bool holds(const orr_run *run, uint32_t t) {
+    return orr_policy_of(run, orr_node_of(run, t))->pool_hold;
 }
 
-void orr_pool_give(orr_pool *pool)
-{
-    pool->used--;
+bool orr_pool_keeps(const orr_run *run, uint32_t t) {
+    const orr_more *more = orr_more_of(run, t);
+    return more != NULL && (more->holds_pool || more->owed) && holds(run, t);
+}
+
+void orr_pool_take(orr_run *run, uint32_t t, bool token) {
+    orr_more *more = orr_more_of(run, t);
+    orr_pool *pool = more->pool;
+    if (!more->holds_pool) {
+        pool->used++;
+        pool->held += holds(run, t);
+        pool->owed -= more->owed;
+    }
+    more->holds_pool = true;
+    more->owed = false;
+    if (token && pool->rate > 0) pool->tokens = pool->tokens > 1 ? pool->tokens - 1 : 0;
+}
+
+void orr_pool_give(orr_run *run, uint32_t t) {
+    orr_more *more = orr_more_of(run, t);
+    orr_pool *pool = more->pool;
+    if (more->holds_pool) {
+        pool->used--;
+        pool->held -= holds(run, t);
+    }
+    pool->owed -= more->owed;
+    bool freed = more->holds_pool;
+    more->holds_pool = more->owed = false;
+    if (!freed) return;
     pool->core->pools_stuck = false;
+    if (pool->owed > 0) repay(pool);
+}
+
+bool orr_pool_take_back(orr_run *run, uint32_t t) {
+    orr_more *more = orr_more_of(run, t);
+    orr_pool *pool = more->pool;
+    if (orr_pool_line(pool, run, false) == NULL || orr_pool_line(pool, run, true) == NULL) return false;
+    if (pool->used < pool->max) {
+        orr_pool_take(run, t, false);
+    } else {
+        more->owed = true;
+        pool->owed++;
+    }
+    return true;
 }
 
 /* A keyed pool without a rate remembers nothing, so it need not outlive its users. */
-void orr_pool_idle(orr_pool *pool)
-{
-    if (pool->keyed && pool->used == 0 && pool->waiting == 0 && pool->rate <= 0 && !pool->paused) {
-        for (orr_run *run = pool->core->runs; run != NULL; run = run->next) {
-            for (orr_line **at = &run->lines; *at != NULL; at = &(*at)->of_run) {
-                orr_line *line = *at;
-                if (line->pool != pool)
-                    continue;
+void orr_pool_idle(orr_pool *pool) {
+    if (!pool->keyed || pool->used > 0 || pool->owed > 0 || pool->waiting > 0 || pool->rate > 0 ||
+        pool->paused)
+        return;
+    for (orr_run *run = pool->core->runs; run != NULL; run = run->next)
+        for (orr_line **at = &run->lines; *at != NULL;) {
+            orr_line *line = *at;
+            if (line->pool == pool) {
                 *at = line->of_run;
                 orr_mem_free(&pool->core->alloc, line, 1, sizeof *line);
-                break;
+            } else {
+                at = &line->of_run;
             }
         }
-        orr_pool_destroy(pool);
-    }
+    orr_pool_destroy(pool);
 }
 
-orr_line *orr_pool_line(orr_pool *pool, orr_run *run)
-{
+orr_line *orr_find_line(const orr_run *run, const orr_pool *pool, bool kept) {
     orr_line *line = run->lines;
-    while (line != NULL && line->pool != pool)
-        line = line->of_run;
-    if (line != NULL)
-        return line;
+    while (line != NULL && (line->pool != pool || line->kept != kept)) line = line->of_run;
+    return line;
+}
+
+orr_line *orr_pool_line(orr_pool *pool, orr_run *run, bool kept) {
+    orr_line *line = orr_find_line(run, pool, kept);
+    if (line != NULL) return line;
     line = orr_mem_new(&run->core->alloc, 1, sizeof *line);
-    if (line == NULL)
-        return NULL;
+    if (line == NULL) return NULL;
     orr_line_init(line, run, pool);
+    line->kept = kept;
     line->of_run = run->lines;
     run->lines = line;
     return line;
 }
 
 /* Sets the timer for the next token. False when out of memory. */
-bool orr_pool_arm(orr_pool *pool, int64_t due)
-{
+bool orr_pool_arm(orr_pool *pool, int64_t due) {
     return pool->timer != ORR_NONE || orr_timer_on(pool->core, &pool->timer, due, pool, 0, TIMER_POOL);
 }
 
-void orr_pool_fired(orr_pool *pool)
-{
+void orr_pool_fired(orr_pool *pool) {
     pool->timer = ORR_NONE;
     pool->core->pools_stuck = false;
 }

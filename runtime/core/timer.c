@@ -1,15 +1,16 @@
-/* timer.c - an indexed 4-ary min-heap. The timers themselves are in the heap and not behind pointers, since it is
- * comparing that costs; `where` finds a timer by its id and doubles as the list of free ids. */
-#include "timer.h"
+/* timer.c - an indexed 4-ary min-heap. The timers themselves are in the heap and not behind
+ * pointers, since it is comparing that costs; `where` finds a timer by its id and doubles as the
+ * list of free ids. */
+#include "core/timer.h"
 
-#include <assert.h>
 #include <string.h>
 
 enum { ARITY = 4, FIRST_CAPACITY = 16 };
 
 _Static_assert(sizeof(orr_timer) == 32 || sizeof(void *) != 8, "four timers should fill two cache lines");
 
-/* Set in where[id] while the id is free; the other bits are the next free id, all of them set for none. */
+/* Set in where[id] while the id is free; the other bits are the next free id, all of them set
+ * for none. */
 #define FREE_BIT 0x80000000u
 #define NO_LINK 0x7fffffffu
 #define MAX_TIMERS NO_LINK
@@ -25,7 +26,8 @@ void orr_timers_free(orr_timers *timers) {
     orr_timers_init(timers, timers->alloc);
 }
 
-/* Moves everything to a larger block: one allocation, so that failing leaves all three arrays as they were. */
+/* Moves everything to a larger block: one allocation, so that failing leaves all three arrays as
+ * they were. */
 static orr_status grow(orr_timers *timers, uint32_t capacity) {
     orr_timer *heap = orr_mem_resize(&timers->alloc, NULL, 0, capacity, BYTES_EACH);
     if (!heap) return ORR_ENOMEM;
@@ -94,6 +96,12 @@ static void sift_down(orr_timers *timers, uint32_t at, orr_timer timer, uint32_t
     put(timers, at, timer, id);
 }
 
+/* Carries a timer from a hole to where it belongs, which may be higher or lower. */
+static void sift(orr_timers *timers, uint32_t at, orr_timer timer, uint32_t id) {
+    if (at > 0 && before(&timer, &timers->heap[(at - 1) / ARITY])) sift_up(timers, at, timer, id);
+    else sift_down(timers, at, timer, id);
+}
+
 static uint32_t take_id(orr_timers *timers) {
     if (timers->free_id == ORR_NONE) return timers->used++;
     uint32_t id = timers->free_id;
@@ -121,14 +129,14 @@ void orr_timers_remove(orr_timers *timers, uint32_t id) {
     timers->where[id] = FREE_BIT | (timers->free_id == ORR_NONE ? NO_LINK : timers->free_id);
     timers->free_id = id;
     if (at == last) return;
-    /* the last timer fills the hole; it may belong higher or lower than that */
-    orr_timer moved = timers->heap[last];
-    uint32_t moved_id = timers->id_at[last];
-    assert(moved_id != id);
-    if (at > 0 && before(&moved, &timers->heap[(at - 1) / ARITY]))
-        sift_up(timers, at, moved, moved_id);
-    else
-        sift_down(timers, at, moved, moved_id);
+    sift(timers, at, timers->heap[last], timers->id_at[last]); /* the last timer fills the hole */
+}
+
+void orr_timers_move(orr_timers *timers, uint32_t id, int64_t time) {
+    if (!is_set(timers, id)) return;
+    orr_timer moved = timers->heap[timers->where[id]];
+    moved.time = time;
+    sift(timers, timers->where[id], moved, id);
 }
 
 const orr_timer *orr_timers_get(const orr_timers *timers, uint32_t id) {
@@ -142,6 +150,23 @@ bool orr_timers_first(const orr_timers *timers, orr_timer *out, uint32_t *id) {
     return true;
 }
 
-int64_t orr_timers_deadline(const orr_timers *timers) {
-    return timers->count ? timers->heap[0].time : INT64_MAX;
+const char *orr_timers_check(const orr_timers *timers) {
+    uint32_t free_ids = timers->used - timers->count, set = 0;
+    if (timers->count > timers->used || timers->used > timers->capacity)
+        return "the number of timers is wrong";
+    for (uint32_t i = 0; i < timers->count; i++) {
+        uint32_t id = timers->id_at[i];
+        if (id >= timers->used || timers->where[id] != i) return "a timer's id leads to another timer";
+        if (i > 0 && before(&timers->heap[i], &timers->heap[(i - 1) / ARITY]))
+            return "a timer stands behind one that is due later";
+    }
+    for (uint32_t id = 0; id < timers->used; id++) set += is_set(timers, id);
+    if (set != timers->count) return "an id leads to a timer that is not set";
+    for (uint32_t id = timers->free_id; id != ORR_NONE; free_ids--) {
+        if (id >= timers->used || is_set(timers, id) || free_ids == 0)
+            return "the list of free ids of timers is broken";
+        uint32_t link = timers->where[id] & ~FREE_BIT;
+        id = link == NO_LINK ? ORR_NONE : link;
+    }
+    return free_ids == 0 ? NULL : "the list of free ids of timers is broken";
 }

@@ -1,9 +1,10 @@
--- embed.lua: turns Lua files into a C array, `lua5.4 embed.lua [--lines] FILE... NAME=FILE... >embedded.c`.
+-- embed.lua: turns Lua files into a C array, `lua5.4 embed.lua [--lines] FILE... NAME=FILE...
+-- >embedded.c`.
 --
--- A file of ours takes its module's name from its path: lua/orrery/init.lua is `orrery`, lua/orrery/x/y.lua
--- is `orrery.x.y`, stdlib/file.lua is `orrery.stdlib.file`. Files of others are named outright. Code is compiled
--- here, so that a cold start parses nothing, and without line numbers and local names (a fifth of a cold start) unless
--- --lines asks for them.
+-- A file of ours takes its module's name from its path: lua/orrery/init.lua is `orrery`,
+-- lua/orrery/x/y.lua is `orrery.x.y`, stdlib/file.lua is `orrery.stdlib.file`. Files of others are
+-- named outright. Code is compiled here, so that a cold start parses nothing, and without line
+-- numbers and local names (a fifth of a cold start) unless --lines asks for them.
 
 local function module_name(path)
   local inside = path:match("^lua/(.*)%.lua$")
@@ -22,7 +23,8 @@ local function compile(path)
   return string.dump(assert(load(source, "@" .. path, "t")), not keep_lines)
 end
 
--- The bytes as the body of an initialiser. Numbers, because a string literal may not hold so many characters.
+-- The bytes as the body of an initialiser. Numbers, because a string literal may not hold so many
+-- characters.
 local function bytes(data)
   local lines = {}
   for at = 1, #data, 32 do
@@ -39,7 +41,7 @@ for _, argument in ipairs(arg) do
 end
 table.sort(modules, function(a, b) return a.name < b.name end)
 
-local out = { '/* Made by runtime/host/embed.lua. */\n#include "embedded.h"\n' }
+local out = { '/* Made by runtime/host/embed.lua. */\n#include "lua/embedded.h"\n' }
 for i, module in ipairs(modules) do
   out[#out + 1] = ("static const unsigned char code_%d[] = {\n%s\n};\n"):format(i, bytes(module.code))
 end

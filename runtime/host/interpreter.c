@@ -1,9 +1,10 @@
-/* interpreter.c - runs scripts and the options that a Lua interpreter has: -e -i -l -v -E -W - and --.
+/* interpreter.c - runs scripts and the options that a Lua interpreter has: -e -i -l -v -E -W - and
+ * --.
  *
- * The behaviour is that of section 7 of the Lua 5.4 manual, with one thing more: code may wait, and what it has left
- * on the loop when it ends is run to its end.
+ * The behaviour is that of section 7 of the Lua 5.4 manual, with one thing more: code may wait, and
+ * what it has left on the loop when it ends is run to its end.
  */
-#include "host.h"
+#include "host/host.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -49,8 +50,8 @@ static bool read_options(invocation *in) {
             return false;
         }
         if (takes_value && !option[2] && (++i == in->argc || in->argv[i][0] == '-')) {
-            fprintf(stderr, HOST_NAME ": '%s' needs %s after it\n%s", option, letter == 'e' ? "code" : "a module's name",
-                    usage);
+            fprintf(stderr, HOST_NAME ": '%s' needs %s after it\n%s", option,
+                    letter == 'e' ? "code" : "a module's name", usage);
             return false;
         }
         in->prompt |= letter == 'i';
@@ -62,7 +63,8 @@ static bool read_options(invocation *in) {
     return true;
 }
 
-/* The global `arg`: the script is 0, its arguments follow, what stood before has negative numbers. */
+/* The global `arg`: the script is 0, its arguments follow, what stood before has negative
+ * numbers. */
 static void set_arg(lua_State *L, const invocation *in) {
     int script = in->script < in->argc ? in->script : 0;
     lua_createtable(L, in->argc - script, script + 1);
@@ -73,9 +75,17 @@ static void set_arg(lua_State *L, const invocation *in) {
     lua_setglobal(L, "arg");
 }
 
-/* Runs the chunk and what it has left on the loop, or reports the loading's error, that is on top. */
+/* Runs the chunk, or reports the loading's error, that is on top. */
+static bool run_chunk(lua_State *L, int loaded, int nargs) {
+    if (loaded == LUA_OK && host_call(L, nargs, 0) == LUA_OK) return true;
+    host_report(L);
+    return false;
+}
+
+/* The same, and what it has left on the loop. */
 static bool run_loaded(lua_State *L, int loaded, int nargs) {
-    if (loaded == LUA_OK && host_call(L, nargs, 0) == LUA_OK && host_drain(L) == LUA_OK) return true;
+    if (!run_chunk(L, loaded, nargs)) return false;
+    if (host_drain(L) == LUA_OK) return true;
     host_report(L);
     return false;
 }
@@ -93,10 +103,8 @@ static bool require_global(lua_State *L, const char *name) {
         host_report(L);
         return false;
     }
-    if (equals)
-        lua_pushlstring(L, name, (size_t)(equals - name));
-    else
-        lua_pushstring(L, name);
+    if (equals) lua_pushlstring(L, name, (size_t)(equals - name));
+    else lua_pushstring(L, name);
     lua_insert(L, -2);
     lua_pushglobaltable(L);
     lua_insert(L, -3);
@@ -150,7 +158,8 @@ static bool run_script(lua_State *L, const invocation *in) {
         luaL_checkstack(L, nargs, "too many arguments for the script");
         for (int i = 1; i <= nargs; i++) lua_pushstring(L, in->argv[in->script + i]);
     }
-    return run_loaded(L, loaded, nargs);
+    /* with a prompt to come, that is where the rest goes on */
+    return in->prompt ? run_chunk(L, loaded, nargs) : run_loaded(L, loaded, nargs);
 }
 
 int host_interpret(lua_State *L, int argc, char **argv) {
@@ -164,9 +173,7 @@ int host_interpret(lua_State *L, int argc, char **argv) {
     if (!in.no_env && !run_init(L)) return EXIT_FAILURE;
     if (!run_options(L, &in)) return EXIT_FAILURE;
     if (has_script && !run_script(L, &in)) return EXIT_FAILURE;
-    if (in.prompt || (nothing_else && on_terminal))
-        host_prompt(L);
-    else if (nothing_else && !run_loaded(L, luaL_loadfile(L, NULL), 0))
-        return EXIT_FAILURE;
+    if (in.prompt || (nothing_else && on_terminal)) host_prompt(L);
+    else if (nothing_else && !run_loaded(L, luaL_loadfile(L, NULL), 0)) return EXIT_FAILURE;
     return EXIT_SUCCESS;
 }

@@ -1,12 +1,12 @@
 /* lines.c - reads the prompt's lines; see lines.h.
  *
- * libedit is opened with dlopen, so that a start that shows no prompt does not pay for it and a machine without it
- * still has a prompt. The declarations follow its editline(3) manual; its library's name ends in the number of the
- * interface they belong to.
+ * libedit is opened with dlopen, so that a start that shows no prompt does not pay for it and a
+ * machine without it still has a prompt. The declarations follow its editline(3) manual; its
+ * library's name ends in the number of the interface they belong to.
  */
-#include "lines.h"
+#include "host/lines.h"
 
-#include "host.h"
+#include "host/host.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <locale.h>
@@ -29,11 +29,20 @@ typedef struct edit_text {
     const char *first, *cursor, *end;
 } edit_text;
 
-enum { EL_PROMPT = 0, EL_EDITOR = 2, EL_BIND = 4, EL_ADDFN = 9, EL_HIST = 10, EL_GETCFN = 13, EL_CLIENTDATA = 14 };
+enum {
+    EL_PROMPT = 0,
+    EL_EDITOR = 2,
+    EL_BIND = 4,
+    EL_ADDFN = 9,
+    EL_HIST = 10,
+    EL_GETCFN = 13,
+    EL_CLIENTDATA = 14
+};
 enum { H_SETSIZE = 1, H_ENTER = 10 };
 enum { CC_REFRESH = 4, CC_ERROR = 6 };
 
-/* The library is the process's, and its callbacks get nothing but the line: this is how they reach the rest. */
+/* The library is the process's, and its callbacks get nothing but the line: this is how they
+ * reach the rest. */
 static struct {
     void *handle; /* NULL: plain lines */
     edit_line *(*init)(const char *, FILE *, FILE *, FILE *);
@@ -53,11 +62,16 @@ static const struct {
     const char *name;
     void *into;
 } symbols[] = {
-    {"el_init", &lib.init},           {"el_end", &lib.end},
-    {"el_gets", &lib.gets},           {"el_set", &lib.set},
-    {"el_get", &lib.get},             {"el_resize", &lib.resize},
-    {"el_line", &lib.line},           {"el_insertstr", &lib.insert},
-    {"history_init", &lib.history_init}, {"history_end", &lib.history_end},
+    {"el_init", &lib.init},
+    {"el_end", &lib.end},
+    {"el_gets", &lib.gets},
+    {"el_set", &lib.set},
+    {"el_get", &lib.get},
+    {"el_resize", &lib.resize},
+    {"el_line", &lib.line},
+    {"el_insertstr", &lib.insert},
+    {"history_init", &lib.history_init},
+    {"history_end", &lib.history_end},
     {"history", &lib.history},
 };
 
@@ -87,7 +101,7 @@ static bool open_library(void) {
     return true;
 }
 
-/* ---- what libedit calls ------------------------------------------------------------------------------------ */
+/* ---- what libedit calls ---------------------------------------------------------------------- */
 
 static lines *owner(edit_line *edit) {
     void *in = NULL;
@@ -99,7 +113,8 @@ static const char *show_prompt(edit_line *edit) {
     return owner(edit)->prompt;
 }
 
-/* One character of the input; 1, 0 at its end, -1 with EINTR after Ctrl-C, on which libedit gives the line up. */
+/* One character of the input; 1, 0 at its end, -1 with EINTR after Ctrl-C, on which libedit
+ * gives the line up. */
 static int next_char(edit_line *edit, wchar_t *c) {
     lines *in = owner(edit);
     for (;;) {
@@ -121,8 +136,8 @@ static bool in_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Pushes the table that "a.b." before a name stands for; false, with nothing pushed, where there is none. Fields are
- * read raw: asking for a completion must not run code. */
+/* Pushes the table that "a.b." before a name stands for; false, with nothing pushed, where there
+ * is none. Fields are read raw: asking for a completion must not run code. */
 static bool push_table(lua_State *L, const char *path, const char *end) {
     lua_pushglobaltable(L);
     while (path < end) {
@@ -140,7 +155,8 @@ static bool push_table(lua_State *L, const char *path, const char *end) {
     return true;
 }
 
-/* What all keys of the table on top that begin with `stem` go on with, as far as they agree; pops the table. */
+/* What all keys of the table on top that begin with `stem` go on with, as far as they agree;
+ * pops the table. */
 static size_t common_rest(lua_State *L, const char *stem, size_t len, char *rest, size_t room) {
     size_t agreed = 0;
     bool found = false;
@@ -178,11 +194,12 @@ static unsigned char complete(edit_line *edit, int key) {
     return lib.insert(edit, rest) == 0 ? CC_REFRESH : CC_ERROR;
 }
 
-/* ---- lines.h ----------------------------------------------------------------------------------------------- */
+/* ---- lines.h --------------------------------------------------------------------------------- */
 
 static void open_edit(lines *in) {
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || !open_library()) return;
-    /* Only how bytes make characters: numbers and sorting stay those of the C locale, as scripts expect. */
+    /* Only how bytes make characters: numbers and sorting stay those of the C locale, as scripts
+     * expect. */
     setlocale(LC_CTYPE, "");
     in->edit = lib.init(HOST_NAME, stdin, stdout, stderr);
     if (!in->edit) return;

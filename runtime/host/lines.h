@@ -10,8 +10,8 @@ typedef enum { LINE_READ, LINE_INTERRUPTED, LINE_END } line_status;
 
 typedef struct lines lines;
 
-/* NULL when out of memory. L is asked for completions of global names. libedit is opened here, where it is installed and
- * both the standard input and output are a terminal. */
+/* NULL when out of memory. L is asked for completions of global names. libedit is opened here,
+ * where it is installed and both the standard input and output are a terminal. */
 lines *lines_open(lua_State *L);
 void lines_close(lines *in);
 

@@ -1,10 +1,14 @@
-/* module.c - the module `orrery.host`: what the command can tell Lua about itself and its terminal. */
-#include "host.h"
+/* module.c - the module `orrery.host`: what Lua can ask the command about itself and its
+ * terminal. */
+#include "host/host.h"
 
-#include "../script/embedded.h"
+#include "lua/embedded.h"
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <orrery.h>
-#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <uv.h>
@@ -29,6 +33,31 @@ static int terminal_size(lua_State *L) {
     return 2;
 }
 
+static int close_file(lua_State *L) {
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+/* () -> file, descriptor | nothing where one of the outputs is closed. The file is the standard
+ * output as it was; what anybody else writes there goes to the standard error from now on. */
+static int claim(lua_State *L) {
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    *stream = (luaL_Stream){0};
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    fflush(stdout);
+    int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!file || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+        if (file) fclose(file);
+        else if (fd >= 0) close(fd);
+        return 0;
+    }
+    stream->f = file;
+    stream->closef = close_file;
+    lua_pushinteger(L, fd);
+    return 2;
+}
+
 /* () -> array of the names of the modules that are compiled in, sorted */
 static int embedded(lua_State *L) {
     lua_createtable(L, (int)orr_embedded_count, 0);
@@ -39,47 +68,27 @@ static int embedded(lua_State *L) {
     return 1;
 }
 
-/* ---- signals that the loop does not get to see ------------------------------------------------------------------- */
-
-/* libuv's handlers only tell its loop. While a handler of the user's keeps the loop from turning nobody is told, so that a
- * second signal must end the process by itself. */
-static struct sigaction loops[NSIG];
-static volatile sig_atomic_t unseen;
-
-static void on_signal(int number) {
-    if (++unseen > 1) {
-        signal(number, SIG_DFL);
-        raise(number);
-        return;
+/* (text) -> whether each byte of it is a character of ASCII but DEL; eight bytes at a time, because
+ * all that the command prints is asked */
+static int is_ascii(lua_State *L) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+    size_t n;
+    const char *s = luaL_checklstring(L, 1, &n), *end = s + n;
+    uint64_t found = 0;
+    for (uint64_t word; end - s >= 8; s += 8) {
+        memcpy(&word, s, 8);
+        found |= word | (word + ones); /* DEL and 1 are 128; a carry comes from 255, which is found */
     }
-    loops[number].sa_handler(number);
-}
-
-/* (number): to be called when libuv's handler for that signal has been installed */
-static int guard(lua_State *L) {
-    int number = (int)luaL_checkinteger(L, 1);
-    struct sigaction action;
-    luaL_argcheck(L, number > 0 && number < NSIG, 1, "no signal");
-    if (sigaction(number, NULL, &action) != 0 || action.sa_handler == on_signal || action.sa_handler == SIG_DFL ||
-        action.sa_handler == SIG_IGN)
-        return 0;
-    loops[number] = action;
-    action.sa_handler = on_signal;
-    sigaction(number, &action, NULL);
-    return 0;
-}
-
-/* (): the loop has seen the signal */
-static int seen(lua_State *L) {
-    (void)L;
-    unseen = 0;
-    return 0;
+    for (; s < end; s++) found |= (unsigned char)*s >= 127 ? tops : 0;
+    lua_pushboolean(L, (found & tops) == 0);
+    return 1;
 }
 
 int luaopen_orrery_host(lua_State *L) {
     static const luaL_Reg functions[] = {
-        {"isatty", is_terminal}, {"size", terminal_size}, {"embedded", embedded}, {"guard", guard},
-        {"seen", seen}, {NULL, NULL}};
+        {"isatty", is_terminal}, {"size", terminal_size}, {"embedded", embedded}, {"catch", host_catch},
+        {"claim", claim},        {"is_ascii", is_ascii},  {"later", host_later},  {NULL, NULL},
+    };
     luaL_newlib(L, functions);
     lua_pushliteral(L, ORR_VERSION);
     lua_setfield(L, -2, "version");

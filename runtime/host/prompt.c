@@ -1,7 +1,7 @@
 /* prompt.c - reads, evaluates and prints; code may wait. */
-#include "host.h"
+#include "host/host.h"
 
-#include "lines.h"
+#include "host/lines.h"
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,11 @@ static line_status push_line(lua_State *L, lines *in, bool first) {
     size_t len;
     line_status status = lines_read(in, prompt, &text, &len);
     lua_pop(L, 1);
-    if (status == LINE_READ) lua_pushlstring(L, text, len);
+    if (status != LINE_READ) return status;
+    bool value = first && len > 0 && text[0] == '='; /* =x prints x, as lua does */
+    lua_pushstring(L, value ? "return " : "");
+    lua_pushlstring(L, text + value, len - value);
+    lua_concat(L, 2);
     return status;
 }
 
@@ -32,7 +36,8 @@ static int load_text(lua_State *L, const char *text, size_t len) {
     return luaL_loadbufferx(L, text, len, "=stdin", "t");
 }
 
-/* The parser ran into the end of the text: more may make it whole. Leaves the message where it is. */
+/* The parser ran into the end of the text: more may make it whole. Leaves the message where it
+ * is. */
 static bool is_incomplete(lua_State *L, int status) {
     static const char mark[] = "<eof>";
     size_t len;
@@ -41,7 +46,8 @@ static bool is_incomplete(lua_State *L, int status) {
     return message && len >= tail && strcmp(message + len - tail, mark) == 0;
 }
 
-/* Replaces the text on top by its chunk as an expression; false, with nothing changed, where it is none. */
+/* Replaces the text on top by its chunk as an expression; false, with nothing changed, where it
+ * is none. */
 static bool load_expression(lua_State *L) {
     const char *text = lua_tostring(L, -1);
     lua_pushfstring(L, "return %s", text);
@@ -55,8 +61,8 @@ static bool load_expression(lua_State *L) {
     return true;
 }
 
-/* Replaces the first line, on top, by its chunk or an error, asking for more lines while they may complete it.
- * *status is that of the loading. Not LINE_READ: nothing is left on the stack. */
+/* Replaces the first line, on top, by its chunk or an error, asking for more lines while they
+ * may complete it. *status is that of the loading. Not LINE_READ: nothing is left on the stack. */
 static line_status load_statement(lua_State *L, lines *in, int *status) {
     for (;;) {
         size_t len;
@@ -94,18 +100,51 @@ static line_status read_chunk(lua_State *L, lines *in, int *status) {
     return load_statement(L, in, status);
 }
 
-/* Prints the values above `base` with the global `print`, whatever the user made of it. */
-static void print_results(lua_State *L, int base) {
-    int n = lua_gettop(L) - base;
-    if (n == 0) return;
-    luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
+static bool has_table(lua_State *L, int base) {
+    for (int i = lua_gettop(L); i > base; i--)
+        if (lua_istable(L, i)) return true;
+    return false;
+}
+
+/* (values...) -> the same, with texts in place of tables. What shows tables is loaded for the
+ * first one. */
+static int show_tables(lua_State *L) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "orrery.cli.display.literal");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "shown");
+    lua_replace(L, -2);
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* (values...): prints them with the global `print`, whatever the user made of it. */
+static int print_values(lua_State *L) {
     lua_getglobal(L, "print");
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 0);
+    return 0;
+}
+
+/* Calls a function with the values above `base`, which its results replace. False: it failed, and
+ * that was said. */
+static bool apply(lua_State *L, int base, lua_CFunction function, const char *what) {
+    luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
+    lua_pushcfunction(L, function);
     lua_insert(L, base + 1);
-    if (lua_pcall(L, n, 0, 0) != LUA_OK) {
-        lua_pushfstring(L, "calling 'print' failed: %s", lua_tostring(L, -1));
-        lua_remove(L, -2);
-        host_report(L);
-    }
+    if (host_call(L, lua_gettop(L) - base - 1, LUA_MULTRET) == LUA_OK) return true;
+    lua_pushfstring(L, "calling '%s' failed: %s", what, lua_tostring(L, -1));
+    lua_remove(L, -2);
+    host_report(L);
+    return false;
+}
+
+/* Prints the values above `base`. */
+static void print_results(lua_State *L, int base) {
+    if (lua_gettop(L) == base) return;
+    if (has_table(L, base) && !apply(L, base, show_tables, "require")) return;
+    apply(L, base, print_values, "print");
 }
 
 void host_prompt(lua_State *L) {
@@ -116,6 +155,7 @@ void host_prompt(lua_State *L) {
     }
     int base = lua_gettop(L);
     int status = LUA_OK;
+    host_prompting(true);
     for (;;) {
         host_interrupt_begin(L);
         line_status read = read_chunk(L, in, &status);
@@ -123,13 +163,12 @@ void host_prompt(lua_State *L) {
         if (read == LINE_INTERRUPTED) continue;
         if (status == LUA_OK) status = host_call(L, 0, LUA_MULTRET);
         host_interrupted();
-        if (status == LUA_OK)
-            print_results(L, base);
-        else
-            host_report(L);
+        if (status == LUA_OK) print_results(L, base);
+        else host_report(L);
         lua_settop(L, base);
     }
     host_interrupt_end();
+    host_prompting(false);
     lines_close(in);
     putchar('\n');
     fflush(stdout);

@@ -1,16 +1,20 @@
-/* orrery.h - the workflow engine that fits inside your program: the C API. What is not here is not API.
+/* orrery.h - the workflow engine that fits inside your program: the C API. What is not here is not
+ * API.
  *
- * A runtime holds workflows and their runs. It does its work only in orr_step and orr_wait, on the thread that calls them; it
- * starts no thread that was not asked for (config.store asks for one, which writes; config.watchdog for another), installs no
- * signal handler (running child processes makes libuv install one for SIGCHLD), writes to no stream and never exits. Unless
- * said otherwise a function must be called on the thread of its runtime, and not from within one of its callbacks.
+ * A runtime holds workflows and their runs. It does its work only in orr_step and orr_wait, on the
+ * thread that calls them; it starts no thread that was not asked for (config.store asks for one,
+ * which writes; config.watchdog for another), installs no signal handler (config.watchdog asks for
+ * one, for SIGURG), writes to no stream and never exits. With the first command (`exec`) it starts
+ * a process beside this program, which ends the commands when this program has ended. Unless said
+ * otherwise a function must be called on the thread of its runtime, and not from within one of its
+ * callbacks.
  *
- * Strings are UTF-8 and NUL-terminated. What is passed in is copied; what is handed out belongs to the runtime and is valid
- * until the next call with the same runtime, unless said otherwise. Values (inputs, configurations, outputs) cross as JSON
- * texts (RFC 8259). Times are nanoseconds.
+ * Strings are UTF-8 and NUL-terminated. What is passed in is copied; what is handed out belongs to
+ * the runtime and is valid until the next call with the same runtime, unless said otherwise. Values
+ * (inputs, configurations, outputs) cross as JSON texts (RFC 8259). Times are nanoseconds.
  *
- * Enums only grow at their end. Structs that you fill begin with `size`, which their init function sets: a program
- * that was compiled against an older header keeps working.
+ * Enums only grow at their end. Structs that you fill begin with `size`, which their init function
+ * sets: a program that was compiled against an older header keeps working.
  */
 #ifndef ORRERY_H
 #define ORRERY_H
@@ -39,17 +43,17 @@ typedef struct orr_runtime orr_runtime;
 typedef struct orr_workflow orr_workflow;
 typedef struct orr_builder orr_builder;
 
-/* ---- status and errors ------------------------------------------------------------------------------------------- */
+/* ---- status and errors ----------------------------------------------------------------------- */
 
-#define ORR_STATUSES(X) \
-    X(OK, 0, "success") \
-    X(ENOMEM, -1, "out of memory") \
-    X(EINVAL, -2, "invalid argument") \
-    X(ESTATE, -3, "not possible in this state") \
-    X(ENOTFOUND, -4, "there is no such thing") \
-    X(EDEFINITION, -5, "the definition of the workflow has mistakes") \
-    X(ESCRIPT, -6, "a script failed") \
-    X(ESTUCK, -7, "nothing is left that could happen") \
+#define ORR_STATUSES(X)                                                                                      \
+    X(OK, 0, "success")                                                                                      \
+    X(ENOMEM, -1, "out of memory")                                                                           \
+    X(EINVAL, -2, "invalid argument")                                                                        \
+    X(ESTATE, -3, "not possible in this state")                                                              \
+    X(ENOTFOUND, -4, "there is no such thing")                                                               \
+    X(EDEFINITION, -5, "the definition of the workflow has mistakes")                                        \
+    X(ESCRIPT, -6, "a script failed")                                                                        \
+    X(ESTUCK, -7, "nothing is left that could happen")                                                       \
     X(EIO, -8, "the store cannot be read or written")
 
 #define ORR_STATUS_ENUM(id, value, text) ORR_##id = value,
@@ -61,16 +65,32 @@ ORR_API const char *orr_strerror(int status);
 /* The version of the library; compare with ORR_VERSION. May be called from any thread. */
 ORR_API const char *orr_version(void);
 
-/* ---- states ----------------------------------------------------------------------------------------------------------- */
+/* ---- states ---------------------------------------------------------------------------------- */
 
-#define ORR_NODE_STATES(X) \
-    X(PENDING, "pending") X(READY, "ready") X(RUNNING, "running") X(WAITING, "waiting") X(RETRYING, "retrying") \
-    X(COMPLETED, "completed") X(FAILED, "failed") X(SKIPPED, "skipped") X(CANCELLED, "cancelled") \
-    X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") X(COMPENSATION_FAILED, "compensation_failed")
+#define ORR_NODE_STATES(X)                                                                                   \
+    X(PENDING, "pending")                                                                                    \
+    X(READY, "ready")                                                                                        \
+    X(RUNNING, "running")                                                                                    \
+    X(WAITING, "waiting")                                                                                    \
+    X(RETRYING, "retrying")                                                                                  \
+    X(COMPLETED, "completed")                                                                                \
+    X(FAILED, "failed")                                                                                      \
+    X(SKIPPED, "skipped")                                                                                    \
+    X(CANCELLED, "cancelled")                                                                                \
+    X(COMPENSATING, "compensating")                                                                          \
+    X(COMPENSATED, "compensated")                                                                            \
+    X(COMPENSATION_FAILED, "compensation_failed")
 
-#define ORR_RUN_STATES(X) \
-    X(PENDING, "pending") X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused") X(COMPLETED, "completed") \
-    X(FAILED, "failed") X(CANCELLED, "cancelled") X(COMPENSATING, "compensating") X(COMPENSATED, "compensated") \
+#define ORR_RUN_STATES(X)                                                                                    \
+    X(PENDING, "pending")                                                                                    \
+    X(RUNNING, "running")                                                                                    \
+    X(WAITING, "waiting")                                                                                    \
+    X(PAUSED, "paused")                                                                                      \
+    X(COMPLETED, "completed")                                                                                \
+    X(FAILED, "failed")                                                                                      \
+    X(CANCELLED, "cancelled")                                                                                \
+    X(COMPENSATING, "compensating")                                                                          \
+    X(COMPENSATED, "compensated")                                                                            \
     X(COMPENSATION_FAILED, "compensation_failed")
 
 #define ORR_ENUM_NODE(id, name) ORR_NODE_##id,
@@ -80,20 +100,23 @@ typedef enum orr_node_state { ORR_NODE_STATES(ORR_ENUM_NODE) ORR_NODE_STATE_COUN
 typedef enum orr_run_state { ORR_RUN_STATES(ORR_ENUM_RUN) ORR_RUN_STATE_COUNT } orr_run_state;
 #undef ORR_ENUM_RUN
 
-/* The word for a state, as everywhere in Orrery; "?" for a number that is none. May be called from any thread. */
+/* The word for a state, as everywhere in Orrery; "?" for a number that is none. May be called
+ * from any thread. */
 ORR_API const char *orr_node_state_name(orr_node_state state);
 ORR_API const char *orr_run_state_name(orr_run_state state);
 
-/* ---- opening ---------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
-/* Like lua_Alloc: `ptr` NULL allocates, `nsize` 0 frees and returns NULL; a growth that fails returns NULL and leaves
- * the block as it was. Covers the engine's memory and, where the runtime makes the lua_State, Lua's. What libuv
- * allocates for itself stays with libuv (uv_replace_allocator). */
+/* Like lua_Alloc: `ptr` NULL allocates, `nsize` 0 frees and returns NULL; a growth that fails
+ * returns NULL and leaves the block as it was. Covers the engine's memory and, where the runtime
+ * makes the lua_State, Lua's. What libuv allocates for itself stays with libuv
+ * (uv_replace_allocator). */
 typedef void *(*orr_alloc_fn)(void *ud, void *ptr, size_t osize, size_t nsize);
 
 typedef enum orr_clock_kind {
     ORR_CLOCK_REAL,
-    ORR_CLOCK_VIRTUAL /* jumps to the next deadline whenever nothing can run and nothing outside is under way */
+    /* jumps to the next deadline whenever nothing can run and nothing outside is under way */
+    ORR_CLOCK_VIRTUAL
 } orr_clock_kind;
 
 /* How much of a run in a store survives, and what waits for the disk meanwhile. */
@@ -105,9 +128,10 @@ typedef enum orr_durability {
 
 /* An error with its place. Strings are valid during the callback. */
 typedef struct orr_error_info {
-    int status;          /* an orr_status */
-    const char *code;    /* "definition", "handler_error", ...; never NULL */
-    const char *message; /* one sentence, several lines where a definition has several mistakes; never NULL */
+    int status;       /* an orr_status */
+    const char *code; /* "definition", "handler_error", ...; never NULL */
+    /* one sentence, several lines where a definition has several mistakes; never NULL */
+    const char *message;
 } orr_error_info;
 
 typedef struct orr_config {
@@ -115,33 +139,53 @@ typedef struct orr_config {
     orr_alloc_fn alloc; /* NULL: the C library's heap */
     void *alloc_ud;
     struct uv_loop_s *loop; /* borrowed; NULL: the runtime makes its own */
-    struct lua_State *lua;  /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own */
-    int clock;              /* orr_clock_kind */
-    int64_t now;            /* where a virtual clock starts; ns since the Unix epoch; 0: a fixed date */
-    int64_t grace;          /* between asking a handler to stop and giving it up; 0: 5 s */
-    bool watchdog; /* stop handlers that never yield at their timeout: one thread, and a handler for SIGURG */
-    void *ud;               /* for the callbacks */
-    void (*on_error)(void *ud, const orr_error_info *error); /* why a call failed; NULL: only orr_last_error */
-    void (*on_event)(void *ud, const char *event_json);      /* every event of every run as one JSON object */
-    const char *store;     /* where runs keep their journals: "sqlite:PATH" or a path, made where it is missing. NULL: in memory, and
-                            * runs end with the runtime */
-    int durability;        /* orr_durability of runs that do not say */
-    bool resume;           /* as orr_resume_all(rt, 0) at once */
-    size_t output_limit;   /* the most bytes an output of a run in a store may have as JSON; 0: 16 MiB */
-    int64_t watch;         /* silence in runs of a store that is told by the events node_silent and run_blocked; 0: 30 s, below 0: none */
-    uint32_t crash_limit;  /* an attempt that the ends of processes have interrupted so often fails with crash_loop; 0: 3 */
+    /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own */
+    struct lua_State *lua;
+    int clock;     /* orr_clock_kind */
+    int64_t now;   /* where a virtual clock starts; ns since the Unix epoch; 0: a fixed date */
+    int64_t grace; /* between asking a handler to stop and giving it up; 0: 5 s */
+    /* stop handlers that never yield at their timeout: one thread, and a handler for SIGURG */
+    bool watchdog;
+    void *ud; /* for the callbacks */
+    /* why a call failed; NULL: only orr_last_error */
+    void (*on_error)(void *ud, const orr_error_info *error);
+    /* every event of every run as one JSON object */
+    void (*on_event)(void *ud, const char *event_json);
+    /* where runs keep their journals: "sqlite:PATH" or a path, made where it is missing. NULL:
+     * in memory, and runs end with the runtime */
+    const char *store;
+    int durability;      /* orr_durability of runs that do not say */
+    bool resume;         /* as orr_resume_all(rt, 0) at once */
+    size_t output_limit; /* the most bytes an output of a run in a store may have as JSON; 0: 16 MiB */
+    /* silence in runs of a store that is told by the events node_silent and run_blocked; 0: 30
+     * s, below 0: none */
+    int64_t watch;
+    /* an attempt that the ends of processes have interrupted so often fails with crash_loop; 0:
+     * 3 */
+    uint32_t crash_limit;
+    /* with `watchdog`: processor time after which a callback of a script (a listener of events, one
+     * of luv's) that no handler waits for is stopped; 0: 10 s, below 0: never */
+    int64_t callback_limit;
+    /* make this program a subreaper (PR_SET_CHILD_SUBREAPER) from its first command (`exec`) until
+     * orr_close: what loses its parent becomes a child of this program, so that it is found and
+     * ended with its command whatever it has done. Children of this program in a session of their
+     * own that have ended are then waited for by the runtime after some seconds, others after ten
+     * minutes: a program that starts children itself waits for them soon, or leaves this off */
+    bool contain;
 } orr_config;
 
 /* Fills in the defaults. Always call it first. */
 ORR_API void orr_config_init(orr_config *config);
 
-/* Opens a runtime. NULL when out of memory, when a borrowed lua_State is not one of Lua 5.4 or already has a runtime on another
- * loop, or when the store cannot be opened; config->on_error says which. */
+/* Opens a runtime. NULL when out of memory, when a borrowed lua_State is not one of Lua 5.4 or
+ * already has a runtime on another loop, or when the store cannot be opened; config->on_error
+ * says which. */
 ORR_API orr_runtime *orr_open(const orr_config *config);
 
-/* Cancels what is under way without waiting for it, frees every run and workflow, and what the runtime made itself. Runs that
- * are kept in the store are suspended instead, as by orr_suspend, and what was recorded is on disk when it returns. What was
- * borrowed stays open, with the runtime's handles closing: let the loop turn once before you close it. NULL is allowed. */
+/* Cancels what is under way without waiting for it, frees every run and workflow, and what the
+ * runtime made itself. Runs that are kept in the store are suspended instead, as by orr_suspend,
+ * and what was recorded is on disk when it returns. What was borrowed stays open, with the
+ * runtime's handles closing: let the loop turn once before you close it. NULL is allowed. */
 ORR_API void orr_close(orr_runtime *rt);
 
 /* The message of the last call that failed; "" if there was none. */
@@ -151,9 +195,10 @@ ORR_API const char *orr_last_error(const orr_runtime *rt);
 ORR_API struct lua_State *orr_lua(orr_runtime *rt);
 ORR_API struct uv_loop_s *orr_loop(orr_runtime *rt);
 
-/* ---- native node types ------------------------------------------------------------------------------------------------ */
+/* ---- native node types ----------------------------------------------------------------------- */
 
-/* Names one attempt of a node. It is safe to keep: one whose attempt has ended is answered with ORR_ESTATE. */
+/* Names one attempt of a node. It is safe to keep: one whose attempt has ended is answered with
+ * ORR_ESTATE. */
 typedef struct orr_token {
     uint64_t a, b;
 } orr_token;
@@ -170,40 +215,53 @@ typedef struct orr_type {
     const char *name; /* "mail.send" */
     const char *doc;  /* one sentence, for `orrery types`; may be NULL */
     void *ud;
-    /* Starts an attempt and returns soon. It ends with orr_complete or orr_fail, within this call or at any later time. */
+    /* Starts an attempt and returns soon. It ends with orr_complete or orr_fail, within this
+     * call or at any later time. */
     void (*start)(void *ud, orr_runtime *rt, const orr_call *call);
-    /* Asks an attempt to stop; it still ends with orr_complete or orr_fail, and is given up after the grace. May be
-     * NULL. */
+    /* Asks an attempt to stop; it still ends with orr_complete or orr_fail, and is given up
+     * after the grace. May be NULL. */
     void (*cancel)(void *ud, orr_runtime *rt, orr_token token);
 } orr_type;
 
-/* Registers a node type under which workflows loaded later may have nodes. ORR_EINVAL for a name that is taken or not one. */
+/* Registers a node type under which workflows loaded later may have nodes. ORR_EINVAL for a name
+ * that is taken or not one. */
 ORR_API int orr_register(orr_runtime *rt, const orr_type *type);
 
-/* Ends an attempt with an output (JSON text; NULL is null). ORR_ESTATE when the attempt is over, ORR_EINVAL when the text is
- * not JSON: the attempt then fails with that as its error. These three may be called from within callbacks. */
+/* Ends an attempt with an output (JSON text; NULL is null). ORR_ESTATE when the attempt is over,
+ * ORR_EINVAL when the text is not JSON: the attempt then fails with that as its error. These
+ * three may be called from within callbacks. */
 ORR_API int orr_complete(orr_runtime *rt, orr_token token, const char *output_json);
 ORR_API int orr_fail(orr_runtime *rt, orr_token token, const char *code, const char *message, bool retryable);
 /* A sign of life, and how far it is (0 to 1; below 0: unknown). `message` may be NULL. */
 ORR_API int orr_progress(orr_runtime *rt, orr_token token, double fraction, const char *message);
 
-/* ---- workflows -------------------------------------------------------------------------------------------------------- */
+/* ---- workflows ------------------------------------------------------------------------------- */
 
-/* Loads a workflow from a file: Lua, or JSON where its name ends in .json. NULL with all its mistakes in orr_last_error.
- * The workflow lives until orr_workflow_free or orr_close. */
+/* Loads a workflow from a file: Lua, or JSON where its name ends in .json. NULL with all its
+ * mistakes in orr_last_error. The workflow lives until orr_workflow_free or orr_close. */
 ORR_API orr_workflow *orr_load_file(orr_runtime *rt, const char *path);
-/* The same from a text; `name` stands for the file in messages, and its ending says which of the two it is. */
+/* The same from a text; `name` stands for the file in messages. It is Lua where the name ends in
+ * .lua or is NULL, and JSON otherwise, which may then do no more than by orr_load_json with
+ * `allow` NULL. */
 ORR_API orr_workflow *orr_load_string(orr_runtime *rt, const char *source, const char *name);
+/* A definition that is data, whatever its name, and may come from a stranger: it holds no Lua, and
+ * does what `allow` says, a JSON object of lists of names: "types" (of nodes), "env" (variables),
+ * "paths" (folders), "hosts" (of URLs), "commands" (programs), "modules" (of Lua, that it may
+ * require); * in a name stands for any text.
+ * NULL, or what is not named: node types that reach nothing outside of their run, and no others. */
+ORR_API orr_workflow *orr_load_json(orr_runtime *rt, const char *source, const char *name, const char *allow);
 /* Its runs go on. NULL is allowed. */
 ORR_API void orr_workflow_free(orr_workflow *workflow);
 ORR_API uint32_t orr_workflow_size(const orr_workflow *workflow); /* nodes */
 
-/* What a node of a graph built in C does. It runs to its end within the call: ORR_OK completes the node, anything else
- * fails it. */
+/* What a node of a graph built in C does. It runs to its end within the call: ORR_OK completes
+ * the node, anything else fails it. */
 typedef int (*orr_node_fn)(void *ud, uint32_t node);
 
-/* Builds a workflow of C functions: no Lua, no values, the cheapest nodes there are. NULL when out of memory. */
-ORR_API orr_builder *orr_build(orr_runtime *rt, const char *name, uint32_t nodes_expected, uint32_t edges_expected);
+/* Builds a workflow of C functions: no Lua, no values, the cheapest nodes there are. NULL when
+ * out of memory. */
+ORR_API orr_builder *orr_build(orr_runtime *rt, const char *name, uint32_t nodes_expected,
+                               uint32_t edges_expected);
 /* Adds a node and returns its number, from 0; `name` may be NULL. A negative status on failure. */
 ORR_API int64_t orr_build_node(orr_builder *b, const char *name, orr_node_fn fn, void *ud);
 /* Node `to` depends on node `from`. */
@@ -211,7 +269,7 @@ ORR_API int orr_build_edge(orr_builder *b, uint32_t from, uint32_t to);
 /* Compiles and frees the builder. NULL with all mistakes in orr_last_error. */
 ORR_API orr_workflow *orr_build_end(orr_builder *b);
 
-/* ---- runs ------------------------------------------------------------------------------------------------------------------ */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 typedef struct orr_run_id {
     uint8_t bytes[16]; /* a UUIDv7 (RFC 9562); all zero: none */
@@ -222,17 +280,24 @@ typedef struct orr_start_options {
     const char *context_json; /* ctx.context: references that travel with the run; NULL: none */
     uint64_t seed;            /* of every chance in the run; 0: from the run's id */
     uint32_t concurrency;     /* overrides the workflow's where not 0 */
-    const char *key;          /* idempotency key: the same one never starts two runs of a workflow. NULL: none. Needs a store */
-    const char *labels_json;  /* an object of texts, to find runs by; NULL: none */
-    int durability;           /* an orr_durability; -1: that of the runtime */
-    orr_run_id id;            /* a UUIDv7 of the caller's, given once; all zero: a new one */
+    /* idempotency key: the same one never starts two runs of a workflow. NULL: none. Needs a
+     * store */
+    const char *key;
+    const char *labels_json; /* an object of texts, to find runs by; NULL: none */
+    int durability;          /* an orr_durability; -1: that of the runtime */
+    orr_run_id id;           /* a UUIDv7 of the caller's, given once; all zero: a new one */
 } orr_start_options;
 ORR_API void orr_start_options_init(orr_start_options *options);
 
-/* Starts a run; work happens in steps. `input_json` and `options` may be NULL. All zero with the reason in
- * orr_last_error when the input does not fit the workflow's schema or memory is out. Where a run of that workflow has the key
- * already, its id is returned and nothing is started: one whose process is gone goes on here, any other can be asked; a start
- * with a key waits for the disk. A workflow of orr_build keeps no journal: its nodes are functions of this process. */
+/* Starts a run; work happens in steps. `input_json` and `options` may be NULL. All zero with the
+ * reason in orr_last_error when the input does not fit the workflow's schema or memory is out.
+ * Where a run of that workflow has the key already, its id is returned and nothing is started:
+ * one whose process is gone goes on here, any other can be asked; a start with a key waits for
+ * the disk. A workflow of orr_build keeps no journal: its nodes are functions of this process.
+ * Of a workflow with a lock (`singleton`) the run may be pending until another has ended
+ * (on_conflict "queue", "cancel_running"); with "skip" the id of the run that has the lock is
+ * returned, and with "fail" it is all zero: ORR_ESTATE, `conflict`. In a store another process may
+ * be quicker, and the run that was returned is gone then, with that as its error. */
 ORR_API orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_json,
                              const orr_start_options *options);
 ORR_API bool orr_run_id_is_none(orr_run_id id);
@@ -241,17 +306,20 @@ ORR_API void orr_run_id_text(orr_run_id id, char text[37]);
 /* The id that such a text means; all zero where it means none. */
 ORR_API orr_run_id orr_run_id_from_text(const char *text);
 
-/* Works for at most about `budget` ns (one handler is never cut short; 0: one round) and returns 1 when more could be done at
- * once, 0 when everything waits, negative on failure. Never blocks. */
+/* Works for at most about `budget` ns (one handler is never cut short; 0: one round) and returns
+ * 1 when more could be done at once, 0 when everything waits, negative on failure. Never blocks. */
 ORR_API int orr_step(orr_runtime *rt, int64_t budget);
-/* How long a host may sleep before the next step has something to do, in ns: 0 = now, INT64_MAX = until something outside
- * happens. A host that sleeps itself should wait on uv_backend_fd of the loop as well. */
+/* How long a host may sleep before the next step has something to do, in ns: 0 = now, INT64_MAX
+ * = until something outside happens. A host that sleeps itself should wait on uv_backend_fd of
+ * the loop as well. */
 ORR_API int64_t orr_next_deadline(orr_runtime *rt);
-/* Runs the loop until the run has ended; while orr_resume_all is at work, first until it has taken the run up. ORR_ENOTFOUND;
- * ORR_ESTUCK when nothing is left that could end it; ORR_ESTATE when it is not run here: another process has it, or nobody. */
+/* Runs the loop until the run has ended; while orr_resume_all is at work, first until it has
+ * taken the run up. ORR_ENOTFOUND; ORR_ESTUCK when nothing is left that could end it; ORR_ESTATE
+ * when it is not run here: another process has it, or nobody. */
 ORR_API int orr_wait(orr_runtime *rt, orr_run_id run);
 
-/* These ask the runtime, and for a run that it does not hold its store. What another process has recorded shows within 100 ms. */
+/* These ask the runtime, and for a run that it does not hold its store. What another process has
+ * recorded shows within 100 ms. */
 
 /* ORR_RUN_STATE_COUNT for a run that is not there. */
 ORR_API orr_run_state orr_state(orr_runtime *rt, orr_run_id run);
@@ -265,39 +333,50 @@ ORR_API orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *nod
 ORR_API const char *orr_run_error_json(orr_runtime *rt, orr_run_id run);
 /* Why a node has not started, or how it ended, as JSON. Of runs that this runtime holds. */
 ORR_API const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node);
-/* All that the store knows of a run as one JSON object: state, times, labels, input, output, nodes with their attempts, steps,
- * signals; as `orrery show --json`. NULL without a store, and for a run that is not there. Waits for the disk. */
+/* All that the store knows of a run as one JSON object: state, times, labels, input, output,
+ * nodes with their attempts, steps, signals; as `orrery show --json`. NULL without a store, and
+ * for a run that is not there. Waits for the disk. */
 ORR_API const char *orr_run_json(orr_runtime *rt, orr_run_id run);
 
-/* Asks a run to end: what runs is cancelled, then its cleanup nodes run; a second call skips those. This one, the next two and
- * orr_signal leave a message in the store where the runtime does not hold the run: the process that has it acts on it within
- * 50 ms, or the one that resumes it. ORR_ENOTFOUND; ORR_ESTATE for a run of the store that has ended. */
+/* Asks a run to end: what runs is cancelled, then its cleanup nodes run; a second call skips
+ * those. This one, the next two and orr_signal leave a message in the store where the runtime
+ * does not hold the run: the process that has it acts on it within 50 ms, or the one that
+ * resumes it. ORR_ENOTFOUND; ORR_ESTATE for a run of the store that has ended. */
 ORR_API int orr_cancel(orr_runtime *rt, orr_run_id run);
-ORR_API int orr_pause(orr_runtime *rt, orr_run_id run);  /* starts nothing more; what runs goes on */
-/* Lets a paused run go on; or a run of the store whose process is gone, which this runtime then holds: what was completed keeps its
- * outputs, what was interrupted runs again. Waits for the disk. ORR_ESCRIPT when its code cannot be loaded. */
+/* Starts nothing more; what runs goes on. The run's clock stands still: its timeouts, deadlines,
+ * backoffs and waits keep what is left of them, but what was asked to stop has its grace. */
+ORR_API int orr_pause(orr_runtime *rt, orr_run_id run);
+/* Lets a paused run go on; or a run of the store whose process is gone, which this runtime then
+ * holds: what was completed keeps its outputs, what was interrupted runs again. Waits for the
+ * disk. ORR_ESCRIPT when its code cannot be loaded. */
 ORR_API int orr_resume(orr_runtime *rt, orr_run_id run);
 /* A signal for a run, with its data (JSON; NULL is null). One that nobody waits for yet is kept. */
 ORR_API int orr_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json);
-/* Forgets an ended run and frees it; a run that is under way is forgotten when it ends. It stays in the store. */
+/* Forgets an ended run and frees it; a run that is under way is forgotten when it ends. It stays
+ * in the store. */
 ORR_API int orr_forget(orr_runtime *rt, orr_run_id run);
 
-/* ---- the store ------------------------------------------------------------------------------------------------------------ */
+/* ---- the store ------------------------------------------------------------------------------- */
 
-/* Lets the unfinished runs of the store whose process is gone go on, oldest first, and returns at once: orr_step and orr_wait take
- * them up one by one, each with one flush of the disk, while fewer than `limit` (0: 64) of them are under way; those that wait
- * for a time or a signal do not count. An event run_recovered tells of each, config.on_error of each that cannot go on. Register
- * the node types that they need first. ORR_ESTATE without a store. */
+/* Lets the unfinished runs of the store whose process is gone go on, oldest first, and returns
+ * at once: orr_step and orr_wait take them up one by one, each with one flush of the disk, while
+ * fewer than `limit` (0: 64) of them are under way; those that wait for a time or a signal do
+ * not count. An event run_recovered tells of each, config.on_error of each that cannot go on.
+ * Register the node types that they need first. ORR_ESTATE without a store. */
 ORR_API int orr_resume_all(orr_runtime *rt, uint32_t limit);
 /* Whether it is still at that. */
 ORR_API bool orr_resuming(const orr_runtime *rt);
 
-/* Runs what failed or was cancelled in an ended run of the store, and all that follows from it, again. ORR_ENOTFOUND, ORR_ESTATE
- * for a run that has not failed, ORR_ESCRIPT when its code cannot be loaded. Waits for the disk. */
+/* Runs what failed or was cancelled in an ended run of the store, and all that follows from it,
+ * again. ORR_ENOTFOUND, ORR_ESTATE for a run that has not failed, ORR_ESCRIPT when its code
+ * cannot be loaded. Waits for the disk. */
 ORR_API int orr_retry_run(orr_runtime *rt, orr_run_id run);
+/* The same, and also the items that failed of nodes that completed, because each_failures allows
+ * it, in a run that may have completed. ORR_ESCRIPT also where there is no such item. */
+ORR_API int orr_retry_items(orr_runtime *rt, orr_run_id run);
 
-/* Lets a run go in good order: this or another process can resume it, and no attempt is blamed. ORR_ENOTFOUND, ORR_ESTATE for one
- * that is kept in no store or has ended. */
+/* Lets a run go in good order: this or another process can resume it, and no attempt is blamed.
+ * ORR_ENOTFOUND, ORR_ESTATE for one that is kept in no store or has ended. */
 ORR_API int orr_suspend(orr_runtime *rt, orr_run_id run);
 
 /* Waits until everything that was recorded is on disk: for runs that are not strict. ORR_EIO. */

@@ -1,4 +1,6 @@
-#include "clock.h"
+/* clock.c - the real and the virtual clock; see clock.h */
+#include "loop/clock.h"
+#include "port/port.h"
 #include <time.h>
 
 static int64_t read_clock(clockid_t id) {
@@ -18,7 +20,7 @@ int64_t orr_monotonic_time(void) {
 void orr_clock_real(orr_clock *clock) {
     clock->is_virtual = false;
     clock->now = 0;
-    clock->offset = orr_wall_time() - orr_monotonic_time();
+    clock->offset = orr_wall_time() - orr_port_elapsed();
 }
 
 void orr_clock_virtual(orr_clock *clock, int64_t now) {
@@ -28,7 +30,7 @@ void orr_clock_virtual(orr_clock *clock, int64_t now) {
 }
 
 int64_t orr_clock_now(const orr_clock *clock) {
-    return clock->is_virtual ? clock->now : orr_monotonic_time() + clock->offset;
+    return clock->is_virtual ? clock->now : orr_port_elapsed() + clock->offset;
 }
 
 void orr_clock_jump(orr_clock *clock, int64_t now) {
@@ -37,6 +39,5 @@ void orr_clock_jump(orr_clock *clock, int64_t now) {
 
 int64_t orr_clock_monotonic(const orr_clock *clock, int64_t time) {
     if (time == INT64_MAX) return INT64_MAX;
-    if (clock->is_virtual) return orr_monotonic_time() + (time - clock->now);
-    return time - clock->offset;
+    return orr_monotonic_time() + (time - orr_clock_now(clock));
 }

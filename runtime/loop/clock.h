@@ -1,7 +1,8 @@
 /* clock.h - the time that is given to the core: nanoseconds since the Unix epoch, never going back.
  *
- * The real clock takes the wall time once and goes on with the monotonic clock, so that a change of the system's
- * date moves no timer. The virtual clock stands until it is told to jump.
+ * The real clock takes the wall time once and goes on with the time that has elapsed since, that in
+ * which the machine was suspended included. So a change of the system's date moves no timer, and a
+ * suspended machine delays none. The virtual clock stands still until it is made to jump.
  */
 #ifndef ORR_LOOP_CLOCK_H
 #define ORR_LOOP_CLOCK_H
@@ -9,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where a virtual clock starts unless told otherwise: 2001-09-09T01:46:40Z. */
+/* Where a virtual clock starts unless another time is given: 2001-09-09T01:46:40Z. */
 #define ORR_CLOCK_VIRTUAL_START INT64_C(1000000000000000000)
 
 typedef struct orr_clock {
     bool is_virtual;
     int64_t now;    /* of a virtual clock */
-    int64_t offset; /* of a real one: wall time less monotonic time at the start */
+    int64_t offset; /* of a real one: wall time less orr_port_elapsed at the start */
 } orr_clock;
 
 void orr_clock_real(orr_clock *clock);

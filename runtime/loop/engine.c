@@ -1,9 +1,12 @@
-#include "engine.h"
+/* engine.c - steps a core by a clock, holds actions until their records are durable, and wakes the
+ * loop; see engine.h */
+#include "loop/engine.h"
 
-#include <assert.h>
+#include <stdlib.h>
 
-/* Actions that wait for their records, in a ring. They are let go in their order; one whose ticket is earlier than that of one before it
- * (the last record of another run) waits a little longer than it must. */
+/* Actions that wait for their records, in a ring. They are done in their order. One whose ticket is
+ * earlier than that of one before it (the last record of another run) waits a little longer than it
+ * must. */
 typedef struct held_action {
     orr_action action;
     uint64_t ticket;
@@ -26,202 +29,224 @@ struct orr_engine {
 };
 
 orr_engine *orr_engine_new(const orr_engine_options *options) {
-    orr_engine *rt = orr_mem_new(&options->alloc, 1, sizeof *rt);
-    if (!rt) return NULL;
-    rt->alloc = options->alloc;
-    rt->driver = options->driver;
-    if (options->virtual_clock) orr_clock_virtual(&rt->clock, options->now ? options->now : ORR_CLOCK_VIRTUAL_START);
-    else orr_clock_real(&rt->clock);
-    orr_timers_init(&rt->timers, rt->alloc);
-    rt->core = orr_core_new(&(orr_core_options){.alloc = rt->alloc,
-                                                .hooks = options->hooks,
-                                                .now = orr_clock_now(&rt->clock),
-                                                .grace = options->grace,
-                                                .crash_limit = options->crash_limit});
-    if (!rt->core) {
-        orr_mem_free(&options->alloc, rt, 1, sizeof *rt);
+    orr_engine *e = orr_mem_new(&options->alloc, 1, sizeof *e);
+    if (!e) return NULL;
+    e->alloc = options->alloc;
+    e->driver = options->driver;
+    if (options->virtual_clock)
+        orr_clock_virtual(&e->clock, options->now ? options->now : ORR_CLOCK_VIRTUAL_START);
+    else orr_clock_real(&e->clock);
+    orr_timers_init(&e->timers, e->alloc);
+    e->core = orr_core_new(&(orr_core_options){.alloc = e->alloc,
+                                               .hooks = options->hooks,
+                                               .now = orr_clock_now(&e->clock),
+                                               .grace = options->grace,
+                                               .crash_limit = options->crash_limit});
+    if (!e->core) {
+        orr_mem_free(&options->alloc, e, 1, sizeof *e);
         return NULL;
     }
-    return rt;
+    return e;
 }
 
-void orr_engine_free(orr_engine *rt) {
-    if (!rt) return;
-    orr_alloc alloc = rt->alloc;
-    orr_core_free(rt->core);
-    orr_timers_free(&rt->timers);
-    orr_mem_free(&alloc, rt->held, rt->cap_held, sizeof *rt->held);
-    orr_mem_free(&alloc, rt, 1, sizeof *rt);
+void orr_engine_free(orr_engine *e) {
+    if (!e) return;
+    orr_alloc alloc = e->alloc;
+    orr_core_free(e->core);
+    orr_timers_free(&e->timers);
+    orr_mem_free(&alloc, e->held, e->cap_held, sizeof *e->held);
+    orr_mem_free(&alloc, e, 1, sizeof *e);
 }
 
-orr_core *orr_engine_core(orr_engine *rt) {
-    return rt->core;
+orr_core *orr_engine_core(orr_engine *e) {
+    return e->core;
 }
 
-const orr_clock *orr_engine_clock(const orr_engine *rt) {
-    return &rt->clock;
+const orr_clock *orr_engine_clock(const orr_engine *e) {
+    return &e->clock;
 }
 
-int64_t orr_engine_now(const orr_engine *rt) {
-    return orr_clock_now(&rt->clock);
+int64_t orr_engine_now(const orr_engine *e) {
+    return orr_clock_now(&e->clock);
 }
 
-uint32_t orr_engine_timer(orr_engine *rt, int64_t due, void *owner, uint32_t task) {
-    return orr_timers_add(&rt->timers, due, owner, task, 0);
+uint32_t orr_engine_timer(orr_engine *e, int64_t due, void *owner, uint32_t task) {
+    return orr_timers_add(&e->timers, due, owner, task, 0);
 }
 
-void orr_engine_untimer(orr_engine *rt, uint32_t id) {
-    orr_timers_remove(&rt->timers, id);
+void orr_engine_untimer(orr_engine *e, uint32_t id) {
+    orr_timers_remove(&e->timers, id);
+}
+
+void orr_engine_move_timer(orr_engine *e, uint32_t id, int64_t due) {
+    orr_timers_move(&e->timers, id, due);
 }
 
 /* The driver's timers first: one that wakes a task cancels the core's timer for the same moment. */
-static bool fire_timers(orr_engine *rt, int64_t now) {
+static bool fire_timers(orr_engine *e, int64_t now) {
     bool any = false;
     orr_timer timer;
     uint32_t id;
-    while (orr_timers_first(&rt->timers, &timer, &id) && timer.time <= now) {
-        orr_timers_remove(&rt->timers, id);
-        rt->driver.timer(rt->driver.ud, &timer);
+    while (orr_timers_deadline(&e->timers) <= now && orr_timers_first(&e->timers, &timer, &id)) {
+        orr_timers_remove(&e->timers, id);
+        e->driver.timer(e->driver.ud, &timer);
         any = true;
     }
     return any;
 }
 
-/* ---- holding back ---------------------------------------------------------------------------------------------- */
+/* ---- holding back ---------------------------------------------------------------------------- */
 
-static held_action *held_at(const orr_engine *rt, uint32_t i) {
-    return &rt->held[(rt->held_first + i) & (rt->cap_held - 1)];
+static held_action *held_at(const orr_engine *e, uint32_t i) {
+    return &e->held[(e->held_first + i) & (e->cap_held - 1)];
 }
 
-static bool widen(orr_engine *rt) {
-    uint32_t cap = rt->cap_held ? rt->cap_held * 2 : 64;
-    held_action *wider = cap > rt->cap_held ? orr_mem_new(&rt->alloc, cap, sizeof *wider) : NULL;
+static bool widen(orr_engine *e) {
+    uint32_t cap = e->cap_held ? e->cap_held * 2 : 64;
+    held_action *wider = cap > e->cap_held ? orr_mem_new(&e->alloc, cap, sizeof *wider) : NULL;
     if (!wider) return false;
-    for (uint32_t i = 0; i < rt->n_held; i++) wider[i] = *held_at(rt, i);
-    orr_mem_free(&rt->alloc, rt->held, rt->cap_held, sizeof *rt->held);
-    rt->held = wider;
-    rt->cap_held = cap;
-    rt->held_first = 0;
+    for (uint32_t i = 0; i < e->n_held; i++) wider[i] = *held_at(e, i);
+    orr_mem_free(&e->alloc, e->held, e->cap_held, sizeof *e->held);
+    e->held = wider;
+    e->cap_held = cap;
+    e->held_first = 0;
     return true;
 }
 
-static bool released(orr_engine *rt, orr_action *action) {
-    if (rt->n_held == 0 || held_at(rt, 0)->ticket > rt->durable) return false;
-    *action = held_at(rt, 0)->action;
-    rt->held_first++;
-    rt->n_held--;
+static bool released(orr_engine *e, orr_action *action) {
+    if (e->n_held == 0 || held_at(e, 0)->ticket > e->durable) return false;
+    *action = held_at(e, 0)->action;
+    e->held_first++;
+    e->n_held--;
     return true;
 }
 
-/* Whether the action must wait, and then it does, or is dropped. Without memory for that the whole engine waits: then the first that was
- * held is durable as well, and is done in its stead. */
-static bool hold(orr_engine *rt, orr_action *action) {
-    uint64_t ticket = rt->driver.ticket ? rt->driver.ticket(rt->driver.ud, action) : 0;
+static uint64_t ticket_of(const orr_engine *e, const orr_action *action) {
+    return e->driver.ticket ? e->driver.ticket(e->driver.ud, action) : 0;
+}
+
+/* Holds or drops the action where its record is not durable; false where it may be done now.
+ * Without memory to hold it the whole engine waits until its ticket is durable: then the first
+ * action that was held is durable too, and is done in place of this one. */
+static bool hold(orr_engine *e, orr_action *action, uint64_t ticket) {
     orr_action latest = *action;
     bool room = true;
-    if (ticket <= rt->durable) return false;
+    if (ticket <= e->durable) return false;
     if (ticket == UINT64_MAX) return true;
-    if (rt->n_held == rt->cap_held && !widen(rt)) {
-        rt->driver.wait(rt->driver.ud, ticket);
-        orr_engine_durable(rt, ticket);
-        if (!released(rt, action)) return false;
+    if (e->n_held == e->cap_held && !widen(e)) {
+        e->driver.wait(e->driver.ud, ticket);
+        orr_engine_durable(e, ticket);
+        if (!released(e, action)) return false;
         room = false;
     }
-    *held_at(rt, rt->n_held) = (held_action){latest, ticket};
-    rt->n_held++;
+    *held_at(e, e->n_held) = (held_action){latest, ticket};
+    e->n_held++;
     return room;
 }
 
-void orr_engine_durable(orr_engine *rt, uint64_t ticket) {
-    if (ticket > rt->durable) rt->durable = ticket;
+/* What may be done goes behind what was held before it, which may be of the same run: not so where
+ * the run has never waited, which then does not begin to wait for others. False where it is to be
+ * given back. */
+static bool hold_behind(orr_engine *e, const orr_action *action, uint64_t ticket) {
+    if (ticket == 0 || e->n_held == 0 || (e->n_held == e->cap_held && !widen(e))) return false;
+    *held_at(e, e->n_held) = (held_action){*action, 0};
+    e->n_held++;
+    return true;
 }
 
-uint32_t orr_engine_held(const orr_engine *rt) {
-    return rt->n_held;
+void orr_engine_durable(orr_engine *e, uint64_t ticket) {
+    if (ticket > e->durable) e->durable = ticket;
 }
 
-void orr_engine_forget(orr_engine *rt, const orr_run *run) {
+uint32_t orr_engine_held(const orr_engine *e) {
+    return e->n_held;
+}
+
+void orr_engine_forget(orr_engine *e, const orr_run *run) {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < rt->n_held; i++)
-        if (held_at(rt, i)->action.run != run) *held_at(rt, kept++) = *held_at(rt, i);
-    rt->n_held = kept;
-    if (rt->has_back && rt->back.run == run) rt->has_back = false;
+    for (uint32_t i = 0; i < e->n_held; i++)
+        if (held_at(e, i)->action.run != run) *held_at(e, kept++) = *held_at(e, i);
+    e->n_held = kept;
+    if (e->has_back && e->back.run == run) e->has_back = false;
 }
 
-/* ---- stepping -------------------------------------------------------------------------------------------------- */
+/* ---- stepping -------------------------------------------------------------------------------- */
 
-bool orr_engine_next(orr_engine *rt, orr_action *action) {
-    if (rt->has_back) {
-        *action = rt->back;
-        rt->has_back = false;
+bool orr_engine_next(orr_engine *e, orr_action *action) {
+    if (e->has_back) {
+        *action = e->back;
+        e->has_back = false;
         return true;
     }
-    while (rt->left > 0) {
-        rt->left--;
-        if (released(rt, action)) return true;
-        if (!orr_core_next(rt->core, action)) return false;
-        rt->decided = true;
-        if (!hold(rt, action)) return true;
+    while (e->left > 0) {
+        e->left--;
+        if (released(e, action)) return true;
+        if (!orr_core_next(e->core, action)) return false;
+        e->decided = true;
+        if (!hold(e, action, ticket_of(e, action))) return true;
     }
     return false;
 }
 
-void orr_engine_give_back(orr_engine *rt, const orr_action *action) {
-    assert(!rt->has_back);
-    rt->back = *action;
-    rt->has_back = true;
+void orr_engine_give_back(orr_engine *e, const orr_action *action) {
+#ifdef ORR_CHECK
+    if (e->has_back) abort(); /* only what orr_engine_next has just given comes back */
+#endif
+    e->back = *action;
+    e->has_back = true;
 }
 
-bool orr_engine_step(orr_engine *rt, uint32_t limit) {
-    int64_t now = orr_clock_now(&rt->clock);
-    bool any = fire_timers(rt, now);
-    orr_core_advance(rt->core, now);
+bool orr_engine_step(orr_engine *e, uint32_t limit) {
+    int64_t now = orr_clock_now(&e->clock);
+    bool any = fire_timers(e, now);
+    orr_core_advance(e->core, now);
     orr_action action;
-    rt->left = limit;
-    rt->decided = false;
-    while (orr_engine_next(rt, &action)) {
-        rt->driver.act(rt->driver.ud, &action);
+    e->left = limit;
+    e->decided = false;
+    while (orr_engine_next(e, &action)) {
+        e->driver.act(e->driver.ud, &action);
         any = true;
-        if (rt->precise) orr_engine_tick(rt);
+        if (e->precise) orr_engine_tick(e);
     }
-    return any || rt->decided;
+    return any || e->decided;
 }
 
-bool orr_engine_decide(orr_engine *rt, uint32_t limit) {
+bool orr_engine_decide(orr_engine *e, uint32_t limit) {
     orr_action action;
     bool any = false;
-    for (; limit > 0 && !rt->has_back && orr_core_next(rt->core, &action); limit--) {
+    for (; limit > 0 && !e->has_back && orr_core_next(e->core, &action); limit--) {
+        uint64_t ticket = ticket_of(e, &action);
         any = true;
-        if (!hold(rt, &action)) orr_engine_give_back(rt, &action);
+        if (!hold(e, &action, ticket) && !hold_behind(e, &action, ticket)) orr_engine_give_back(e, &action);
     }
     return any;
 }
 
-void orr_engine_tick(orr_engine *rt) {
-    orr_core_advance(rt->core, orr_clock_now(&rt->clock));
+void orr_engine_tick(orr_engine *e) {
+    orr_core_advance(e->core, orr_clock_now(&e->clock));
 }
 
-void orr_engine_precise(orr_engine *rt, bool precise) {
-    rt->precise = precise;
+void orr_engine_precise(orr_engine *e, bool precise) {
+    e->precise = precise;
 }
 
-int64_t orr_engine_deadline(const orr_engine *rt) {
-    int64_t a = orr_core_deadline(rt->core), b = orr_timers_deadline(&rt->timers);
+int64_t orr_engine_deadline(const orr_engine *e) {
+    int64_t a = orr_core_deadline(e->core), b = orr_timers_deadline(&e->timers);
     return a < b ? a : b;
 }
 
-uint32_t orr_engine_n_timers(const orr_engine *rt) {
-    return rt->timers.count;
+uint32_t orr_engine_n_timers(const orr_engine *e) {
+    return e->timers.count;
 }
 
-bool orr_engine_jump(orr_engine *rt, int64_t stop) {
-    int64_t due = orr_engine_deadline(rt);
-    if (!rt->clock.is_virtual || due == INT64_MAX) return false;
-    orr_clock_jump(&rt->clock, stop < due ? stop : due);
+bool orr_engine_jump(orr_engine *e, int64_t stop) {
+    int64_t due = orr_engine_deadline(e);
+    if (!e->clock.is_virtual || due == INT64_MAX) return false;
+    orr_clock_jump(&e->clock, stop < due ? stop : due);
     return true;
 }
 
-/* ---- waking up the loop -------------------------------------------------------------------------------------- */
+/* ---- waking up the loop ---------------------------------------------------------------------- */
 
 struct orr_wakeup {
     orr_alloc alloc;
@@ -247,8 +272,10 @@ void orr_wakeup_free(orr_wakeup *wakeup) {
     if (wakeup) uv_close((uv_handle_t *)&wakeup->timer, closed);
 }
 
+/* That the loop comes back is all that is wanted. libuv looks at its timers before it blocks, and
+ * then knows no time at which to wake up: a loop that is stopped does not block. */
 static void woken(uv_timer_t *timer) {
-    (void)timer; /* that the loop came back is all that is wanted */
+    uv_stop(timer->loop);
 }
 
 void orr_wakeup_arm(orr_wakeup *wakeup, int64_t ns) {
@@ -265,7 +292,7 @@ static void count_closing(uv_handle_t *handle, void *n) {
     if (uv_is_closing(handle)) ++*(int *)n;
 }
 
-void orr_loop_settle(uv_loop_t *loop) {
+void orr_loop_finish_closing(uv_loop_t *loop) {
     for (int turns = 0; turns < 16; turns++) { /* a close callback may close another handle */
         int closing = 0;
         uv_walk(loop, count_closing, &closing);

@@ -1,101 +1,130 @@
 /* store.c - the interface's side of every store. */
-#include "impl.h"
+#include "store/backend.h"
 
-#include <stdio.h>
+#include "port/port.h"
+
 #include <string.h>
 
-/* ---- opening --------------------------------------------------------------------------------------------------------------- */
+/* ---- reporting ------------------------------------------------------------------------------- */
 
-/* The length of the scheme of a URL with its colon; 0 for a path. */
-static size_t scheme_of(const char *url)
-{
-    size_t n = strspn(url, "abcdefghijklmnopqrstuvwxyz+");
-    return n > 1 && url[n] == ':' ? n + 1 : 0;
+/* When something began that is reported; 0 where there is no trace. */
+static int64_t begun(const orr_store *store) {
+    return store->trace != NULL ? orr_port_now() : 0;
 }
 
-orr_store *orr_store_open(const char *url, const orr_store_options *options, char *message, size_t size)
-{
-    size_t scheme = scheme_of(url);
-    const char *path = url + scheme;
-    if (strcmp(url, "memory:") == 0) {
-        orr_store *store = orr_store_memory(options);
-        if (store == NULL)
-            snprintf(message, size, "there is no memory left for a store");
-        return store;
-    }
-    if (scheme > 0 && strncmp(url, "sqlite:", scheme) != 0)
-        snprintf(message, size, "the store '%s' is of no known kind: expected sqlite:PATH, a path, or memory:", url);
-    else if (*path == '\0' || strcmp(path, ":memory:") == 0)
-        snprintf(message, size, "the store '%s' names no file: expected sqlite:PATH, a path, or memory:", url);
-    else
-        return orr_sqlite_open(path, options, message, size);
-    return NULL;
+static void send_report(const orr_store *store, orr_report report) {
+    if (report.reason == NULL) report.reason = "";
+    store->trace(store->trace_ud, &report);
 }
 
-void orr_store_close(orr_store *store)
-{
-    if (store != NULL)
-        store->class->close(store);
+static void report_outcome(const orr_store *store, orr_report report, int64_t since, orr_status status,
+                           const orr_reason *reason) {
+    if (store->trace == NULL) return;
+    report.took = orr_port_now() - since;
+    report.status = status;
+    report.reason = reason->text;
+    send_report(store, report);
 }
 
-const char *orr_store_kind(const orr_store *store)
-{
-    return store->class->kind;
+static orr_journal *claim(orr_store *store, const uint8_t run[16], bool force, orr_status *status,
+                          orr_reason *reason) {
+    int64_t since = begun(store);
+    orr_journal *journal = store->class->claim(store, run, force, status, reason);
+    orr_report report = {.kind = ORR_REPORT_CLAIM, .run = run, .force = force};
+    report_outcome(store, report, since, *status, reason);
+    return journal;
 }
 
-/* ---- journals --------------------------------------------------------------------------------------------------------------- */
-
-orr_journal *orr_store_create(orr_store *store, const orr_new_run *run)
-{
-    return store->class->create(store, run);
-}
-
-orr_journal *orr_store_claim(orr_store *store, const uint8_t run[16], bool force, orr_status *status, char *message,
-                             size_t size)
-{
-    char unwanted[1];
-    if (size > 0)
-        message[0] = '\0';
-    return store->class->claim(store, run, force, status, size > 0 ? message : unwanted, size > 0 ? size : sizeof unwanted);
-}
-
-orr_status orr_store_append(orr_journal *journal, uint64_t seq, const void *bytes, size_t size)
-{
-    if (seq != journal->last + 1)
-        return ORR_EINVAL;
-    orr_status status = journal->store->class->append(journal, bytes, size);
-    if (status == ORR_OK)
-        journal->last = seq;
+static orr_status send(orr_store *store, const uint8_t run[16], const char *name, const char *text,
+                       const char *dedup, orr_reason *reason) {
+    int64_t since = begun(store);
+    orr_status status = store->class->send(store, run, name, text, dedup, reason);
+    report_outcome(store, (orr_report){.kind = ORR_REPORT_SENT, .run = run, .name = name}, since, status,
+                   reason);
     return status;
 }
 
-void orr_store_release(orr_journal *journal, bool done)
-{
+/* ---- the store ------------------------------------------------------------------------------- */
+
+void orr_store_close(orr_store *store) {
+    if (store != NULL) store->class->close(store);
+}
+
+orr_store orr_store_base(const orr_store_class *class, const orr_store_options *options) {
+    return (orr_store){.class = class,
+                       .alloc = options->alloc,
+                       .wake = options->wake,
+                       .ud = options->ud,
+                       .wants_work = options->wants_work,
+                       .trace = options->trace,
+                       .trace_ud = options->trace_ud};
+}
+
+const char *orr_store_kind(const orr_store *store) {
+    return store->class->kind;
+}
+
+/* ---- journals -------------------------------------------------------------------------------- */
+
+orr_journal *orr_store_create(orr_store *store, const orr_new_run *run) {
+    return store->class->create(store, run);
+}
+
+orr_journal *orr_store_claim(orr_store *store, const uint8_t run[16], bool force, orr_status *status,
+                             orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return claim(store, run, force, status, reason);
+}
+
+orr_status orr_store_append(orr_journal *journal, uint64_t seq, const void *bytes, size_t size) {
+    if (seq != journal->last + 1) return ORR_EINVAL;
+    orr_status status = journal->store->class->append(journal, bytes, size);
+    if (status == ORR_OK) journal->last = seq;
+    return status;
+}
+
+void orr_store_release(orr_journal *journal, bool done) {
     journal->store->class->release(journal, done);
 }
 
-orr_status orr_store_read(orr_store *store, const uint8_t run[16], uint64_t after, orr_store_visit visit, void *ud)
-{
-    return store->class->read(store, run, after, visit, ud);
+orr_status orr_store_read(orr_store *store, const uint8_t run[16], uint64_t after, orr_store_visit visit,
+                          void *ud, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return store->class->read(store, run, after, visit, ud, reason);
 }
 
-orr_status orr_store_drop(orr_store *store, const uint8_t run[16])
-{
+orr_status orr_store_drop(orr_store *store, const uint8_t run[16]) {
     return store->class->drop(store, run);
 }
 
-/* ---- what is kept beside them --------------------------------------------------------------------------------------------- */
+/* ---- locks of runs --------------------------------------------------------------------------- */
 
-/* What the values of a kind have to be: t text, i integer, v text or blob, 1 a run's id. Or NULL: T, I, R (a number), and ! (a
- * run's id). */
+orr_status orr_store_lock(orr_journal *journal, const char *workflow, const char *value,
+                          orr_lock_answer *answer, orr_reason *reason) {
+    const orr_store_class *class = journal->store->class;
+    *reason = (orr_reason){""};
+    if (class->lock != NULL) return class->lock(journal, workflow, value, answer, reason);
+    orr_reason_set(reason, "a store of the kind %s keeps no locks", class->kind);
+    return ORR_ESTATE;
+}
+
+void orr_store_await(orr_store *store, uint32_t n) {
+    if (store->class->await != NULL) store->class->await(store, n);
+}
+
+/* ---- what is kept beside them ---------------------------------------------------------------- */
+
+/* What the values of a kind have to be: t text, i integer, v text or blob, 1 a run's id. Or
+ * NULL: T, I, R (a number), and ! (a run's id). */
 static const char *const shapes[ORR_ROW_COUNT] = {
-    [ORR_ROW_BUNDLE] = "tTTTTTR", [ORR_ROW_MODULE] = "ttTT",      [ORR_ROW_BLOB] = "tv", [ORR_ROW_CACHE] = "tTTT!TRR",
-    [ORR_ROW_LOG] = "1TIIIRTTT",  [ORR_ROW_WHY] = "1tIT",         [ORR_ROW_TAKEN] = "i"};
+    [ORR_ROW_BUNDLE] = "tTTTTTR",   [ORR_ROW_MODULE] = "ttTT",   [ORR_ROW_BLOB] = "tv",
+    [ORR_ROW_CACHE] = "tTTT!TRR",   [ORR_ROW_LOG] = "1TIIIRTTT", [ORR_ROW_WHY] = "1tIT",
+    [ORR_ROW_TAKEN] = "i",          [ORR_ROW_LOCK] = "1tt",      [ORR_ROW_UNLOCK] = "1",
+    [ORR_ROW_STATE] = "ttTt!TRRTi", [ORR_ROW_WORKERS] = "it",
+};
 
-static bool fits(const orr_value *v, char shape)
-{
-    if (v->type == ORR_VALUE_NULL)
-        return strchr("TIR!", shape) != NULL;
+static bool fits(const orr_value *v, char shape) {
+    if (v->type == ORR_VALUE_NULL) return strchr("TIR!", shape) != NULL;
     switch (shape) {
     case 't':
     case 'T': return v->type == ORR_VALUE_TEXT;
@@ -107,88 +136,183 @@ static bool fits(const orr_value *v, char shape)
     }
 }
 
-orr_status orr_store_put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n)
-{
-    if ((unsigned)kind >= ORR_ROW_COUNT || n != orr_row_columns(kind))
-        return ORR_EINVAL;
+static bool all_fit(orr_row_kind kind, const orr_value *values, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!fits(&values[i], shapes[kind][i]))
-            return ORR_EINVAL;
-    return store->class->put(store, kind, values, n);
+        if (!fits(&values[i], shapes[kind][i])) return false;
+    return true;
 }
 
-orr_status orr_store_get(orr_store *store, orr_row_kind kind, const char *key, orr_store_row visit, void *ud)
-{
+orr_status orr_store_put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n) {
+    if ((unsigned)kind >= ORR_ROW_COUNT || n != orr_row_columns(kind)) return ORR_EINVAL;
+    if (!all_fit(kind, values, n)) return ORR_EINVAL;
+    if (kind == ORR_ROW_STATE && store->class->state == NULL) return ORR_ESTATE;
+    orr_status status = store->class->put(store, kind, values, n);
+    if (store->trace != NULL && kind == ORR_ROW_TAKEN)
+        send_report(store,
+                    (orr_report){.kind = ORR_REPORT_TAKEN, .status = status, .message = values[0].integer});
+    return status;
+}
+
+orr_status orr_store_get(orr_store *store, orr_row_kind kind, const char *key, orr_store_row visit, void *ud,
+                         orr_reason *reason) {
+    *reason = (orr_reason){""};
     if (kind != ORR_ROW_BUNDLE && kind != ORR_ROW_MODULE && kind != ORR_ROW_BLOB && kind != ORR_ROW_CACHE)
         return ORR_EINVAL;
-    return store->class->get(store, kind, key, visit, ud);
+    return store->class->get(store, kind, key, visit, ud, reason);
 }
 
-/* ---- commits ------------------------------------------------------------------------------------------------------------------ */
+/* ---- state between runs ---------------------------------------------------------------------- */
 
-uint64_t orr_store_ticket(const orr_store *store)
-{
+orr_status orr_store_append_state(orr_journal *journal, uint64_t seq, const orr_value *write, orr_bytes made,
+                                  orr_bytes refused) {
+    const orr_store_class *class = journal->store->class;
+    if (class->append_state == NULL) return ORR_ESTATE;
+    if (seq != journal->last + 1 || !all_fit(ORR_ROW_STATE, write, ORR_STATE_COLUMNS)) return ORR_EINVAL;
+    orr_status status = class->append_state(journal, write, made, refused);
+    if (status == ORR_OK) journal->last = seq;
+    return status;
+}
+
+orr_status orr_store_state(orr_store *store, const char *workflow, const char *key, orr_store_row visit,
+                           void *ud, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    if (store->class->state != NULL) return store->class->state(store, workflow, key, visit, ud, reason);
+    orr_reason_set(reason, "a store of the kind %s keeps no state between runs", store->class->kind);
+    return ORR_ESTATE;
+}
+
+/* ---- commits --------------------------------------------------------------------------------- */
+
+uint64_t orr_store_ticket(const orr_store *store) {
     return store->ticket;
 }
 
-uint64_t orr_store_durable(const orr_store *store)
-{
+uint64_t orr_store_durable(const orr_store *store) {
     return store->class->durable(store);
 }
 
-void orr_store_submit(orr_store *store, bool soon)
-{
-    store->class->submit(store, soon);
+void orr_store_submit(orr_store *store, bool urgent) {
+    store->class->submit(store, urgent);
 }
 
-orr_status orr_store_sync(orr_store *store)
-{
+orr_status orr_store_sync(orr_store *store) {
     return store->class->sync(store);
 }
 
-bool orr_store_notice(orr_store *store, orr_notice *notice)
-{
-    return store->class->notice(store, notice);
+bool orr_store_notice(orr_store *store, orr_notice *notice) {
+    bool any = store->class->notice(store, notice);
+    if (store->trace != NULL && any && notice->kind == ORR_NOTICE_MESSAGE)
+        send_report(store, (orr_report){.kind = ORR_REPORT_COME,
+                                        .run = notice->run,
+                                        .name = notice->name,
+                                        .message = notice->message});
+    return any;
 }
 
-orr_status orr_store_send(orr_store *store, const uint8_t run[16], const char *name, const char *text, const char *dedup,
-                          char *message, size_t size)
-{
-    if (size > 0)
-        message[0] = '\0';
-    return store->class->send(store, run, name, text, dedup, message, size);
+orr_status orr_store_send(orr_store *store, const uint8_t run[16], const char *name, const char *text,
+                          const char *dedup, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return send(store, run, name, text, dedup, reason);
 }
 
-/* ---- history ------------------------------------------------------------------------------------------------------------------ */
+/* ---- without waiting ------------------------------------------------------------------------- */
 
-orr_status orr_store_project(orr_store *store, char *message, size_t size)
-{
-    if (size > 0)
-        message[0] = '\0';
-    return store->class->project(store, message, size);
+static orr_store_answer answer_now(orr_store *store, const orr_store_request *r, orr_reason *reason) {
+    orr_store_answer answer = {.reason = reason};
+    switch (r->kind) {
+    case ORR_REQUEST_CLAIM: answer.journal = claim(store, r->run, r->force, &answer.status, reason); break;
+    case ORR_REQUEST_READ:
+        answer.status = store->class->read(store, r->run, r->after, r->visit, r->ud, reason);
+        break;
+    case ORR_REQUEST_SEND: answer.status = send(store, r->run, r->name, r->text, r->dedup, reason); break;
+    }
+    return answer;
 }
 
-orr_status orr_store_query(orr_store *store, const char *sql, const orr_value *parameters, size_t n,
-                           void (*names)(void *ud, const char *const *columns, size_t n), orr_store_row visit, void *ud,
-                           char *message, size_t size)
-{
-    if (size > 0)
-        message[0] = '\0';
-    return store->class->query(store, sql, parameters, n, names, visit, ud, message, size);
+orr_status orr_store_ask(orr_store *store, const orr_store_request *request) {
+    orr_reason reason = {""};
+    if (store->class->ask != NULL) return store->class->ask(store, request);
+    orr_store_answer answer = answer_now(store, request, &reason);
+    request->done(request->ud, &answer);
+    return ORR_OK;
 }
 
-orr_status orr_store_change(orr_store *store, const orr_change *changes, size_t n, int64_t *changed, char *message,
-                            size_t size)
-{
+bool orr_store_answers(orr_store *store) {
+    return store->class->answers != NULL && store->class->answers(store);
+}
+
+orr_status orr_store_owner(orr_store *store, int64_t owner, orr_owner_state *state, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return store->class->owner(store, owner, state, reason);
+}
+
+bool orr_store_displaced(const orr_store *store, orr_notice_kind *why) {
+    return store->class->displaced != NULL && store->class->displaced(store, why);
+}
+
+bool orr_store_owns(const orr_store *store) {
+    return store->class->owns != NULL && store->class->owns(store);
+}
+
+orr_status orr_store_unblock(orr_store *store, const uint8_t run[16], orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return store->class->unblock != NULL ? store->class->unblock(store, run, reason) : ORR_OK;
+}
+
+/* ---- history --------------------------------------------------------------------------------- */
+
+orr_status orr_store_project(orr_store *store, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return store->class->project(store, reason);
+}
+
+static bool is_of(const orr_value *v, const orr_parameter *p) {
+    if (v->type == ORR_VALUE_NULL) return p->may_be_null;
+    bool is_number = v->type == ORR_VALUE_INTEGER || v->type == ORR_VALUE_REAL;
+    bool wants_text = p->type == ORR_PARAMETER_TEXT || p->type == ORR_PARAMETER_LIST;
+    return wants_text ? v->type == ORR_VALUE_TEXT : is_number;
+}
+
+static orr_status check_values(const orr_operation *operation, const orr_value *values, orr_reason *reason) {
+    orr_parameter p;
+    for (const char *at = operation->parameters; orr_parameter_next(&at, &p); values++)
+        if (!is_of(values, &p)) {
+            orr_reason_set(reason, "%s: the value of %.*s is of another type: expected %s", operation->name,
+                           (int)p.size, p.name, operation->parameters);
+            return ORR_EINVAL;
+        }
+    return ORR_OK;
+}
+
+orr_status orr_store_query(orr_store *store, orr_query query, const orr_value *values,
+                           const orr_store_reader *reader, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    orr_status status = check_values(&orr_queries[query], values, reason);
+    return status == ORR_OK ? store->class->query(store, query, values, reader, reason) : status;
+}
+
+orr_status orr_store_change(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+                            orr_reason *reason) {
     *changed = 0;
-    if (size > 0)
-        message[0] = '\0';
-    return store->class->change(store, changes, n, changed, message, size);
+    *reason = (orr_reason){""};
+    orr_status status = check_values(&orr_changes[change], values, reason);
+    return status == ORR_OK ? store->class->change(store, change, values, changed, reason) : status;
 }
 
-orr_status orr_store_backup(orr_store *store, const char *path, char *message, size_t size)
-{
-    if (size > 0)
-        message[0] = '\0';
-    return store->class->backup(store, path, message, size);
+orr_status orr_store_select(orr_store *store, const orr_statement *statement, const orr_store_reader *reader,
+                            orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return store->class->select(store, statement, reader, reason);
+}
+
+orr_status orr_store_execute(orr_store *store, const orr_statement *statements, size_t n, int64_t *changed,
+                             orr_reason *reason) {
+    *changed = 0;
+    *reason = (orr_reason){""};
+    return store->class->execute(store, statements, n, changed, reason);
+}
+
+orr_status orr_store_backup(orr_store *store, const char *path, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return store->class->backup(store, path, reason);
 }

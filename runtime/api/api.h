@@ -1,0 +1,97 @@
+/* api.h - what the files behind include/orrery.h share; private to the room `api`.
+ *
+ * runtime.c   opening, stepping, errors        type.c   native node types
+ * workflow.c  loading and building workflows   start.c  starting runs
+ * stored.c    runs that are kept in a store    run.c    asking about runs, steering them, waiting
+ *
+ * The C API is written on top of what scripts use: a call from C enters Lua in protected mode, does
+ * there what a script would do, and returns the answer as a status. So the two interfaces cannot
+ * differ. The one exception is a graph built in C (orr_build), whose nodes run without Lua.
+ */
+#ifndef ORR_API_H
+#define ORR_API_H
+
+#include "orrery.h"
+#include "bind/bind.h"
+#include "durable/durable.h"
+
+struct orr_runtime {
+    orr_alloc alloc;
+    orr_config config;
+    lua_State *L;
+    orr_script *script;
+    bool own_lua, own_loop;
+    bool busy; /* there was more to do when the last step ended, or something was started since */
+    uv_loop_t *loop;
+    int flow;              /* registry: the module `orrery` */
+    orr_rtbox *box;        /* that runtime object's */
+    int host;              /* registry: the module `orrery.host` */
+    int rt;                /* registry: its runtime object */
+    int runs;              /* registry: [id] = run */
+    int tokens;            /* registry: [slot] = {resume, ctx} of native attempts */
+    int answer;            /* registry: the string that was returned last */
+    uint64_t *generations; /* of the slots of tokens */
+    uint32_t n_slots, free_slots;
+    orr_workflow *workflows;
+    /* what orr_wait waits for, until orr_resume_all has resumed that run; else NULL */
+    struct orr_request *awaited;
+    char *error; /* the message of the last failure */
+    size_t error_size;
+};
+
+struct orr_workflow {
+    orr_runtime *rt;
+    orr_workflow *next;
+    int compiled; /* registry: what flow.compile gave, or {plan=} for a graph built in C */
+    uint32_t size;
+};
+
+/* Calls fn(args) in protected mode on the runtime's Lua thread; `args` is its argument 1, a
+ * light userdata. An error becomes the runtime's last error and the status. */
+int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args);
+
+/* Keeps an error as the runtime's last one and reports it to the host. Returns status. */
+int orr_api_fail(orr_runtime *rt, int status, const char *code, const char *message);
+
+/* Keeps the string at the top (popped) until the next answer and returns it. May raise. */
+const char *orr_api_answer(lua_State *L, orr_runtime *rt);
+
+/* Pushes flow[name] . */
+void orr_api_flow(lua_State *L, const orr_runtime *rt, const char *name);
+
+/* A question about a run, or a request to it, and the answer. */
+typedef struct orr_request {
+    orr_runtime *rt;
+    orr_run_id id;
+    const char *name; /* a node, a field or a method */
+    const char *data; /* JSON, of a signal */
+    const char *answer;
+    int number;   /* ORR_ENOTFOUND: no run has the id */
+    bool decided; /* the run that is awaited was resumed, or cannot be */
+} orr_request;
+
+/* Calls fn with the request, as orr_api_call does, and fails where there is no such run. */
+int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_request *a);
+/* Pushes the run that the runtime holds, or (false) nil. */
+bool orr_api_push_run(lua_State *L, const orr_request *a);
+/* The live run with that id, whoever started or resumed it; NULL where there is none. */
+orr_runbox *orr_api_live_run(const orr_request *a);
+/* The runtime keeps the run at the top until orr_forget. */
+void orr_api_keep_run(lua_State *L, const orr_runtime *rt, const orr_runbox *r);
+/* Pops a value and makes it the answer as JSON; nil is no answer. */
+void orr_api_answer_json(lua_State *L, orr_request *a);
+
+/* ---- stored.c: for runs that the runtime does not hold --------------------------------------- */
+
+/* Pushes host[name], the runtime and the run's row in the store; or (false) nothing, where there
+ * is no such run. */
+bool orr_api_push_stored(lua_State *L, const orr_request *a, const char *name);
+/* These answer what the functions in run.c ask. Argument 1 is the request. */
+void orr_api_stored_state(lua_State *L, orr_request *a);
+void orr_api_stored_node(lua_State *L, orr_request *a);
+void orr_api_stored_node_output(lua_State *L, orr_request *a);
+void orr_api_stored_column(lua_State *L, orr_request *a);
+/* Leaves the message `a->name` in the inbox of the run. */
+void orr_api_send(lua_State *L, orr_request *a);
+
+#endif

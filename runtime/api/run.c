@@ -1,0 +1,287 @@
+/* run.c - ids of runs; asking about runs, steering them, waiting for them. */
+#include "api/api.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* ---- ids ------------------------------------------------------------------------------------- */
+
+bool orr_run_id_is_none(orr_run_id id) {
+    static const orr_run_id none;
+    return memcmp(&id, &none, sizeof id) == 0;
+}
+
+void orr_run_id_text(orr_run_id id, char text[37]) {
+    orr_uuid_format(text, id.bytes);
+}
+
+orr_run_id orr_run_id_from_text(const char *text) {
+    static const orr_run_id none;
+    orr_run_id id;
+    return text != NULL && orr_uuid_parse(text, id.bytes) ? id : none;
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+/* A run that orr_resume_all resumed is held while it is live; any other is kept until it is
+ * forgotten. */
+orr_runbox *orr_api_live_run(const orr_request *a) {
+    for (orr_runbox *r = a->rt->box->runs; r != NULL; r = r->next)
+        if (r->live && r->run != NULL && memcmp(orr_run_id_of(r->run), a->id.bytes, sizeof a->id.bytes) == 0)
+            return r;
+    return NULL;
+}
+
+static bool push_kept(lua_State *L, const orr_request *a) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, a->rt->runs);
+    lua_pushlstring(L, (const char *)a->id.bytes, sizeof a->id.bytes);
+    return lua_rawget(L, -2) != LUA_TNIL;
+}
+
+bool orr_api_push_run(lua_State *L, const orr_request *a) {
+    if (push_kept(L, a) && orr_check_run(L, lua_gettop(L))->run != NULL) return true;
+    lua_pop(L, 1); /* it was suspended */
+    const orr_runbox *r = orr_api_live_run(a);
+    if (r != NULL) orr_push_box(L, a->rt->script, r);
+    else lua_pushnil(L);
+    return r != NULL;
+}
+
+void orr_api_keep_run(lua_State *L, const orr_runtime *rt, const orr_runbox *r) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->runs);
+    lua_pushlstring(L, (const char *)orr_run_id_of(r->run), sizeof(orr_run_id));
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_request *a) {
+    a->rt = rt;
+    a->number = ORR_ENOTFOUND;
+    int status = orr_api_call(rt, fn, a);
+    if (status == ORR_OK && a->number == ORR_ENOTFOUND) {
+        char text[64] = "no run has the id ";
+        orr_run_id_text(a->id, text + strlen(text));
+        return orr_api_fail(rt, ORR_ENOTFOUND, "not_found", text);
+    }
+    return status;
+}
+
+static int run_state(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_state(L, a);
+        return 0;
+    }
+    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    a->number = (int)orr_run_get_state(r->run);
+    if (r->output_failed && a->number == ORR_RUN_COMPLETED) a->number = ORR_RUN_FAILED;
+    return 0;
+}
+
+orr_run_state orr_state(orr_runtime *rt, orr_run_id run) {
+    orr_request a = {.id = run};
+    return orr_api_ask(rt, run_state, &a) == ORR_OK ? (orr_run_state)a.number : ORR_RUN_STATE_COUNT;
+}
+
+static uint32_t node_of(lua_State *L, const orr_request *a, const orr_runbox *r) {
+    lua_pushstring(L, a->name);
+    return orr_node_by_name(L, r, lua_gettop(L));
+}
+
+static int node_state(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_node(L, a);
+        return 0;
+    }
+    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    uint32_t node = node_of(L, a, r);
+    a->number = node == ORR_NONE ? ORR_NODE_STATE_COUNT : (int)orr_run_node_state(r->run, node, ORR_NONE);
+    return 0;
+}
+
+orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node) {
+    orr_request a = {.id = run, .name = node};
+    return orr_api_ask(rt, node_state, &a) == ORR_OK ? (orr_node_state)a.number : ORR_NODE_STATE_COUNT;
+}
+
+void orr_api_answer_json(lua_State *L, orr_request *a) {
+    if (lua_isnil(L, -1)) return;
+    if (!orr_json_encode(L, lua_gettop(L), NULL)) lua_error(L);
+    a->answer = orr_api_answer(L, a->rt);
+}
+
+/* A suspended run says why itself, where the store does not know it. */
+static int run_field(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_column(L, a);
+        if (a->number != ORR_ENOTFOUND || !push_kept(L, a)) return 0;
+    }
+    a->number = ORR_OK;
+    lua_getfield(L, -1, a->name);
+    orr_api_answer_json(L, a);
+    return 0;
+}
+
+const char *orr_output(orr_runtime *rt, orr_run_id run) {
+    orr_request a = {.id = run, .name = "output"};
+    orr_api_ask(rt, run_field, &a);
+    return a.answer;
+}
+
+const char *orr_run_error_json(orr_runtime *rt, orr_run_id run) {
+    orr_request a = {.id = run, .name = "error"};
+    orr_api_ask(rt, run_field, &a);
+    return a.answer;
+}
+
+static int node_output(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_stored_node_output(L, a);
+        return 0;
+    }
+    a->number = ORR_OK;
+    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    uint32_t node = node_of(L, a, r);
+    if (node != ORR_NONE) {
+        orr_run_push_output(L, r, node, ORR_NONE);
+        orr_api_answer_json(L, a);
+    }
+    return 0;
+}
+
+const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node) {
+    orr_request a = {.id = run, .name = node};
+    orr_api_ask(rt, node_output, &a);
+    return a.answer;
+}
+
+static int node_why(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) return 0;
+    a->number = ORR_OK;
+    lua_getfield(L, -1, "why");
+    lua_insert(L, -2);
+    lua_pushstring(L, a->name);
+    lua_call(L, 2, 1);
+    orr_api_answer_json(L, a);
+    return 0;
+}
+
+const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node) {
+    orr_request a = {.id = run, .name = node};
+    orr_api_ask(rt, node_why, &a);
+    return a.answer;
+}
+
+/* ---- steering -------------------------------------------------------------------------------- */
+
+static int call_method(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, a)) {
+        orr_api_send(L, a);
+        return 0;
+    }
+    a->number = ORR_OK;
+    lua_getfield(L, -1, a->name);
+    lua_insert(L, -2);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+static int steer(orr_runtime *rt, orr_run_id run, const char *method) {
+    orr_request a = {.id = run, .name = method};
+    rt->busy = true;
+    int status = orr_api_ask(rt, call_method, &a);
+    if (status != ORR_OK || a.number == ORR_OK) return status;
+    return orr_api_fail(rt, ORR_ESTATE, "wrong_state", "the run has ended");
+}
+
+int orr_cancel(orr_runtime *rt, orr_run_id run) {
+    return steer(rt, run, "cancel");
+}
+
+int orr_pause(orr_runtime *rt, orr_run_id run) {
+    return steer(rt, run, "pause");
+}
+
+static int forget(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    if (!push_kept(L, a)) return 0;
+    a->number = ORR_OK;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, a->rt->runs);
+    lua_pushlstring(L, (const char *)a->id.bytes, sizeof a->id.bytes);
+    lua_pushnil(L);
+    lua_rawset(L, -3);
+    return 0;
+}
+
+int orr_forget(orr_runtime *rt, orr_run_id run) {
+    orr_request a = {.id = run};
+    return orr_api_ask(rt, forget, &a);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static bool is_over(void *ud) {
+    return !((const orr_runbox *)ud)->live;
+}
+
+/* Of a run that this runtime does not run: it has ended, or cannot be waited for. */
+static void not_here(lua_State *L, orr_request *a) {
+    orr_api_stored_state(L, a);
+    if (a->number >= 0) a->number = orr_run_ended((orr_run_state)a->number) ? ORR_OK : ORR_ESTATE;
+}
+
+/* Whether waiting can end: the run was resumed, or never will be. A child run is resumed by the run
+ * that called it, without a callback, so it is looked up. */
+static bool need_not_wait(void *ud) {
+    const orr_request *a = ud;
+    return a->decided || !orr_resuming(a->rt) || orr_api_live_run(a) != NULL;
+}
+
+/* Waits until orr_resume_all has come to the run. False where it never will, since other runs are
+ * stuck. */
+static bool wait_until_resumed(lua_State *L, orr_request *a) {
+    orr_api_stored_state(L, a);
+    if (a->number < 0 || orr_run_ended((orr_run_state)a->number)) return true;
+    a->rt->awaited = a;
+    bool came = orr_pump(a->rt->script, L, need_not_wait, a);
+    a->rt->awaited = NULL;
+    return came;
+}
+
+static int wait_for(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    bool here = orr_api_push_run(L, a);
+    if (!here && orr_resuming(a->rt)) {
+        if (!wait_until_resumed(L, a)) {
+            a->number = ORR_ESTUCK;
+            return 0;
+        }
+        here = orr_api_push_run(L, a);
+    }
+    if (!here) {
+        not_here(L, a);
+        return 0;
+    }
+    orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    a->number = orr_pump(a->rt->script, L, is_over, r) ? ORR_OK : ORR_ESTUCK;
+    if (a->number == ORR_OK && r->run == NULL) not_here(L, a);
+    return 0;
+}
+
+int orr_wait(orr_runtime *rt, orr_run_id run) {
+    orr_request a = {.id = run};
+    int status = orr_api_ask(rt, wait_for, &a);
+    if (status != ORR_OK || a.number == ORR_OK) return status;
+    if (a.number == ORR_ESTATE)
+        return orr_api_fail(
+            rt, ORR_ESTATE, "not_here",
+            "this runtime does not run it: another process has it, or nobody and orr_resume lets it go on");
+    return orr_api_fail(rt, ORR_ESTUCK, "stuck",
+                        "the run cannot go on: nothing is left that could end what it waits for");
+}

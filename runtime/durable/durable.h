@@ -1,0 +1,52 @@
+/* durable.h - the room `durable`: what keeps runs. It knows the room `run` and the stores; `run`
+ * knows it as a keeper only (run/keeper.h).
+ *
+ * keeper.c     the methods, and what is added to Lua  storage.c   the store behind a runtime
+ * journal.c    records and their values               restore.c   a run from its journal
+ * outputs.c    values that leave memory, come back    steps.c     recorded steps
+ * hold.c       fibers that wait for the disk          inbox.c     messages from other processes
+ * publish.c    logs, modules, reasons                 cache.c     outputs for later runs
+ * orphans.c    children that nobody waits for         silence.c   what gives no sign of life
+ * created.c    what a run was created with             early.c     starts before their own record
+ * state.c      values that outlive runs
+ * trace.c      what a store does, as lines
+ */
+#ifndef ORR_DURABLE_H
+#define ORR_DURABLE_H
+
+#include "run/run.h"
+#include "store/store.h"
+
+/* The keeper of runtimes: its methods are those of run/keeper.h. */
+extern const orr_keeper orr_durable_keeper;
+
+/* Adds the methods of runtimes and runs that are about what is kept: rt:restore, rt:sync,
+ * rt:keep_module, run:journal. May raise a memory error. */
+void orr_durable_open(lua_State *L, const orr_script *s);
+
+/* core.cache_get, cache_note, cache_put: called by orrery.definition.cached and up_to_date. */
+int orr_core_cache_get(lua_State *L);
+int orr_core_cache_note(lua_State *L);
+int orr_core_cache_put(lua_State *L);
+
+/* core.state_get, state_set: called by orrery.state. */
+int orr_core_state_get(lua_State *L);
+int orr_core_state_set(lua_State *L);
+
+/* The store of a runtime's runs, where it is one that others can open; else NULL. */
+orr_store *orr_storage_store(const orr_rtbox *rt);
+
+/* Has a store that is opened with these options report what it does as lines of the topic `store`,
+ * where that is asked for. The trace must outlive the store. */
+void orr_trace_store(orr_store_options *options, orr_trace *trace);
+
+/* Another user of that store: `forget` is called once, before the store is closed. */
+typedef struct orr_borrower {
+    void (*forget)(void *ud); /* NULL: there is none */
+    void *ud;
+    int ref; /* registry reference that is released then */
+} orr_borrower;
+/* NULL where orr_storage_store gives none. */
+orr_borrower *orr_storage_borrower(const orr_rtbox *rt);
+
+#endif

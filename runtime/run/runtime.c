@@ -1,0 +1,387 @@
+/* runtime.c - a runtime as a Lua value. */
+#include "run/inner.h"
+#include <string.h>
+
+#define WATCH INT64_C(30000000000)      /* ns of silence that are reported */
+#define OUTPUT_LIMIT ((size_t)16 << 20) /* bytes of an output as JSON */
+#define MEMORY_LIMIT ((size_t)1 << 30)  /* bytes of a run's outputs in memory */
+#define LARGE_OUTPUT ((size_t)1 << 20)  /* bytes in memory */
+
+/* ---- what the turn asks of it ---------------------------------------------------------------- */
+
+static int64_t look_at(const orr_rt *rt) {
+    return orr_rtbox_of(rt)->look_at;
+}
+
+static bool more_to_come(const orr_rt *rt) {
+    return orr_rtbox_of(rt)->refill != LUA_NOREF;
+}
+
+static bool busy(const orr_rt *base) {
+    const orr_rtbox *rt = orr_rtbox_of(base);
+    return rt->storage && rt->keeper->busy(rt);
+}
+
+static void count(const orr_rt *base, bool counted) {
+    const orr_rtbox *rt = orr_rtbox_of(base);
+    if (rt->storage) rt->keeper->count(rt, counted);
+}
+
+static void tidy(orr_rt *rt) {
+    orr_runs_free_unneeded(orr_rtbox_of(rt));
+}
+
+static const orr_rt_class class = {
+    .look_at = look_at,
+    .more_to_come = more_to_come,
+    .busy = busy,
+    .count = count,
+    .tidy = tidy,
+    .clock = orr_attempt_clock,
+    .comes = orr_attempt_comes,
+};
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static void free_rt(orr_script *s, orr_owned *owned) {
+    orr_rtbox *rt = (orr_rtbox *)owned;
+    if (rt->storage) rt->keeper->close(rt);
+    orr_uvtimers_forget(s, &rt->base);
+    orr_engine_free(rt->base.engine);
+    orr_mem_free(&s->alloc, rt->tickets, rt->cap_tickets, sizeof *rt->tickets);
+    orr_free_box(s, owned, sizeof(orr_rtbox));
+}
+
+static void collect_rt(orr_script *s, orr_owned *owned) {
+    orr_rtbox *rt = (orr_rtbox *)owned;
+    orr_rt_unlist(s, &rt->base);
+    orr_runs_drop_kept(s, rt);
+    for (orr_runbox *r = rt->runs; r; r = r->next) {
+        r->run = NULL;
+        r->live = false;
+    }
+    if (rt->unneeded) orr_runs_free_unneeded(rt);
+    free_rt(s, owned);
+}
+
+orr_rtbox *orr_check_rt(lua_State *L, int idx) {
+    return orr_check_box(L, idx, orr_runs_of(orr_script_of(L))->rt_mt, "runtime");
+}
+
+orr_runbox *orr_run_by_id(const orr_rtbox *rt, const uint8_t id[16]) {
+    for (orr_runbox *r = rt->runs; r; r = r->next)
+        if (r->run && r->live && memcmp(orr_run_id_of(r->run), id, 16) == 0) return r;
+    return NULL;
+}
+
+static bool wants_virtual(lua_State *L, int opts) {
+    lua_getfield(L, opts, "clock");
+    const char *clock = luaL_optstring(L, -1, "real");
+    bool is_virtual = strcmp(clock, "virtual") == 0;
+    if (!is_virtual && strcmp(clock, "real") != 0)
+        luaL_error(L, "clock: expected \"real\" or \"virtual\", got \"%s\"", clock);
+    lua_pop(L, 1);
+    return is_virtual;
+}
+
+static size_t read_bytes(lua_State *L, int opts, const char *key, size_t otherwise) {
+    lua_getfield(L, opts, key);
+    lua_Integer limit = luaL_optinteger(L, -1, 0);
+    if (limit < 0) luaL_error(L, "%s: expected a number of bytes, got %I", key, (LUAI_UACINT)limit);
+    lua_pop(L, 1);
+    return limit ? (size_t)limit : otherwise;
+}
+
+/* watch = seconds, a duration's text, 0 or false for never; the limits in bytes */
+static void read_limits(lua_State *L, orr_rtbox *rt, int opts) {
+    if (lua_getfield(L, opts, "watch") == LUA_TBOOLEAN && !lua_toboolean(L, -1)) rt->watch = 0;
+    else if (!lua_isnil(L, -1)) rt->watch = orr_check_duration(L, lua_gettop(L), "watch");
+    lua_pop(L, 1);
+    rt->output_limit = read_bytes(L, opts, "output_limit", OUTPUT_LIMIT);
+    rt->memory_limit = read_bytes(L, opts, "memory_limit", MEMORY_LIMIT);
+    rt->large_output = read_bytes(L, opts, "large_output", LARGE_OUTPUT);
+}
+
+static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
+    read_limits(L, rt, opts);
+    static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
+    lua_getfield(L, opts, "durability");
+    int durability = lua_isnil(L, -1) ? 0 : luaL_checkoption(L, -1, NULL, durabilities);
+    lua_getfield(L, opts, "store");
+    if (!lua_isnil(L, -1)) rt->keeper->open(L, rt, luaL_checkstring(L, -1), durability);
+    lua_pop(L, 2);
+}
+
+static uint32_t count_field(lua_State *L, int idx, const char *key) {
+    lua_getfield(L, idx, key);
+    lua_Integer n = luaL_optinteger(L, -1, 0);
+    if (n < 0 || n > UINT32_MAX) luaL_error(L, "%s is out of range", key);
+    lua_pop(L, 1);
+    return (uint32_t)n;
+}
+
+orr_rtbox *orr_runtime_new(lua_State *L, orr_script *s, int opts) {
+    orr_engine_options o = {.alloc = s->alloc};
+    if (opts) {
+        o.virtual_clock = wants_virtual(L, opts);
+        o.now = orr_read_seconds(L, opts, "now");
+        o.grace = orr_read_seconds(L, opts, "grace");
+        o.crash_limit = count_field(L, opts, "crash_limit");
+        lua_getfield(L, opts, "watchdog");
+        if (lua_toboolean(L, -1)) orr_fibers_watch(s);
+        lua_getfield(L, opts, "contain");
+        if (!lua_isnil(L, -1)) orr_fibers_of(s)->contain = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        if (lua_getfield(L, opts, "callback_limit") == LUA_TBOOLEAN && !lua_toboolean(L, -1))
+            orr_fibers_of(s)->callback_limit = 0;
+        else if (!lua_isnil(L, -1))
+            orr_fibers_of(s)->callback_limit = orr_check_duration(L, lua_gettop(L), "callback_limit");
+        lua_pop(L, 2);
+    }
+    orr_rtbox *rt = orr_new_box(L, s,
+                                &(orr_box_kind){.size = sizeof *rt,
+                                                .values = RT_VALUES,
+                                                .metatable = orr_runs_of(s)->rt_mt,
+                                                .collect = collect_rt,
+                                                .close = free_rt});
+    rt->base.script = s;
+    rt->base.is_virtual = o.virtual_clock;
+    rt->base.class = &class;
+    rt->keeper = orr_runs_of(s)->keeper;
+    rt->durable_to = UINT64_MAX;
+    rt->output_limit = OUTPUT_LIMIT;
+    rt->memory_limit = MEMORY_LIMIT;
+    rt->large_output = LARGE_OUTPUT;
+    rt->watch = WATCH;
+    rt->look_at = INT64_MAX;
+    rt->refill = LUA_NOREF;
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, RT_LISTENERS);
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, RT_QUEUE);
+    o.hooks =
+        (orr_hooks){.ud = rt, .evaluate = orr_on_evaluate, .event = orr_on_event, .clock = orr_on_clock};
+    o.driver = orr_actions_driver(rt);
+    rt->base.engine = orr_engine_new(&o);
+    if (!rt->base.engine) luaL_error(L, "not enough memory for a runtime");
+    if (rt->base.is_virtual) orr_uvtimers_install(L, s);
+    if (opts) open_storage(L, rt, opts);
+    return rt;
+}
+
+/* It is never freed before the state is closed: fibers without a node keep their timers on it. */
+void orr_runtime_make_default(lua_State *L, orr_script *s) {
+    orr_rtbox *rt = orr_runtime_new(L, s, 0);
+    orr_rt_use(L, &rt->base, 1);
+    orr_fibers_of(s)->default_rt = &rt->base;
+    lua_pop(L, 1);
+}
+
+/* core.runtime([{clock=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=,
+ * memory_limit=, crash_limit=, callback_limit=,
+ * contain=}]) -> rt; without options the default one. */
+int orr_core_runtime(lua_State *L) {
+    orr_script *s = orr_script_of(L);
+    if (lua_isnoneornil(L, 1)) {
+        orr_push_box(L, s, orr_rt_default(L, s));
+        return 1;
+    }
+    luaL_checktype(L, 1, LUA_TTABLE);
+    orr_runtime_new(L, s, 1);
+    return 1;
+}
+
+/* ---- methods --------------------------------------------------------------------------------- */
+
+/* rt:start(plan, {input=, context=, seed=, concurrency=, id=, env=}) -> run */
+static int rt_start(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    orr_check_plan(L, 2);
+    if (lua_isnoneornil(L, 3)) {
+        lua_settop(L, 2);
+        lua_newtable(L);
+    }
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 3);
+    orr_run_start(L, rt, 1, 2, 3);
+    return 1;
+}
+
+static bool run_is_over(void *ud) {
+    return !((orr_runbox *)ud)->live;
+}
+
+/* rt:wait(run) -> run. Inside a handler or under the command it yields; elsewhere it runs the
+ * loop. */
+static int rt_wait(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    orr_runbox *r = orr_check_run(L, 2);
+    orr_script *s = rt->base.script;
+    if (r->live && !orr_wait_outside(L, s)) return orr_run_await(L, r, false);
+    if (r->live && !orr_pump(s, L, run_is_over, r))
+        return luaL_error(L, "run %s cannot go on: it is %s, and nothing is left that could end that", r->id,
+                          orr_run_state_text(r));
+    lua_settop(L, 2);
+    return 1;
+}
+
+/* rt:step(seconds) -> whether there is more to do now */
+static int rt_step(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    lua_Number budget = luaL_optnumber(L, 2, 0);
+    luaL_argcheck(L, budget >= 0 && budget < 1e9, 2, "out of range");
+    if (!orr_wait_outside(L, rt->base.script))
+        return luaL_error(L, "rt:step cannot be called in a handler or a callback");
+    lua_pushboolean(L, orr_script_step(rt->base.script, L, (int64_t)(budget * 1e9)));
+    return 1;
+}
+
+static void check_status(lua_State *L, orr_status status, const char *what) {
+    if (status == ORR_OK) return;
+    luaL_error(L, "%s: %s", what,
+               status == ORR_ENOMEM ? "not enough memory" : "the settings are out of range");
+}
+
+/* rt:pool(name, {max=, rate=, per=, burst=}) */
+static int rt_pool(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_getfield(L, 3, "max");
+    lua_Integer max = luaL_optinteger(L, -1, UINT32_MAX);
+    lua_getfield(L, 3, "rate");
+    lua_Number rate = luaL_optnumber(L, -1, 0);
+    if (max < 0 || !(rate >= 0)) return luaL_error(L, "pool %s: max and rate are not negative", name);
+    int64_t per = orr_read_seconds(L, 3, "per");
+    lua_getfield(L, 3, "burst");
+    lua_Number burst = luaL_optnumber(L, -1, 0);
+    if (max > UINT32_MAX) max = UINT32_MAX;
+    orr_core *core = orr_engine_core(rt->base.engine);
+    check_status(L, orr_core_pool(core, name, (uint32_t)max, rate, per ? per : 1000000000), name);
+    if (burst != 0) check_status(L, orr_core_pool_burst(core, name, burst), name);
+    return 0;
+}
+
+static int rt_has_pool(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    lua_pushboolean(L, orr_core_has_pool(orr_engine_core(rt->base.engine), luaL_checkstring(L, 2)));
+    return 1;
+}
+
+/* rt:pause_pool(name, paused) */
+static int rt_pause_pool(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    if (orr_core_pool_pause(orr_engine_core(rt->base.engine), name, lua_toboolean(L, 3)) != ORR_OK)
+        return luaL_error(L, "no pool is called %s", name);
+    return 0;
+}
+
+/* rt:breaker(name, {threshold=, window=, cooldown=, probes=}) */
+static int rt_breaker(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    orr_breaker_options o = {.threshold = count_field(L, 3, "threshold"),
+                             .window = orr_read_seconds(L, 3, "window"),
+                             .cooldown = orr_read_seconds(L, 3, "cooldown"),
+                             .probes = count_field(L, 3, "probes")};
+    check_status(L, orr_core_breaker(orr_engine_core(rt->base.engine), name, &o), name);
+    return 0;
+}
+
+/* rt:now() -> seconds since the epoch on its clock */
+static int rt_now(lua_State *L) {
+    lua_pushnumber(L, (lua_Number)orr_engine_now(orr_check_rt(L, 1)->base.engine) / 1e9);
+    return 1;
+}
+
+/* When a run goes on by itself: now, after a backoff, or not by what the core knows. */
+static int64_t goes_on(const orr_runbox *r, int64_t now) {
+    if (!r->live || !r->run) return INT64_MAX;
+    orr_run_state state = orr_run_get_state(r->run);
+    return state == ORR_RUN_RUNNING || state == ORR_RUN_COMPENSATING ? now : orr_run_backoff(r->run);
+}
+
+/* rt:idle() -> seconds until one of its live runs does something of its own: 0 where one runs, the
+ * time until the first attempt after a backoff, nil where all wait for a time or a signal */
+static int rt_idle(lua_State *L) {
+    const orr_rtbox *rt = orr_check_rt(L, 1);
+    int64_t now = orr_engine_now(rt->base.engine), first = INT64_MAX;
+    for (const orr_runbox *r = rt->runs; r; r = r->next) {
+        int64_t due = goes_on(r, now);
+        if (due < first) first = due;
+    }
+    if (first == INT64_MAX) return 0;
+    lua_pushnumber(L, (lua_Number)(first - now) / 1e9);
+    return 1;
+}
+
+/* rt:url() -> that of its store, or nil */
+static int rt_url(lua_State *L) {
+    lua_pushstring(L, orr_check_rt(L, 1)->url);
+    return 1;
+}
+
+/* rt:durable() -> whether runs keep a journal in a store unless they ask for none */
+static int rt_durable(lua_State *L) {
+    lua_pushboolean(L, orr_check_rt(L, 1)->durable);
+    return 1;
+}
+
+/* Dropping a run may run code of the user's, which may change the list: so the search begins anew
+ * each time. */
+static orr_runbox *first_journaled(const orr_rtbox *rt) {
+    orr_runbox *r = rt->runs;
+    while (r && !(r->live && r->journal)) r = r->next;
+    return r;
+}
+
+/* rt:close(): makes durable what was recorded and closes the store; runs that are live stay
+ * resumable. Blocks. */
+static int rt_close(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    lua_settop(L, 1);
+    orr_rt_refill(L);
+    if (!rt->storage) return 0;
+    orr_check_may_drop(L, rt, NULL, "rt:close");
+    for (orr_runbox *r; (r = first_journaled(rt));) {
+        orr_push_error(L, rt->base.script, "suspended", "the runtime was closed");
+        orr_run_suspend(r->run);
+        orr_run_drop(L, r);
+    }
+    for (orr_runbox *r = rt->runs; r; r = r->next)
+        if (r->has_kept) rt->keeper->drop(r);
+    rt->closed = true;
+    rt->keeper->close(rt);
+    return 0;
+}
+
+void orr_open_rt(lua_State *L, orr_script *s) {
+    static const luaL_Reg methods[] = {
+        {"start", rt_start},
+        {"wait", rt_wait},
+        {"step", rt_step},
+        {"on", orr_rt_on},
+        {"pool", rt_pool},
+        {"has_pool", rt_has_pool},
+        {"pause_pool", rt_pause_pool},
+        {"breaker", rt_breaker},
+        {"now", rt_now},
+        {"idle", rt_idle},
+        {"close", rt_close},
+        {"refill", orr_rt_refill},
+        {"durable", rt_durable},
+        {"url", rt_url},
+        {NULL, NULL},
+    };
+    lua_newtable(L);
+    orr_box_metatable(L);
+    lua_pushliteral(L, "orrery.runtime");
+    lua_setfield(L, -2, "__name");
+    luaL_newlib(L, methods);
+    lua_pushvalue(L, -1);
+    orr_runs_of(s)->rt_methods = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_setfield(L, -2, "__index");
+    orr_runs_of(s)->rt_mt = luaL_ref(L, LUA_REGISTRYINDEX);
+}
