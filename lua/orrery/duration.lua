@@ -1,28 +1,36 @@
---- Durations: "250ms", "1h30m", ISO 8601 ("PT5S"), or a number of seconds; and seconds in words for people.
+--- Durations: "250ms", "1h30m", ISO 8601 ("PT5S"), or a number of seconds; and seconds in words for
+--- people.
 ---
---- The short form is Prometheus's: whole numbers with the units y w d h m s ms, each at most once and in falling order;
---- a year is 365 days there. In ISO 8601 (section 4.4.3.2) the last part may have a fraction. ISO years and months are
---- spans of a calendar, whose length depends on when they begin, so they are refused unless they are zero.
+--- The short form is Prometheus's: whole numbers with the units y w d h m s ms, each at most once
+--- and in falling order; a year is 365 days there. In ISO 8601 (section 4.4.3.2) the last part may
+--- have a fraction. ISO years and months are spans of a calendar, whose length depends on when they
+--- begin, so they are refused unless they are zero.
 local nearest = require "orrery.nearest"
 
 local duration = {}
 
 local MINUTE, HOUR, DAY = 60, 3600, 86400
 
--- What a signed count of 64 bits holds in nanoseconds, which the runtime counts in: about 292 years.
+-- What a signed count of 64 bits holds in nanoseconds, which the runtime counts in: about 292
+-- years.
 local LONGEST = 9223372036
 
+local LONGEST_TEXT = 64 -- bytes; what is longer is no duration that anybody writes
+
 local UNITS = {
-  { "y", 365 * DAY }, { "w", 7 * DAY }, { "d", DAY }, { "h", HOUR }, { "m", MINUTE }, { "s", 1 }, { "ms", 0.001 },
+  { "y", 365 * DAY }, { "w", 7 * DAY }, { "d", DAY }, { "h", HOUR }, { "m", MINUTE }, { "s", 1 },
+  { "ms", 0.001 },
 }
 local UNIT = {}
 for rank, unit in ipairs(UNITS) do UNIT[unit[1]] = { rank = rank, seconds = unit[2] } end
 
 -- Spellings that people try first.
 local ALIASES = {
-  sec = "s", secs = "s", second = "s", seconds = "s", min = "m", mins = "m", minute = "m", minutes = "m", hr = "h",
+  sec = "s", secs = "s", second = "s", seconds = "s", min = "m", mins = "m", minute = "m", minutes = "m",
+  hr = "h",
   hrs = "h", hour = "h", hours = "h", day = "d", days = "d", week = "w", weeks = "w", year = "y", years = "y",
-  msec = "ms", millis = "ms", milliseconds = "ms", M = "m", H = "h", D = "d", S = "s", W = "w", Y = "y", MS = "ms",
+  msec = "ms", millis = "ms", milliseconds = "ms", M = "m", H = "h", D = "d", S = "s", W = "w", Y = "y",
+  MS = "ms",
 }
 
 local function quote(text)
@@ -46,7 +54,8 @@ local function unknown_unit(text, number, unit, rest)
     return refuse(text, 'numbers are whole; use a smaller unit ("1500ms", "1d12h") or ISO 8601 ("PT1.5S")')
   end
   if unit == "" then
-    return refuse(text, ('%s has no unit; write "%ss" for seconds, or one of ms s m h d w y'):format(number, number))
+    return refuse(text, ('%s has no unit; write "%ss" for seconds, or one of ms s m h d w y')
+      :format(number, number))
   end
   local meant = ALIASES[unit] or ALIASES[unit:lower()] or nearest(unit, { "ms" })
   return refuse(text, ('unknown unit "%s"%s; the units are ms s m h d w y'):format(
@@ -61,11 +70,13 @@ local function parse_short(text)
     if not digits then return refuse(text, FORMS) end
     if not UNIT[unit] then return unknown_unit(text, digits, unit, text:sub(next_at)) end
     if UNIT[unit].rank <= rank then
-      return refuse(text, ("units stand once each, the longest first: y w d h m s ms; \"%s\" comes after \"%s\""):format(
+      return refuse(text, ("units stand once each, the longest first: y w d h m s ms; \"%s\" comes after "
+        .. "\"%s\""):format(
         unit, UNITS[rank][1]))
     end
     rank = UNIT[unit].rank
-    -- milliseconds are divided, not multiplied: 0.001 has no exact binary form, a quotient is rounded once
+    -- milliseconds are divided, not multiplied: 0.001 has no exact binary form, a quotient is
+    -- rounded once
     local count = tonumber(digits) + 0.0 -- a float, which cannot wrap around
     seconds = seconds + (unit == "ms" and count / 1000 or count * UNIT[unit].seconds)
     at = next_at
@@ -89,7 +100,8 @@ local function parse_iso(text)
     local number, letter, next_at = text:match("^(%d+[.,]?%d*)(%u)()", at)
     local unit = letter and units[letter]
     if not unit or number:find "[.,]$" or unit[1] <= rank or fraction then
-      return refuse(text, 'expected ISO 8601 such as "PT5S", "P1DT2H" or "P2W", parts in falling order, a fraction '
+      return refuse(text, 'expected ISO 8601 such as "PT5S", "P1DT2H" or "P2W", parts in falling order, a '
+        .. 'fraction '
         .. "only in the last")
     end
     rank, at = unit[1], next_at
@@ -115,7 +127,11 @@ end
 function duration.parse(x)
   if type(x) == "number" then return parse_number(x) end
   if type(x) ~= "string" then
-    return nil, ("%s, or a number of seconds, got %s"):format(FORMS, x == nil and "nothing" or "a " .. type(x))
+    return nil, ("%s, or a number of seconds, got %s")
+      :format(FORMS, x == nil and "nothing" or "a " .. type(x))
+  end
+  if #x > LONGEST_TEXT then
+    return refuse(x, ("it has %d bytes, and %d is the most"):format(#x, LONGEST_TEXT))
   end
   local text = x:match "^%+?(P.*)$"
   if text then return parse_iso(text) end

@@ -1,9 +1,15 @@
 --- Mistakes and errors: how they are made, collected, worded and raised.
+local defer = require "orrery.defer"
+
 local errors = {}
+
+defer(errors, "orrery.wording", { "did_you_mean", "suggest", "list", "show" })
 
 ---@class orrery.Problem a mistake in a definition or an input
 ---@field message string one sentence without the place
 ---@field where? string "file:line", or a JSON file and the path inside it
+---@field line? integer of a mistake in a JSON definition; `column` likewise, in characters from 1
+---@field column? integer
 ---@field node? string
 ---@field field? string the key it is about, dotted where it lies deeper
 ---@field kind string what sort of mistake, for programs: "unknown_key", "wrong_type", "cycle", …
@@ -55,7 +61,8 @@ local raised_error = {
   __tostring = function(e) return e.code .. ": " .. e.message end,
 }
 
-local FIELDS = { code = "string", message = "string", retryable = "boolean", retry_after = "any", details = "any" }
+local FIELDS = { code = "string", message = "string", retryable = "boolean", retry_after = "any",
+  details = "any" }
 
 --- Raises a structured error: what fails a node with a code of its own.
 ---@param e {code: string?, message: string, retryable: boolean?, retry_after: (number|string)?, details: any} or the message
@@ -68,7 +75,8 @@ function errors.error(e)
   for key, value in pairs(e) do
     local expected = FIELDS[key]
     if not expected or (expected ~= "any" and type(value) ~= expected) then
-      error(("flow.error: %s is %s; it takes code and message (strings), retryable (boolean), retry_after (a duration)"
+      error(("flow.error: %s is %s; it takes code and message (strings), retryable (boolean), retry_after (a "
+        .. "duration)"
         .. " and details"):format(tostring(key), expected and "a " .. type(value) or "unknown"), 2)
     end
     made[key] = value
@@ -81,55 +89,6 @@ function errors.error(e)
   made.code = made.code or "error"
   made.message = made.message or made.code
   error(setmetatable(made, raised_error), 0)
-end
-
---- An ending for a sentence: `; did you mean "x"?`, or nothing where no name is near.
----@param wrong any
----@param names string[]
----@return string
-function errors.did_you_mean(wrong, names)
-  local nearest = type(wrong) == "string" and require("orrery.nearest")(wrong, names)
-  return nearest and ('; did you mean "%s"?'):format(nearest) or ""
-end
-
---- The same, but where nothing is near and there are few names, all of them.
----@param wrong any
----@param names string[]
----@return string
-function errors.suggest(wrong, names)
-  local ending = errors.did_you_mean(wrong, names)
-  if ending ~= "" or #names == 0 or #names > 12 then return ending end
-  local sorted = table.move(names, 1, #names, 1, {})
-  table.sort(sorted)
-  return "; expected " .. errors.list(sorted, "or")
-end
-
---- `"a", "b" or "c"`.
----@param names string[]
----@param word string
----@return string
-function errors.list(names, word)
-  local quoted = {}
-  for i, name in ipairs(names) do quoted[i] = '"' .. name .. '"' end
-  if #quoted < 2 then return quoted[1] or "nothing" end
-  return table.concat(quoted, ", ", 1, #quoted - 1) .. " " .. word .. " " .. quoted[#quoted]
-end
-
-local function article(word) return (word:find "^[aeio]" and "an " or "a ") .. word end
-
---- What a value is, for the end of "expected …, got …": `the string "x"`, `42`, `a table`.
----@param value any
----@return string
-function errors.show(value)
-  local kind = math.type(value) or type(value)
-  if kind == "string" then
-    local short = #value > 40 and value:sub(1, 37) .. "..." or value
-    return (("the string %q"):format(short):gsub("\\\n", "\\n"))
-  end
-  if kind == "integer" or kind == "float" or kind == "boolean" then return tostring(value) end
-  if kind == "nil" then return "nothing" end
-  if value == require("orrery.core").json.null then return "null" end
-  return article(kind)
 end
 
 return errors

@@ -1,30 +1,30 @@
---- `flow.on`: functions that are told of events, chosen by the events' names.
+--- `flow.on`: functions that are called for events, chosen by the events' names.
 local errors = require "orrery.errors"
 
 local events = {}
 
 --- The events that are a run's last.
 events.ENDS = {
-  run_completed = true, run_failed = true, run_cancelled = true, run_compensated = true, run_compensation_failed = true,
+  run_completed = true, run_failed = true, run_cancelled = true, run_compensated = true,
+  run_compensation_failed = true,
 }
 
-local listeners = {} -- in order of registration: { pattern, match, fn }
+--- States of runs that were undone, in words.
+events.UNDONE = { compensated = "was undone", compensation_failed = "could not be undone entirely" }
 
--- "node_*" as a Lua pattern; nothing but * is special.
-local function compile_glob(glob)
-  return "^" .. glob:gsub("[^%w_*]", "%%%0"):gsub("%*", ".*") .. "$"
-end
+local listeners = {} -- in order of registration: { pattern, match, fn }
 
 local function deliver(event)
   local name = event.event
   for _, listener in ipairs(listeners) do
-    if listener.fn and name:find(listener.match) then listener.fn(event) end
+    if listener.fn and listener.match(name) then listener.fn(event) end
   end
 end
 
 local attached = setmetatable({}, { __mode = "k" }) -- runtime -> off()
 
---- Passes a runtime's events to the listeners, as long as there are any: an event nobody asked for costs nothing.
+--- Passes a runtime's events to the listeners, as long as there are any: an event nobody asked for
+--- costs nothing.
 ---@param rt orrery.Runtime
 function events.attach(rt)
   if #listeners > 0 and not attached[rt] then attached[rt] = rt:on(deliver) end
@@ -46,8 +46,10 @@ function events.on(pattern, fn, rt)
   if type(pattern) ~= "string" then
     error("flow.on: expected an event's name or a pattern like \"node_*\", got " .. errors.show(pattern), 3)
   end
+  local match, message = require("orrery.glob")(pattern)
+  if not match then error("flow.on: " .. message, 3) end
   if type(fn) ~= "function" then error("flow.on: expected a function(event), got " .. errors.show(fn), 3) end
-  local listener = { match = compile_glob(pattern), fn = fn }
+  local listener = { match = match, fn = fn }
   listeners[#listeners + 1] = listener
   events.attach(rt)
   return function()

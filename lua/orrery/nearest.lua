@@ -1,6 +1,7 @@
---- The nearest right name, for messages: the one with the fewest letters to insert, drop, change or swap with their
---- neighbour (optimal string alignment distance; Damerau 1964, Levenshtein 1966). Where none is near, one that begins the
---- name or that the name begins, "int" for "integer", or that shares a long beginning: "retries" for "retry".
+--- The nearest right name, for messages: the one with the fewest letters to insert, drop, change or
+--- swap with their neighbour (optimal string alignment distance; Damerau 1964, Levenshtein 1966).
+--- Where none is near, one that begins the name or that the name begins, "int" for "integer", or
+--- that shares a long beginning: "retries" for "retry".
 
 local LONGEST = 64      -- longer names are not compared
 local MOST = 20000      -- nor are more names than these: a message must not cost more than the work
@@ -28,7 +29,8 @@ local function distance(a, b, limit)
   return row[#b] <= limit and row[#b] or nil
 end
 
--- One edit in short words, two from five letters on, three from nine: more would suggest what was never meant.
+-- One edit in short words, two from five letters on, three from nine: more would suggest what was
+-- never meant.
 local function tolerance(name)
   if #name < 3 then return 1 end
   return math.min(3, 1 + (#name - 1) // 4)
@@ -39,8 +41,8 @@ local function begins(a, b)
   return n >= 3 and a:sub(1, n) == b:sub(1, n)
 end
 
--- Whether they are forms of one word: at least four letters and half of the longer one are the same from the start, and the
--- rest is not far.
+-- Whether they are forms of one word: at least four letters and half of the longer one are the same
+-- from the start, and the rest is not far.
 local function akin(a, b, limit)
   local n = math.max(4, (math.max(#a, #b) + 1) // 2)
   return a:sub(1, n) == b:sub(1, n) and distance(a, b, limit) ~= nil
@@ -69,7 +71,8 @@ local function nearest(name, candidates)
       if d and d < #name then
         best, limit = candidate, d - 1
         if limit < 0 then break end
-      elseif not begun and not best and (begins(wanted, other) or akin(wanted, other, tolerance(name) + 1)) then
+      elseif not begun and not best
+          and (begins(wanted, other) or akin(wanted, other, tolerance(name) + 1)) then
         begun = candidate
       end
     end

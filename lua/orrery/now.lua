@@ -1,17 +1,19 @@
 --- `flow.now(node)`: performs one node where the call stands.
 ---
---- The node becomes the only one of a workflow that is run at once, so its keys (retry, timeout, pool, fallback) mean what they
---- mean in any other. Inside a handler that workflow is a child run, cancelled with the handler's own.
+--- The node becomes the only one of a workflow that is run at once, so its keys (retry, timeout,
+--- pool, fallback) mean what they mean in any other. Inside a handler that workflow is a child run,
+--- cancelled with the handler's own.
 local core = require "orrery.core"
-local groups = require "orrery.groups"
-local run = require "orrery.run"
-local types = require "orrery.type"
+local groups = require "orrery.definition.groups"
+local start = require "orrery.start"
+local types = require "orrery.definition.type"
 local where = require "orrery.where"
-local workflow = require "orrery.workflow"
+local workflow = require "orrery.definition.workflow"
 
 local now = {}
 
--- Inside a handler a call of a node type gives its output, so that there may be nothing left to do. Outputs hold no functions.
+-- Whether the value is an output already: inside a handler a call of a node type returns its
+-- output. Outputs hold no functions.
 local function is_node(value)
   if type(value) ~= "table" then return false end
   if types.of(value) or groups.kind(value) then return true end
@@ -30,7 +32,8 @@ end
 
 local function alone(node, source, line)
   local name = name_of(node)
-  local w, state = workflow.make({ name = "now", output = function(ctx) return ctx.nodes[name] end }, source, line)
+  local w, state = workflow.make({ name = "now", output = function(ctx) return ctx.nodes[name] end }, source,
+    line)
   workflow.add(state, name, node, source, line)
   return w
 end
@@ -47,8 +50,9 @@ local function inside(ctx, w)
   error(value, 0)
 end
 
---- Performs a node and returns its output; waits. Raises the error it fails with, and mistakes in it. Inside a handler, where
---- calling a node type has done the work already, the output of such a call is returned as it is.
+--- Performs a node and returns its output; waits. Raises the error it fails with, and mistakes in
+--- it. Inside a handler, where calling a node type has done the work already, the output of such a
+--- call is returned as it is.
 ---@param node table what a call of a node type makes, a table with `run` or `type`, a group
 ---@return any output
 function now.perform(node)
@@ -57,7 +61,7 @@ function now.perform(node)
   local source, line = where.here(2)
   local w = alone(node, source, line)
   if ctx then return inside(ctx, w) end
-  local done = run.run(w)
+  local done = start.run(w)
   if done.state ~= "completed" then raise(done.error) end
   return done.output
 end

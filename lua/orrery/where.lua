@@ -1,36 +1,23 @@
---- Where something was written: "file:line" of a call into this library, kept as cheaply as possible.
+--- Where something was written: "file:line" of a call into this library, kept as cheaply as
+--- possible.
 ---
---- A place is kept as two values, the chunk's name and a line, because a workflow may have a million nodes; the text is
---- made when somebody asks, once for each place.
+--- A place is kept as two values, the chunk's name and a line, because a workflow may have a
+--- million nodes; the text is made when somebody asks, once for each place.
 local where = {}
 
 local getinfo = debug.getinfo
 
 local texts = {} -- chunk name -> line -> "file:line"
-local sources = setmetatable({}, { __mode = "k" }) -- function -> chunk name: asking for it makes strings each time
 
---- The place of a call. Where it came through C (a `pcall`), that is the nearest Lua function above.
----@param level integer 1 is the function that calls `here`, 2 its caller, …
----@return string source the chunk's name, shortened by Lua where it is long
----@return integer line -1 where it is not known (stripped code)
-function where.here(level)
-  local info = getinfo(level + 1, "lf")
-  while info and info.currentline < 0 and getinfo(info.func, "S").what == "C" do
-    level = level + 1
-    info = getinfo(level + 1, "lf")
-  end
-  if not info then return "?", -1 end
-  local func = info.func
-  local source = sources[func]
-  if not source then
-    source = getinfo(func, "S").short_src
-    sources[func] = source
-  end
-  return source, info.currentline
-end
+--- The place of a call: the chunk's name, shortened by Lua where it is long, and the line, -1 where
+--- it is not known (stripped code). Level 1 is the function that calls `here`, 2 its caller, …
+--- Where it came through C (a `pcall`), that is the nearest Lua function above.
+---@type fun(level: integer): string, integer
+where.here = require("orrery.core").here
 
--- The line of an assignment of a multi-line table is that of its closing brace. Where the table holds a
--- function that was written right there, the line on which that function begins is nearer to what a reader looks for.
+-- The line of an assignment of a multi-line table is that of its closing brace. Where the table
+-- holds a function that was written right there, the line on which that function begins is nearer
+-- to what a reader looks for.
 local function first_line(source, line, spec)
   local run = type(spec) == "table" and rawget(spec, "run")
   if type(run) ~= "function" then return line end

@@ -1,21 +1,27 @@
 --- `orrery backup FILE`: a copy of the store, taken while runs go on.
-local history = require "orrery.cli.history"
+local out = require "orrery.cli.shared.out"
+local session = require "orrery.cli.shared.session"
 
 local backup = {}
 
-backup.main = history.command("backup", function(db, args)
+backup.main = session.command("backup", function(db, args)
   local uv = require "luv"
-  if args.file == "" then history.stop(2, "name the file of the copy: orrery backup FILE") end
-  if uv.fs_stat(args.file) then history.stop(2, ("%s exists; name a file that does not"):format(args.file)) end
+  if args.file == "" then session.stop(2, "name the file of the copy: orrery backup FILE") end
+  if uv.fs_stat(args.file) then
+    session.stop(2, ("%s exists; name a file that does not"):format(args.file))
+  end
   local folder = args.file:match "^(.*)/[^/]*$" or "."
-  if folder ~= "" and not uv.fs_stat(folder) then history.stop(2, ("the folder %s does not exist; make it first"):format(folder)) end
+  if folder ~= "" and not uv.fs_stat(folder) then
+    session.stop(2, ("the folder %s does not exist; make it first"):format(folder))
+  end
   db:backup(args.file)
   local stat = uv.fs_stat(args.file)
   local bytes = stat and stat.size or 0
   if args.json then
-    history.json { file = args.file, bytes = bytes, store = db.url }
+    session.json { file = args.file, bytes = bytes, store = db.url }
   else
-    print(("%s holds a copy of %s, %.1f MiB; look at it with --store %s"):format(args.file, db.url, bytes / 1024 / 1024, args.file))
+    out.line(("%s holds a copy of %s, %.1f MiB; look at it with --store %s")
+      :format(args.file, db.url, bytes / 1024 / 1024, args.file))
   end
 end)
 

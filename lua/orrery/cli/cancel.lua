@@ -1,10 +1,10 @@
---- `orrery cancel`: asks whoever runs them to cancel runs.
-local history = require "orrery.cli.history"
+--- `orrery cancel`: asks the owners of runs to cancel them.
+local session = require "orrery.cli.shared.session"
 
 local cancel = {}
 
-cancel.main = history.command("cancel", function(db, args)
-  return require("orrery.cli.message").command(db, args, "cancel", { done = "asked to cancel",
+cancel.main = session.command("cancel", function(db, args)
+  return require("orrery.cli.shared.message").command(db, args, "cancel", { done = "asked to cancel",
     one = "it is cancelled when", several = "they are cancelled when" })
 end)
 

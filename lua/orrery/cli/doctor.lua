@@ -1,6 +1,8 @@
---- `orrery doctor`: one line per fact about this machine and the store, each with what to do where something is wrong.
-local machine = require "orrery.cli.machine"
-local term = require "orrery.cli.term"
+--- `orrery doctor`: one line per fact about this machine and the store, each with what to do where
+--- something is wrong.
+local out = require "orrery.cli.shared.out"
+local machine = require "orrery.cli.doctor.machine"
+local term = require "orrery.cli.display.term"
 
 local doctor = {}
 
@@ -14,7 +16,8 @@ function doctor.text(findings, paint)
   local lines, counts = {}, { ok = 0, warn = 0, missing = 0 }
   for _, f in ipairs(findings) do
     counts[f.status] = counts[f.status] + 1
-    lines[#lines + 1] = ("%s  %s  %s"):format(paint(STYLES[f.status], term.fit(f.status, 7)), term.fit(f.name, 15), f.text)
+    lines[#lines + 1] = ("%s  %s  %s")
+      :format(paint(STYLES[f.status], term.fit(f.status, 7)), term.fit(f.name, 15), f.text)
     if f.remedy then lines[#lines + 1] = (" "):rep(26) .. "→ " .. f.remedy end
   end
   lines[#lines + 1] = ""
@@ -25,17 +28,17 @@ end
 
 function doctor.main(args)
   local findings = machine.examine(machine.probe())
-  local store = require "orrery.cli.doctor_store"
+  local store = require "orrery.cli.doctor.store"
   for _, finding in ipairs(store.examine(store.probe(args))) do findings[#findings + 1] = finding end
   local code = 0
   for _, f in ipairs(findings) do
     if f.status == "missing" then code = 1 end
   end
   if args.json then
-    require("orrery.cli.files").json(findings)
+    require("orrery.cli.shared.files").json(findings)
   else
-    local tty = require("luv").guess_handle(1) == "tty"
-    io.stdout:write(doctor.text(findings, term.painter(term.wants_colour(tty))))
+    local tty = require("orrery.cli.display.term").is_tty(out.fd)
+    out.write(doctor.text(findings, term.painter(term.wants_colour(tty))))
   end
   return code
 end

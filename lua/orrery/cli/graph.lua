@@ -1,5 +1,6 @@
 --- `orrery graph FILE`: the workflow drawn.
-local files = require "orrery.cli.files"
+local out = require "orrery.cli.shared.out"
+local files = require "orrery.cli.shared.files"
 
 local graph = {}
 
@@ -15,33 +16,35 @@ local function format_of(args)
   end
   local format = ENDINGS[ending:lower()]
   if format then return format end
-  return nil, ("there is no format for a name that ends in .%s; end it in .svg, .dot, .gv, .mmd, .mermaid or .txt, or add -f text, "
+  return nil, ("there is no format for a name that ends in .%s; end it in .svg, .dot, .gv, .mmd, .mermaid or "
+    .. ".txt, or add -f text, "
     .. "dot, mermaid or svg"):format(ending)
 end
 
 function graph.main(args)
   local format, unknown = format_of(args)
   if not format then
-    io.stderr:write("orrery graph: ", unknown, "\n")
+    out.err("orrery graph: ", unknown, "\n")
     return 2
   end
   local compiled = files.compile(args.file)
   if not compiled then return 2 end
-  local view = require("orrery.cli.view").of(compiled.def, compiled.plan:layers())
-  local text = require("orrery.cli.formats")[format](view)
+  local view = require("orrery.cli.display.view").of(compiled.def, compiled.plan:layers())
+  local text = require("orrery.cli.display.formats")[format](view)
   if not args.output or args.output == "-" then
-    io.stdout:write(text)
+    out.write(text)
     return 0
   end
   local file, why = io.open(args.output, "w")
   if not file then
-    io.stderr:write(("orrery graph: cannot write %s; give -o a path in a folder that exists and is yours\n"):format(why))
+    out.err(("orrery graph: cannot write %s; give -o a path in a folder that exists and is yours\n")
+      :format(why))
     return 2
   end
   local ok, problem = file:write(text)
   local closed, later = file:close()
   if not ok or not closed then
-    io.stderr:write(("orrery graph: cannot write %s: %s\n"):format(args.output, tostring(problem or later)))
+    out.err(("orrery graph: cannot write %s: %s\n"):format(args.output, tostring(problem or later)))
     return 1
   end
   return 0

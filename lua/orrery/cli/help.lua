@@ -1,5 +1,6 @@
---- `orrery help [COMMAND]`.
-local options = require "orrery.cli.options"
+--- `orrery help [COMMAND]`, and the manual page with `--man`.
+local out = require "orrery.cli.shared.out"
+local options = require "orrery.cli.shared.options"
 
 local help = {}
 
@@ -15,24 +16,36 @@ function help.overview()
     "Commands:",
   }
   for _, name in ipairs(options.names()) do
-    lines[#lines + 1] = ("   %-10s %s"):format(name, options.commands[name].summary)
+    lines[#lines + 1] = ("   %-11s %s"):format(name, options.commands[name].summary)
   end
   lines[#lines + 1] = "\nMore: orrery COMMAND --help\nStart: orrery new hello && orrery run hello.lua\n"
   return table.concat(lines, "\n")
 end
 
+--- The manual page, in roff.
+---@return string
+function help.man()
+  return require("orrery.cli.display.man").page(require("orrery.cli.shared.words").all(),
+    { version = require("orrery").version, exits = options.exits })
+end
+
 function help.main(args)
+  if args.man then
+    out.write(help.man())
+    return 0
+  end
   if not args.command then
-    io.stdout:write(help.overview())
+    out.write(help.overview())
     return 0
   end
   if options.commands[args.command] then
-    io.stdout:write(options.help(args.command))
+    out.write(options.help(args.command))
     return 0
   end
   local nearest = require "orrery.nearest"(args.command, options.names())
-  io.stderr:write(("orrery help: there is no command '%s'%s\n"):format(args.command,
-    nearest and ("; did you mean '%s'?"):format(nearest) or "; the commands are: " .. table.concat(options.names(), ", ")))
+  out.err(("orrery help: there is no command '%s'%s\n"):format(args.command,
+    nearest and ("; did you mean '%s'?"):format(nearest)
+      or "; the commands are: " .. table.concat(options.names(), ", ")))
   return 2
 end
 

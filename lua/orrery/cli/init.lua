@@ -1,25 +1,32 @@
---- The command: `main(argv)` finds the subcommand, parses and runs it. Each subcommand is a module of its own
---- (`orrery.cli.<name>`, function `main(args) -> exit code`), loaded when it is asked for.
+--- The command: `main(argv)` finds the subcommand, parses and runs it. Each subcommand is a module
+--- of its own (`orrery.cli.<name>`, function `main(args) -> exit code`), loaded when it is asked
+--- for.
+local out = require "orrery.cli.shared.out"
 local cli = {}
 
 --- Exit codes, see `orrery run --help`.
 cli.EXIT = { completed = 0, failed = 1, usage = 2, cancelled = 3, timeout = 4, waiting = 5 }
 
 local function unknown(name)
-  local options = require "orrery.cli.options"
+  local options = require "orrery.cli.shared.options"
   local nearest = require("orrery.nearest")(name, options.names())
-  io.stderr:write(("orrery: '%s' is neither a command nor a Lua file%s\nThe commands are: %s.\nMore: orrery help\n"):format(
+  out.err(("orrery: '%s' is neither a command nor a Lua file%s\nThe commands are: %s.\nMore: orrery "
+    .. "help\n"):format(
     name, nearest and "; did you mean '" .. nearest .. "'?" or ".", table.concat(options.names(), ", ")))
   return cli.EXIT.usage
 end
 
+-- What these print is read by others also without --json.
+local FOR_PROGRAMS = { graph = true, plan = true }
+
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version" }
 
--- What was printed is in the buffer until here: on a full disk or a closed descriptor it is lost, and no success.
+-- What was printed may be in the buffer until here. On a full disk or a closed descriptor it is
+-- lost, so the command has failed.
 local function finish(code)
-  local ok, why = io.stdout:flush()
+  local ok, why = out.flush()
   if ok then return code end
-  io.stderr:write("orrery: the output could not be written: ", why, "\n")
+  out.err("orrery: the output could not be written: ", why, "\n")
   return code == cli.EXIT.completed and cli.EXIT.failed or code
 end
 
@@ -29,22 +36,27 @@ end
 function cli.main(argv)
   local name = argv[1] or "help"
   name = ALIASES[name] or name
-  local options = require "orrery.cli.options"
-  if not options.commands[name] then return unknown(name) end
-  local args, stop = options.parse(name, table.move(argv, 2, #argv, 1, {}))
+  local words = table.move(argv, 2, #argv, 1, {})
+  local args, stop = require "orrery.cli.shared.plain"(name, words), nil
+  if not args then
+    local options = require "orrery.cli.shared.options"
+    if not options.commands[name] then return unknown(name) end
+    args, stop = options.parse(name, words)
+  end
   if args then
-    local problem = args.require and require("orrery.cli.modules").load(args)
+    if args.json or FOR_PROGRAMS[name] then out.claim() end
+    local problem = args.require and require("orrery.cli.shared.modules").load(args)
     if problem then
-      io.stderr:write("orrery ", name, ": ", problem, "\n")
+      out.err("orrery ", name, ": ", problem, "\n")
       return cli.EXIT.usage
     end
     return finish(require("orrery.cli." .. name).main(args))
   end
   if stop.help then
-    io.stdout:write(stop.help)
+    out.write(stop.help)
     return finish(cli.EXIT.completed)
   end
-  io.stderr:write(stop.usage)
+  out.err(stop.usage)
   return cli.EXIT.usage
 end
 

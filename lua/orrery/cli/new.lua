@@ -1,4 +1,5 @@
 --- `orrery new NAME`: a starting point that runs.
+local out = require "orrery.cli.shared.out"
 local new = {}
 
 local LUA = [[
@@ -41,11 +42,12 @@ local JSON = [[
 ]]
 
 local function refuse(text)
-  io.stderr:write("orrery new: ", text, "\n")
+  out.err("orrery new: ", text, "\n")
   return 2
 end
 
--- Makes the folders that are missing on the way to a file: the outermost one that was made, or nil and why one cannot be.
+-- Makes the folders that are missing on the way to a file: the outermost one that was made, or nil
+-- and why one cannot be.
 local function make_folders(uv, path)
   local made
   for at in path:gmatch("()/") do
@@ -65,7 +67,8 @@ function new.main(args)
   if path:sub(-#ending) ~= ending then path = path .. ending end
   local name = path:match("([^/]*)$"):sub(1, -#ending - 1)
   if not name:match("^[%a_][%w_-]*$") then
-    return refuse(("'%s' is no name for a workflow: letters, digits, _ and - after a letter or _"):format(name))
+    return refuse(("'%s' is no name for a workflow: letters, digits, _ and - after a letter or _")
+      :format(name))
   end
   local uv = require "luv"
   local folder, problem = make_folders(uv, path)
@@ -81,8 +84,8 @@ function new.main(args)
   written, problem = uv.fs_write(fd, text)
   uv.fs_close(fd)
   if not written then return refuse(("cannot write %s: %s"):format(path, problem)) end
-  if folder then io.stdout:write(folder, "/ made.\n") end
-  io.stdout:write(("%s written. Run it: orrery run %s\n"):format(path, path))
+  if folder then out.write(folder, "/ made.\n") end
+  out.write(("%s written. Run it: orrery run %s\n"):format(path, path))
   return 0
 end
 

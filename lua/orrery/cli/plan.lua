@@ -1,7 +1,8 @@
 --- `orrery plan FILE`: layers, the widest of them, the critical path.
-local files = require "orrery.cli.files"
-local term = require "orrery.cli.term"
-local view_of = require "orrery.cli.view"
+local out = require "orrery.cli.shared.out"
+local files = require "orrery.cli.shared.files"
+local term = require "orrery.cli.display.term"
+local view_of = require "orrery.cli.display.view"
 
 local plan = {}
 
@@ -15,7 +16,8 @@ local function facts_of(compiled)
     if #layer > #layers[widest] then widest = l end
   end
   local path, seconds = compiled_plan:critical()
-  return { view = view, layers = layers, widest = widest, path = path, seconds = seconds, bytes = compiled_plan:bytes(), def = def }
+  return { view = view, layers = layers, widest = widest, path = path, seconds = seconds,
+    bytes = compiled_plan:bytes(), def = def }
 end
 
 local function names_of(view, indices)
@@ -63,16 +65,19 @@ function plan.text(data)
     end
   end
   lines[#lines + 1] = ""
-  lines[#lines + 1] = ("widest layer: %d with %s"):format(data.widest.layer, term.plural(data.widest.nodes, "node"))
+  lines[#lines + 1] = ("widest layer: %d with %s")
+    :format(data.widest.layer, term.plural(data.widest.nodes, "node"))
   local critical = data.critical_path
   local note = critical.estimated == #critical.nodes and ", by the nodes' estimates"
-    or critical.estimated > 0 and (", %d of %d nodes have an `estimate`"):format(critical.estimated, #critical.nodes)
+    or critical.estimated > 0
+      and (", %d of %d nodes have an `estimate`"):format(critical.estimated, #critical.nodes)
     or ", no node has an `estimate`: the longest chain"
   local time = critical.estimated > 0 and ", " .. term.duration(critical.seconds) or ""
   lines[#lines + 1] = ("critical path: %s%s%s"):format(term.plural(#critical.nodes, "node"), time, note)
   local path = critical.nodes
   local chain = #path <= 20 and table.concat(path, " → ")
-    or table.concat(path, " → ", 1, 10) .. (" → … %s more … → "):format(term.count(#path - 15)) .. table.concat(path, " → ", #path - 4)
+    or table.concat(path, " → ", 1, 10) .. (" → … %s more … → ")
+      :format(term.count(#path - 15)) .. table.concat(path, " → ", #path - 4)
   lines[#lines + 1] = "  " .. chain
   return table.concat(lines, "\n") .. "\n"
 end
@@ -81,7 +86,7 @@ function plan.main(args)
   local compiled = files.compile(args.file)
   if not compiled then return 2 end
   local data = plan.data(facts_of(compiled))
-  if args.json then files.json(data) else io.stdout:write(plan.text(data)) end
+  if args.json then files.json(data) else out.write(plan.text(data)) end
   return 0
 end
 

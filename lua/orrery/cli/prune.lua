@@ -1,12 +1,13 @@
 --- `orrery prune`: removes old runs, and sets how long runs are kept.
-local history = require "orrery.cli.history"
-local retention = require "orrery.retention"
+local out = require "orrery.cli.shared.out"
+local retention = require "orrery.store.retention"
+local session = require "orrery.cli.shared.session"
 
 local prune = {}
 
 local function age(text, option)
   local seconds, message = require("orrery.duration").parse(text)
-  if not seconds then history.stop(2, ("--%s: %s"):format(option, message)) end
+  if not seconds then session.stop(2, ("--%s: %s"):format(option, message)) end
   return seconds
 end
 
@@ -18,14 +19,15 @@ local function states_of(args)
       for _, known in ipairs(retention.ENDED) do ended = ended or known == state end
       if not ended then
         local near = require "orrery.nearest"(state, retention.ENDED)
-        history.stop(2, ("'%s' is no state of a run that has ended%s"):format(state, near and ("; did you mean '%s'?"):format(near)
+        session.stop(2, ("'%s' is no state of a run that has ended%s")
+          :format(state, near and ("; did you mean '%s'?"):format(near)
           or ": they are " .. table.concat(retention.ENDED, ", ")))
       end
       states[#states + 1] = state
     end
   end
   if #states == 0 and args.state and #args.state > 0 then -- it must not mean all
-    history.stop(2, "--state names no state; runs end as " .. table.concat(retention.ENDED, ", "))
+    session.stop(2, "--state names no state; runs end as " .. table.concat(retention.ENDED, ", "))
   end
   return #states > 0 and states or nil
 end
@@ -40,20 +42,31 @@ end
 ---@param dry boolean|nil
 ---@return string
 function prune.sentence(made, dry)
-  local term = require "orrery.cli.term"
+  local term = require "orrery.cli.display.term"
   local parts = { term.plural(made.runs, "run") }
-  if made.blobs > 0 then parts[#parts + 1] = ("%s (%s)"):format(term.plural(made.blobs, "large value"), size_text(made.bytes)) end
+  if made.blobs > 0 then
+    parts[#parts + 1] = ("%s (%s)"):format(term.plural(made.blobs, "large value"), size_text(made.bytes))
+  end
   if made.bundles > 0 then parts[#parts + 1] = term.plural(made.bundles, "bundle") end
   if made.modules > 0 then parts[#parts + 1] = term.plural(made.modules, "module") end
-  if made.cache > 0 then parts[#parts + 1] = term.plural(made.cache, "expired cache entry", "expired cache entries") end
-  if made.owners > 0 then parts[#parts + 1] = term.plural(made.owners, "process that has gone", "processes that have gone") end
+  if made.cache > 0 then
+    parts[#parts + 1] = term.plural(made.cache, "expired cache entry", "expired cache entries")
+  end
+  if made.state > 0 then
+    parts[#parts + 1] = term.plural(made.state, "expired value", "expired values") .. " of state"
+  end
+  if made.owners > 0 then
+    parts[#parts + 1] = term.plural(made.owners, "process that has gone", "processes that have gone")
+  end
   return (dry and "would remove " or "removed ") .. table.concat(parts, ", ")
 end
 
 local DAY = 86400
 
 local function age_text(seconds)
-  if seconds >= DAY and seconds % DAY == 0 then return require("orrery.cli.term").plural(seconds // DAY | 0, "day") end
+  if seconds >= DAY and seconds % DAY == 0 then
+    return require("orrery.cli.display.term").plural(seconds // DAY | 0, "day")
+  end
   return require("orrery.duration").format(seconds)
 end
 
@@ -62,46 +75,55 @@ end
 ---@return string
 function prune.rule(setting)
   if not setting then return "runs are kept for ever" end
-  return ("%sruns%s are kept for %s"):format(setting.states and table.concat(setting.states, " and ") .. " " or "",
+  return ("%sruns%s are kept for %s")
+    :format(setting.states and table.concat(setting.states, " and ") .. " " or "",
     setting.workflow and " of " .. setting.workflow or "", age_text(setting.older))
 end
 
 local function keep(db, args)
-  if args.older then history.stop(2, "--keep sets what hosts prune from now on, --older prunes now: give one of them") end
+  if args.older then
+    session.stop(2, "--keep sets what hosts prune from now on, --older prunes now: give one of them")
+  end
   local setting
   if args.keep ~= "forever" then
     setting = { older = age(args.keep, "keep"), states = states_of(args), workflow = args.workflow }
   elseif args.workflow or #(args.state or {}) > 0 then
-    history.stop(2, "--keep forever ends the one setting there is; leave --state and --workflow out")
+    session.stop(2, "--keep forever ends the one setting there is; leave --state and --workflow out")
   end
   local before, null = retention.setting(db), require("orrery.core").json.null
   if not args.dry then retention.keep(db, setting) end
   if args.json then
-    history.json { keep = setting or null, before = before or null, dry = args.dry or false }
+    session.json { keep = setting or null, before = before or null, dry = args.dry or false }
     return
   end
-  print((args.dry and "would set: " or "") .. prune.rule(setting))
-  if before and prune.rule(before) ~= prune.rule(setting) then history.note("that takes the place of: " .. prune.rule(before)) end
+  out.line((args.dry and "would set: " or "") .. prune.rule(setting))
+  if before and prune.rule(before) ~= prune.rule(setting) then
+    session.note("that takes the place of: " .. prune.rule(before))
+  end
 end
 
 local function chosen(db, args)
-  if args.older then return { older = age(args.older, "older"), states = states_of(args), workflow = args.workflow } end
-  if args.workflow or #(args.state or {}) > 0 then history.stop(2, "how old? Say it with --older, such as --older 30d") end
-  return history.need(retention.setting(db),
+  if args.older then
+    return { older = age(args.older, "older"), states = states_of(args), workflow = args.workflow }
+  end
+  if args.workflow or #(args.state or {}) > 0 then
+    session.stop(2, "how old? Say it with --older, such as --older 30d")
+  end
+  return session.need(retention.setting(db),
     "how old? Say it with --older, such as --older 30d; or set it for ever with --keep 30d")
 end
 
-prune.main = history.command("prune", function(db, args)
-  if args.workflow then require("orrery.cli.filter").check_workflow(db, args.workflow) end
+prune.main = session.command("prune", function(db, args)
+  if args.workflow then require("orrery.history.filter").check_workflow(db, args.workflow) end
   if args.keep then return keep(db, args) end
   local options = chosen(db, args)
   options.dry = args.dry
   local made = retention.prune(db, options)
   if args.json then
     made.dry = args.dry or false
-    history.json(made)
+    session.json(made)
   else
-    print(prune.sentence(made, args.dry))
+    out.line(prune.sentence(made, args.dry))
   end
 end, function(args) return not args.keep end)
 

@@ -1,10 +1,16 @@
---- `orrery runs`: the runs of a store, newest first.
-local filter = require "orrery.cli.filter"
-local history = require "orrery.cli.history"
+--- `orrery runs`: the runs of a store, newest first, those that a run has called below it.
+local out = require "orrery.cli.shared.out"
+local chosen = require "orrery.cli.shared.chosen"
+local filter = require "orrery.history.filter"
+local plain_run = require "orrery.history.plain_run"
+local session = require "orrery.cli.shared.session"
+local shown = require "orrery.cli.display.shown"
+local tree = require "orrery.history.tree"
 
 local runs = {}
 
-local SHOWN = 20 -- rows of the table where nobody says how many
+local SHOWN = 20   -- runs at the top of the table unless --limit says how many
+local DEEPEST = 12 -- steps of indentation
 
 local TITLES = { "RUN", "WORKFLOW", "STATE", "CREATED", ">TOOK", ">NODES", "LABELS" }
 
@@ -15,48 +21,67 @@ local function took(row, now)
 end
 
 local function cells(row, now)
-  local term = require "orrery.cli.term"
-  local seconds, state = took(row, now), history.state(row)
+  local indent = ("  "):rep(math.min(row.depth or 0, DEEPEST))
+  if row.more then return { indent .. "…", "", "", "", "", "", "" } end
+  local term = require "orrery.cli.display.term"
+  local seconds, state = took(row, now), plain_run.state(row)
   local settled = row.ended and row.nodes or row.completed + row.failed + row.skipped + row.cancelled
   return {
-    row.short, term.clean(row.workflow), { state, style = history.style(state) }, history.time(row.created),
-    seconds and term.duration(seconds) or "", ("%d/%d"):format(settled, row.nodes), term.clean(history.labels(row.labels)),
+    indent .. row.short, term.clean(row.workflow), { state, style = shown.style(state) },
+      shown.time(row.created),
+    seconds and term.duration(seconds) or "", ("%d/%d"):format(settled, row.nodes),
+    term.clean(shown.labels(row.labels)),
   }
 end
 
 --- The table for people.
----@param rows table[] as `filter.select` gives
+---@param rows table[] as `filter.select` or `tree.select` gives
 ---@param options { now: number, paint: function, width: integer|nil }
 ---@return string[]
 function runs.table(rows, options)
   local drawn = {}
   for i, row in ipairs(rows) do drawn[i] = cells(row, options.now) end
-  return require("orrery.cli.columns").draw(TITLES, drawn, options)
+  return require("orrery.cli.display.columns").draw(TITLES, drawn, options)
 end
 
 local function as_json(db, args)
   for row in filter.each(db, args) do
-    if not history.json(history.run(row)) then return end
+    if not session.json(plain_run.of(row)) then return end
   end
 end
 
--- One more than is shown is asked for, to know whether there are more.
+-- The rows without the last run at the top and what is under it.
+local function without_last(rows)
+  repeat until table.remove(rows).depth == 0
+end
+
+-- Asks for one run more than is shown, to know whether there are more.
 local function as_table(db, args)
   local limit = args.limit or SHOWN
-  local rows = filter.select(db, setmetatable({ limit = limit > 0 and limit + 1 or 0 }, { __index = args }))
+  local rows = tree.select(db, setmetatable({ limit = limit > 0 and limit + 1 or 0 }, { __index = args }))
   if #rows == 0 then
-    history.note(filter.given(args) and "no such runs" or "no runs yet: `orrery run FILE` makes one")
+    session.note(chosen.given(args) and "no such runs" or "no runs yet: `orrery run FILE` makes one")
     return
   end
-  local more = limit > 0 and #rows > limit
-  if more then rows[#rows] = nil end
-  local width, paint = history.screen()
-  io.stdout:write(table.concat(runs.table(rows, { now = history.now(), width = width, paint = paint }), "\n"), "\n")
-  if more then history.note(("the newest %d; older ones with --limit N, all with --limit 0"):format(limit)) end
+  local tops, hidden = 0, false
+  for _, row in ipairs(rows) do
+    if row.depth == 0 then tops = tops + 1 end
+    hidden = hidden or row.more
+  end
+  local more = limit > 0 and tops > limit
+  if more then without_last(rows) end
+  local width, paint = session.screen()
+  out.write(table.concat(runs.table(rows, { now = session.now(), width = width, paint = paint }), "\n"),
+    "\n")
+  if more then
+    session.note(("the newest %d; older ones with --limit N, all with --limit 0"):format(limit))
+  elseif hidden then
+    session.note "… stands for further children; all with --limit 0"
+  end
 end
 
-runs.main = history.command("runs", function(db, args)
+runs.main = session.command("runs", function(db, args)
   if args.json then as_json(db, args) else as_table(db, args) end
-end, history.lists)
+end, session.lists)
 
 return runs

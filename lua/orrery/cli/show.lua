@@ -1,41 +1,61 @@
 --- `orrery show RUN`: one run, as far as it came.
-local columns = require "orrery.cli.columns"
-local filter = require "orrery.cli.filter"
-local history = require "orrery.cli.history"
-local summary = require "orrery.cli.summary"
-local term = require "orrery.cli.term"
+local out = require "orrery.cli.shared.out"
+local chosen = require "orrery.cli.shared.chosen"
+local columns = require "orrery.cli.display.columns"
+local plain_run = require "orrery.history.plain_run"
+local session = require "orrery.cli.shared.session"
+local shown = require "orrery.cli.display.shown"
+local summary = require "orrery.cli.display.summary"
+local term = require "orrery.cli.display.term"
 
 local show = {}
 
 local MOST = 60   -- rows of nodes
 local LINES = 20  -- rows of steps, signals, children
-local VALUE = 400 -- letters of a value
+local VALUE = 400 -- characters of a value
 
-local function text_of(value) return term.clean(require("orrery.cli.printable").encode(require("orrery.core").json.encode, value)) end
+local function text_of(value)
+  return term.clean(require("orrery.cli.display.printable").encode(require("orrery.core").json.encode, value))
+end
 
 local function shortened(value, most)
   local text = text_of(value)
   return term.width(text) > most and term.cut(text, most) or text
 end
 
--- ---- head -------------------------------------------------------------------------------------------------------
+-- ---- head ---------------------------------------------------------------------------------------
 
 local function owner_text(run)
   local owner = run.owner
   if run.ended then return nil end
-  local go_on = ("`%s` lets it go on"):format(history.typed("resume " .. run.short))
+  local go_on = ("`%s` lets it go on"):format(session.typed("resume " .. run.short))
   if not owner then return "nobody: " .. go_on end
-  local process = ("process %d%s"):format(owner.pid, owner.command and ", " .. term.clean(owner.command) or "")
+  local process = ("process %d%s")
+    :format(owner.pid, owner.command and ", " .. term.clean(owner.command) or "")
   return owner.alive and process or process .. ", which is gone: " .. go_on
 end
 
 local function created_text(run, now)
-  return history.time(run.created) .. (run.ended and "" or (", %s ago"):format(term.duration(now - (run.started or run.created))))
+  return shown.time(run.created)
+    .. (run.ended and "" or (", %s ago"):format(term.duration(now - (run.started or run.created))))
 end
 
 local function ended_text(run)
   if not run.ended then return nil end
-  return ("%s, took %s"):format(history.time(run.ended), term.duration(run.ended - (run.started or run.created)))
+  return ("%s, took %s"):format(shown.time(run.ended),
+    term.duration(run.ended - (run.started or run.created)))
+end
+
+local function lock_text(run)
+  local lock = run.lock
+  if not lock then return nil end
+  local value = "'" .. term.clean(lock.value) .. "'"
+  if lock.held then return value .. ", which it has" end
+  if not lock.holder then return value .. ", for which it waits" end
+  local text = ("%s, for which it waits: run %s %s"):format(value, lock.holder,
+    lock.has_it and "has it" or "is before it")
+  return lock.alive and text or text .. (", and nobody runs that: `%s` lets it go on")
+    :format(session.typed("resume " .. lock.holder))
 end
 
 local function inbox_text(run)
@@ -45,44 +65,50 @@ local function inbox_text(run)
 end
 
 local function head(run, row, options)
-  local state = history.state(run)
+  local state = plain_run.state(run)
   local lines = { ("%s %s  %s"):format(options.paint("bold", term.clean(run.workflow)),
-    options.paint(history.style(state) or "bold", state), run.id) }
+    options.paint(shown.style(state) or "bold", state), run.id) }
   local function add(name, text)
-    if text and text ~= "" then lines[#lines + 1] = "  " .. options.paint("dim", term.fit(name, math.max(9, #name))) .. " " .. text end
+    if text and text ~= "" then
+      lines[#lines + 1] = "  " .. options.paint("dim", term.fit(name, math.max(9, #name))) .. " " .. text
+    end
   end
   add("created", created_text(run, options.now))
   add("ended", ended_text(run))
-  add("labels", term.clean(history.labels(row.labels)))
+  add("labels", term.clean(shown.labels(row.labels)))
   add("key", run.key and term.clean(run.key))
   add("parent", run.parent)
   add("forked from", run.forked_from)
   add("context", run.context ~= nil and shortened(run.context, VALUE) or nil)
   add("input", run.input ~= nil and shortened(run.input, VALUE) or nil)
+  add("lock", lock_text(run))
   add("owner", owner_text(run))
   add("inbox", inbox_text(run))
   return lines
 end
 
--- ---- nodes --------------------------------------------------------------------------------------------------------
+-- ---- nodes --------------------------------------------------------------------------------------
 
 local function items_text(node)
   if not node.items then return nil end
   local counts, parts = {}, {}
   for _, item in ipairs(node.items) do
-    local state = item.interrupted and "cut off" or item.state
+    local state = item.interrupted and "cut off"
+      or item.state == "pending" and node.parallel and ("waiting for one of %s")
+        :format(term.plural(node.parallel, "place"))
+      or item.state
     counts[state] = (counts[state] or 0) + 1
   end
   for state, n in pairs(counts) do parts[#parts + 1] = n .. " " .. state end
   table.sort(parts)
-  -- An item has a row from its first record on, so until the end there may be more of them.
-  return ("%s%s: %s"):format(term.plural(#node.items, "item"), node.ended and "" or " begun", table.concat(parts, ", "))
+  return ("%s: %s"):format(term.plural(#node.items, "item"), table.concat(parts, ", "))
 end
 
 local function interrupted_text(node)
   local n = 0
   if node.interrupted then
-    return ("cut off: %s again when the run goes on"):format(node.state == "compensating" and "is undone" or "runs")
+    return ("cut off: %s again when the run goes on")
+      :format(node.state == "compensating" and "is undone" or "runs")
   end
   for _, try in ipairs(node.tries or {}) do n = n + (try.interrupted or 0) end
   return n > 0 and ("interrupted %s"):format(n == 1 and "once" or n .. " times") or nil
@@ -90,8 +116,19 @@ end
 
 local SOURCES = { cache = "from the cache", fork = "from the run it was forked of" }
 
--- What else there is to say of a node.
-local function note_of(node, now)
+-- Which node failed, of those that were skipped because of a failure.
+local function first_failure(list)
+  local by_name = {}
+  for _, node in ipairs(list) do by_name[node.name] = node end
+  return require "orrery.history.first_failure"(function(name)
+    local node = by_name[name]
+    local said = node and type(node.why) == "table" and node.why or {}
+    return node and node.state, said.skip == "upstream_failed" and said.by or nil
+  end)
+end
+
+-- The remarks about a node.
+local function note_of(node, now, failure_before)
   local parts = {}
   local function add(text) if text then parts[#parts + 1] = text end end
   add(node.outcome and "as " .. node.outcome)
@@ -100,26 +137,29 @@ local function note_of(node, now)
   add(items_text(node))
   add(interrupted_text(node))
   local said = type(node.why) == "table" and node.why or {}
-  add(node.due and not node.ended and not said.due and (node.due > now and "due in " .. term.duration(node.due - now) or "due now"))
+  add(node.due and not node.ended and not said.due
+    and (node.due > now and "due in " .. term.duration(node.due - now) or "due now"))
   if node.state == "skipped" then
-    add(require("orrery.cli.progress").reason { reason = said.skip, by = said.by })
+    add(require("orrery.cli.display.progress").reason { reason = said.skip, by = said.by,
+      failed = said.skip == "upstream_failed" and failure_before(said.by) or nil })
   elseif not node.ended then
     said.approval = node.approval
-    add(require("orrery.cli.reasons").short(said, now))
+    add(require("orrery.cli.display.reasons").short(said, now))
   end
   return term.clean(table.concat(parts, "; "))
 end
 
--- How long it has taken is not known of a node that was cut off, for nobody saw that.
-local function node_cells(node, now)
+-- How long an interrupted node took is not known.
+local function node_cells(node, now, failure_before)
   local seconds = node.started and not node.interrupted and (node.ended or now) - node.started
   local state = node.interrupted and "interrupted" or node.state
-  return { term.clean(node.name), { state, style = history.style(state) }, node.attempts > 1 and tostring(node.attempts) or "",
-    seconds and term.duration(seconds) or "", note_of(node, now) }
+  return { term.clean(node.name), { state, style = shown.style(state) },
+    node.attempts > 1 and tostring(node.attempts) or "",
+    seconds and term.duration(seconds) or "", note_of(node, now, failure_before) }
 end
 
--- Of many nodes those that say most: first what did not just complete.
-local function chosen(nodes)
+-- The nodes that are shown of many: first those that did not simply complete.
+local function notable(nodes)
   if #nodes <= MOST then return nodes end
   local list = {}
   for _, rest in ipairs { false, true } do
@@ -132,24 +172,27 @@ local function chosen(nodes)
 end
 
 local function node_lines(run, options)
-  local nodes, rows = chosen(run.nodes), {}
+  local nodes, rows = notable(run.nodes), {}
   if #nodes == 0 then return {} end
-  for i, node in ipairs(nodes) do rows[i] = node_cells(node, options.now) end
+  local failure_before = first_failure(run.nodes)
+  for i, node in ipairs(nodes) do rows[i] = node_cells(node, options.now, failure_before) end
   local lines = columns.draw({ "NODE", "STATE", ">ATTEMPTS", ">TOOK", "" }, rows,
     { paint = options.paint, width = options.width, indent = "  " })
   if #nodes < #run.nodes then
-    lines[#lines + 1] = options.paint("dim", ("  and %s more, see --json"):format(term.count(#run.nodes - #nodes)))
+    lines[#lines + 1] = options.paint("dim",
+      ("  and %s more, see --json"):format(term.count(#run.nodes - #nodes)))
   end
   return lines
 end
 
--- ---- chart ----------------------------------------------------------------------------------------------------------
+-- ---- chart --------------------------------------------------------------------------------------
 
 local function segments_of(node, now)
   local segments, retries = {}, 0
   for _, try in ipairs(node.tries or {}) do
     if try.started and not try.item then
-      segments[#segments + 1] = { from = try.started, to = try.ended or now, failed = try.state == "failed" or nil,
+      segments[#segments + 1] = { from = try.started, to = try.ended or now,
+        failed = try.state == "failed" or nil,
         undoing = try.phase == "compensate" or nil }
     end
     if try.phase == "run" and try.attempt > 1 then retries = retries + 1 end
@@ -157,20 +200,22 @@ local function segments_of(node, now)
   return segments, retries
 end
 
--- The run as the board of `orrery run` would know it, for its chart.
+-- The run as a board of `orrery run`, for its chart.
 local function board_of(run, now)
-  local board = require("orrery.cli.board").new { nodes = #run.nodes, name = run.workflow }
+  local board = require("orrery.cli.display.board").new { nodes = #run.nodes, name = run.workflow }
   board.started, board.ended = run.started or run.created, run.ended or now
   board.counts.skipped, board.settled = run.skipped, 0
   for _, node in ipairs(run.nodes) do
     if node.started then
       local segments, retries = segments_of(node, now)
       local ended = node.ended or now
-      board.slowest[#board.slowest + 1] = { name = node.name, started = node.started, ended = ended, seconds = ended - node.started,
+      board.slowest[#board.slowest + 1] = { name = node.name, started = node.started, ended = ended,
+        seconds = ended - node.started,
         segments = segments, retries = retries, items = node.items and #node.items,
         result = node.interrupted and "interrupted" or node.state }
       board.settled = board.settled + 1
-    elseif node.state == "skipped" then -- what was taken over, or cancelled before it began, is no part of the chart
+    elseif node.state == "skipped" then
+      -- what was taken over, or cancelled before it began, is no part of the chart
       board.settled = board.settled + 1
     end
   end
@@ -182,29 +227,57 @@ local function chart_lines(run, options)
   return summary.chart(board_of(run, options.now), { width = options.width or 100, paint = options.paint })
 end
 
--- ---- what went wrong, and what was undone ------------------------------------------------------------------------
+-- ---- what went wrong, and what was undone -------------------------------------------------------
 
-local function failure_lines(run, options)
-  local lines, shown = {}, 0
+-- Each node that failed, and each item, also where its node completed without it.
+local function failures_of(run)
+  local failures = {}
   for _, node in ipairs(run.nodes) do
-    if node.error and node.state == "failed" and shown < LINES then
-      shown = shown + 1
-      table.move(summary.failure({ node = node.name, error = node.error, attempts = node.attempts }, { paint = options.paint }),
-        1, 100, #lines + 1, lines)
+    if node.state == "failed" and node.error then
+      failures[#failures + 1] = { node = node.name, error = node.error, attempts = node.attempts }
+    end
+    for _, item in ipairs(node.items or {}) do
+      if item.state == "failed" and item.error then
+        failures[#failures + 1] = { node = node.name, item = item.item, item_name = item.item_name,
+          error = item.error, attempts = item.attempts, allowed = node.state == "completed" }
+      end
     end
   end
-  if run.error and shown == 0 then
+  return failures
+end
+
+local function failure_lines(run, options)
+  local failures, lines, shown_failures, allowed = failures_of(run), {}, 0, false
+  for i, failure in ipairs(failures) do
+    allowed = allowed or failure.allowed
+    if i <= LINES then
+      shown_failures = i
+      table.move(summary.failure(failure, { paint = options.paint }), 1, 100, #lines + 1, lines)
+    end
+  end
+  if #failures > LINES then
+    lines[#lines + 1] = options.paint("dim",
+      ("  and %s more, see --json"):format(term.count(#failures - LINES)))
+  end
+  if run.error and shown_failures == 0 then
     table.move(summary.failure({ error = run.error }, { paint = options.paint }), 1, 100, 1, lines)
   end
   if run.state == "failed" then
-    lines[#lines + 1] = "  run what failed again: " .. history.typed("retry " .. run.short)
+    lines[#lines + 1] = "  run what failed again: " .. session.typed("retry " .. run.short)
+  end
+  if allowed and run.ended and (run.state == "failed" or run.state == "completed") then
+    lines[#lines + 1] = "  run the items again that were allowed to fail: "
+      .. session.typed("retry --items " .. run.short)
   end
   return lines
 end
 
-local function where_of(entry) return term.clean(entry.node) .. (entry.item and ("[%d]"):format(entry.item) or "") end
+local function where_of(entry)
+  return term.task(entry.node, entry.item, entry.item_name)
+end
 
--- "undone: charge, reserve"; what a compensation returned stands behind the name, and each such has a line of its own.
+-- "undone: charge, reserve"; what a compensation returned stands behind the name, and each such has
+-- a line of its own.
 local function undone_lines(title, list)
   local names, returned = {}, false
   for i, entry in ipairs(list) do
@@ -225,12 +298,13 @@ local function compensation_lines(run, options)
   for _, entry in ipairs(c.failed) do
     local e = type(entry.error) == "table" and entry.error or {}
     add { ("%s%s: %s%s"):format(options.paint("red", "could not be undone: "), where_of(entry),
-      term.clean(e.message or "the compensation failed"), e.code and " [" .. e.code .. "]" or "") }
+      term.clean(e.message or "the compensation failed"),
+      e.code and " [" .. term.clean(e.code) .. "]" or "") }
   end
   return lines
 end
 
--- ---- lists ----------------------------------------------------------------------------------------------------------
+-- ---- lists --------------------------------------------------------------------------------------
 
 -- A titled table of the first rows of a list.
 local function section(title, titles, list, cells, options)
@@ -238,7 +312,8 @@ local function section(title, titles, list, cells, options)
   local rows = {}
   for i = 1, math.min(#list, LINES) do rows[i] = cells(list[i]) end
   local lines = { options.paint("bold", title) }
-  table.move(columns.draw(titles, rows, { paint = options.paint, width = options.width, indent = "  " }), 1, LINES + 1, 2, lines)
+  table.move(columns.draw(titles, rows, { paint = options.paint, width = options.width, indent = "  " }), 1,
+    LINES + 1, 2, lines)
   if #list > LINES then
     lines[#lines + 1] = options.paint("dim", ("  and %s more, see --json"):format(term.count(#list - LINES)))
   end
@@ -254,16 +329,18 @@ local function result_of(step)
 end
 
 local function step_cells(step)
-  return { history.clock(step.time), where_of(step), step.kind or "step", term.clean(step.name), result_of(step) }
+  return { shown.clock(step.time), where_of(step), step.kind or "step", term.clean(step.name),
+    result_of(step) }
 end
 
 local function signal_cells(signal)
-  return { history.clock(signal.received or signal.sent), term.clean(signal.name),
-    signal.taken and "taken " .. history.clock(signal.taken) or "kept", signal.data ~= nil and shortened(signal.data, VALUE) or "" }
+  return { shown.clock(signal.received or signal.sent), term.clean(signal.name),
+    signal.taken and "taken " .. shown.clock(signal.taken) or "kept",
+    signal.data ~= nil and shortened(signal.data, VALUE) or "" }
 end
 
 local function child_cells(child)
-  return { child.id, term.clean(child.workflow), { child.state, style = history.style(child.state) },
+  return { child.id, term.clean(child.workflow), { child.state, style = shown.style(child.state) },
     child.ended and term.duration(child.ended - child.created) or "" }
 end
 
@@ -271,7 +348,8 @@ local function output_lines(run, args, options)
   local lines, encode = {}, require("orrery.core").json.encode
   local function add(title, value)
     lines[#lines + 1] = options.paint("bold", title)
-    lines[#lines + 1] = require("orrery.cli.printable").encode(function(v) return encode(v, { indent = 2, sort = true }) end, value)
+    lines[#lines + 1] = require("orrery.cli.display.printable").encode(
+      function(v) return encode(v, { indent = 2, sort = true }) end, value)
   end
   if args.outputs then
     for _, node in ipairs(run.nodes) do
@@ -304,16 +382,16 @@ function show.text(run, row, args, options)
   return table.concat(blocks, "\n\n") .. "\n"
 end
 
-show.main = history.command("show", function(db, args)
-  local row = filter.run(db, args.run)
-  local run = require("orrery.cli.record").of(db, row, args.outputs)
+show.main = session.command("show", function(db, args)
+  local row = chosen.run(db, args.run)
+  local run = require("orrery.history.details").of(db, row, args.outputs)
   if args.json then
-    history.json(run)
+    session.json(run)
     return
   end
   run.short = row.short
-  local width, paint = history.screen()
-  io.stdout:write(show.text(run, row, args, { now = history.now(), width = width, paint = paint }))
+  local width, paint = session.screen()
+  out.write(show.text(run, row, args, { now = session.now(), width = width, paint = paint }))
 end)
 
 return show

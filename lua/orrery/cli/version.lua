@@ -1,13 +1,15 @@
 --- `orrery version`.
+local out = require "orrery.cli.shared.out"
 local version = {}
 
 function version.main(args)
   local flow = require "orrery"
   local uv = require "luv"
   if args.json then
-    require("orrery.cli.files").json { orrery = flow.version, lua = _VERSION, libuv = uv.version_string() }
+    require("orrery.cli.shared.files").json { orrery = flow.version, lua = _VERSION,
+      libuv = uv.version_string() }
   else
-    io.stdout:write(("orrery %s (%s, libuv %s)\n"):format(flow.version, _VERSION, uv.version_string()))
+    out.write(("orrery %s (%s, libuv %s)\n"):format(flow.version, _VERSION, uv.version_string()))
   end
   return 0
 end

@@ -1,146 +1,168 @@
---- `orrery why RUN [NODE]`: what a node waits for, or how it ended, in one sentence; and what helps. Without a node, of all that did not
---- simply complete.
-local filter = require "orrery.cli.filter"
-local history = require "orrery.cli.history"
-local reasons = require "orrery.cli.reasons"
-local term = require "orrery.cli.term"
+--- `orrery why RUN [NODE]`: what a node waits for, or how it ended, in one sentence, and the
+--- remedy. Without a node, all that did not simply complete, and the items that failed.
+local out = require "orrery.cli.shared.out"
+local chosen = require "orrery.cli.shared.chosen"
+local column = require "orrery.history.column"
+local facts = require "orrery.history.why"
+local items = require "orrery.history.items"
+local names_run = require "orrery.history.find".names
+local nodes = require "orrery.history.nodes"
+local owners = require "orrery.history.owners"
+local reasons = require "orrery.cli.display.reasons"
+local reasons_of_runs = require "orrery.history.reasons"
+local session = require "orrery.cli.shared.session"
+local term = require "orrery.cli.display.term"
 
 local why = {}
 
-local function names_of(db, run)
-  local names = {}
-  for i, row in ipairs(db:query("SELECT DISTINCT node FROM nodes WHERE run = ? LIMIT 5000", run.number)) do names[i] = row.node end
-  return names
-end
+local ITEMS = 10 -- of one node that failed
 
--- The node's row, and the number of its item.
+-- The row of a node or item.
 local function find(db, run, word)
-  local sql = "SELECT * FROM nodes WHERE run = ? AND node = ? AND item = ?"
-  local name, item = word:match "^(.-)%[(%d+)%]$"
-  local row = db:query(sql, run.number, name or word, tonumber(item) or 0)[1]
+  local name, item = items.parts(word)
+  local row = nodes.find(db, run, name, item)
   if row then return row end
-  local names = names_of(db, run)
-  local near = require "orrery.nearest"(name or word, names)
+  local names = nodes.names(db, run)
+  local near = require "orrery.nearest"(name, names)
   for _, known in ipairs(names) do
-    if known == name then history.stop(2, ("node %s of run %s has no item %s yet"):format(name, run.id, item)) end
+    if item and known == name then
+      session.stop(2, ("node %s of run %s has no item %s"):format(name, run.id,
+        math.type(item) and item or "'" .. term.clean(item) .. "'"))
+    end
   end
-  history.stop(2, ("run %s has no node '%s'%s"):format(run.id, word, near and ("; did you mean '%s'?"):format(near)
-    or #names > 0 and "; its nodes are " .. table.concat(names, ", ", 1, math.min(#names, 20)) or " yet: nothing of it was recorded"))
+  session.stop(2, ("run %s has no node '%s'%s")
+    :format(run.id, word, near and ("; did you mean '%s'?"):format(near)
+    or #names > 0 and "; its nodes are " .. table.concat(names, ", ", 1, math.min(#names, 20))
+      or " yet: nothing of it was recorded"))
 end
 
--- ---- settled ------------------------------------------------------------------------------------------------------
+-- ---- settled ------------------------------------------------------------------------------------
 
-local function took(node) return node.started and node.ended and " in " .. term.duration(node.ended - node.started) or "" end
+local function took(node)
+  return node.started and node.ended and " in " .. term.duration(node.ended - node.started) or ""
+end
 
 local function failure(node, word, attempts)
-  local e = history.value(node.error)
+  local e = column.plain(node.error)
   e = type(e) == "table" and e or { message = tostring(node.error or "the reason was not recorded") }
   return ("%s%s: %s%s"):format(word, attempts > 1 and (" after %d attempts"):format(attempts) or "",
-    term.clean((tostring(e.message or e.code):match "^[^\n]*")), e.code and " [" .. e.code .. "]" or "")
+    term.clean((tostring(e.message or e.code):match "^[^\n]*")),
+    e.code and " [" .. term.clean(e.code) .. "]" or "")
 end
 
--- The `why` of a node with `cache` tells a hit from a miss.
+-- The `why` of a node with `cache` says whether it was a hit or a miss.
 local function cache_text(said)
   if said.cache ~= "miss" then return "" end
   return "; the cache was missed: " .. term.clean(said.cache_reason or "no entry")
 end
 
-local function see_why(run, name) return "see why of that: " .. history.typed(("why %s %s"):format(run.short, name)) end
+local function see_why(run, name)
+  return "see why of that: " .. session.typed(("why %s %s"):format(run.short, name))
+end
 
 local function again(run)
-  return (run.state == "failed" or run.state == "cancelled") and "run it again, and what follows: " .. history.typed("retry " .. run.short)
+  return (run.state == "failed" or run.state == "cancelled")
+    and "run it again, and what follows: " .. session.typed("retry " .. run.short)
     or nil
+end
+
+-- Of a node that has settled: which of its items failed. Where they are told of one by one, only
+-- how many.
+local function failed_items(db, node, told)
+  local known = items.failed(db, node)
+  if not known then return "" end
+  if told then return (", without %d of %d items, which failed"):format(known.failed, known.items) end
+  local parts = {}
+  for i, one in ipairs(known.first) do
+    local e = type(one.error) == "table" and one.error or {}
+    parts[i] = ("%s: %s"):format(term.task(node.node, one.item, one.item_name),
+      term.clean((tostring(e.message or e.code or "the reason was not recorded"):match "^[^\n]*")))
+  end
+  local more = known.failed - #parts
+  return (", without %d of %d items, which failed: %s%s"):format(known.failed, known.items,
+    table.concat(parts, "; "), more > 0 and ("; and %d more"):format(more) or "")
+end
+
+-- To a node that was skipped with another.
+local ENOUGH = "; under join = \"all\" one node in its `after` that completes is enough"
+
+-- Which node failed, of those that were skipped because of a failure; one for a run.
+local function first_failure(db, run)
+  run.first_failure = run.first_failure or require "orrery.history.first_failure"(function(name)
+    local row = nodes.find(db, run, name)
+    local said = row and facts.said(row) or {}
+    return row and row.state, said.skip == "upstream_failed" and said.by or nil
+  end)
+  return run.first_failure
 end
 
 local SETTLED = {
   completed = function(node, said)
     if node.source == "cache" then return "completed without running: its output came from the cache" end
-    if node.source == "fork" then return "completed without running: its output was taken over from the run it was forked of" end
-    return ("completed%s%s%s%s"):format(node.attempts > 1 and " at attempt " .. node.attempts or "", took(node),
+    if node.source == "fork" then
+      return "completed without running: its output was taken over from the run it was forked of"
+    end
+    return ("completed%s%s%s%s")
+      :format(node.attempts > 1 and " at attempt " .. node.attempts or "", took(node),
       node.outcome and ", with the outcome " .. term.clean(node.outcome) or "", cache_text(said))
   end,
   failed = function(node, _, run)
     return failure(node, "failed", node.attempts), again(run)
   end,
-  skipped = function(_, said, run)
-    local text = require("orrery.cli.progress").reason { reason = said.skip, by = said.by }
-    return "was skipped" .. (text ~= "" and ": " .. term.clean(text) or ""),
-      said.skip == "upstream" and said.by and see_why(run, said.by) or nil
+  skipped = function(_, said, run, db)
+    local failed = said.skip == "upstream_failed" and first_failure(db, run)(said.by) or nil
+    local text = require("orrery.cli.display.progress").reason { reason = said.skip, by = said.by,
+      failed = failed }
+    text = "was skipped" .. (text ~= "" and ": " .. term.clean(text) or "")
+    if not said.by or said.skip ~= "upstream" and said.skip ~= "upstream_failed" then return text end
+    local enough = said.skip == "upstream" and nodes.state(db, run, said.by) == "skipped" and ENOUGH or ""
+    return text, see_why(run, failed or said.by) .. enough
   end,
   cancelled = function(_, _, run) return "was cancelled", again(run) end,
   compensated = function() return "was undone by its compensation" end,
   compensation_failed = function(node) return failure(node, "could not be undone", 1) end,
 }
 
--- ---- not settled --------------------------------------------------------------------------------------------------
+-- ---- not settled --------------------------------------------------------------------------------
 
-local function paused(db, sql, name) return name ~= nil and #db:query(sql, name) > 0 end
+local function go_on(run) return "let it go on: " .. session.typed("resume " .. run.short) end
 
-local function go_on(run) return "let it go on: " .. history.typed("resume " .. run.short) end
-
-local ITEMS = [[SELECT count(*) AS begun, total(state IN ('running', 'waiting', 'retrying')) AS live FROM nodes
-  WHERE run = ? AND node = ? AND item > 0]]
-
--- A node with `each` is running until its last item has ended, also while none of them does anything.
-local function at_work(db, run, node)
-  if node.state ~= "running" then return false end
-  local items = db:query(ITEMS, run.number, node.node)[1]
-  return node.item > 0 or items.begun == 0 or items.live > 0
-end
-
--- What keeps the whole run, before anything of the node's own does.
-local function held(db, run, node)
-  if run.ended then return ("did not get so far: the run is %s"):format(run.state) end
-  if node.state == "waiting" or at_work(db, run, node) then return nil end
-  if paused(db, "SELECT 1 FROM workflows WHERE name = ? AND paused = 1", run.workflow) then -- which pauses its runs as well
+-- What keeps the whole run from going on, in words.
+local HELD = {
+  ended = function(run) return ("did not get so far: the run is %s"):format(run.state) end,
+  workflow_paused = function(run)
     return ("waits because workflow %s is paused"):format(run.workflow),
-      "let it go on: " .. history.typed("resume --workflow " .. history.word(run.workflow))
-  end
-  if run.state == "paused" then return "waits because its run is paused", go_on(run) end
+      "let it go on: " .. session.typed("resume --workflow " .. session.word(run.workflow))
+  end,
+  run_paused = function(run) return "waits because its run is paused", go_on(run) end,
+}
+
+local function held(db, run, node)
+  local say = HELD[facts.held(db, run, node)]
+  if say then return say(run) end
 end
 
--- Nobody runs the run: said after what the node waits for, with what helps.
+-- Added where no process runs the run, with the remedy.
 local function abandoned(db, run)
-  local owner = history.owner(db, run)
+  local owner = owners.of(db, run)
   if run.ended or owner and owner.alive then return nil end
-  return owner and ("; nobody runs its run, since process %d is gone"):format(owner.pid) or "; nobody runs its run now",
+  return owner and ("; nobody runs its run, since process %d is gone"):format(owner.pid)
+    or "; nobody runs its run now",
     go_on(run)
 end
 
--- What a node of the definition names, as `after` writes it: a name, or a table with the node and an outcome or condition.
-local function after_of(db, run, node)
-  local text = db:query("SELECT json_extract(definition, '$.nodes[' || ? || '].after') AS after FROM bundles WHERE hash = ?", node.idx,
-    run.bundle)[1]
-  local after, names = text and history.value(text.after), {}
-  for i, entry in ipairs(type(after) == "table" and after or {}) do names[i] = type(entry) == "table" and entry.node or entry end
-  return names
-end
-
--- What is missing where no owner has said it: which dependencies have not settled.
-local function derived(db, run, node)
-  if node.state == "running" then return { kind = "running", count = node.attempts, since = node.started } end
-  if node.state == "retrying" then return { kind = "backoff", due = node.due } end
-  if node.state == "waiting" then
-    local step = db:query(reasons.OPEN_STEP, run.number, node.node, node.item)[1]
-    return step and reasons.of_step(step.kind, step.name, node.due) or { kind = node.due and "timer" or "signal", due = node.due }
-  end
-  if node.state ~= "pending" then return { kind = "priority" } end
-  local open = {}
-  for _, name in ipairs(after_of(db, run, node)) do
-    local state = db:query("SELECT state FROM nodes WHERE run = ? AND node = ? AND item = 0", run.number, name)[1]
-    if not state or not SETTLED[state.state] then open[#open + 1] = name end
-  end
-  return { kind = "dependency", by = open[1], count = math.max(1, #open) }
-end
-
 -- The remedy that needs the run's id.
-local function remedy_of(kind, said, run)
+local function remedy_of(db, kind, said, run)
+  if kind == "signal" and said.child then
+    local child = reasons_of_runs.child_run(db, run, said.child)
+    return child and "see why of that: " .. session.typed("why " .. child)
+  end
   if kind == "signal" and said.name then
     return (said.approval and "decide, --approve or --reject: " or "send it: ")
-      .. history.typed(reasons.to_send(run.short, said) .. (said.approval and " --why TEXT" or ""))
+      .. session.typed(reasons.to_send(run.short, said) .. (said.approval and " --why TEXT" or ""))
   end
   if kind == "dependency" and said.by then return see_why(run, said.by) end
-  if kind == "paused" then return go_on(run) end
+  if kind == "paused" or said.left or said.held then return go_on(run) end
 end
 
 local CUT_OFF = {
@@ -148,81 +170,107 @@ local CUT_OFF = {
   compensating = "was cut off while it was undone, and is undone again when its run goes on",
 }
 
-local LEFT = [[SELECT 1 FROM inbox WHERE run = ? AND taken IS NULL AND name = 'signal' AND json_extract(text, '$.name') = ? LIMIT 1]]
-
--- A signal that was sent while nobody has the run is not to be sent once more.
-local function is_left(db, run, said)
-  return said.kind == "signal" and said.name ~= nil and not run.owned and #db:query(LEFT, run.number, said.name) > 0
+-- Of a node with items an item is cut off, and the node only where one was.
+local function waits_for_items(db, node)
+  if node.item > 0 or (node.items or 0) == 0 or node.state ~= "running" then return false end
+  return db:row("node_items_running", { run = node.run, node = node.node }) == nil
 end
 
 local function unsettled(db, run, node, said)
-  if not run.owned and CUT_OFF[node.state] then
+  if not run.owned and CUT_OFF[node.state] and not waits_for_items(db, node) then
     return CUT_OFF[node.state], nil, { kind = "interrupted", count = node.attempts, since = node.started }
   end
-  if not said.kind or said.kind == "settled" then said = derived(db, run, node) end
-  if said.kind == "signal" then
-    local asked = db:query(reasons.APPROVAL_STEP, run.number, node.node, node.item)[1]
-    said.approval = asked and history.value(asked.value)
+  said = facts.unsettled(db, run, node, said)
+  local text, remedy = reasons.say(said, session.now())
+  if node.state == "retrying" then
+    text = failure(node, "failed", node.attempts) .. "; it " .. (text or "is tried again")
   end
-  if said.kind == "pool" and paused(db, "SELECT 1 FROM pools WHERE name = ? AND paused = 1", said.name) then said.limit = 0 end
-  local text, remedy = reasons.say(said, history.now())
-  if node.state == "retrying" then text = failure(node, "failed", node.attempts) .. "; it " .. (text or "is tried again") end
-  if is_left(db, run, said) then return text .. "; one was left for it and is taken when the run goes on", nil, said end
-  return text or "is " .. node.state, remedy or remedy_of(said.kind, said, run), said
+  if facts.is_left(db, run, said) then
+    return text .. "; one was left for it and is taken when the run goes on", nil, said
+  end
+  return text or "is " .. node.state, remedy or remedy_of(db, said.kind, said, run), said
 end
 
 --- Why a node is where it is.
 ---@param db orrery.Store
 ---@param run table row of `filter.one`
 ---@param node table row of `nodes`
+---@param told? boolean its items that failed are told of one by one
 ---@return string text what is said after its name
 ---@return string|nil remedy
 ---@return table said what the engine knows
-function why.of(db, run, node)
-  local said = history.value(node.why)
-  said = type(said) == "table" and said or {}
+function why.of(db, run, node, told)
+  local said = facts.said(node)
   local settled = SETTLED[node.state]
   if settled then
-    local text, remedy = settled(node, said, run)
-    return text, remedy, said
+    local text, remedy = settled(node, said, run, db)
+    local lacking = node.state == "completed" and failed_items(db, node, told) or ""
+    if lacking ~= "" then
+      remedy = remedy or "run those again, and what follows: " .. session.typed("retry --items " .. run.short)
+    end
+    return text .. lacking, remedy, said
   end
   local text, remedy = held(db, run, node)
   if not text then text, remedy, said = unsettled(db, run, node, said) end
   local alone, resume = abandoned(db, run)
   if not alone then return text, remedy, said end
-  if said.kind ~= "signal" then remedy = nil end -- a signal is kept for when it goes on; nothing else helps before
+  -- a signal is kept until the run goes on; nothing else helps before that
+  if said.kind ~= "signal" or said.child then remedy = nil end
   return text .. alone, remedy and remedy .. "; then " .. resume or resume, said
 end
 
-local TO_EXPLAIN = "SELECT * FROM nodes WHERE run = ? AND item = 0 AND state NOT IN ('completed', 'compensated') ORDER BY idx"
-
--- Says it of one node. False where nobody reads any more.
-local function tell(db, args, run, node)
-  local text, remedy, said = why.of(db, run, node)
-  local name = node.node .. (node.item > 0 and ("[%d]"):format(node.item) or "")
+-- Prints it for one node; of an item of one that was told of before (`told`), its remedy stands
+-- there. False where the reader of the output has gone.
+local function print_why(db, args, run, node, told)
+  local text, remedy, said = why.of(db, run, node, told)
+  local name = term.task(node.node, node.item, node.item_name)
   if args.json then
-    said.run, said.node, said.item, said.state = run.id, node.node, node.item > 0 and node.item or nil, node.state
+    said.run, said.node, said.item, said.state = run.id, node.node, node.item > 0 and node.item or nil,
+      node.state
+    said.item_name = node.item_name
     said.sentence, said.remedy = name .. " " .. text, remedy
-    said.attempts, said.error, said.source = node.attempts, history.value(node.error), node.source
+    said.attempts, said.error, said.source = node.attempts, column.plain(node.error), node.source
     said.kind = said.kind or SETTLED[node.state] and "settled" or nil
-    return history.json(said)
+    return session.json(said)
   end
-  return io.stdout:write(term.clean(name), " ", text, "\n", remedy and "  " .. remedy .. "\n" or "") ~= nil
+  if told and node.item > 0 then remedy = nil end
+  return out.write(name, " ", text, "\n", remedy and "  " .. remedy .. "\n" or "") ~= nil
 end
 
-why.main = history.command("why", function(db, args)
-  local run = filter.run(db, args.run)
+-- Of the items of a node that failed only the first are told of, and how many more there are; in
+-- JSON all.
+local function print_all(db, args, run)
+  local last, failed, any = nil, 0, false
+  local names = items.names(db, run)
+  local function rest()
+    if failed > ITEMS and not args.json then
+      out.line(("and %s of %s"):format(term.plural(failed - ITEMS, "further item"), term.clean(last)))
+    end
+  end
+  for node in nodes.notable(db, run) do
+    if node.node ~= last then
+      rest()
+      last, failed = node.node, 0
+    end
+    failed, any = failed + (node.item > 0 and 1 or 0), true
+    node.item_name = names[node.node][node.item]
+    local shown = args.json or failed <= ITEMS
+    if shown and not print_why(db, args, run, node, not args.json) then return true end
+  end
+  rest()
+  return any
+end
+
+why.main = session.command("why", function(db, args)
+  if args.run and not args.node and not names_run(args.run) then -- a node of the newest run
+    args.run, args.node = nil, args.run
+  end
+  local run = chosen.run(db, args.run)
   if args.node then
-    tell(db, args, run, find(db, run, args.node))
-    return
-  end
-  local any
-  for node in db:each(TO_EXPLAIN, run.number) do
-    any = true
-    if not tell(db, args, run, node) then return end
-  end
-  if not any and not args.json then
-    history.note(("run %s is %s: no node of it waits, and none ended otherwise than it should"):format(run.id, run.state))
+    print_why(db, args, run, find(db, run, args.node))
+  elseif not print_all(db, args, run) and not args.json then
+    session.note(("run %s is %s: no node of it waits, and none ended otherwise than it should")
+      :format(run.id, run.state))
   end
 end)
 

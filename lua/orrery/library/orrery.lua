@@ -1,11 +1,13 @@
 ---@meta orrery
 -- luacheck: ignore 241 (the tables are declared, not used)
--- Annotations of the module `orrery` for editors with the Lua language server. Add this folder to `workspace.library`.
+-- Annotations of the module `orrery` for editors with the Lua language server. Add this folder to
+-- `workspace.library`.
 
 ---A span of time: "250ms", "5s", "1h30m", "3d", ISO 8601 ("PT5S"), or a number of seconds.
 ---@alias orrery.Duration string|number
 
----A condition: an expression ("nodes.parse.wind > 100"), a template ("${input.force}"), or a function.
+---A condition: an expression ("nodes.parse.wind > 100"), a template ("${input.force}"), or a
+---function.
 ---@alias orrery.Condition string|boolean|fun(ctx: orrery.Context): any
 
 ---What may stand in `after`: a node's name, "switch:outcome", a node, or a list of these.
@@ -17,8 +19,8 @@
 ---@field max? integer retries after the first attempt (3)
 ---@field strategy? "fixed"|"linear"|"exponential"|"random" how the delay grows ("exponential")
 ---@field delay? orrery.Duration before the first retry (1 s)
----@field factor? number growth, for "exponential" (2)
----@field max_delay? orrery.Duration no delay is longer (30 s, or `delay` where that is more)
+---@field factor? number growth, with "exponential" only (2)
+---@field max_delay? orrery.Duration no delay is longer (30 s, or `delay` where that is more), nor what an error asks for (1 h)
 ---@field jitter? "none"|"full"|"equal" ("equal")
 ---@field on? string|string[] only these error codes are retried
 ---@field unless? string|string[] these are not
@@ -30,6 +32,7 @@
 ---@class orrery.Loop
 ---@field until? orrery.Condition ends the loop; may use `output`, what the iteration returned. Written ["until"] = … in Lua
 ---@field max? integer fails with `loop_exhausted` after so many iterations
+---@field times? integer repeats it so often, whatever comes of it; without `until` and `max`
 ---@field delay? orrery.Duration between iterations
 
 ---@class orrery.Breaker
@@ -44,17 +47,22 @@
 ---@field after? orrery.After what it waits for, besides what its expressions mention
 ---@field when? orrery.Condition false: the node is skipped
 ---@field join? "all"|"all_completed"|"any"|"done"|"failed"|orrery.Need ("all")
----@field retry? integer|orrery.RetryPreset|orrery.RetryPolicy
+---@field retry? integer|orrery.RetryPreset|orrery.RetryPolicy|orrery.RetryPolicy[] of a list the first that fits the error decides
 ---@field timeout? orrery.Duration of an attempt
 ---@field deadline? orrery.Duration of all attempts with their delays, from ready
 ---@field heartbeat? orrery.Duration longest silence between `ctx:progress` or `ctx:heartbeat`
 ---@field on_error? "ignore" a failure counts as completed with a nil output
+---@field handles? boolean (true) false: it handles no failure, and is a cleanup node whatever its join
 ---@field fallback? any a value, or function(ctx, err), that takes the place of a failure
----@field pool? string|fun(ctx: orrery.Context): string
+---@field pool? string|(fun(ctx: orrery.Context): string)|{name: any, hold: boolean?} hold: until it has settled
+---@field strategy? "direct"|"thread" where its handler runs: on the loop, or in a worker ("direct")
 ---@field priority? "critical"|"high"|"normal"|"low"|"background" ("normal")
 ---@field breaker? string|orrery.Breaker
 ---@field each? string|table|fun(ctx: orrery.Context): table once for each item of a list
 ---@field each_failures? integer|string items that may fail: a number or "10%"
+---@field each_on_failure? "stop"|"drain"|"continue" ("stop") what becomes of the others at the one more that failed
+---@field each_parallel? integer items that may have begun and not ended, waits included
+---@field item_name? string|fun(ctx: orrery.Ctx): string what each item is called, by a template or a function
 ---@field loop? orrery.Loop
 ---@field compensate? orrery.Undo|orrery.Compensate undoes the node where the run fails or is cancelled
 ---@field cache? boolean|orrery.Duration|orrery.CacheKey takes an earlier output where there is one
@@ -103,12 +111,26 @@ function Saga:step(name, action, undo, keys) end
 ---@field on_error? "stop"|"drain"|"continue" ("stop")
 ---@field concurrency? integer nodes of a run at a time
 ---@field cleanup_timeout? orrery.Duration of the cleanup nodes after a cancel (30 s)
+---@field pools? table<string, integer|{max: integer?, rate: (string|number)?, burst: integer?}>
 ---@field env? string[] environment variables that expressions may read as env.NAME
+---@field singleton? string|true a template of input, context and env: of the runs with one value one goes on at a time; nil: no lock
+---@field on_conflict? "queue"|"cancel_running"|"skip"|"fail" ("queue") what becomes of a run whose lock another has
+
+---@class orrery.Trigger
+---@field kind string "command", "script", "c_api", "child", "fork", "retry", or what flow.run was given
+---@field time number seconds since 1970
+---@field payload? any
+---@field run? string the run that has called it, or that it was forked from
+---@field node? string the node that has called it
 
 ---@class orrery.RunInfo
 ---@field id string
 ---@field workflow string its name
 ---@field started number seconds since 1970
+---@field trigger orrery.Trigger what has started it
+---@field state string how the run would end now, for cleanup nodes: "running" while it goes on as it
+--- should, "failed", "cancelled", "compensated", "compensation_failed"
+---@field cause? "failure"|"cancel"|"timeout"|"stall" why, where it is not "running"
 
 ---What a handler is given. It is read only, and valid as long as its attempt.
 ---@class orrery.Context
@@ -121,10 +143,12 @@ function Saga:step(name, action, undo, keys) end
 ---@field env table<string, string> the environment variables named by the workflow's `env`
 ---@field nodes table<string, any> outputs by node
 ---@field states table<string, string>
----@field errors table<string, table>
+---@field errors table<string, orrery.Error> of a node that completed without all of its items, too: `items_failed`
 ---@field item any with `each`
 ---@field index integer|nil with `each`, from 1
+---@field item_name string|nil with `item_name`
 ---@field iteration integer from 1, with `loop`
+---@field previous any with `loop`: the output of the iteration before, nil in the first
 ---@field cancelled boolean whether it has been asked to stop
 ---@field idempotency_key string the same for all attempts
 ---@field output any in a compensation: what the node had returned
@@ -151,9 +175,11 @@ function Context:heartbeat() end
 ---Runs another workflow and returns its output; waits.
 ---@param workflow orrery.Workflow|string
 ---@param input any
+---@param options? { context: any } the child's, in the place of this one's
 ---@return any
-function Context:call(workflow, input) end
----Calls fn(...) and keeps what it returned; where the handler runs again, that is returned and fn is not called. Waits.
+function Context:call(workflow, input, options) end
+---Calls fn(...) and keeps what it returned; where the handler runs again, that is returned and fn
+---is not called. Waits.
 ---@param name string
 ---@param fn fun(...): any
 ---@param ... any
@@ -164,9 +190,17 @@ function Context:step(name, fn, ...) end
 ---@param options? {timeout: orrery.Duration}
 ---@return any
 function Context:wait(signal, options) end
+---The items of a node with `each` as they are now; nil where its list is not known yet.
+---@param node string
+---@return orrery.Item[]|nil
+function Context:items(node) end
 ---Seconds since the epoch; the same when the handler runs again. Waits.
 ---@return number
 function Context:now() end
+---Values that outlive runs: those of the workflow, or those that all workflows of the store share.
+---@param options? {shared: boolean?}
+---@return orrery.State
+function Context:state(options) end
 ---As math.random; the same when the handler runs again. Not for secrets.
 ---@param m? integer
 ---@param n? integer
@@ -175,6 +209,38 @@ function Context:random(m, n) end
 ---A UUID of version 4; the same when the handler runs again. Not for secrets.
 ---@return string
 function Context:uuid() end
+
+---@class orrery.State
+local State = {}
+---The value of a key and its version, the same when the handler runs again. Waits.
+---@param key string 1 to 512 bytes of UTF-8 without control characters
+---@return any value, string? version nothing where there is none
+function State:get(key) end
+---Sets it, with `version` only where that is still the one ("": where there is none). Waits. Raises
+---`state_too_large`, `invalid_state`.
+---@param key string
+---@param value any at most 1 MiB as JSON
+---@param options? {ttl: orrery.Duration?, version: string?}
+---@return string|false version
+function State:set(key, value, options) end
+---Sets it to fn(value), anew where another run has written meanwhile. Waits. Raises
+---`state_conflict`.
+---@param key string
+---@param fn fun(value: any): any nil: removes it
+---@param options? {ttl: orrery.Duration?}
+---@return any value, string version
+function State:update(key, fn, options) end
+---Removes it. Waits.
+---@param key string
+---@param options? {version: string?}
+---@return boolean removed
+function State:remove(key, options) end
+
+---@class orrery.Item
+---@field index integer from 1
+---@field name string|nil with `item_name`
+---@field state string
+---@field error orrery.Error|nil
 
 ---@class orrery.Problem
 ---@field message string
@@ -195,6 +261,22 @@ function Context:uuid() end
 ---@field url string
 ---@field kind "sqlite"|"memory"
 local Store = {}
+---@param name string of a query in docs/store.md
+---@param parameters? table<string, any> by their names
+---@return table[] rows by the names of their columns
+function Store:rows(name, parameters) end
+---@param name string
+---@param parameters? table<string, any>
+---@return table|nil row the first one
+function Store:row(name, parameters) end
+---@param name string
+---@param parameters? table<string, any>
+---@return fun(): table|nil
+function Store:each_row(name, parameters) end
+---@param name string of a change in docs/store.md
+---@param parameters? table<string, any>
+---@return integer changed rows
+function Store:perform(name, parameters) end
 ---@param sql string a SELECT
 ---@param ... string|number|boolean|nil its parameters
 ---@return table[] rows by the names of their columns
@@ -217,6 +299,14 @@ function Store:project() end
 ---@param key string
 ---@return table|nil row, or the list of a bundle's modules
 function Store:get(kind, key) end
+---@param id integer of a process in `owners`
+---@return "lives"|"self"|"gone"|nil
+function Store:owner(id) end
+
+--- Lets what a stopped process holds of the store go, where it stands in the way of taking its run.
+--- Does not wait. Raises where the store cannot be read.
+---@param id string of a run
+function Store:unblock(id) end
 ---@param path string
 function Store:backup(path) end
 function Store:close() end
@@ -243,17 +333,19 @@ function Plan:bytes() end
 ---@field groups? table
 
 ---@class orrery.Why
----@field kind string "settled", "running", "dependency", "run_limit", "pool", "rate", "breaker", "backoff", "timer", …
+---@field kind string "settled", "running", "dependency", "run_limit", "pool", "rate", "breaker", "backoff", "timer", "worker", …
 ---@field state string of the node
 ---@field by? string a node, in `by_run` where that is another run
 ---@field by_run? string
----@field name? string of the pool or breaker
+---@field name? string of the pool, breaker or signal
 ---@field count? integer
 ---@field limit? integer
 ---@field due? number seconds since 1970
 ---@field since? number seconds since 1970
----@field skip? "upstream"|"when"|"outcome"
+---@field skip? "upstream"|"upstream_failed"|"when"|"outcome"
 ---@field cause? "failure"|"cancel"|"timeout"|"stall"
+---@field busy? { node: string, item: integer?, run: string? }[] of "worker": what workers do; `run` where it is another
+---@field worker? { waiting: integer, items: integer[], count: integer, limit: integer, busy: table[] } items that wait for a worker
 
 ---@class orrery.Stats
 ---@field by_state table<string, integer>
@@ -273,6 +365,8 @@ function Plan:bytes() end
 ---@field ended boolean
 ---@field output any
 ---@field error orrery.Error|nil
+---@field lock string|nil the value of its lock (`singleton`)
+---@field holder string|nil while it waits for that: the id of the run that has it, or is before this one
 local Run = {}
 ---Cancels what runs, then cleanup nodes run; a second call skips those.
 function Run:cancel() end
@@ -303,11 +397,26 @@ function Run:states() end
 function Run:outputs() end
 ---@return table<string, orrery.Error>
 function Run:errors() end
+---The items of a node with `each` as they are now; nil where its list is not known yet.
+---@param node string
+---@return orrery.Item[]|nil
+function Run:items(node) end
 ---@return orrery.Stats
 function Run:stats() end
 
 ---Lets a run of a store go in good order; this or another process can resume it.
 function Run:suspend() end
+
+---@class orrery.SkippedRun a run that was not made, because another has its lock (on_conflict = "skip")
+---@field id string of the run that has the lock
+---@field lock string
+---@field workflow string
+---@field state "skipped"
+---@field skipped true
+---@field ended true
+local SkippedRun = {}
+---@return orrery.SkippedRun itself
+function SkippedRun:wait() end
 
 ---@class orrery.RunRecord a run that has a key already, as things stand: it is over, or another process runs it
 ---@field id string
@@ -330,8 +439,13 @@ local Runtime = {}
 ---@param options? {force: boolean?, mode: "recover"|"retry"|nil, env: string[]?}
 ---@return orrery.Run
 function Runtime:restore(plan, id, options) end
+---@param id string
+---@return table|nil created what a run of the store was created with: `workflow`, `folder`, `input`, …
+function Runtime:created(id) end
 ---Waits until everything that was recorded is durable; blocks the loop.
 function Runtime:sync() end
+---@return table|nil what its workers do; nil before the first
+function Runtime:workers() end
 ---Makes durable what was recorded and closes the store; live runs stay resumable.
 function Runtime:close() end
 ---@return boolean whether runs keep a journal in a store unless they ask for none
@@ -346,8 +460,14 @@ function Runtime:store() end
 ---@param path string|nil
 ---@param source string
 function Runtime:keep_module(bundle, name, path, source) end
----Asks a function for more to do before each turn of the loop, until it answers nil: true where it has done something, false where there
----is nothing to do now.
+---Says in the store what the workers of a pool have done.
+---@param pool integer
+---@param figures string JSON
+function Runtime:keep_workers(pool, figures) end
+---Something begins that no record tells of, such as waiting for a worker: `why` is published soon.
+function Runtime:notice_later() end
+---Asks a function for more to do before each turn of the loop, until it answers nil: true where it
+---has done something, false where there is nothing to do now.
 ---@param fn? fun(): boolean|nil
 function Runtime:refill(fn) end
 ---Waits for the run's end.
@@ -358,6 +478,8 @@ function Runtime:wait(run) end
 ---@param seconds number
 ---@return boolean more whether there is more to do now
 function Runtime:step(seconds) end
+---@return number|nil seconds until one of its runs does something: 0 where one runs, else the first backoff's end
+function Runtime:idle() end
 ---@return number seconds since 1970 on its clock
 function Runtime:now() end
 ---@param fn fun(event: table) for every event of every run on it
@@ -396,12 +518,14 @@ function Runtime:start(plan, options) end
 ---@field durability? "strict"|"relaxed"|"none" what is waited for before what depends on a result starts
 ---@field key? string idempotency key: the same one never starts two runs of a workflow
 ---@field labels? table<string, any> to find the run by
+---@field trigger? {kind: string, time: number?, payload: any} what starts it ("script")
 ---@field on_event? fun(event: table) told every event of this run
 
 ---@class orrery.ResumeOptions
 ---@field store? string the store's URL; ORRERY_STORE where it is left out
 ---@field runtime? orrery.Runtime
 ---@field force? boolean also from a process that lives, and what was interrupted too often
+---@field trust? boolean the store may belong to another user, whose code it then runs
 ---@field code? boolean|string with today's code: true for the file it began with, or another file
 ---@field on_event? fun(event: table)
 
@@ -414,14 +538,25 @@ function Runtime:start(plan, options) end
 ---@field name string words joined by dots, "slack.post"
 ---@field doc? string
 ---@field config? orrery.Schema|table
----@field run fun(ctx: orrery.Context, config: table, inputs: table<string, any>): any
+---@field run? fun(ctx: orrery.Context, config: table, inputs: table<string, any>): any required but for stages
+---@field stage? fun(config: table, rows: (fun(): any[]?)|nil, stage: table): (fun(): any[]?) pulls chunks of rows from the stage before it
+---@field source? boolean a stage that takes no rows
+---@field sink? boolean a stage that writes rows and passes them on
+---@field nodes? string the config key whose list holds nodes; the handler gets { type, config } of each
 ---@field pool? string nodes of the type draw from it unless they say otherwise
 ---@field outcomes? string[]|fun(config: table): string[] which `after = "node:outcome"` may name; the handler returns flow.outcome
----@field expressions? string[] config keys whose strings are expressions; the handler gets them as function(ctx)
+---@field expressions? string[]|table<string, string|table> keys with expressions: function(ctx); { where = "row" }: function(ctx, row);
+--- { test = { names = true } }: it also returns the paths that it reads, { text, fn }, and its text
+---@field becomes? fun(config: table): table, table? the node that one of the type stands for, and keys that it has
+---@field place? "first"|"last" of such a type: where its nodes stand
+---@field cleanup? fun(ctx: orrery.Context, config: table, node: string) undoes at the end of the run what a node has made
+---@field files? { inputs: string?, outputs: string?, folder: string? } keys of config that name files, for nodes that are up to date
 ---@field own_timeout? boolean a node's `timeout` is config of the type, and no bound of the attempt
+---@field strategy? "direct"|"thread" where its handler runs, if the node does not say ("direct")
 ---@field positional? string the config key meant by a value without a key, `flow.delay { "5s" }`; "argv[]": by all of them, as an array
 ---@field check? fun(config: table): string?, string? what is wrong with config that fits the schema, templates unresolved
 ---@field examples? string[]
+---@field errors? string[] codes that it raises, beside those of any node
 ---@field output? any schema or description of what it outputs
 
 ---@class orrery.NodeType
@@ -439,7 +574,7 @@ local json = {}
 ---@return string
 function json.encode(value, options) end
 ---@param text string
----@param options? {name: string?, depth: integer?, duplicates: "error"|"last"|nil}
+---@param options? {name: string?, depth: integer?, limit: integer?, duplicates: "error"|"last"|nil}
 ---@return any
 function json.decode(text, options) end
 ---@param value any
@@ -468,6 +603,7 @@ function json.object(t) end
 ---@field on_chunk? fun(name: "stdout"|"stderr", text: string) what is streamed
 ---@field limit? integer bytes kept of each captured output (16 MiB)
 ---@field grace? number seconds between TERM and KILL (2)
+---@field detach? boolean what it leaves behind goes on
 ---@field linger? number seconds to wait for the outputs to close once it has exited (1)
 
 ---@class orrery.SpawnResult
@@ -494,7 +630,8 @@ function Process:pid() end
 ---@field url string
 ---@field method? string ("GET")
 ---@field headers? table {Name = "value"}, {Name = {"value", …}}, or a list of {"Name", "value"}
----@field body? string
+---@field body? string|(string|{fd: integer, size: integer})[] a text, or texts and files one after another
+---@field to? integer descriptor of a file that the body of a status of 2xx is written to
 ---@field limit? integer bytes of the decoded body (64 MiB)
 ---@field redirects? integer followed at most (10)
 ---@field timeout? number seconds
@@ -503,47 +640,163 @@ function Process:pid() end
 ---@field insecure? boolean certificates are not verified
 ---@field ca? string file of trusted certificates
 ---@field user_agent? string
+---@field proxy? string a URL; "": none (that of the environment)
+---@field allow? string[] addresses and networks that alone may be connected to
+---@field deny? string[] those that may not
+---@field on_body? fun(piece: string) called with each piece of the body of a status of 2xx as it comes; not with `to`
+---@field sigv4? string "aws:amz:REGION:SERVICE": signed with `user` and `password`
+---@field user? string
+---@field password? string
 
 ---@class orrery.TransferResponse
 ---@field status integer
 ---@field headers table<string, string|string[]> by name in lower case
----@field body string
+---@field body string|integer with `to` the bytes that are in the file
 ---@field url string
 ---@field seconds number
 ---@field redirects integer
+---@field version? string of HTTP: "1.0", "1.1", "2"
 
 ---@class orrery.Transfer
 local Transfer = {}
 ---Drops it; the callback is not called.
 function Transfer:cancel() end
 
+---@class orrery.SmtpOptions
+---@field url string smtp://HOST:PORT/NAME or smtps://, with the name by which this host calls itself
+---@field from string an address alone, as those of `to`
+---@field to string[]
+---@field body (string|{fd: integer?, size: integer?, text: string?, base64: boolean?})[] the message; base64: it is sent so
+---@field user? string
+---@field password? string
+---@field starttls? boolean the connection has to be encrypted before anything else is said
+---@field timeout? number seconds for all of it
+---@field connect_timeout? number seconds (30)
+---@field idle_timeout? number seconds
+---@field insecure? boolean certificates are not verified
+---@field ca? string file of trusted certificates
+
+---@class orrery.Secret stands for a value that is looked up when it is used; joined to texts by ..
+local Secret = {}
+---Looks it up; may wait for its command.
+---@return string
+function Secret:value() end
+
+---@alias orrery.FileTypeName "read"|"write"|"list"|"find"|"stat"|"hash"|"copy"|"move"|"remove"|"mkdir"
+---|"temp"|"watch"|"archive"|"extract"
+---@alias orrery.FileTypes table<orrery.FileTypeName, orrery.NodeType>
+
+---@class orrery.Url
+---@field escape fun(value: string|number|boolean): string as a part of a URL
+---@field query fun(values: table<string, any>): string "a=1&b=2", in the order of the names
+---@field with fun(url: string, values: table<string, any>?): string a URL with more parameters
+---@field join fun(base: string, reference: string): string where a reference leads to
+---@field origin fun(url: string): string|nil "https://host:443"
+
 ---@class orrery
 ---@field version string
 ---@field json orrery.Json
+---@field url orrery.Url
 ---@field retries table<orrery.RetryPreset, orrery.RetryPolicy>
 ---@field const orrery.NodeType
 ---@field delay orrery.NodeType
 ---@field exec orrery.NodeType
 ---@field log orrery.NodeType
 ---@field wait orrery.NodeType
----@field merge orrery.NodeType
+---@field barrier orrery.NodeType
+---@field sync orrery.NodeType the type "barrier"
+---@field trigger orrery.NodeType
+---@field setup orrery.NodeType
+---@field cleanup orrery.NodeType
+---@field fail orrery.NodeType
+---@field assert orrery.NodeType
+---@field merge orrery.NodeType data.merge; likewise the next ones
+---@field map orrery.NodeType
+---@field filter orrery.NodeType
+---@field dedupe orrery.NodeType
+---@field validate orrery.NodeType
+---@field normalize orrery.NodeType
 ---@field switch orrery.NodeType
 ---@field condition orrery.NodeType
 ---@field call orrery.NodeType the type "workflow"
----@field file {read: orrery.NodeType, write: orrery.NodeType, list: orrery.NodeType}
----@field http {get: orrery.NodeType, request: orrery.NodeType}
+---@field file orrery.FileTypes
+---@field pipe orrery.NodeType
+---@field csv {read: orrery.NodeType, write: orrery.NodeType}
+---@field jsonl {read: orrery.NodeType, write: orrery.NodeType}
+---@field xml {read: orrery.NodeType, write: orrery.NodeType, decode: orrery.NodeType, encode: orrery.NodeType}
+---@field sqlite {query: orrery.NodeType, load: orrery.NodeType}
+---@field postgres {query: orrery.NodeType, load: orrery.NodeType}
+---@field data table<string, orrery.NodeType>
+---@field http table<string, orrery.NodeType> get, post, put, patch, delete, request
+---@field mail {send: orrery.NodeType}
+---@field test {case: orrery.NodeType, suite: orrery.NodeType}
+---@field s3 {put: orrery.NodeType, get: orrery.NodeType, list: orrery.NodeType}
+---@field agent orrery.AgentType the type, or with a name and a definition what declares an agent
+---@field notify table<string, orrery.NodeType> a type for each channel
+---@field state {get: orrery.NodeType, set: orrery.NodeType, update: orrery.NodeType}
 local flow = {}
 ---@param options orrery.WorkflowOptions
 ---@return orrery.Workflow
 function flow.workflow(options) end
----@param fields table
+---@param fields table the shorthand, or a JSON Schema
+---@param options? {draft: (string|integer)?, formats: boolean?, remotes: table<string, table>?} for a JSON Schema
 ---@return orrery.Schema
-function flow.schema(fields) end
+function flow.schema(fields, options) end
 ---@param options orrery.NodeTypeOptions
 ---@return orrery.NodeType
 function flow.type(options) end
 ---@return orrery.NodeType[]
 function flow.types() end
+---@class orrery.AgentOptions who is asked by nodes of type `agent`
+---@field url string the endpoint, up to "/chat/completions"
+---@field model string
+---@field key? string|orrery.Secret sent as a bearer token
+---@field headers? table<string, string>
+---@field system? string what it is told before every conversation
+---@field temperature? number
+---@field max_tokens? integer
+---@field options? table further fields of the request
+---@field format? "json_schema"|"json_object"|"none" how it is asked for JSON ("json_schema")
+---@field prices? {input: number?, output: number?} of a million tokens
+---@field max_time? orrery.Duration of one request (120 s)
+---@field ca? string a file of trusted certificates
+
+---@class orrery.AgentType: orrery.NodeType
+---@field extract orrery.NodeType
+---@field classify orrery.NodeType
+---@overload fun(config: table): orrery.TypedNode
+---@overload fun(name: string, agent: orrery.AgentOptions|fun(request: table, ctx: orrery.Context): any)
+
+---@param connector orrery.ConnectorOptions
+---@return table connector its node types by the operations' names, and `configure`
+function flow.connector(connector) end
+
+---@class orrery.ChannelOptions a channel of `notify`
+---@field name string
+---@field doc? string
+---@field config? table the keys beside message, title, level and fields
+---@field send? fun(ctx: orrery.Context, config: table): any
+---@field like? string another channel, in place of `config` and `send`
+---@field with? table what that one is given
+---@field check? fun(config: table): string?, string?
+---@field examples? string[]
+
+---Declares `notify.NAME`.
+---@param channel orrery.ChannelOptions
+---@return orrery.NodeType
+function flow.channel(channel) end
+---Gives a function a name, by which nodes of the type `action` call it: declares `action.NAME`.
+---Without a function it makes a node of that type.
+---@param name string|table
+---@param what? (fun(ctx: orrery.Context, input: table, inputs: table<string, any>): any)|orrery.NodeTypeOptions
+---@return any
+function flow.action(name, what) end
+---Waits, in a handler, until as many as are needed have arrived at a barrier. Raises
+---`barrier_timeout`.
+---@param name string
+---@param options {count: integer, across: "branches"|"runs"|nil, timeout: orrery.Duration?}
+---@return {place: integer, count: integer} place in the order of arrival, from 1
+function flow.arrive(name, options) end
 ---Nodes side by side; the output is an array, or an object where all members have names.
 ---@param members table
 ---@return table
@@ -559,21 +812,48 @@ function flow.saga(name, options) end
 function flow.sequence(members) end
 ---Declares a pool; without options it only asks for the declaration.
 ---@param name string
----@param options? {max: integer?, rate: (string|number)?}
----@return {max: integer?, rate: number?, per: number?}|nil
+---@param options? {max: integer?, rate: (string|number)?, burst: integer?, default: boolean?}
+---@return {max: integer?, rate: number?, per: number?, burst: integer?}|nil
 function flow.pool(name, options) end
----Starts a child process; what `exec` is made of. The callback gets an error or a result, once, later.
+---@class orrery.FileRequest
+---@field unref fun(self) the process does not wait for it any more; the callback may still come
+---@field cancel fun(self) "hash" and "remove" end soon
+---@field close_after fun(self, fd: integer) closes a descriptor when the request is over
+
+---One request to the file system, in a thread that nobody else waits for. The callback gets an
+---error like luv's or a result, once, later; it may be left out.
+---@param name string "open", "read", "write", "close", "fsync", "fchmod", "stat", "lstat", "fstat", "mkdir", …
+---@param ... any arguments, and the callback
+---@return orrery.FileRequest handle
+function flow.fs(name, ...) end
+---Writes or extracts an archive in a thread. The callback gets an error or `{ bytes, entries,
+---skipped }`, once, later.
+---@param name "write"|"extract"
+---@param options table
+---@param callback fun(err: table|nil, result: table|nil)
+---@return { cancel: fun(self), unref: fun(self) } handle
+function flow.archive(name, options, callback) end
+---Starts a child process; what `exec` is made of. The callback gets an error or a result, once,
+---later.
 ---@param options orrery.SpawnOptions
 ---@param callback fun(err: orrery.Error|nil, result: orrery.SpawnResult|nil)
 ---@return orrery.Process handle
 function flow.spawn(options, callback) end
----Starts an HTTP transfer; what the `http` types are made of. The callback gets an error or a response, once, later.
+---Starts an HTTP transfer; what the `http` types are made of. The callback gets an error or a
+---response, once, later.
 ---@param options orrery.TransferOptions
 ---@param callback fun(err: orrery.Error|nil, response: orrery.TransferResponse|nil)
 ---@return orrery.Transfer handle
 function flow.transfer(options, callback) end
----Performs a node where the call stands and returns its output: in a script, at the prompt, in a handler. Waits. Raises the
----error that the node fails with. Inside a handler the output of a type's call is returned as it is.
+---Sends a mail; what `mail.send` is made of. The callback gets an error, whose details have the
+---status, or nil.
+---@param options orrery.SmtpOptions
+---@param callback fun(err: orrery.Error|nil)
+---@return orrery.Transfer handle
+function flow.smtp(options, callback) end
+---Performs a node where the call stands and returns its output: in a script, at the prompt, in a
+---handler. Waits. Raises the error that the node fails with. Inside a handler the output of a
+---type's call is returned as it is.
 ---@param node table what a call of a node type makes, a table with `run` or `type`, a group
 ---@return any output
 function flow.now(node) end
@@ -583,8 +863,8 @@ function flow.sleep(duration) end
 ---Raises a structured error.
 ---@param e {code: string?, message: string, retryable: boolean?, retry_after: orrery.Duration?, details: any}|string
 function flow.error(e) end
----What a handler returns to end now and let its node complete that much later, without an output. The node keeps no
----coroutine meanwhile.
+---What a handler returns to end now and let its node complete that much later, without an output.
+---The node keeps no coroutine meanwhile.
 ---@param duration orrery.Duration
 ---@return any
 function flow.later(duration) end
@@ -593,7 +873,8 @@ function flow.later(duration) end
 ---@param value any the output
 ---@return any
 function flow.outcome(name, value) end
----Waits for a callback: `start(resume)` is called at once and may return a function that is called on cancel.
+---Waits for a callback: `start(resume)` is called at once and may return a function that is called
+---on cancel.
 ---@param start fun(resume: fun(...)): (fun(): boolean?)?
 ---@return any ... what resume was called with
 function flow.await(start) end
@@ -608,7 +889,40 @@ function flow.running() end
 ---@param fn fun(event: table)
 ---@return fun() off
 function flow.on(pattern, fn) end
----@param from string|{source: string, name: string?}
+---@param text string with `${…}`, that is no config
+---@param options? {root: string?, name: string?} root: a further name that expressions may read; name: for messages
+---@return fun(ctx: orrery.Context, value: any): string
+function flow.template(text, options) end
+---@param from string|{file: string}|{command: string[]} a variable's name, a file, or a command that prints it
+---@return orrery.Secret
+function flow.secret(from) end
+---A value as it may be shown: `•••` stands for the secrets that have been looked up.
+---@generic T
+---@param value T
+---@return T
+function flow.masked(value) end
+---@param pattern string at most 255 bytes, in which * is any text and ? one byte
+---@return fun(name: string): boolean
+function flow.glob(pattern) end
+--- The type of a node, or of what a handler is given of a node in its config.
+---@param item any
+---@return orrery.NodeType|nil
+function flow.type_of(item) end
+--- What stages of pipes are made of; docs/data.md lists its functions.
+---@type table<string, function>
+flow.rows = {}
+---@class orrery.LoadOptions what is not listed is not allowed; * in a name is any text
+---@field source string
+---@field name? string
+---@field format? "json"|"lua"
+---@field types? string[] node types that a JSON definition may use; otherwise those that reach nothing
+---@field env? string[]
+---@field secrets? string[] names that may stand in `${secret.NAME}`
+---@field paths? string[] folders
+---@field hosts? string[]
+---@field commands? string[]
+
+---@param from string|orrery.LoadOptions
 ---@return orrery.Workflow
 function flow.load(from) end
 ---@param what orrery.Workflow|string
@@ -620,11 +934,11 @@ function flow.check(what) end
 function flow.compile(w) end
 ---@param what orrery.Workflow|orrery.Compiled|string
 ---@param options? orrery.RunOptions
----@return orrery.Run|orrery.RunRecord a record where a run of another process has the key
+---@return orrery.Run|orrery.RunRecord|orrery.SkippedRun a record where a run of another process has the key
 function flow.run(what, options) end
 ---@param what orrery.Workflow|orrery.Compiled|string
 ---@param options? orrery.RunOptions
----@return orrery.Run|orrery.RunRecord a record where a run has the key that is over, or that another process runs
+---@return orrery.Run|orrery.RunRecord|orrery.SkippedRun a record where a run has the key that is over, or that another process runs
 function flow.start(what, options) end
 ---Lets a run of a store go on whose process is gone.
 ---@param id string
@@ -650,7 +964,13 @@ function flow.fork(id, options) end
 ---@field watchdog? boolean
 ---@field watch? orrery.Duration|false
 ---@field output_limit? integer
+---@field large_output? integer bytes; an output that takes more is read back when it is used
+---@field trust? boolean the store may belong to another user, whose code it then runs
+---@field memory_limit? integer bytes that the outputs of a run may take in memory, about
 ---@field crash_limit? integer
+---@field contain? boolean this program becomes a subreaper with its first command
+---@field workers? { min: integer?, max: integer?, memory: integer?, idle: number? } threads for nodes with `strategy = "thread"`
+---@field callback_limit? orrery.Duration|false processor time of a callback that no node waits for
 ---@field resume? boolean|orrery.RecoverOptions
 
 ---@param options? orrery.RuntimeOptions

@@ -1,0 +1,35 @@
+--- Node types whose work is done by the program that embeds Orrery (`orr_register` of the C API).
+local core = require "orrery.core"
+local schema = require "orrery.schema"
+local types = require "orrery.definition.type"
+local where = require "orrery.where"
+
+local encode = core.json.encode
+
+--- Declares a native node type. Any config is accepted; C gets it as JSON, like the inputs.
+---@param name string
+---@param doc string?
+---@param start fun(resume: function, ctx: orrery.Context, config: string, inputs: string, attempt: integer): integer, integer
+---@param cancel fun(slot: integer, generation: integer): boolean whether the attempt still answers
+return function(name, doc, start, cancel)
+  local there = types.find(name)
+  if there and there.name == name then
+    error(("orr_register: there is a node type %q already; give this one another name"):format(name), 0)
+  end
+  local T = types.declare({
+    name = name,
+    doc = doc or "A node type of the program that runs this.",
+    config = schema.new { ["..."] = "any" },
+    run = function(ctx, config, inputs)
+      local config_text = encode(config)
+      local inputs_text = encode(inputs)
+      local ok, value = core.await(function(resume)
+        local slot, generation = start(resume, ctx, config_text, inputs_text, ctx.attempt)
+        return function() return cancel(slot, generation) end
+      end)
+      if not ok then error(setmetatable(value, core.error_mt), 0) end
+      return value
+    end,
+  }, where.text(where.here(1)))
+  T.native = true -- the program that resumes a run declares it, as Orrery its own types
+end

@@ -1,0 +1,127 @@
+--- The options of the commands that look at what runs have left, as data;
+--- `orrery.cli.shared.options` loads them when one is asked for.
+local STORE = { "--store",
+  "The store: sqlite:PATH or a path; ORRERY_STORE without it, else ./.orrery/runs.db.", argname = "URL" }
+local JSON = { "--json", "Print the result as JSON.", flag = true }
+local LINES = { "--json", "Print one JSON object a line.", flag = true }
+local RUN = { "run", "A run: its id, or a beginning of it that no other has." }
+local NEWEST = { "run",
+  "A run: its id, or a beginning of it that no other has; the newest without it, or with @last.", each = "?" }
+local RUNS = { "run", "Runs: their ids, or beginnings of them; or choose runs with the options.", each = "*" }
+
+return {
+  order = { "runs", "show", "logs", "why", "stats", "signal", "cancel", "pause", "prune", "backup", "restore",
+    "cache", "state" },
+  commands = {
+    runs = {
+      summary = "Lists runs, the newest first.",
+      LINES, STORE, filtered = true,
+      examples = {
+        "orrery runs",
+        "orrery runs --workflow etl --state failed,cancelled --since 1d",
+        "orrery runs --label suite=nightly --json",
+      },
+    },
+    show = {
+      summary = "Shows one run: states, attempts, times, outputs, errors, a time chart.",
+      NEWEST, { "--outputs", "Show the output of every node, too.", flag = true }, JSON, STORE,
+      examples = { "orrery show", "orrery show 0193f0e2", "orrery show 0193f0e2 --outputs",
+        "orrery show 0193f0e2 --json" },
+    },
+    logs = {
+      summary = "Prints what the nodes of a run have logged.",
+      NEWEST,
+      { "--node", "Only of this node, or of one item: fetch, fetch[3].", argname = "NODE" },
+      { "--level", "Only of this level and above: debug, info, warn, error.", argname = "LEVEL" },
+      { "-f --follow", "Go on until the run has ended.", flag = true },
+      LINES, STORE,
+      examples = { "orrery logs", "orrery logs 0193f0e2", "orrery logs 0193f0e2 --level warn",
+        "orrery logs 0193f0e2 --node fetch --follow" },
+    },
+    why = {
+      summary = "Says what a node waits for, or how it ended, and what helps.",
+      NEWEST, { "node", "A node, or one item of it: fetch, fetch[3]. Without it all that did not simply "
+        .. "complete.", each = "?" },
+      { "--json", "Print one JSON object for each node.", flag = true }, STORE,
+      examples = { "orrery why", "orrery why approve", "orrery why 0193f0e2 approve" },
+    },
+    stats = {
+      summary = "Figures over all runs: counts, success rate, durations at the median, 95 and 99 %.",
+      { "--workflow", "The nodes of this workflow.", argname = "NAME" }, JSON, STORE,
+      examples = { "orrery stats", "orrery stats --workflow etl" },
+    },
+    signal = {
+      summary = "Sends a signal to a run, such as an approval.",
+      RUN, { "name", "Name of the signal." }, { "data", "What it carries, as JSON.", each = "?" },
+      { "--approve", "Send an approval: {\"approved\": true, \"by\": …, \"why\": …}.", flag = true },
+      { "--reject", "Send a refusal: {\"approved\": false, …}.", flag = true },
+      { "--by", "Who approves or refuses; you, unless it is said.", argname = "WHO" },
+      { "--why", "Why.", argname = "TEXT" },
+      { "--id", "Of several signals with the same id only the first counts.", argname = "ID" },
+      JSON, STORE,
+      examples = {
+        "orrery signal 0193f0e2 payment '{\"amount\": 12}'",
+        "orrery signal 0193f0e2 release --approve --why 'tests are green'",
+      },
+    },
+    cancel = {
+      summary = "Cancels runs.",
+      RUNS, JSON, STORE, filtered = true,
+      examples = { "orrery cancel 0193f0e2", "orrery cancel --workflow etl --state running --since 1d" },
+    },
+    pause = {
+      summary = "Pauses runs, a whole workflow or a pool: what runs goes on, nothing more starts.",
+      RUNS, { "--pool", "The pool of this name: nothing that draws from it starts.", argname = "NAME" }, JSON,
+      STORE, filtered = true,
+      examples = {
+        "orrery pause 0193f0e2", "orrery pause --workflow etl", "orrery pause --pool db",
+        "orrery pause --workflow etl --label suite=nightly",
+      },
+    },
+    prune = {
+      summary = "Removes old runs that have ended, and what only they used.",
+      { "--older", "Runs that ended longer ago than this, such as 30d.", argname = "AGE" },
+      { "--state", "Only runs that ended so; may be repeated, or several with commas.", many = true,
+        argname = "STATE" },
+      { "--workflow", "Only runs of this workflow.", argname = "NAME" },
+      { "--dry", "Remove nothing: say what would be.", flag = true },
+      { "--keep", "From now on keep runs so long: long-lived hosts prune by it when they start. `forever` "
+        .. "ends that.", argname = "AGE" },
+      JSON, STORE,
+      examples = {
+        "orrery prune --older 30d --dry", "orrery prune --older 7d --state completed --workflow etl",
+        "orrery prune --keep 90d",
+      },
+    },
+    backup = {
+      summary = "Copies the store to a file, while runs go on.",
+      { "file", "The copy. It must not exist." }, JSON, STORE,
+      examples = { "orrery backup runs-backup.db" },
+    },
+    restore = {
+      summary = "Puts a backup in the place of the store, once all of it was read.",
+      { "file", "The backup." },
+      { "--overwrite", "Replace the store that is there.", flag = true }, JSON, STORE,
+      examples = { "orrery restore runs-backup.db --store new.db",
+        "orrery restore runs-backup.db --overwrite" },
+    },
+    cache = {
+      summary = "Lists or clears stored outputs of nodes with `cache` or `inputs`.",
+      { "action", "list (default) or clear.", each = "?", choices = { "list", "clear" } },
+      { "--workflow", "Only of this workflow.", argname = "NAME" },
+      { "--node", "Only of this node.", argname = "NODE" },
+      LINES, STORE,
+      examples = { "orrery cache", "orrery cache clear --workflow etl --node fetch" },
+    },
+    state = {
+      summary = "Lists or removes the values that workflows keep between runs.",
+      { "action", "list (default) or remove.", each = "?", choices = { "list", "remove" } },
+      { "key", "Only the value of this key.", each = "?" },
+      { "--workflow", "Only of this workflow.", argname = "NAME" },
+      { "--shared", "Only what is shared by all workflows.", flag = true },
+      LINES, STORE,
+      examples = { "orrery state", "orrery state list watermark --json",
+        "orrery state remove watermark --workflow etl" },
+    },
+  },
+}

@@ -1,0 +1,40 @@
+--- A stage as a node of its own: it takes a list and outputs a list. A source takes none; a sink
+--- outputs what it has counted and written.
+local core = require "orrery.core"
+local list_of = require "orrery.rows.list"
+local report = require "orrery.rows.report"
+local stage = require "orrery.rows.stage"
+
+local CHUNK = 1000 -- rows between which the loop may have a turn
+
+-- The list in chunks. It is in memory already, and may be another's: chunks are lists of their own.
+local function chunks_of(list)
+  local at = 1
+  return function()
+    if at > #list then return nil end
+    local to = math.min(at + CHUNK - 1, #list)
+    local chunk = table.move(list, at, to, 1, {})
+    at = to + 1
+    return chunk
+  end
+end
+
+---@param T orrery.NodeType
+---@param ctx orrery.Context
+---@param config table
+---@param inputs? table<string, any>
+---@return any output
+return function(T, ctx, config, inputs)
+  local stream <close> = stage.stream(ctx)
+  local source = not T.source and chunks_of(list_of(T.name, config, inputs)) or nil
+  local rows = stream:join({ { type = T, config = config } }, source)
+  if T.sink then
+    while rows() do end -- luacheck: ignore 542
+    stream:commit()
+    return report.of_stage(stream.stages[1])
+  end
+  local list = report.collect(rows, T.name)
+  stream:commit()
+  if config.rejects ~= true then return list end
+  return { rows = list, rejects = core.json.array(stream.stages[1].rejects) }
+end

@@ -1,0 +1,21 @@
+--- Text without the spaces at its ends. A pattern such as " +$" tries every run of spaces from each
+--- of its places, which takes hours for a text of spaces that somebody means harm with; these read
+--- a text once.
+local text = {}
+
+--- Without white space at both ends.
+---@param s string
+---@return string
+function text.trim(s)
+  local from = s:match "^%s*()"
+  return from > #s and "" or s:match("^.*%S", from)
+end
+
+--- Without spaces at its end.
+---@param s string
+---@return string
+function text.trim_end(s)
+  return s:match "^.*[^ ]" or ""
+end
+
+return text

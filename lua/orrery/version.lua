@@ -1,0 +1,2 @@
+--- The version of Orrery.
+return "0.1.0"
