@@ -1,9 +1,10 @@
---- `condition`: two ways on, by an expression.
+--- `condition`: one of two outcomes, by an expression.
 local flow = require "orrery"
 
 return flow.type {
   name = "condition",
-  doc = 'Evaluates an expression. Its outcomes are "true" and "false" (after = "check:true"), its output is the boolean.',
+  doc = 'Evaluates an expression. Its outcomes are "true" and "false" (after = "check:true"), its output is '
+    .. 'the boolean.',
   config = flow.schema { test = "any" },
   expressions = { "test" },
   positional = "test",

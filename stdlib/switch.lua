@@ -1,8 +1,9 @@
---- `switch`: one of several named ways on.
+--- `switch`: one of several named outcomes.
 ---
---- By conditions, `cases = { { gold = "input.total > 100" }, { silver = "input.total > 50" } }`: the first that holds, in
---- the order of the list. Where only one can hold, `cases = { gold = "…", silver = "…" }` does; it is tried in
---- alphabetical order. By value, `value = "${input.country}", map = { DE = "europe", FR = "europe" }`.
+--- By conditions, `cases = { { gold = "input.total > 100" }, { silver = "input.total > 50" } }`:
+--- the first that holds, in the order of the list. Where only one can hold,
+--- `cases = { gold = "…", silver = "…" }` is enough; those are tried in alphabetical order.
+--- By value, `value = "${input.country}", map = { DE = "europe", FR = "europe" }`.
 local flow = require "orrery"
 
 -- The cases as a list of {name, test}.
@@ -37,7 +38,8 @@ local function mistake(config)
   end
   for _, case in ipairs(case_list(config.cases)) do
     if type(case.name) ~= "string" or not TESTS[type(case.test)] then
-      return ("cases: expected an outcome's name and its condition, { gold = \"input.total > 100\" }, got %s and a %s"):format(
+      return ("cases: expected an outcome's name and its condition, { gold = \"input.total > 100\" }, got %s "
+        .. "and a %s"):format(
         tostring(case.name), type(case.test)), "cases"
     end
   end
@@ -80,8 +82,10 @@ end
 
 return flow.type {
   name = "switch",
-  doc = 'Chooses one of its named outcomes, which others depend on with after = "route:gold". Its output is the name. '
-    .. "Where nothing fits and there is no default, no outcome is taken and all that depend on one are skipped.",
+  doc = 'Chooses one of its named outcomes, which others depend on with after = "route:gold". Its output is '
+    .. 'the name. '
+    .. "Where nothing fits and there is no default, no outcome is taken and all that depend on one are "
+      .. "skipped.",
   config = flow.schema { cases = "any?", value = "any?", map = "object?", default = "string?" },
   expressions = { "cases" },
   outcomes = outcomes,

@@ -1,10 +1,11 @@
 --- `wait`: until a signal comes, until a time, or until somebody has decided.
 ---
---- Nothing is held meanwhile, and a run that is kept in a store waits on through restarts. `timeout` is the bound of the wait
---- itself: the attempt's own clock stands still while it waits.
+--- No slot is held meanwhile, and a run that is kept in a store waits through restarts. `timeout`
+--- limits the wait itself: the attempt's own timeout does not run while it waits.
 local flow = require "orrery"
 
--- Days from 1970-01-01 to a day of the proleptic Gregorian calendar, counted in years that begin in March.
+-- Days from 1970-01-01 to a day of the proleptic Gregorian calendar, counted in years that begin in
+-- March.
 local function days_of(year, month, day)
   local shifted = month > 2 and year or year - 1
   local era, of_era = shifted // 400, shifted % 400
@@ -32,7 +33,8 @@ local function seconds_of(text)
   local offset = zone_of(zone)
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
   hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
-  if not offset or not LENGTHS[month] or day < 1 or day > LENGTHS[month] or hour > 23 or minute > 59 or second >= 61 then
+  if not offset or not LENGTHS[month] or day < 1 or day > LENGTHS[month] or hour > 23 or minute > 59
+      or second >= 61 then
     return nil
   end
   return days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
@@ -61,11 +63,13 @@ local APPROVAL = {
 local function check_approval(approval)
   if type(approval) ~= "table" then
     if approval == true or type(approval) == "string" then return nil end
-    return ("approval: expected true, a text or { message = …, by = { … } }, got %s"):format(tostring(approval))
+    return ("approval: expected true, a text or { message = …, by = { … } }, got %s")
+      :format(tostring(approval))
   end
   for key, value in pairs(approval) do
     if not APPROVAL[key] or not APPROVAL[key](value) then
-      return ("approval: it takes a text `message` and `by`, the name or the list of names of who may decide; what is wrong is %s"):format(
+      return ("approval: it takes a text `message` and `by`, the name or the list of names of who may "
+        .. "decide; what is wrong is %s"):format(
         tostring(key))
     end
   end
@@ -74,17 +78,26 @@ end
 local function check(config)
   local approval = config.approval or nil
   if config.time ~= nil then
-    if config.signal ~= nil or approval ~= nil then return "it waits for a time or for a signal; keep one of them", "time" end
-    if config.timeout ~= nil then return "a wait for a time ends at that time; leave timeout out", "timeout" end
+    if config.signal ~= nil or approval ~= nil then
+      return "it waits for a time or for a signal; keep one of them", "time"
+    end
+    if config.timeout ~= nil then
+      return "a wait for a time ends at that time; leave timeout out", "timeout"
+    end
     if not is_template(config.time) and not time_of(config.time) then
-      return ('time: expected a time with its zone such as "2026-01-01T00:00:00Z" or seconds since the epoch, got %s'):format(
+      return ('time: expected a time with its zone such as "2026-01-01T00:00:00Z" or seconds since the '
+        .. 'epoch, got %s'):format(
         tostring(config.time)), "time"
     end
     return nil
   end
-  if config.signal == nil and approval == nil then return "it has nothing to wait for; give it signal, time or approval", "signal" end
+  if config.signal == nil and approval == nil then
+    return "it has nothing to wait for; give it signal, time or approval", "signal"
+  end
   if config.signal == "" then return "signal: expected a name", "signal" end
-  if approval == nil and config.on_reject ~= nil then return "on_reject: only an approval can be rejected", "on_reject" end
+  if approval == nil and config.on_reject ~= nil then
+    return "on_reject: only an approval can be rejected", "on_reject"
+  end
   if approval ~= nil and not is_template(approval) then return check_approval(approval), "approval" end
 end
 
@@ -103,11 +116,15 @@ end
 local function is_text(value) return value == nil or type(value) == "string" end
 
 local function decision_of(data)
-  if type(data) ~= "table" or type(data.approved) ~= "boolean" or not is_text(data.by) or not is_text(data.why) then return nil end
+  if type(data) ~= "table" or type(data.approved) ~= "boolean" or not is_text(data.by)
+      or not is_text(data.why) then
+    return nil
+  end
   return { approved = data.approved, by = data.by, why = data.why }
 end
 
--- What is asked for, of whom, since when: kept as a step, for whoever looks at the run while it waits.
+-- What is asked for, of whom, and since when: kept as a step, so that `show` and `why` can print it
+-- while the run waits.
 local function ask(ctx, config)
   local wrong = check_approval(config.approval) -- templates have their values only now
   if wrong then flow.error { code = "config_error", message = wrong } end
@@ -115,18 +132,21 @@ local function ask(ctx, config)
   local by = approval.by
   if type(by) == "string" then by = { by } end
   return ctx:step("approval_requested", function()
-    return { message = type(approval.message) == "string" and approval.message or nil, by = by, since = ctx:now() }
+    return { message = type(approval.message) == "string" and approval.message or nil, by = by,
+      since = ctx:now() }
   end)
 end
 
--- Waits for a decision by somebody who may decide; signals that are none are reported and waited past.
+-- Waits for a decision by somebody who may decide; any other signal is reported, and the wait goes
+-- on.
 local function decided(ctx, name, config)
   local asked, left = ask(ctx, config), config.timeout
   ctx:emit("approval_requested", { signal = name, message = asked.message, by = asked.by })
   while true do
     local decision = decision_of(ctx:wait(name, { timeout = left }))
     if not decision then
-      ctx:log("warn", ('signal "%s" is no decision; send { "approved": true or false, "by": "…", "why": "…" }'):format(name))
+      ctx:log("warn", ('signal "%s" is no decision; send { "approved": true or false, "by": "…", "why": "…" '
+        .. '}'):format(name))
     elseif asked.by and not among(asked.by, decision.by) then
       ctx:log("warn", ('signal "%s": %s may not decide'):format(name, decision.by or "nobody"))
     else
@@ -151,17 +171,24 @@ end
 
 return flow.type {
   name = "wait",
-  doc = "Waits until a signal comes (its data is the output), until a time, or until somebody has approved or rejected. Signals are "
-    .. 'sent with `orrery signal RUN NAME JSON` or run:signal(name, data); an approval is { "approved": true, "by": "…", "why": "…" }.',
+  errors = { "signal_timeout", "rejected" },
+  doc = "Waits until a signal comes (its data is the output), until a time, or until somebody has approved "
+    .. "or rejected. Signals are "
+    .. 'sent with `orrery signal RUN NAME JSON` or run:signal(name, data); an approval is { "approved": '
+      .. 'true, "by": "…", "why": "…" }.',
   own_timeout = true,
   config = flow.schema {
-    signal = { type = "string", optional = true, doc = "the signal's name; an approval's is the node's unless given" },
-    time = { type = "any", optional = true, doc = "a time in ISO 8601 with its zone, or seconds since the epoch" },
-    approval = { type = "any", optional = true, doc = "true, what is to be approved, or { message = …, by = { … } }" },
+    signal = { type = "string", optional = true,
+      doc = "the signal's name; an approval's is the node's unless given" },
+    time = { type = "any", optional = true,
+      doc = "a time in ISO 8601 with its zone, or seconds since the epoch" },
+    approval = { type = "any", optional = true,
+      doc = "true, what is to be approved, or { message = …, by = { … } }" },
     timeout = { type = "duration", optional = true, doc = "how long it waits for a signal" },
     on_timeout = { type = "string", enum = { "fail", "continue" }, optional = true,
       doc = "continue: the output is { timed_out = true }" },
-    on_reject = { type = "string", enum = { "fail", "output" }, optional = true, doc = "output: a rejection is output like an approval" },
+    on_reject = { type = "string", enum = { "fail", "output" }, optional = true,
+      doc = "output: a rejection is output like an approval" },
   },
   check = check,
   examples = {

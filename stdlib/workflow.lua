@@ -3,7 +3,9 @@ local flow = require "orrery"
 
 return flow.type {
   name = "workflow",
-  doc = "Runs another workflow (a value, or the path of a Lua or JSON file) as a child and outputs its output. In Lua it is "
+  errors = { "child_failed", "conflict" },
+  doc = "Runs another workflow (a value, or the path of a Lua or JSON file) as a child and outputs its "
+    .. "output. In Lua it is "
     .. "called flow.call. The child is cancelled with its parent; its failure fails the node.",
   config = flow.schema { workflow = "any", input = "any?" },
   check = function(config)
