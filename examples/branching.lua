@@ -1,5 +1,5 @@
--- Branches: a switch has named outcomes, and a node that comes after one of them runs only when it was taken. What the
--- branches lead to joins with "any".
+-- Branches: a switch has named outcomes, and a node that comes after one of them runs only when it
+-- was taken. What the branches lead to joins with "any".
 --   orrery run examples/branching.lua --input amount:=120
 --   orrery run examples/branching.lua --input amount:=5 --dry
 local flow = require "orrery"

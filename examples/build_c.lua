@@ -1,6 +1,8 @@
--- A build as a workflow: a small C program written to a folder, its files compiled side by side, linked and run. `exec`
--- nodes draw from a pool as wide as the machine. A loop builds the graph, one compile node for each file.
---   orrery run examples/build_c.lua
+-- A build as a workflow: a small C program written to a folder, its files compiled side by side,
+-- linked and run. `exec` nodes draw from a pool as wide as the machine. A loop builds the graph,
+-- one compile node for each file. Nodes that say what they read and make run only where that has
+-- changed, so a second run in the same folder compiles nothing.
+--   orrery run examples/build_c.lua --input out=/tmp/program
 --   orrery graph examples/build_c.lua -o build.svg
 local flow = require "orrery"
 
@@ -19,7 +21,7 @@ local w = flow.workflow {
   output = { program = "${nodes.folder}/program", says = "${nodes.run.stdout}" },
 }
 
--- A name of its own where none is given, decided once, so that all nodes agree on it.
+-- The folder: a new name where none is given, chosen once, so that all nodes use the same.
 w.folder = { run = function(ctx)
   if ctx.input.out then return ctx.input.out end
   local uv = require "luv"
@@ -38,6 +40,7 @@ for _, unit in ipairs { "factorial", "fibonacci", "main" } do
     after = written,
     argv = { "cc", "-O2", "-c", unit .. ".c", "-o", unit .. ".o" },
     cwd = "${nodes.folder}",
+    inputs = { unit .. ".c", "*.h" }, outputs = { unit .. ".o" },
   }
   objects[#objects + 1] = "compile_" .. unit
 end
@@ -45,6 +48,7 @@ end
 w.link = flow.exec {
   after = objects, cwd = "${nodes.folder}",
   argv = { "cc", "factorial.o", "fibonacci.o", "main.o", "-o", "program" },
+  inputs = { "*.o" }, outputs = { "program" },
 }
 
 w.run = flow.exec { after = "link", argv = { "${nodes.folder}/program" } }

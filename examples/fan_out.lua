@@ -1,4 +1,5 @@
--- Fan-out: one node that runs once for each item of a list that is known only at run time, three at a time.
+-- Fan-out: one node that runs once for each item of a list that is known only at run time, three at
+-- a time.
 --   orrery run examples/fan_out.lua
 local flow = require "orrery"
 

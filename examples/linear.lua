@@ -1,5 +1,5 @@
--- A linear pipeline: three steps over the package database that every Debian machine has. Each step gets what the one
--- before it returned.
+-- A linear pipeline: three steps over the package database that every Debian machine has. Each step
+-- gets what the one before it returned.
 --   orrery run examples/linear.lua
 --   orrery run examples/linear.lua --input top:=10
 local flow = require "orrery"

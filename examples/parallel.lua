@@ -1,5 +1,5 @@
--- Work side by side: three questions about the licence texts of the machine, asked at the same time, then one answer.
--- A group is a node; its output is its members' outputs by name.
+-- Work side by side: three questions about the licence texts of the machine, asked at the same
+-- time, then one answer. A group is a node; its output is its members' outputs by name.
 --   orrery run examples/parallel.lua
 --   orrery graph examples/parallel.lua
 local flow = require "orrery"
@@ -21,7 +21,9 @@ end }
 local function longest(_, inputs)
   local best
   for name, text in pairs(inputs.texts) do
-    if not best or #text > #inputs.texts[best] or (#text == #inputs.texts[best] and name < best) then best = name end
+    if not best or #text > #inputs.texts[best] or (#text == #inputs.texts[best] and name < best) then
+      best = name
+    end
   end
   return best
 end

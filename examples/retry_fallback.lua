@@ -1,9 +1,10 @@
--- What may fail: a source that answers at the third try, and one that never does, for which yesterday's answer is good
--- enough. The error that is raised says whether another try is of use.
+-- What may fail: a source that answers at the third try, and one that never does, for which
+-- yesterday's answer is good enough. The error that is raised says whether another try is of use.
 --   orrery run examples/retry_fallback.lua
 local flow = require "orrery"
 
-local w = flow.workflow { name = "prices", output = { today = "${nodes.fresh}", archive = "${nodes.archive}" } }
+local w = flow.workflow { name = "prices",
+  output = { today = "${nodes.fresh}", archive = "${nodes.archive}" } }
 
 w.fresh = {
   retry = { max = 4, strategy = "exponential", delay = "50ms", jitter = "none" },

@@ -1,5 +1,5 @@
--- An order that can be undone: when the parcel cannot be sent, the money goes back and the shelf is free again, in that order. Each
--- step brings what undoes it; undoing has retries of its own.
+-- An order that can be undone: when the parcel cannot be sent, the money goes back and the shelf is
+-- free again, in that order. Each step has a function that undoes it; undoing has its own retries.
 --   orrery run examples/saga.lua
 --   orrery run examples/saga.lua --input stock:=0      fails, and is undone
 local flow = require "orrery"
@@ -27,7 +27,9 @@ local function refund(ctx)
 end
 
 local function ship(ctx)
-  if ctx.input.stock < ctx.input.amount then flow.error { code = "no_stock", message = "there is nothing left to send" } end
+  if ctx.input.stock < ctx.input.amount then
+    flow.error { code = "no_stock", message = "there is nothing left to send" }
+  end
   return "parcel-1"
 end
 

@@ -1,6 +1,7 @@
--- A tour: what a workflow can do, on files that every Debian machine has. It reads the package database, measures three
--- compressors on it side by side, counts the words of every licence text four at a time, waits for a file that another
--- node leaves (with retries), chooses a branch, and writes a report. Watch it on a terminal; it takes a few seconds.
+-- A tour: what a workflow can do, on files that every Debian machine has. It reads the package
+-- database, measures three compressors on it side by side, counts the words of every licence text
+-- four at a time, waits for a file that another node leaves (with retries), chooses a branch, and
+-- writes a report. Watch it on a terminal; it takes a few seconds.
 --   orrery run examples/tour.lua
 --   orrery run examples/tour.lua --json | tail -1
 --   orrery graph examples/tour.lua
@@ -22,7 +23,8 @@ w.folder = { run = function()
   return assert(uv.fs_mkdtemp(uv.os_tmpdir() .. "/orrery-tour-XXXXXX"))
 end }
 
--- Lua that works for a while gives way now and then, so that the rest goes on beside it, and says how far it is.
+-- Lua that works for a while yields now and then, so that other nodes go on, and reports its
+-- progress.
 w.packages = { doc = "Parses the package database.", run = function(ctx)
   local text = flow.file.read { path = STATUS }
   local installed, kib, at = 0, 0, 1

@@ -1,4 +1,5 @@
--- errands.lua: what errands.c keeps in its store: an errand takes a while, and the last one needs somebody's word
+-- errands.lua: the workflow that errands.c keeps in its store: an errand takes a while, and the
+-- last one needs somebody's word
 local flow = require "orrery"
 
 local w = flow.workflow {
@@ -8,7 +9,8 @@ local w = flow.workflow {
 }
 
 w.go = { run = function(ctx)
-  local left = ctx:step("leave", function() return "left for " .. ctx.input.to end) -- done once, however often the program is started
+  -- done once, however often the program is started
+  local left = ctx:step("leave", function() return "left for " .. ctx.input.to end)
   ctx:sleep("300ms")
   return left
 end }

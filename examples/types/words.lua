@@ -1,9 +1,11 @@
--- A node type of one's own: a module that returns it. Its config is checked against the schema before a run starts.
+-- A node type of one's own: a module that returns it. Its config is checked against the schema
+-- before a run starts.
 local flow = require "orrery"
 
 return flow.type {
   name = "text.words",
-  doc = "Counts the words of a text. The output has the number of words, of different ones, and the most frequent.",
+  doc = "Counts the words of a text. The output has the number of words, of different ones, and the most "
+    .. "frequent.",
   config = flow.schema { text = "string", least = "integer?" },
   run = function(_, config)
     local counts, total, different, best = {}, 0, 0, nil
