@@ -1,8 +1,10 @@
--- The floor for Lua, under the plain interpreter. usage: lua5.4 bench/bare_coroutine.lua SHAPE NODES
+-- The least that Lua costs, under the plain interpreter.
+-- usage: lua5.4 bench/bare_coroutine.lua SHAPE NODES
 --
--- `resume`: resuming one coroutine that yields at once, NODES times: what a node cannot cost less than, if it runs in a
--- coroutine that is reused. `run`: Kahn's algorithm over the graph in Lua tables, each handler called in one pooled
--- coroutine: what a person writes who wants nothing but the order.
+-- `resume`: resuming one coroutine that yields at once, NODES times: what a node cannot cost less
+-- than, if it runs in a coroutine that is reused. `run`: Kahn's algorithm over the graph in Lua
+-- tables, each handler called in one pooled coroutine: what a person writes who wants nothing but
+-- the order.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local graphs = require "graphs"

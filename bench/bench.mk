@@ -1,18 +1,21 @@
-# The benchmarks (included by the Makefile). Programs are made in $(BUILD)/bench with the flags of the product; what
-# they need of the machine is the part `bench` of vendor/manifest.tsv.
+# The benchmarks (included by the Makefile). Programs are built in $(BUILD)/bench with the flags of
+# the product; the packages they need are the part `bench` of vendor/manifest.tsv.
 #
 #   make bench                     everything, about fifteen minutes on a quiet machine
 #   make bench BENCH_QUICK=1       a tenth of the size, one round: does it work?
-#   make bench BENCH="start exec"  some sections: graphs, sleep, start, exec, durable, recovery
+#   make bench BENCH="start exec"  some sections: graphs, load, json, rows, sleep, start, exec,
+#                                  workers, durable, recovery, opening
 #   make bench-record              everything, and the results go into docs/benchmarks.md
-#   make bench-peers               durable workflows beside DBOS and Restate, which npm fetches into $(BUILD)/peers
+#   make bench-peers               durable workflows beside DBOS and Restate, which npm fetches
+#                                  into $(BUILD)/peers
 #   make bench-peers-record        the same, and the results go into docs/benchmarks.md
 
 BENCH       ?=
 BENCH_QUICK ?=
 BENCH_CORE  := $(addprefix $(BUILD)/bench/,bare_graph core_graph timeit)
 BENCH_API   := $(BUILD)/bench/api_graph
-BENCH_BIN   := $(BENCH_CORE) $(BENCH_API) $(BUILD)/bench/bare_resume $(BUILD)/bench/disk_limits $(BUILD)/bench/tbb_graph
+BENCH_BIN   := $(BENCH_CORE) $(BENCH_API) $(BUILD)/bench/bare_resume \
+  $(BUILD)/bench/disk_limits $(BUILD)/bench/tbb_graph
 ifeq ($(origin CXX),default)
 CXX := g++
 endif
@@ -27,8 +30,9 @@ bench: bench-programs $(BUILD)/orrery ## run the benchmarks (BENCH_QUICK=1: the 
 bench-record: bench ## run the benchmarks and write the results into docs/benchmarks.md
 	@$(LUA) bench/record.lua $(BUILD)/bench/results.md docs/benchmarks.md
 
-# The peers: pinned by bench/peers/package.json; their programs stand beside the packages, where node looks for those. Part
-# `peers` of the manifest.
+# The peers: their versions are pinned by bench/peers/package.json, and what they need of the
+# machine is the part `peers` of the manifest. Their programs stand beside the packages, where node
+# looks for those.
 PEER_PROGRAMS := $(patsubst bench/peers/%,$(BUILD)/peers/%,$(wildcard bench/peers/*.mjs))
 $(BUILD)/peers/package.json $(PEER_PROGRAMS): $(BUILD)/peers/%: bench/peers/%
 	@mkdir -p $(@D)
@@ -40,7 +44,8 @@ $(BUILD)/peers/installed: $(BUILD)/peers/package.json | $(BUILD)/have-peers
 	@touch $@
 
 .PHONY: bench-peers bench-peers-record
-bench-peers: $(BUILD)/orrery $(BUILD)/peers/installed $(PEER_PROGRAMS) ## run durable workflows beside DBOS and Restate
+bench-peers: $(BUILD)/orrery
+bench-peers: $(BUILD)/peers/installed $(PEER_PROGRAMS) ## run durable workflows beside DBOS and Restate
 	@mkdir -p $(BUILD)/bench
 	@BENCH_QUICK=$(BENCH_QUICK) $(BUILD)/orrery bench/peers/run.lua $(BUILD)
 

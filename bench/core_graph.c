@@ -1,22 +1,20 @@
-/* core_graph.c - C handlers on Orrery's core: the plan through the builder, the run as a loop of orr_core_next, the
- * handler and orr_task_end.
+/* core_graph.c - C handlers on Orrery's core: the plan through the builder, the run as a loop of
+ * orr_core_next, the handler and orr_task_end.
  *
- * `run` is the whole life of a run from orr_run_new to the action that says it is over; the peer's graph, which keeps
- * its state between runs, pays no such set-up.
+ * `run` is the whole life of a run, from orr_run_new to the action that ends it; the peer's graph,
+ * which keeps its state between runs, has no such set-up.
  */
-#include "../runtime/core/core.h"
+#include "core/core.h"
 #include "graphs.h"
 #include "sample.h"
 
 typedef void (*handler)(uint64_t *handled);
 
-static void handle(uint64_t *handled)
-{
+static void handle(uint64_t *handled) {
     ++*handled;
 }
 
-static void *need(void *p)
-{
+static void *need(void *p) {
     if (p == NULL) {
         fprintf(stderr, "bench: out of memory\n");
         exit(1);
@@ -24,13 +22,11 @@ static void *need(void *p)
     return p;
 }
 
-static orr_plan *build(const graph *g, const orr_alloc *alloc)
-{
+static orr_plan *build(const graph *g, const orr_alloc *alloc) {
     orr_plan_options options = {.name = g->shape};
     orr_plan_builder *b = need(orr_plan_begin(alloc, &options));
     int64_t wrong = orr_plan_reserve(b, g->nodes, g->edges);
-    for (uint32_t i = 0, index; i < g->nodes; i++)
-        wrong |= orr_plan_node(b, NULL, 0, 0, &index);
+    for (uint32_t i = 0, index; i < g->nodes; i++) wrong |= orr_plan_node(b, NULL, 0, 0, &index);
     for (uint32_t e = 0; e < g->edges; e++)
         wrong |= orr_plan_edge(b, g->from[e], g->to[e], ORR_PORT_ANY, false);
     orr_plan *plan = NULL;
@@ -39,8 +35,7 @@ static orr_plan *build(const graph *g, const orr_alloc *alloc)
     return plan;
 }
 
-static orr_run *run_once(orr_core *core, orr_plan *plan, const handler *handlers, uint64_t *handled)
-{
+static orr_run *run_once(orr_core *core, orr_plan *plan, const handler *handlers, uint64_t *handled) {
     static const orr_result done = {.end = ORR_END_COMPLETED, .port = ORR_PORT_ANY};
     orr_run_options options = {.seed = 1};
     orr_run *run = need(orr_run_new(core, plan, &options));
@@ -53,8 +48,7 @@ static orr_run *run_once(orr_core *core, orr_plan *plan, const handler *handlers
     return run;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     graph g = graph_of_arguments(argc, argv);
     orr_core_options options = {.alloc = {orr_alloc_libc, NULL}, .now = 1};
     orr_core *core = need(orr_core_new(&options));
@@ -68,8 +62,7 @@ int main(int argc, char **argv)
     sample_say("plan_rss", sample_rss() - rss);
     sample_say("plan_bytes", (double)orr_plan_bytes(plan));
     handler *handlers = need(malloc(g.nodes * sizeof *handlers));
-    for (uint32_t i = 0; i < g.nodes; i++)
-        handlers[i] = handle;
+    for (uint32_t i = 0; i < g.nodes; i++) handlers[i] = handle;
 
     double before = sample_rss();
     uint64_t handled = 0;

@@ -1,14 +1,17 @@
 -- Durable workflows, from the first start to the moment at which the last end is on disk.
 -- usage: build/orrery bench/durable.lua WORKLOAD strict|relaxed FILE RUNS NODES [IN_FLIGHT]
 --
--- WORKLOAD: `chain`, NODES one after the other; `fan`, one node, NODES after it, one that joins them; `steps`, one node that
--- makes NODES durable steps; `alone`, a chain whose runs start one after the other and are timed singly. RUNS of it, at most
--- IN_FLIGHT (1) at a time, in a new store in FILE, which is removed first.
+-- WORKLOAD: `chain`, NODES one after the other; `fan`, one node, NODES after it, one that joins
+-- them; `steps`, one node that makes NODES durable steps; `alone`, a chain whose runs start one
+-- after the other and are timed singly. RUNS of it, at most IN_FLIGHT (1) at a time, in a new store
+-- in FILE, which is removed first.
 --
--- strict: rt:wait returns once the end of the run is on disk. relaxed: rt:sync at the end waits for what is not there yet.
--- Values flow from node to node and the output is checked, so no step can be left out; the store is asked afterwards how many
--- runs it holds. A run of another, small workflow warms up. `cpu` is the time of all threads; `peak_rss` is that of the whole
--- process, definition and plan included. `tables` is how long it took from then on until the tables people query showed everything.
+-- strict: rt:wait returns once the end of the run is on disk. relaxed: rt:sync at the end waits for
+-- what is not there yet. Values flow from node to node and the output is checked, so no step can be
+-- left out; the store is asked afterwards how many runs it holds. A run of another, small workflow
+-- warms up. `cpu` is the time of all threads; `peak_rss` is that of the whole process, definition
+-- and plan included. `tables` is how long it took from then on until the tables people query showed
+-- everything.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local flow = require "orrery"
@@ -85,8 +88,10 @@ local function one_by_one(rt, compiled, expected, runs, relaxed)
 end
 
 local function number(i) return math.tointeger(tonumber(arg[i])) end
-local workload, mode, file, runs, nodes, in_flight = WORKLOADS[arg[1]], arg[2], arg[3], number(4), number(5), number(6) or 1
-assert(workload and file and runs and nodes, "usage: durable.lua chain|fan|steps|alone strict|relaxed FILE RUNS NODES [IN_FLIGHT]")
+local workload, mode, file, runs, nodes, in_flight = WORKLOADS[arg[1]], arg[2], arg[3], number(4), number(5),
+  number(6) or 1
+assert(workload and file and runs and nodes,
+  "usage: durable.lua chain|fan|steps|alone strict|relaxed FILE RUNS NODES [IN_FLIGHT]")
 
 process.remove_store(file)
 local definition, expected, count = workload(nodes)

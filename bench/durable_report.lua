@@ -1,4 +1,4 @@
--- The tables of durable runs: ours and the limits, recovery, and what was promised of both.
+-- The tables of durable runs: Orrery and the limits, recovery, and the targets for both.
 
 local harness = require "harness"
 local section = require "durable_section"
@@ -37,7 +37,8 @@ report.HEAD = "| ms | µs a step | steps/s | memory, MB | CPU, s |"
 report.RULE = "|---:|---:|---:|---:|---:|"
 
 local function durable_table(size)
-  local lines = { "| durable runs, on " .. size.disk .. " " .. report.HEAD .. " tables, ms |", "|---" .. report.RULE .. "---:|" }
+  local lines = { "| durable runs, on " .. size.disk .. " " .. report.HEAD .. " tables, ms |",
+    "|---" .. report.RULE .. "---:|" }
   for _, workload in ipairs(workloads.list(size.quick)) do
     for _, mode in ipairs(section.MODES) do
       local key = "durable." .. workload.id .. "." .. mode
@@ -53,12 +54,26 @@ end
 
 local function recovery_table(size)
   local few, many = section.recovered(size.quick)
-  local lines = { "| recovery | first handler, ms | all done, ms | memory, MB | CPU, s |", "|---|---:|---:|---:|---:|" }
+  local lines = { "| recovery | first handler, ms | all done, ms | memory, MB | CPU, s |",
+    "|---|---:|---:|---:|---:|" }
   for _, row in ipairs { { "few", few }, { "many", many } } do
     local key = "recovery." .. row[1]
     lines[#lines + 1] = ("| %d unfinished runs | %s | %s | %s | %s |"):format(row[2],
-      cell("%.1f", ratio(median(key .. ".first"), 1e-3)), cell("%.0f", ratio(median(key .. ".seconds"), 1e-3)),
+      cell("%.1f", ratio(median(key .. ".first"), 1e-3)),
+      cell("%.0f", ratio(median(key .. ".seconds"), 1e-3)),
       cell("%.1f", ratio(median(key .. ".peak_rss"), 1e6)), cell("%.2f", median(key .. ".cpu")))
+  end
+  return table.concat(lines, "\n")
+end
+
+local function opening_table(size)
+  local lines = { ("| a store of %s whose process was killed | open, ms | first handler, ms |")
+    :format(size.quick and "64 MB" or "1 GB"), "|---|---:|---:|" }
+  for _, row in ipairs { { "warm", "in memory" }, { "cold", "not in memory" } } do
+    local key = "opening." .. row[1]
+    lines[#lines + 1] = ("| %s | %s | %s |"):format(row[2],
+      cell("%.1f", ratio(median(key .. ".opened"), 1e-3)),
+      cell("%.1f", ratio(median(key .. ".first"), 1e-3)))
   end
   return table.concat(lines, "\n")
 end
@@ -70,6 +85,7 @@ function report.tables(size)
   local tables = {}
   if median "durable.commit1.steps" then tables[#tables + 1] = durable_table(size) end
   if median "recovery.many.seconds" then tables[#tables + 1] = recovery_table(size) end
+  if median "opening.cold.first" then tables[#tables + 1] = opening_table(size) end
   return tables
 end
 
@@ -81,13 +97,18 @@ function report.promises()
   return {
     { "durable steps, (3) strict / one commit a step", ratio(many, commit), "%.1f", 10, "≥" },
     { "the same, where the journal's shape allows it", ratio(many, commit), "%.1f", 20, "≥" },
-    { "durable steps, (1) strict, in commits a step", ratio(us_a_step "durable.chain.strict", us_a_step "durable.commit1"),
+    { "durable steps, (1) strict, in commits a step",
+      ratio(us_a_step "durable.chain.strict", us_a_step "durable.commit1"),
       "%.2f", 2, "<" },
     { "durable fan of 10,000, strict, s", median "durable.wide.strict.seconds", "%.3f", 0.5, "<" },
     { "one run of one step alone, strict, ms", scaled("durable.alone.strict.seconds", 1e3), "%.2f", 1, "<" },
     { "recovery of 10,000 runs, first handler, ms", scaled("recovery.many.first", 1e3), "%.1f", 100, "<" },
-    { "recovery, memory with ten times as many runs", ratio(median "recovery.many.peak_rss", median "recovery.few.peak_rss"),
+    { "recovery, memory with ten times as many runs",
+      ratio(median "recovery.many.peak_rss", median "recovery.few.peak_rss"),
       "%.2f", 1.5, "<" },
+    { "a store of 1 GB after a kill, first handler, ms", scaled("opening.warm.first", 1e3), "%.1f", 100,
+      "<" },
+    { "the same, not in memory", scaled("opening.cold.first", 1e3), "%.1f", 500, "<" },
   }
 end
 

@@ -1,4 +1,5 @@
--- 500 commands that do nothing, at most as many at once as the machine has processors (the pool of `exec`).
+-- 500 commands that do nothing, at most as many at once as the machine has processors (the pool of
+-- `exec`).
 local flow = require "orrery"
 
 local w = flow.workflow { name = "execs" }

@@ -1,8 +1,8 @@
 /* graphs.h - the graphs that every contestant runs, made by one generator for C and C++.
  *
- * A graph is its edges in two arrays, ordered by the node that depends and then by its dependencies: the order in
- * which a person writes them. Making it is timed for nobody; what a contestant builds from it is. graphs.lua
- * makes the same shapes.
+ * A graph is its edges in two arrays, ordered by the node that depends and then by its
+ * dependencies: the order in which a person writes them. Making it is not timed; what a contestant
+ * builds from it is. graphs.lua makes the same shapes.
  *
  *   chain      i depends on i - 1
  *   tree       2i + 1 and 2i + 2 depend on i
@@ -23,58 +23,49 @@ typedef struct graph {
     uint32_t *from, *to;
 } graph;
 
-static inline void graph_edge(graph *g, uint32_t from, uint32_t to)
-{
+static inline void graph_edge(graph *g, uint32_t from, uint32_t to) {
     g->from[g->edges] = from;
     g->to[g->edges++] = to;
 }
 
-static inline void graph_chain(graph *g)
-{
-    for (uint32_t i = 1; i < g->nodes; i++)
-        graph_edge(g, i - 1, i);
+static inline void graph_chain(graph *g) {
+    for (uint32_t i = 1; i < g->nodes; i++) graph_edge(g, i - 1, i);
 }
 
-static inline void graph_tree(graph *g)
-{
-    for (uint32_t i = 1; i < g->nodes; i++)
-        graph_edge(g, (i - 1) / 2, i);
+static inline void graph_tree(graph *g) {
+    for (uint32_t i = 1; i < g->nodes; i++) graph_edge(g, (i - 1) / 2, i);
 }
 
 /* A square: the number of nodes is rounded down to one. */
-static inline void graph_wavefront(graph *g)
-{
+static inline void graph_wavefront(graph *g) {
     uint32_t side = 1;
-    while ((side + 1) * (side + 1) <= g->nodes)
-        side++;
+    while ((side + 1) * (side + 1) <= g->nodes) side++;
     g->nodes = side * side;
     for (uint32_t i = 0; i < g->nodes; i++) {
-        if (i >= side)
-            graph_edge(g, i - side, i);
-        if (i % side != 0)
-            graph_edge(g, i - 1, i);
+        if (i >= side) graph_edge(g, i - side, i);
+        if (i % side != 0) graph_edge(g, i - 1, i);
     }
 }
 
-static inline void graph_fan(graph *g)
-{
+static inline void graph_fan(graph *g) {
     uint32_t last = g->nodes - 1;
-    for (uint32_t i = 1; i < last; i++)
-        graph_edge(g, 0, i);
-    for (uint32_t i = 1; i < last; i++)
-        graph_edge(g, i, last);
+    for (uint32_t i = 1; i < last; i++) graph_edge(g, 0, i);
+    for (uint32_t i = 1; i < last; i++) graph_edge(g, i, last);
 }
 
 static const struct {
     const char *name;
     void (*make)(graph *g);
 } graph_shapes[] = {
-    {"chain", graph_chain}, {"tree", graph_tree}, {"wavefront", graph_wavefront}, {"fan", graph_fan}};
+    {"chain", graph_chain},
+    {"tree", graph_tree},
+    {"wavefront", graph_wavefront},
+    {"fan", graph_fan},
+};
 
-/* The graph of about `nodes` (4 to 100 million) nodes; ends the program with a sentence where the shape is not known or
- * memory is out. The caller frees it with graph_free. */
-static inline graph graph_make(const char *shape, uint32_t nodes)
-{
+/* The graph of about `nodes` (4 to 100 million) nodes; ends the program with a sentence where
+ * the shape is not known or memory is out. The caller frees it with graph_free. */
+static inline graph graph_make(const char *shape, uint32_t nodes) {
     graph g = {shape, nodes, 0, NULL, NULL};
     if (nodes < 4 || nodes > 100000000) {
         fprintf(stderr, "bench: %u nodes, expected 4 to 100000000\n", nodes);
@@ -97,8 +88,7 @@ static inline graph graph_make(const char *shape, uint32_t nodes)
 }
 
 /* The graph that a contestant's command line `SHAPE NODES ...` asks for. */
-static inline graph graph_of_arguments(int argc, char **argv)
-{
+static inline graph graph_of_arguments(int argc, char **argv) {
     if (argc < 3) {
         fprintf(stderr, "usage: %s SHAPE NODES\n", argv[0]);
         exit(2);
@@ -106,17 +96,15 @@ static inline graph graph_of_arguments(int argc, char **argv)
     return graph_make(argv[1], (uint32_t)strtoul(argv[2], NULL, 10));
 }
 
-/* A number that differs where edges or their order do, to show that all contestants run the same graph. */
-static inline uint32_t graph_mark(const graph *g)
-{
+/* A number that differs where edges or their order do, to show that all contestants run the same
+ * graph. */
+static inline uint32_t graph_mark(const graph *g) {
     uint32_t mark = 0;
-    for (uint32_t e = 0; e < g->edges; e++)
-        mark = mark * 31 + g->from[e] * 7 + g->to[e];
+    for (uint32_t e = 0; e < g->edges; e++) mark = mark * 31 + g->from[e] * 7 + g->to[e];
     return mark;
 }
 
-static inline void graph_free(graph *g)
-{
+static inline void graph_free(graph *g) {
     free(g->from);
     free(g->to);
 }

@@ -1,4 +1,5 @@
--- The graphs of graphs.h for the contestants in Lua. Nodes count from 1 here; the edges come in the same order.
+-- The graphs of graphs.h for the contestants in Lua. Nodes count from 1 here; the edges come in the
+-- same order.
 
 local graphs = {}
 
@@ -33,7 +34,9 @@ local shapes = { chain = chain, tree = tree, wavefront = wavefront, fan = fan }
 ---@return integer mark differs where edges or their order do; the same as graph_mark's
 function graphs.each(shape, nodes, edge)
   local make = shapes[shape]
-  if not make then error("no shape '" .. tostring(shape) .. "', expected chain, tree, wavefront or fan", 2) end
+  if not make then
+    error("no shape '" .. tostring(shape) .. "', expected chain, tree, wavefront or fan", 2)
+  end
   if shape == "wavefront" then
     local side = math.floor(nodes ^ 0.5)
     nodes = side * side
@@ -46,7 +49,8 @@ function graphs.each(shape, nodes, edge)
   return nodes, mark
 end
 
----Bytes of memory that this process has resident (Linux, proc(5): statm, second field, in pages of 4 KiB).
+---Bytes of memory that this process has resident (Linux, proc(5): statm, second field, in pages of
+---4 KiB).
 ---@return integer
 function graphs.rss()
   local file = assert(io.open("/proc/self/statm"))

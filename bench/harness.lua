@@ -1,4 +1,5 @@
--- How the benchmarks run: commands as processes, samples by name, medians, and what the machine was doing meanwhile.
+-- How the benchmarks run: commands as processes, samples by name, medians, and what the machine was
+-- doing meanwhile.
 
 local harness = {}
 
@@ -84,7 +85,8 @@ function harness.time_processes(timeit, rounds, contestants)
   end
 end
 
----The middle of the samples (the mean of the two middle ones where their number is even), or nil without samples.
+---The middle of the samples (the mean of the two middle ones where their number is even), or nil
+---without samples.
 ---@param key string
 ---@return number?
 function harness.median(key)
@@ -96,8 +98,8 @@ function harness.median(key)
   return (sorted[math.floor(middle)] + sorted[math.ceil(middle)]) / 2
 end
 
--- Clock ticks in which any processor was busy, without the time stolen by other guests, and those of our
--- own children (proc(5): stat).
+-- Clock ticks in which any processor was busy, without the time stolen by other guests, and those
+-- of our own children (proc(5): stat).
 local function ticks()
   local user, nice, system = read("/proc/stat"):match("^cpu +(%d+) (%d+) (%d+)")
   local own = {}
@@ -107,7 +109,8 @@ local function ticks()
   return (tonumber(user) or 0) + (tonumber(nice) or 0) + (tonumber(system) or 0), mine
 end
 
----Begins to watch for others at work; the function it returns tells how many processors they kept busy since.
+---Begins to watch for others at work; the function it returns tells how many processors they kept
+---busy since.
 ---@return fun(): number
 function harness.watch()
   local busy, mine = ticks()
@@ -119,7 +122,8 @@ function harness.watch()
   end
 end
 
----Waits until the load average of the last minute is at most `limit`, for `patience` seconds at the longest.
+---Waits until the load average of the last minute is at most `limit`, for `patience` seconds at the
+---longest.
 ---@param limit number
 ---@param patience integer
 ---@return number load when it went on
@@ -139,7 +143,9 @@ end
 ---Names machine, kernel and tools.
 ---@return table<string, string|integer>
 function harness.machine()
-  local function line(command) return (harness.output(command .. " 2>/dev/null | head -1"):gsub("%s+$", "")) end
+  local function line(command)
+    return (harness.output(command .. " 2>/dev/null | head -1"):gsub("%s+$", ""))
+  end
   return {
     cpu = read("/proc/cpuinfo"):match("model name%s*: ([^\n]+)") or "unknown",
     processors = math.tointeger(tonumber(line("nproc"))) or 1,
@@ -154,12 +160,14 @@ function harness.machine()
   }
 end
 
----Adds what a reader must know before trusting the figures: others were at work, or something failed.
+---Adds what a reader must know before trusting the figures: others were at work, or something
+---failed.
 ---@param lines string[]
 ---@param machine { quiet: boolean, load: number, others: number }
 function harness.warn(lines, machine)
   if not machine.quiet then
-    lines[#lines + 1] = ("**The machine was not quiet** (load %.2f at the start; others kept %.2f processors busy): "
+    lines[#lines + 1] = ("**The machine was not quiet** (load %.2f at the start; others kept %.2f processors "
+      .. "busy): "
       .. "do not trust these figures."):format(machine.load, machine.others)
   end
   for _, failure in ipairs(harness.failures) do lines[#lines + 1] = "**" .. failure .. "**" end

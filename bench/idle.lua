@@ -1,4 +1,5 @@
--- An idle runtime: the module loaded, a runtime made and stepped once. usage: build/orrery bench/idle.lua
+-- An idle runtime: the module loaded, a runtime made and stepped once.
+-- usage: build/orrery bench/idle.lua
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local graphs = require "graphs"

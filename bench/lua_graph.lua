@@ -1,9 +1,10 @@
--- Lua handlers that do nothing, on the real script layer. usage: build/orrery bench/lua_graph.lua SHAPE NODES own|shared
+-- Lua handlers that do nothing, on the real engine.
+-- usage: build/orrery bench/lua_graph.lua SHAPE NODES own|shared
 --
--- `own`: each node has a closure of its own, as where handlers are written in a loop and take its variables, and as
--- oneTBB's nodes have bodies of their own; reaching a million of them in memory is most of the cost. `shared`: one
--- function is the handler of all nodes.
--- `build` compiles a definition that stands as tables already; `run` goes from rt:start to the end of the run. What is
+-- `own`: each node has a closure of its own, as where handlers are written in a loop and take its
+-- variables, and as oneTBB's nodes have bodies of their own; reaching a million of them in memory
+-- is most of the cost. `shared`: one function is the handler of all nodes. `build` compiles a
+-- definition that stands as tables already; `run` goes from rt:start to the end of the run. What is
 -- garbage of the definition is collected before, so that no node pays for it.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path

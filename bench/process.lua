@@ -1,4 +1,5 @@
--- What programs of the benchmarks that run in Orrery measure of their own process, and how they say it.
+-- What programs of the benchmarks that run in Orrery measure of their own process, and how they say
+-- it.
 
 local uv = require "luv"
 

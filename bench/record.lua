@@ -1,5 +1,6 @@
--- Puts the last report into the manual, between its two markers. usage: lua5.4 bench/record.lua RESULTS.md DOCUMENT.md [NAME]
--- The markers are `<!-- NAME: begin -->` and `<!-- NAME: end -->`; NAME is `results` where it is left out.
+-- Puts the last report into the manual, between its two markers. usage: lua5.4 bench/record.lua
+-- RESULTS.md DOCUMENT.md [NAME] The markers are `<!-- NAME: begin -->` and `<!-- NAME: end -->`;
+-- NAME is `results` where it is left out.
 
 local name = arg[3] or "results"
 local BEGIN, END = ("<!-- %s: begin -->\n"):format(name), ("<!-- %s: end -->"):format(name)
@@ -15,7 +16,8 @@ local results, document = read(arg[1]), read(arg[2])
 local _, first = document:find(BEGIN, 1, true)
 local last = first and document:find(END, first, true)
 if not last then
-  io.stderr:write(("bench: %s has no markers '<!-- %s: begin -->' and '<!-- %s: end -->'\n"):format(arg[2], name, name))
+  io.stderr:write(("bench: %s has no markers '<!-- %s: begin -->' and '<!-- %s: end -->'\n")
+    :format(arg[2], name, name))
   os.exit(1)
 end
 local file = assert(io.open(arg[2], "w"))

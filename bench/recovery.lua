@@ -1,11 +1,12 @@
 -- Recovery of runs whose process was killed.
--- usage: build/orrery bench/recovery.lua make FILE RUNS     makes a store with so many unfinished runs
+-- usage: build/orrery bench/recovery.lua make FILE RUNS makes a store with so many unfinished runs
 --        build/orrery bench/recovery.lua recover FILE RUNS  lets them go on to their ends
 --
--- `make` is this program again as a child: it starts the runs, waits until all of them are in their second node and on disk,
--- and kills itself. `recover` does what `orrery resume` does, with as many runs under way at once. `first` is from before the
--- store is opened to the event that tells that the handler of an interrupted node was started again; `seconds` to the end of
--- the last run on disk. `peak_rss` is that of the process that recovers.
+-- `make` is this program again as a child: it starts the runs, waits until all of them are in their
+-- second node and on disk, and kills itself. `recover` does what `orrery resume` does, with as many
+-- runs under way at once. `first` is from before the store is opened to the event that tells that
+-- the handler of an interrupted node was started again; `seconds` to the end of the last run on
+-- disk. `peak_rss` is that of the process that recovers.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local flow = require "orrery"
@@ -40,7 +41,7 @@ local function make(file, runs)
 end
 
 local function recover(file, runs)
-  local resume = require "orrery.resume"
+  local resume = require "orrery.store.resume"
   local cpu, start, first = process.cpu(), uv.hrtime(), nil
   local function since() return (uv.hrtime() - start) / 1e9 end
   local rt = open(file)

@@ -1,5 +1,5 @@
--- The report of the benchmarks: one table over the graphs, one over everything else, and the promises with what
--- was reached, in Markdown; and the same with all samples as JSON.
+-- The report of the benchmarks: one table over the graphs, one over everything else, and the
+-- promises with what was reached, in Markdown; and the same with all samples as JSON.
 
 local durable = require "durable_report"
 local harness = require "harness"
@@ -9,11 +9,19 @@ local report = {}
 ---The order of the columns.
 report.SHAPES = { "chain", "tree", "wavefront", "fan" }
 
+---Documents for JSON, and what large workflows are made of: the kind, how it is called.
+report.DOCUMENTS = { "mixed", "floats" }
+report.LOADS = {
+  { "shared", "plain nodes, one handler" }, { "own", "plain nodes, a closure each" },
+  { "captures", "plain nodes, a closure each that captures" }, { "policies", "with `retry` and `timeout`" },
+  { "const", "`flow.const`" }, { "json", "JSON, `const`" },
+}
+
 local median = harness.median
 
 local function ratio(a, b) return a and b and a / b end
 
--- ---- cells ------------------------------------------------------------------------------------------------
+-- ---- cells --------------------------------------------------------------------------------------
 
 local function cell(format, value)
   if not value then return "-" end
@@ -78,11 +86,15 @@ local function scaled(key, factor)
   return value and value * factor
 end
 
+local function speedup() return ratio(median "workers.direct", median "workers.thread") end
+local function lua_speedup() return ratio(median "workers.alone.seconds", median "workers.beside.seconds") end
+
 -- Each row: label, format, and the figure.
 local function other_rows(size)
   local per_exec = 1e6 / size.execs
   return {
-    { "resuming one yielding coroutine from C", "%.1f ns", ratio(scaled("resume.yield", 1e9), median("resume.nodes")) },
+    { "resuming one yielding coroutine from C", "%.1f ns",
+      ratio(scaled("resume.yield", 1e9), median("resume.nodes")) },
     { "calling a handler in a reused coroutine from C", "%.1f ns",
       ratio(scaled("resume.call", 1e9), median("resume.nodes")) },
     { "resuming one yielding coroutine from Lua", "%.1f ns",
@@ -91,7 +103,8 @@ local function other_rows(size)
     { "node asleep in its handler, resident, everything counted", "%.0f B", per_sleeper("sleep_rss") },
     { "node asleep in its handler, Lua's count", "%.0f B", per_sleeper("sleep_lua") },
     { "node asleep in its handler, its share of the plan", "%.0f B", per_sleeper("sleep_plan") },
-    { "node asleep in its handler, falling asleep", "%.0f ns", ratio(scaled("sleep.fall_asleep", 1e9), median("sleep.nodes")) },
+    { "node asleep in its handler, falling asleep", "%.0f ns",
+      ratio(scaled("sleep.fall_asleep", 1e9), median("sleep.nodes")) },
     { "step with nothing due, all asleep", "%.0f ns", scaled("sleep.idle_step", 1e9) },
     { "cold start, `orrery run hello.lua --json --store memory:`", "%.2f ms", scaled("hello.seconds", 1e3) },
     { "cold start, the same with a SQLite store that is there, to the durable end", "%.2f ms",
@@ -104,7 +117,21 @@ local function other_rows(size)
     { "the same in a SQLite store", "%.0f µs", scaled("exec.store.seconds", per_exec) },
     { "the same with `make -j`", "%.0f µs", scaled("exec.make.seconds", per_exec) },
     { "the same with `ninja -j`", "%.0f µs", scaled("exec.ninja.seconds", per_exec) },
+    { "hand-over to a worker that sleeps, one way", "%.1f µs", scaled("workers.one_way", 1e6) },
+    { "the same, both ways", "%.1f µs", scaled("workers.both_ways", 1e6) },
+    { "handlers of that length and more are done sooner by workers", "%.0f µs", scaled("workers.pays", 1e6) },
+    { "64 handlers of 20 ms, speed-up by workers", "%.2f", speedup() },
+    { "`examples/orders.lua`, a CSV file of so many rows as there are nodes", "%.2f s",
+      median "rows.orrery.seconds" },
+    { "the same, most resident", "%.1f MiB", scaled("rows.orrery.peak_rss", 1 / 1048576) },
+    { "the same work by Miller and `sqlite3`", "%.2f s", median "rows.peer.seconds" },
+    { "the same work, speed-up by two processes of `lua5.4`", "%.2f", lua_speedup() },
   }
+end
+
+local function json_ratio(document, what)
+  local function time(who) return median(("json.%s.%s.%s"):format(document, who, what)) end
+  return ratio(time "ours", time "cjson")
 end
 
 ---What was promised: each with its figure, how to write it, and the bound it must keep below or at.
@@ -118,17 +145,43 @@ local function promises()
     { "the same, one Lua handler for all nodes", wavefront(ns(".shared.run"), tbb), "%.2f", 1.0, "≤" },
     { "C node / oneTBB node, wavefront, core", wavefront(ns(".core.run"), tbb), "%.2f", 0.5, "≤" },
     { "C node / oneTBB node, wavefront, `orrery.h`", wavefront(ns(".api.run"), tbb), "%.2f", 0.5, "≤" },
-    { "compiling a plan / building it in oneTBB, wavefront, core", wavefront(ns(".core.build"), ns(".tbb.build")),
+    { "compiling a plan / building it in oneTBB, wavefront, core",
+      wavefront(ns(".core.build"), ns(".tbb.build")),
       "%.2f", 1.0, "<" },
     { "compiling a plan / building it in oneTBB, wavefront, `orrery.h`",
       wavefront(ns(".api.build"), ns(".tbb.build")), "%.2f", 1.0, "<" },
-    { "cold start / `lua5.4 -e ''`", ratio(median("hello.seconds"), median("lua.seconds")), "%.2f", 3, "<" },
-    { "command, MB", scaled("command.bytes", 1e-6), "%.2f", 3, "<" },
+    { "cold start / `lua5.4 -e ''`", ratio(median("hello.seconds"), median("lua.seconds")), "%.2f", 2.2,
+      "≤" },
+    { "cold start with a store / `lua5.4 -e ''`", ratio(median("hello_store.seconds"), median("lua.seconds")),
+      "%.2f", 4.5, "≤" },
+    { "command, MB", scaled("command.bytes", 1e-6), "%.2f", 4, "<" },
     { "idle runtime, MB", scaled("idle.rss", 1e-6), "%.2f", 8, "<" },
     { "sleeping node (delay), bytes", per_sleeper("sleep_rss", "delay"), "%.0f", 1300, "<" },
     { "node asleep in its handler, bytes", per_sleeper("sleep_rss"), "%.0f", 1300, "<" },
     { "step with nothing due, µs", scaled("sleep.idle_step", 1e6), "%.2f", 2, "<" },
+    { "a CSV file of rows to SQLite / Miller and `sqlite3`",
+      ratio(median "rows.orrery.seconds", median "rows.peer.seconds"), "%.2f", 4, "≤" },
+    { "the same, most resident, MiB", scaled("rows.orrery.peak_rss", 1 / 1048576), "%.1f", 64, "≤" },
+    { "hand-over to a worker that sleeps, one way, µs", scaled("workers.one_way", 1e6), "%.1f", 20, "≤" },
+    { "the same, both ways, µs", scaled("workers.both_ways", 1e6), "%.1f", 60, "≤" },
+    { "64 handlers of 20 ms: speed-up by workers / by two `lua5.4`", ratio(speedup(), lua_speedup()), "%.2f",
+      0.92, "≥" },
+    { "how late the loop wakes up meanwhile, 99 %, ms", scaled("workers.late", 1e3), "%.2f", 5, "≤" },
   }
+  for _, row in ipairs {
+    { "shared", 3.3, 450 }, { "own", 3.3, 450 }, { "captures", 3.3, 450 }, { "policies", 6.6, 900 },
+    { "const", 6.6, 900 }, { "json", 8, 1000 },
+  } do
+    local kind, seconds, megabytes = table.unpack(row)
+    table.insert(list, { ("loading a million nodes, %s, s"):format(kind),
+      median("load." .. kind .. ".seconds"), "%.2f", seconds, "≤" })
+    table.insert(list, { "the same, MB", scaled("load." .. kind .. ".peak_rss", 1e-6), "%.0f", megabytes,
+      "≤" })
+  end
+  for _, document in ipairs(report.DOCUMENTS) do
+    table.insert(list, { ("encoding JSON / lua-cjson, %s"):format(document), json_ratio(document, "encode"),
+      "%.2f", 1, "≤" })
+  end
   local later = durable.promises()
   return table.move(later, 1, #later, #list + 1, list)
 end
@@ -145,23 +198,28 @@ local function verdict(promise)
   return KEPT[promise[5]](value, bound) and "reached" or "**not reached**"
 end
 
--- ---- text -------------------------------------------------------------------------------------------------
+-- ---- text ---------------------------------------------------------------------------------------
 
 local function header(machine, size)
   local lines = {
-    ("%s, %d processors, %.0f GB; %s."):format(machine.cpu, machine.processors, machine.memory / 1e9, machine.kernel),
+    ("%s, %d processors, %.0f GB; %s.")
+      :format(machine.cpu, machine.processors, machine.memory / 1e9, machine.kernel),
     ("%s; %s; oneTBB %s; %s; ninja %s."):format(machine.compiler, machine.lua:match("^Lua %S+") or "no Lua",
       machine.tbb, machine.make, machine.ninja),
-    ("%d nodes; medians of %d rounds, of %d for cold starts. %s."):format(size.nodes, size.rounds, size.starts,
+    ("%d nodes; medians of %d rounds, of %d for cold starts. %s.")
+      :format(size.nodes, size.rounds, size.starts,
       machine.date),
   }
-  if size.quick then lines[#lines + 1] = "Short form: it shows that the benchmarks work, not how fast Orrery is." end
+  if size.quick then
+    lines[#lines + 1] = "Short form: it shows that the benchmarks work, not how fast Orrery is."
+  end
   harness.warn(lines, machine)
   return table.concat(lines, "\n")
 end
 
 local function graph_table()
-  local lines = { "| | " .. table.concat(report.SHAPES, " | ") .. " |", "|---|" .. ("---:|"):rep(#report.SHAPES) }
+  local lines = { "| | " .. table.concat(report.SHAPES, " | ") .. " |",
+    "|---|" .. ("---:|"):rep(#report.SHAPES) }
   for _, row in ipairs(GRAPH_ROWS) do
     local cells = { row[1] }
     for i, shape in ipairs(report.SHAPES) do cells[i + 1] = row[2] and cell(row[2], row[3](shape)) or "" end
@@ -174,6 +232,32 @@ local function other_table(size)
   local lines = { "| | |", "|---|---:|" }
   for _, row in ipairs(other_rows(size)) do
     lines[#lines + 1] = ("| %s | %s |"):format(row[1], cell(row[2], row[3]))
+  end
+  return table.concat(lines, "\n")
+end
+
+local function load_table(size)
+  local lines = { ("| loading and compiling %d nodes | s | memory, MB |"):format(size.nodes),
+    "|---|---:|---:|" }
+  for _, row in ipairs(report.LOADS) do
+    local key = "load." .. row[1]
+    lines[#lines + 1] = ("| %s | %s | %s |"):format(row[2], cell("%.2f", median(key .. ".seconds")),
+      cell("%.0f", scaled(key .. ".peak_rss", 1e-6)))
+  end
+  return table.concat(lines, "\n")
+end
+
+local function json_table()
+  local lines = { "| JSON, MB/s | Orrery | lua-cjson | time, Orrery / lua-cjson |", "|---|---:|---:|---:|" }
+  for _, document in ipairs(report.DOCUMENTS) do
+    for _, what in ipairs { "encode", "decode" } do
+      local function speed(who)
+        local key = ("json.%s.%s."):format(document, who)
+        return cell("%.0f", ratio(scaled(key .. "bytes", 1e-6), median(key .. what)))
+      end
+      lines[#lines + 1] = ("| %s, %s | %s | %s | %s |"):format(document, what, speed "ours", speed "cjson",
+        cell("%.2f", json_ratio(document, what)))
+    end
   end
   return table.concat(lines, "\n")
 end
@@ -193,7 +277,12 @@ end
 function report.text(machine, size)
   local parts = { header(machine, size) }
   if median("chain.bare.nodes") then parts[#parts + 1] = graph_table() end
-  if median("idle.rss") or median("sleep.nodes") or median("exec.make.seconds") then parts[#parts + 1] = other_table(size) end
+  if median("idle.rss") or median("sleep.nodes") or median("exec.make.seconds")
+    or median("rows.peer.seconds") then
+    parts[#parts + 1] = other_table(size)
+  end
+  if median "load.shared.seconds" then parts[#parts + 1] = load_table(size) end
+  if median "json.mixed.ours.encode" then parts[#parts + 1] = json_table() end
   for _, durable_table in ipairs(durable.tables(size)) do parts[#parts + 1] = durable_table end
   parts[#parts + 1] = promise_table()
   return table.concat(parts, "\n\n") .. "\n"

@@ -1,8 +1,10 @@
 -- Runs the benchmarks and prints the report. usage: lua5.4 bench/run.lua BUILD [SECTION...]
 --
--- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures are medians of the
--- rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that everything works. Sections: graphs, sleep,
--- start, exec, durable, recovery; all of them where none is named. Results also go to BUILD/bench/results.json and results.md.
+-- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures
+-- are medians of the rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that
+-- everything works. Sections: graphs, load, json, rows, sleep, start, exec, workers, durable,
+-- recovery, opening; all of them where none is named. Results also go to BUILD/bench/results.json
+-- and results.md.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local durable = require "durable_section"
@@ -11,7 +13,8 @@ local report = require "report"
 
 local LOAD_LIMIT, LOAD_PATIENCE = 0.5, 180
 local EXECS = 500
-local ORDER = { "graphs", "sleep", "start", "exec", "durable", "recovery" }
+local ORDER = { "graphs", "load", "json", "rows", "sleep", "start", "exec", "workers",
+  "durable", "recovery", "opening" }
 
 local build = assert(arg[1], "usage: run.lua BUILD [SECTION...]")
 local bench, orrery = build .. "/bench", build .. "/orrery"
@@ -60,6 +63,41 @@ function sections.graphs()
   end
 end
 
+function sections.load()
+  io.stderr:write("bench: loading large workflows\n")
+  local file, commands = bench .. "/large.json", {}
+  harness.output(("%s bench/load.lua make %s %d"):format(orrery, file, size.nodes))
+  for i, row in ipairs(report.LOADS) do
+    commands[i] = { name = "load." .. row[1],
+      command = ("%s bench/load.lua %s %s"):format(orrery, row[1], row[1] == "json" and file or size.nodes) }
+  end
+  harness.time_processes(bench .. "/timeit", size.rounds, commands)
+end
+
+function sections.json()
+  for round = 1, size.rounds do
+    io.stderr:write(("bench: JSON, round %d of %d\n"):format(round, size.rounds))
+    for _, document in ipairs(report.DOCUMENTS) do
+      for _, who in ipairs { "ours", "cjson" } do
+        harness.measure(("json.%s.%s"):format(document, who),
+          ("%s bench/json_codec.lua %s %s"):format(orrery, who, document))
+      end
+    end
+  end
+end
+
+-- A large CSV file cleaned, freed of duplicates, checked, loaded into SQLite and summed up.
+function sections.rows()
+  io.stderr:write("bench: rows against Miller and sqlite3\n")
+  local file = bench .. "/orders.csv"
+  harness.output(("sh bench/rows_make.sh %d >%s"):format(size.nodes, file))
+  harness.time_processes(bench .. "/timeit", size.rounds, {
+    { name = "rows.orrery", command = ("sh -c 'rm -f %s/orders.db; exec %s run -q examples/orders.lua "
+      .. "--input file=%s --input folder=%s --store memory:'"):format(bench, orrery, file, bench) },
+    { name = "rows.peer", command = ("sh bench/rows_peer.sh %s %s"):format(file, bench) },
+  })
+end
+
 function sections.sleep()
   for round = 1, size.rounds do
     io.stderr:write(("bench: sleeping nodes, round %d of %d\n"):format(round, size.rounds))
@@ -80,11 +118,13 @@ function sections.start()
   })
   for _ = 1, size.rounds do harness.measure("idle", orrery .. " bench/idle.lua") end
   local stripped = bench .. "/orrery.stripped"
-  local bytes = harness.output(("strip -o %s %s && stat -c 'bytes %%s' %s"):format(stripped, orrery, stripped))
+  local bytes = harness.output(("strip -o %s %s && stat -c 'bytes %%s' %s")
+    :format(stripped, orrery, stripped))
   harness.add("command.bytes", tonumber(bytes:match("bytes (%d+)")))
 end
 
--- The same commands as makefile and as ninja file: nothing is ever up to date, no target waits for another.
+-- The same commands as makefile and as ninja file: nothing is ever up to date, no target waits for
+-- another.
 local function write_execs()
   local make, ninja = { "all:" }, { "rule nothing\n  command = true" }
   for i = 1, EXECS do
@@ -102,14 +142,34 @@ function sections.exec(machine)
   local jobs = machine.processors
   harness.time_processes(bench .. "/timeit", size.rounds, {
     { name = "exec.orrery", command = orrery .. " run bench/execs.lua --json --store memory:" },
-    { name = "exec.store", command = ("%s run bench/execs.lua --json --store sqlite:%s/execs.db"):format(orrery, programs.folder) },
+    { name = "exec.store", command = ("%s run bench/execs.lua --json --store sqlite:%s/execs.db")
+      :format(orrery, programs.folder) },
     { name = "exec.make", command = ("make -j%d -f %s/execs.mk"):format(jobs, bench) },
     { name = "exec.ninja", command = ("ninja -j%d -C %s -f execs.ninja"):format(jobs, bench) },
   })
 end
 
+-- Two processes that know nothing of each other show how much faster this machine is with two
+-- processors at that moment.
+function sections.workers()
+  io.stderr:write "bench: handlers in workers\n"
+  local HANDLERS = 64
+  for _ = 1, size.rounds do
+    harness.measure("workers", ("%s bench/workers.lua handover %d"):format(orrery, quick and 500 or 5000))
+    harness.measure("workers", orrery .. " bench/workers.lua pays")
+    harness.measure("workers", ("%s bench/workers.lua spread %d 0.02"):format(orrery, HANDLERS))
+    local half = ("lua5.4 bench/spin.lua %d %d"):format(HANDLERS // 2,
+      math.floor(harness.median "workers.spins"))
+    harness.time_processes(bench .. "/timeit", 1, {
+      { name = "workers.alone", command = ("sh -c '%s; %s'"):format(half, half) },
+      { name = "workers.beside", command = ("sh -c '%s & %s; wait'"):format(half, half) },
+    })
+  end
+end
+
 function sections.durable() durable.durable(size, programs) end
 function sections.recovery() durable.recovery(size, programs) end
+function sections.opening() durable.opening(size, programs) end
 
 local function main()
   local wanted = #arg > 1 and table.move(arg, 2, #arg, 1, {}) or ORDER

@@ -1,9 +1,9 @@
 -- Nodes that sleep. usage: build/orrery bench/sleepers.lua NODES handler|delay
 --
--- All of NODES sleep for an hour on the real clock: in their handlers, ctx:sleep("1h"), or as nodes of type delay do, whose
--- handler returns flow.later("1h"). Then what they hold is read, and a step that finds nothing due is timed. `sleep_rss`
--- counts everything since the definition was begun (plan, run, coroutines, and the holes between them); `sleep_lua` is
--- Lua's own count.
+-- All of NODES sleep for an hour on the real clock: in their handlers, ctx:sleep("1h"), or as nodes
+-- of type delay do, whose handler returns flow.later("1h"). Then what they hold is read, and a step
+-- that finds nothing due is timed. `sleep_rss` counts everything since the definition was begun
+-- (plan, run, coroutines, and the holes between them); `sleep_lua` is Lua's own count.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local graphs = require "graphs"
@@ -32,7 +32,8 @@ local start = core.hrtime()
 local run = rt:start(plan, { seed = 1 })
 while run:stats().by_state.waiting ~= asked do
   if not rt:step(1) and run:stats().by_state.waiting ~= asked then
-    error("the run stands still with " .. tostring(run:stats().by_state.waiting) .. " of " .. asked .. " asleep")
+    error("the run stands still with " .. tostring(run:stats().by_state.waiting) .. " of " .. asked
+      .. " asleep")
   end
 end
 say("nodes", asked)

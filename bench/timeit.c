@@ -1,8 +1,9 @@
-/* timeit.c - times commands from posix_spawn to the end of the process, in turn, so that drift of the machine hits all.
+/* timeit.c - times commands from posix_spawn to the end of the process, in turn, so that drift of
+ * the machine hits all.
  *
- * usage: timeit ROUNDS COMMAND [ARG...] [ '|||' COMMAND [ARG...] ]...
- * Prints for each round but the first, which warms up, and each command: its number from 1, seconds, and the most
- * bytes it had resident. Standard output of the commands is dropped. A command that fails ends it.
+ * usage: timeit ROUNDS COMMAND [ARG...] [ '|||' COMMAND [ARG...] ]... Prints for each round but the
+ * first, which warms up, and each command: its number from 1, seconds, and the most bytes it had
+ * resident. Standard output of the commands is dropped. A command that fails ends it.
  */
 #include "sample.h"
 
@@ -13,8 +14,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static void once(char **command, const posix_spawn_file_actions_t *actions, int number, bool quiet)
-{
+static void once(char **command, const posix_spawn_file_actions_t *actions, int number, bool quiet) {
     pid_t child;
     int status;
     struct rusage usage;
@@ -29,12 +29,10 @@ static void once(char **command, const posix_spawn_file_actions_t *actions, int 
         exit(1);
     }
     double seconds = sample_time() - start;
-    if (!quiet)
-        printf("%d %.9f %ld\n", number, seconds, usage.ru_maxrss * 1024);
+    if (!quiet) printf("%d %.9f %ld\n", number, seconds, usage.ru_maxrss * 1024);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int rounds = argc > 2 ? atoi(argv[1]) : 0;
     if (rounds < 1) {
         fprintf(stderr, "usage: timeit ROUNDS COMMAND [ARG...] [ '|||' COMMAND [ARG...] ]...\n");

@@ -1,5 +1,5 @@
--- A workflow that stays unfinished where BENCH_HOLD is set: its second node waits for ever, and is interrupted when the process
--- is killed. Where it is not set, a run of it goes on to its end.
+-- A workflow that stays unfinished where BENCH_HOLD is set: its second node waits for ever, and is
+-- interrupted when the process is killed. Where it is not set, a run of it goes on to its end.
 local flow = require "orrery"
 
 local w = flow.workflow { name = "unfinished", output = "${nodes.last}" }

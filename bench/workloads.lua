@@ -1,5 +1,5 @@
--- The durable workloads: what is run by us, by the peers and what the reports call it. A workload is RUNS runs of NODES steps,
--- at most `in_flight` of them at a time. Short form: a tenth of the size.
+-- The durable workloads: what Orrery and the peers run, and what the reports call it. A workload is
+-- RUNS runs of NODES steps, at most `in_flight` of them at a time. Short form: a tenth of the size.
 
 local workloads = {}
 
@@ -16,12 +16,16 @@ local ALL = {
   { id = "chain", kind = "chain", label = "(1) a chain of %s", runs = 1, nodes = 1000, in_flight = 1 },
   { id = "fan", kind = "fan", label = "(2) a fan of %s", runs = 1, nodes = 1000, in_flight = 1 },
   { id = "wide", kind = "fan", label = "(2b) a fan of %s", runs = 1, nodes = 10000, in_flight = 1 },
-  { id = "many", kind = "chain", label = "(3) %s runs × %s, %s in flight", runs = 1000, nodes = 10, in_flight = 100 },
-  { id = "steps", kind = "steps", label = "(3b) %s runs × %s `ctx:step` in a node, %s in flight", runs = 1000, nodes = 10,
+  { id = "many", kind = "chain", label = "(3) %s runs × %s, %s in flight", runs = 1000, nodes = 10,
+    in_flight = 100 },
+  { id = "steps", kind = "steps", label = "(3b) %s runs × %s `ctx:step` in a node, %s in flight", runs = 1000,
+    nodes = 10,
     in_flight = 100, ours = true },
-  { id = "sustained", kind = "chain", label = "(3c) %s runs × %s, %s in flight", runs = 20000, nodes = 10, in_flight = 100,
+  { id = "sustained", kind = "chain", label = "(3c) %s runs × %s, %s in flight", runs = 20000, nodes = 10,
+    in_flight = 100,
     ours = true },
-  { id = "alone", kind = "alone", label = "(4) one run of one step, alone (of %s)", runs = 500, nodes = 1, in_flight = 1 },
+  { id = "alone", kind = "alone", label = "(4) one run of one step, alone (of %s)", runs = 500, nodes = 1,
+    in_flight = 1 },
 }
 
 local function with_commas(n) return (tostring(n):reverse():gsub("(%d%d%d)(%d)", "%1,%2"):reverse()) end
@@ -36,7 +40,8 @@ function workloads.list(quick)
     if quick and runs == 1 then nodes = nodes // 10 end
     local label = w.runs == 1 and w.label:format(with_commas(nodes))
       or w.label:format(with_commas(runs), with_commas(nodes), with_commas(in_flight))
-    list[i] = { id = w.id, kind = w.kind, label = label, runs = runs, nodes = nodes, in_flight = in_flight, ours = w.ours }
+    list[i] = { id = w.id, kind = w.kind, label = label, runs = runs, nodes = nodes, in_flight = in_flight,
+      ours = w.ours }
   end
   return list
 end

@@ -1,5 +1,6 @@
--- Processes that the comparison starts: talking to them line by line, with a bound of time, and what they and their children
--- use of memory and processors meanwhile. Everything runs on the loop of this one thread.
+-- Processes that the comparison starts: talking to them line by line, with a bound of time, and
+-- what they and their children use of memory and processors meanwhile. Everything runs on the loop
+-- of this one thread.
 
 local uv = require "luv"
 
@@ -39,15 +40,19 @@ Process.__index = Process
 ---@param options { log: string, env?: table<string, string>, cwd?: string, uid?: integer, gid?: integer }
 ---@return bench.Process
 function processes.start(program, args, options)
-  local self = setmetatable({ name = program, input = uv.new_pipe(false), output = uv.new_pipe(false), text = "" }, Process)
+  local self = setmetatable({ name = program, input = uv.new_pipe(false), output = uv.new_pipe(false),
+    text = "" }, Process)
   local log = assert(uv.fs_open(options.log, "a", 420))
   local env
   if options.env then
     env = {}
-    for name, value in pairs(uv.os_environ()) do if not options.env[name] then env[#env + 1] = name .. "=" .. value end end
+    for name, value in pairs(uv.os_environ()) do
+      if not options.env[name] then env[#env + 1] = name .. "=" .. value end
+    end
     for name, value in pairs(options.env) do env[#env + 1] = name .. "=" .. value end
   end
-  local handle, pid = uv.spawn(program, { args = args, env = env, cwd = options.cwd, uid = options.uid, gid = options.gid,
+  local handle, pid = uv.spawn(program,
+    { args = args, env = env, cwd = options.cwd, uid = options.uid, gid = options.gid,
     stdio = { self.input, self.output, log } }, function() self.ended = true end)
   uv.fs_close(log)
   assert(handle, ("%s cannot be started: %s"):format(program, pid))
@@ -101,7 +106,7 @@ function processes.free_port()
   return port
 end
 
--- ---- what they use ----------------------------------------------------------------------------------------
+-- ---- what they use ------------------------------------------------------------------------------
 
 -- Parent and clock ticks (own and those of children that ended) of every process (proc(5): stat).
 local function all()
@@ -152,7 +157,8 @@ local function pss(list)
   return kib * 1024
 end
 
----Sends a command, waits for the answer, and measures the processes of `list` with all their children meanwhile.
+---Sends a command, waits for the answer, and measures the processes of `list` with all their
+---children meanwhile.
 ---@param process bench.Process
 ---@param command string
 ---@param list bench.Process[]

@@ -1,9 +1,10 @@
--- Durable workflows in Orrery, DBOS on PostgreSQL and Restate: the same workloads, on the same disk, in one run.
--- usage: build/orrery bench/peers/run.lua BUILD
+-- Durable workflows in Orrery, DBOS on PostgreSQL and Restate: the same workloads, on the same
+-- disk, in one run. usage: build/orrery bench/peers/run.lua BUILD
 --
--- In each round every contestant starts with an empty store, is warmed up and runs all workloads; then the next one does, so
--- that none runs while another is measured. BENCH_QUICK=1: a tenth of the size and one round. The peers' packages have been
--- installed into BUILD/peers (bench.mk). Results go to BUILD/bench/peers.md and peers.json.
+-- In each round every contestant starts with an empty store, is warmed up and runs all workloads;
+-- then the next one does, so that none runs while another is measured. BENCH_QUICK=1: a tenth of
+-- the size and one round. The peers' packages have been installed into BUILD/peers (bench.mk).
+-- Results go to BUILD/bench/peers.md and peers.json.
 
 package.path = arg[0]:gsub("peers/[^/]*$", "") .. "?.lua;" .. package.path
 local contestants = require "peers.contestants"
@@ -23,8 +24,8 @@ local folder = build .. "/bench/store"
 
 local too_slow = {} -- "restate.wide" -> true: it is not tried again
 
--- Steps within one node and steps as nodes are the same thing to the peers. The widest comes last: it may exceed the bound, and
--- then the contestant is of no more use.
+-- Steps within one node and steps as nodes are the same thing to the peers. The widest comes last:
+-- it may exceed the bound, and then the contestant is of no more use.
 local function peer_workloads()
   local list, last = {}, nil
   for _, workload in ipairs(workloads.list(quick)) do
@@ -34,7 +35,9 @@ local function peer_workloads()
   return list
 end
 
-local function steps_of(workload) return workload.runs * (workload.nodes + (workload.kind == "fan" and 2 or 0)) end
+local function steps_of(workload)
+  return workload.runs * (workload.nodes + (workload.kind == "fan" and 2 or 0))
+end
 
 -- Returns whether the contestant can go on.
 local function measure(peer, name, workload)
@@ -111,7 +114,8 @@ local function main()
   machine.quiet = machine.load <= LOAD_LIMIT and machine.others <= 0.1
   local text = table_of.text(machine, size, list)
   harness.write(build .. "/bench/peers.md", text)
-  harness.write(build .. "/bench/peers.json", require("orrery.core").json.encode({ machine = machine, size = size,
+  harness.write(build .. "/bench/peers.json",
+    require("orrery.core").json.encode({ machine = machine, size = size,
     failures = harness.failures, samples = harness.samples }, { sort = true }) .. "\n")
   io.stdout:write(text)
   return #harness.failures == 0 and 0 or 1

@@ -1,4 +1,5 @@
--- The report of the comparison with the peers, in Markdown: one table over workloads and contestants, and what was promised.
+-- The report of the comparison with the peers, in Markdown: one table over workloads and
+-- contestants, and what was promised.
 
 local durable_report = require "durable_report"
 local harness = require "harness"
@@ -34,7 +35,8 @@ local function row(workload, contestant)
 end
 
 local function workload_table(workload)
-  local lines = { "| " .. workload.label .. " " .. durable_report.HEAD .. " time, of ours | memory, of ours |",
+  local lines = { "| " .. workload.label .. " " .. durable_report.HEAD
+    .. " time, of ours | memory, of ours |",
     "|---" .. durable_report.RULE .. "---:|---:|" }
   for _, contestant in ipairs(CONTESTANTS) do lines[#lines + 1] = row(workload, contestant) end
   return table.concat(lines, "\n")
@@ -64,16 +66,20 @@ local function promises()
   end
   return table.concat({ "| promise | measured | bound | |", "|---|---:|---:|---|",
     line("(3) strict, steps a second / " .. peer .. "'s", faster, "≥", FASTER, faster and faster >= FASTER),
-    line("(3) strict, memory / " .. peer .. "'s", lighter, "≤", LIGHTER, lighter and lighter <= LIGHTER) }, "\n")
+    line("(3) strict, memory / " .. peer .. "'s", lighter, "≤", LIGHTER, lighter and lighter <= LIGHTER) },
+    "\n")
 end
 
 local function header(machine, size)
   local lines = {
-    ("%s, %d processors, %.0f GB; %s. All stores on %s."):format(machine.cpu, machine.processors, machine.memory / 1e9,
+    ("%s, %d processors, %.0f GB; %s. All stores on %s.")
+      :format(machine.cpu, machine.processors, machine.memory / 1e9,
       machine.kernel, size.disk),
     ("Medians of %d rounds. %s."):format(size.rounds, machine.date),
   }
-  if size.quick then lines[#lines + 1] = "Short form: it shows that the comparison works, not how fast anything is." end
+  if size.quick then
+    lines[#lines + 1] = "Short form: it shows that the comparison works, not how fast anything is."
+  end
   harness.warn(lines, machine)
   return table.concat(lines, "\n")
 end
