@@ -4,12 +4,14 @@ local bundle = require "orrery.bundle"
 
 describe("comparing definitions", function()
   local function definition(body, options)
-    local source = ('local flow = require "orrery"\nlocal w = flow.workflow { name = "x", %s }\n%s\nreturn w\n'):format(options or "", body)
+    local source = ('local flow = require "orrery"\nlocal w = flow.workflow { name = "x", %s }\n%s\nreturn '
+      .. 'w\n'):format(options or "", body)
     return bundle.definition(assert(flow.compile(flow.load { source = source, name = "d.lua" })))
   end
 
-  it("tells every difference in words", function()
-    local old = definition('w.a = { run = print }\nw.b = { after = "a", timeout = 5, run = print }\nw.c = { run = print }')
+  it("reports every difference in words", function()
+    local old = definition('w.a = { run = print }\nw.b = { after = "a", timeout = 5, run = print }\nw.c = { '
+      .. 'run = print }')
     assert.same({}, bundle.compare(old, old))
     local new = definition([[
 w.a = { retry = 1, run = print }
@@ -17,7 +19,8 @@ w.d = { run = print }
 w.b = { after = { "a", "d" }, timeout = 6, run = print }]], 'on_error = "drain"')
     assert.same({
       'workflow: on_error was "stop", is now "drain"',
-      'node "a": retry was nothing, is now {"delay":1,"factor":2,"jitter":"equal","max":1,"max_delay":30,"strategy":"exponential"}',
+      'node "a": retry was nothing, is now '
+        .. '{"delay":1,"factor":2,"jitter":"equal","max":1,"max_delay":30,"strategy":"exponential"}',
       'node "b": it was node 2, is now node 3',
       'node "b": after was ["a"], is now ["a","d"]',
       'node "b": timeout was 5, is now 6',
@@ -26,17 +29,36 @@ w.b = { after = { "a", "d" }, timeout = 6, run = print }]], 'on_error = "drain"'
     }, bundle.compare(old, new))
   end)
 
+  it("takes a type of the library for the same that has got another name", function()
+    local now = definition 'w.a = flow.merge { values = {} }\nw.b = flow.data.map { rows = {} }'
+    local former = now:gsub('"data.merge"', '"merge"')
+    assert.not_equal(now, former)
+    assert.same({}, bundle.compare(former, now))
+    assert.same({ 'node "b": type was "filter", is now "data.map"' },
+      bundle.compare(now:gsub('"data.map"', '"filter"'), now))
+  end)
+
+  it("says of a policy what was written, and not what follows from that", function()
+    local text = definition [[
+w.a = { retry = { max = 2, max_delay = "5s" }, run = print }
+w.b = { compensate = { run = print, retry = { max = 2, max_delay = "5s" } }, run = print }]]
+    assert.equal(2, select(2, text:gsub('"max_delay":5', "")))
+    assert.is_nil(text:find("after_max", 1, true))
+  end)
+
   local OLD = [[
 w.a = { run = print }
 w.b = { after = "a", each = "${nodes.a}", run = print }
 w.route = flow.switch { after = "b", cases = { gold = "true" }, default = "rest" }
 w.c = { after = "route:gold", run = print }
 w.d = { after = "route:rest", run = print }
-w.e = { after = { "c", "d" }, join = "any", loop = { max = 2 }, run = print }]]
+w.e = { after = { "c", "d" }, join = "any", loop = { times = 2 }, run = print }]]
 
   local function fits(new, touched)
     local list = {}
-    for i, problem in ipairs(bundle.fits(definition(OLD), definition(new), touched)) do list[i] = problem.message end
+    for i, problem in ipairs(bundle.fits(definition(OLD), definition(new), touched)) do
+      list[i] = problem.message
+    end
     return list
   end
 
@@ -52,24 +74,29 @@ w.e = { after = { "c", "d" }, join = "any", loop = { max = 2 }, run = print }]]
   it("says exactly where it does not", function()
     assert.same({ 'node "b" (completed): it had `each` in the journal and has no `each` now' },
       fits(OLD:gsub('each = "[^"]*", ', ""), UP_TO_C))
-    assert.same({ 'node "c" (running): it is gone' }, fits(OLD:gsub("\nw.c = [^\n]*", ""):gsub('{ "c", "d" }', '"d"'),
+    assert.same({ 'node "c" (running): it is gone' },
+      fits(OLD:gsub("\nw.c = [^\n]*", ""):gsub('{ "c", "d" }', '"d"'),
       { a = "completed", c = "running" }))
     assert.same({ 'node "b" (completed): it was node 2 and is now node 3; add new nodes after it' },
-      fits("w.a = { run = print }\nw.zero = { run = print }" .. OLD:match "\nw.b = [^\n]*", { b = "completed" }))
-    assert.same({ 'node "e" (waiting): join was "any" and is now nothing' }, fits(OLD:gsub('join = "any", ', ""), { e = "waiting" }))
+      fits("w.a = { run = print }\nw.zero = { run = print }" .. OLD:match "\nw.b = [^\n]*",
+        { b = "completed" }))
+    assert.same({ 'node "e" (waiting): join was "any" and is now nothing' },
+      fits(OLD:gsub('join = "any", ', ""), { e = "waiting" }))
     assert.same({ 'node "e" (waiting): it had `loop` in the journal and has no `loop` now' },
-      fits(OLD:gsub("loop = { max = 2 }, ", ""), { e = "waiting" }))
+      fits(OLD:gsub("loop = { times = 2 }, ", ""), { e = "waiting" }))
   end)
 
   it("looks at what stands before a touched node too", function()
-    assert.same({ 'node "d" (before a node that ran): after was [{"node":"route","port":"rest"}] and is now ["route"]' },
+    assert.same({ 'node "d" (before a node that ran): after was [{"node":"route","port":"rest"}] and is now '
+      .. '["route"]' },
       fits(OLD:gsub("route:rest", "route"), { a = "completed", c = "completed", e = "running" }))
   end)
 
   it("watches the numbers of outcomes and of conditional edges", function()
     local found = fits(OLD:gsub("w.c = { after = [^\n]*", 'w.c = { after = "route:rest", run = print }')
       :gsub("w.d = { after = [^\n]*", 'w.d = { after = "route:gold", run = print }'), { route = "completed" })
-    assert.same({ 'node "route": its outcome "gold" was outcome 1 of the workflow, which is now "rest"' }, found)
+    assert.same({ 'node "route": its outcome "gold" was outcome 1 of the workflow, which is now "rest"' },
+      found)
     local function with_edges(first)
       local w = flow.load { name = "e.json", source = ([[{ "nodes": [ { "id": "a", "type": "const", "with": { "value": 1 } },
         { "id": "b", "type": "const", "with": { "value": 1 }, %s }, { "id": "c", "type": "const", "with": { "value": 2 } } ],

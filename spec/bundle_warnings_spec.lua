@@ -3,7 +3,8 @@ local command = require "spec.support.command"
 local json = require("orrery.core").json
 
 local function workflow(body)
-  return ('local flow = require "orrery"\nlocal w = flow.workflow { name = "x" }\n%s\nreturn w\n'):format(body)
+  return ('local flow = require "orrery"\nlocal w = flow.workflow { name = "x" }\n%s\nreturn w\n')
+    :format(body)
 end
 
 describe("orrery check", function()
@@ -13,7 +14,9 @@ describe("orrery check", function()
     local result = command.run_with(files, { "check", "--json", "w.lua" })
     assert.equal(0, result.code, result.err)
     local list = {}
-    for i, each in ipairs(json.decode(result.out).warnings) do list[i] = ("%s %s %s"):format(each.where, each.node, each.field) end
+    for i, each in ipairs(json.decode(result.out).warnings) do
+      list[i] = ("%s %s %s"):format(each.where, each.node, each.field)
+    end
     return list
   end
 
@@ -21,7 +24,8 @@ describe("orrery check", function()
     local files = { ["w.lua"] = workflow "local n = 0\nw.a = { run = function()\n  n = n + 1\nend }" }
     local result = command.run_with(files, { "check", "w.lua" })
     assert.same({ 0, "w.lua: no mistakes\n" }, { result.code, result.out })
-    assert.equal('w.lua:5: warning: node "a": run assigns the variable `n` from outside of it; a resumed run starts with the value '
+    assert.equal('w.lua:5: warning: node "a": run assigns the variable `n` from outside of it; a resumed run '
+      .. 'starts with the value '
       .. "the file gives it, so keep what must survive in the node's output\n", result.err)
   end)
 
@@ -64,7 +68,7 @@ end }]])
     assert.same({ ("w.lua:%d a run"):format(lines + 4) }, warnings("local n\n" .. long))
   end)
 
-  it("tells of a function that nodes share once, and looks into types of one's own", function()
+  it("warns once of a function that nodes share, and looks into types of one's own", function()
     assert.same({ "./mine.lua:2 a run", "w.lua:5 b run" }, warnings([[
 local mine, n = require "mine", 0
 w.a = mine {}
@@ -77,7 +81,9 @@ local count = 0; return require("orrery").type { name = "check_spec.mine", run =
 
   it("warns of none of the examples", function()
     local arguments = { "check", "--json" }
-    for path in assert(io.popen "grep -l '^return w$' examples/*.lua"):lines() do arguments[#arguments + 1] = path end
+    for path in assert(io.popen "grep -l '^return w$' examples/*.lua"):lines() do
+      arguments[#arguments + 1] = path
+    end
     assert.is_true(#arguments > 5)
     local result = command.run(arguments)
     assert.same({ 0, {} }, { result.code, json.decode(result.out).warnings })

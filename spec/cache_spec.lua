@@ -1,9 +1,10 @@
--- The `cache` key: what makes a hit, what makes a miss, and what is told of it.
+-- The `cache` key: what makes a hit, what makes a miss, and what is reported of it.
 local flow = require "orrery"
 local command = require "spec.support.command"
 local uv = require "luv"
 
--- A workflow of one node, and a function that runs it and tells: its output, hit or miss, and the reason.
+-- A workflow of one node, and a function that runs it and returns: its output, hit or miss, and the
+-- reason.
 local function one(node, options)
   options = options or {}
   local w = flow.workflow { name = "one", env = options.env }
@@ -33,6 +34,23 @@ describe("cache", function()
     assert.same({ { n = 1 }, "miss", "no entry" }, { run { input = { a = 1, b = { 2 } } } })
     assert.same({ { n = 1 }, "hit" }, { run { input = { b = { 2 }, a = 1 } } })
     assert.same({ { n = 2 }, "miss", "no entry" }, { run { input = { a = 2 } } })
+  end)
+
+  it("keeps the output of each item and of each node for itself", function()
+    local w, calls = flow.workflow {}, 0
+    local function call(ctx)
+      calls = calls + 1
+      return ctx.node .. " " .. tostring(ctx.item)
+    end
+    w.one = { cache = true, run = call }
+    w.two = { cache = true, run = call }
+    w.each = { cache = true, each = { "x", "y" }, run = call }
+    local rt = flow.runtime { clock = "virtual" }
+    for _ = 1, 2 do
+      assert.same({ one = "one nil", two = "two nil", each = { "each x", "each y" } },
+        flow.run(w, { runtime = rt }):outputs())
+    end
+    assert.equal(4, calls)
   end)
 
   it("follows what the nodes before it gave", function()
@@ -76,7 +94,8 @@ describe("cache", function()
 
   it("goes by the resolved config of a node type", function()
     local calls = 0
-    local T = flow.type { name = "cachespec.count", config = flow.schema { city = "string", unit = { type = "string", default = "C" } },
+    local T = flow.type { name = "cachespec.count",
+      config = flow.schema { city = "string", unit = { type = "string", default = "C" } },
       run = function(_, config)
         calls = calls + 1
         return config.city .. calls
@@ -85,6 +104,27 @@ describe("cache", function()
     assert.same({ "Bonn1", "miss", "no entry" }, { run { input = { city = "Bonn", other = 1 } } })
     assert.same({ "Bonn1", "hit" }, { run { input = { city = "Bonn", other = 2 } } })
     assert.same({ "Ulm2", "miss", "no entry" }, { run { input = { city = "Ulm" } } })
+  end)
+
+  it("asks the inputs of a typed node whose function takes them, and no others", function()
+    local calls = { takes = 0, leaves = 0 }
+    local Takes = flow.type { name = "cachespec.takes", config = flow.schema {}, run = function(_, _, inputs)
+      calls.takes = calls.takes + 1
+      return inputs.before
+    end }
+    local Leaves = flow.type { name = "cachespec.leaves", config = flow.schema {}, run = function()
+      calls.leaves = calls.leaves + 1
+      return "same"
+    end }
+    local w = flow.workflow {}
+    w.before = { run = function(ctx) return ctx.input end }
+    w.takes = Takes { after = "before", cache = true }
+    w.leaves = Leaves { after = "before", cache = true }
+    local rt, given = flow.runtime { clock = "virtual" }, {}
+    for i, input in ipairs { 1, 2, 1 } do given[i] = flow.run(w,
+      { runtime = rt, input = input }):outputs().takes end
+    assert.same({ 1, 2, 1 }, given)
+    assert.same({ takes = 2, leaves = 1 }, calls)
   end)
 
   it("does not keep what was made from the environment", function()
@@ -113,7 +153,9 @@ describe("cache", function()
     w.it = flow.switch { value = "${input}", map = { a = "gold", b = "plain" }, cache = true }
     w.gold = { after = "it:gold", run = function() return true end }
     local rt = flow.runtime { clock = "virtual" }
-    for _ = 1, 2 do assert.same({ it = "gold", gold = true }, flow.run(w, { runtime = rt, input = "a" }):outputs()) end
+    for _ = 1, 2 do
+      assert.same({ it = "gold", gold = true }, flow.run(w, { runtime = rt, input = "a" }):outputs())
+    end
     assert.equal("hit", flow.run(w, { runtime = rt, input = "a" }):why("it").cache)
     assert.same({ it = "plain" }, flow.run(w, { runtime = rt, input = "b" }):outputs())
   end)
@@ -150,19 +192,23 @@ describe("cache", function()
 
   it("is another one for another workflow, even of the same words", function()
     local rt = flow.runtime { clock = "virtual" }
-    local function make(value) return one({ cache = true, run = function() return value end }, { runtime = rt }) end
+    local function make(value)
+      return one({ cache = true, run = function() return value end }, { runtime = rt })
+    end
     assert.equal("a", (make "a" ()))
     assert.equal("b", (make "b" ()))
   end)
 
-  it("tells of a hit in the node's event, and undoes nothing that was taken from it", function()
+  it("reports a hit in the node's event, and undoes nothing that was taken from it", function()
     local w, fails, undone = flow.workflow {}, false, {}
     w.it = { cache = true, run = counter(), compensate = function() undone[#undone + 1] = "it" end }
     w.last = { after = "it", run = function() if fails then error "no" end end, compensate = function() end }
     local rt, cached = flow.runtime { clock = "virtual" }, {}
     local function run()
       return flow.run(w, { runtime = rt, on_event = function(event)
-        if event.event == "node_completed" and event.node == "it" then cached[#cached + 1] = event.cached or false end
+        if event.event == "node_completed" and event.node == "it" then
+          cached[#cached + 1] = event.cached or false
+        end
       end })
     end
     run()
@@ -186,7 +232,8 @@ describe("cache", function()
     for i, problem in ipairs(flow.check(w)) do lines[i] = problem.message end
     local found = table.concat(lines, "\n")
     for _, part in ipairs { 'node "a": cache.ttl: ', 'node "b": cache: unknown field "keys"',
-      'node "c": cache.key: expected a text, a template', 'node "d": cache: nothing is kept for no time', 'node "e": ',
+      'node "c": cache.key: expected a text, a template', 'node "d": cache: nothing is kept for no time',
+      'node "e": ',
       'node "f": cache: expected true, a duration such as "1h" or a table' } do
       assert.truthy(found:find(part, 1, true), part .. "\n\nin\n\n" .. found)
     end
@@ -202,7 +249,8 @@ describe("cache", function()
     local SOURCE = [[
       local flow = require "orrery"
       local w = flow.workflow { name = "kept", output = "${nodes.it}" }
-      w.it = { cache = "1d", run = function() return VERSION .. " at " .. flow.json.encode(require("luv").hrtime()) end }
+      w.it = { cache = "1d", run = function() return VERSION .. " at "
+        .. flow.json.encode(require("luv").hrtime()) end }
       return w]]
     local function run()
       local result = command.run { "run", "--store", "sqlite:" .. folder .. "/runs.db", folder .. "/w.lua" }

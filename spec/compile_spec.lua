@@ -30,7 +30,8 @@ describe("compiling", function()
     { { join = "all" }, {} },
     { { after = { "first", "second" }, join = { need = 1, cancel_rest = true } },
       { join = "need", need = 1, cancel_rest = true } },
-    { { on_error = "ignore", priority = "low", doc = "Does it." }, { on_error = "ignore", priority = "low", doc = "Does it." } },
+    { { on_error = "ignore", priority = "low", doc = "Does it." },
+      { on_error = "ignore", priority = "low", doc = "Does it." } },
     { { fallback = 5 }, { fallback = { value = 5 } } },
     { { fallback = false }, { fallback = { value = false } } },
     { { fallback = work }, { fallback = { fn = work } } },
@@ -38,19 +39,30 @@ describe("compiling", function()
     { { breaker = { name = "api", threshold = 2, window = "1m", cooldown = "5s", probes = 3 } },
       { breaker = { name = "api", threshold = 2, window = 60, cooldown = 5, probes = 3 } } },
     { { each = work, each_failures = "10%" }, { each = work, each_failures = "10%" } },
-    { { loop = { max = 3, delay = "1s", ["until"] = work } }, { loop = { max = 3, delay = 1, until_ = work } } },
+    { { loop = { max = 3, delay = "1s", ["until"] = work } },
+      { loop = { max = 3, delay = 1, until_ = work } } },
     { { retry = "quick" },
-      { retry = { max = 3, strategy = "fixed", delay = 0.2, factor = 1, max_delay = 0.2, jitter = "none" } } },
+      { retry = { max = 3, strategy = "fixed", delay = 0.2, factor = 1, max_delay = 0.2,
+        jitter = "none" } } },
     { { retry = { max = 10, strategy = "fixed", delay = "1h", jitter = "none" } },
-      { retry = { max = 10, strategy = "fixed", delay = 3600, factor = 2, max_delay = 3600, jitter = "none" } } },
+      { retry = { max = 10, strategy = "fixed", delay = 3600, factor = 2, max_delay = 3600,
+        jitter = "none" } } },
     { { retry = { delay = "1m", strategy = "random" } },
-      { retry = { max = 3, strategy = "random", delay = 60, factor = 2, max_delay = 180, jitter = "equal" } } },
-    { { retry = { delay = "1h", max_delay = "1m" } },
-      { retry = { max = 3, strategy = "exponential", delay = 3600, factor = 2, max_delay = 60, jitter = "equal" } } },
+      { retry = { max = 3, strategy = "random", delay = 60, factor = 2, max_delay = 180,
+        jitter = "equal" } } },
+    { { retry = { delay = "1h", max_delay = "2h" } },
+      { retry = { max = 3, strategy = "exponential", delay = 3600, factor = 2, max_delay = 7200,
+        after_max = 7200, jitter = "equal" } } },
     { { retry = 5 },
-      { retry = { max = 5, strategy = "exponential", delay = 1, factor = 2, max_delay = 30, jitter = "equal" } } },
-    { { retry = { max = 1, strategy = "fixed", delay = "2s", jitter = "none", on = "timeout", unless = { "a", "b" } } },
-      { retry = { max = 1, strategy = "fixed", delay = 2, factor = 2, max_delay = 30, jitter = "none", on = { "timeout" },
+      { retry = { max = 5, strategy = "exponential", delay = 1, factor = 2, max_delay = 30,
+        jitter = "equal" } } },
+    { { retry = 32766 },
+      { retry = { max = 32766, strategy = "exponential", delay = 1, factor = 2, max_delay = 30,
+        jitter = "equal" } } },
+    { { retry = { max = 1, strategy = "fixed", delay = "2s", jitter = "none", on = "timeout",
+      unless = { "a", "b" } } },
+      { retry = { max = 1, strategy = "fixed", delay = 2, factor = 2, max_delay = 30, jitter = "none",
+        on = { "timeout" },
         unless = { "a", "b" } } } },
   }
   for k, case in ipairs(KEYS) do
@@ -120,10 +132,12 @@ describe("compiling", function()
   end)
 
   it("reads the options of the workflow", function()
-    local _, compiled = node_of({ run = work }, { name = "n", timeout = "1m", cleanup_timeout = "5s", on_error = "drain",
+    local _, compiled = node_of({ run = work },
+      { name = "n", timeout = "1m", cleanup_timeout = "5s", on_error = "drain",
       concurrency = 3, output = { total = "${nodes.first}", kind = "x" } })
     local def = compiled.def
-    assert.same({ "n", 60, 5, "drain", 3 }, { def.name, def.timeout, def.cleanup_timeout, def.on_error, def.concurrency })
+    assert.same({ "n", 60, 5, "drain", 3 },
+      { def.name, def.timeout, def.cleanup_timeout, def.on_error, def.concurrency })
     assert.same({ total = 7, kind = "x" }, def.output { nodes = { first = 7 } })
   end)
 
@@ -183,7 +197,7 @@ describe("compiling", function()
       assert.equal('only: workflow "w" has no node "fecth"; did you mean "fetch"?', tostring(e))
     end)
 
-    it("tells declared pools to the runtime", function()
+    it("gives declared pools to the runtime", function()
       flow.pool("db", { max = 4, rate = "10/s" })
       flow.pool("slow", { rate = "100/1m" })
       flow.run(workflow(), { input = { city = "Ulm" } })
@@ -202,7 +216,9 @@ describe("compiling", function()
       local seen = {}
       local off = flow.on("node_*", function(event) seen[#seen + 1] = event.event end)
       local off_all = flow.on("run.x", function() seen[#seen + 1] = "never" end)
-      for _, name in ipairs { "node_started", "run_started", "node_failed", "runsx" } do core.listener { event = name } end
+      for _, name in ipairs { "node_started", "run_started", "node_failed", "runsx" } do
+        core.listener { event = name }
+      end
       assert.same({ "node_started", "node_failed" }, seen)
       off()
       core.listener { event = "node_started" }

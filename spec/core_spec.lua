@@ -1,4 +1,5 @@
--- The module orrery.core: plans, runs, values, errors and events, below the workflow builder. Virtual time throughout.
+-- The module orrery.core: plans, runs, values, errors and events, below the workflow builder.
+-- Virtual time throughout.
 local core = require "orrery.core"
 
 local function nothing() end
@@ -48,18 +49,38 @@ end
 
 describe("core.plan", function()
   it("knows its size, layers and critical path", function()
-    local p = plan { { name = "a", run = nothing, estimate = 2 }, { name = "b", run = nothing, after = { "a" } },
-      { name = "c", run = nothing, after = { "a" }, estimate = 5 }, { name = "d", run = nothing, after = { "b", "c" } } }
+    local p = plan { { name = "a", run = nothing, estimate = 2 },
+      { name = "b", run = nothing, after = { "a" } },
+      { name = "c", run = nothing, after = { "a" }, estimate = 5 },
+      { name = "d", run = nothing, after = { "b", "c" } } }
     assert.equal(4, #p)
     assert.same({ 1, 2, 2, 3 }, p:layers())
     local path, seconds = p:critical()
     assert.same({ 1, 3, 4 }, path)
     assert.equal(8, seconds)
+    p = plan { { name = "a", run = nothing, estimate = 0 }, { name = "b", run = nothing, after = { "a" },
+      estimate = 0 }, { name = "c", run = nothing, estimate = 0.5 }, { name = "d", run = nothing } }
+    path, seconds = p:critical()
+    assert.same({ { 4 }, 1 }, { path, seconds }) -- one without an estimate counts as a second
     assert.is_true(p:bytes() > 0)
   end)
 
+  it("takes an estimate of zero as one", function()
+    local p = plan { { name = "a", run = nothing, estimate = 0 },
+      { name = "b", run = nothing, after = { "a" }, estimate = 0 },
+      { name = "c", run = nothing, estimate = 0.5 },
+      { name = "d", run = nothing, after = { "b" }, estimate = 0.25 } }
+    local path, seconds = p:critical()
+    assert.same({ 3 }, path)
+    assert.equal(0.5, seconds)
+    path, seconds = plan({ { name = "a", run = nothing, estimate = 0 } }):critical()
+    assert.same({ 1 }, path)
+    assert.equal(0, seconds)
+  end)
+
   it("reports a cycle as the path that closes it, and all other mistakes with it", function()
-    local def = define { { name = "a", run = nothing }, { name = "b", run = nothing }, { name = "c", run = nothing },
+    local def = define { { name = "a", run = nothing }, { name = "b", run = nothing },
+      { name = "c", run = nothing },
       { name = "a", run = nothing } }
     def.nodes[1].deps = { { node = 2 } }
     def.nodes[2].deps = { { node = 1 }, { node = 9 } }
@@ -80,9 +101,12 @@ describe("core.plan", function()
   end)
 
   it("refuses numbers out of range", function()
-    assert.error_matches(function() plan { { name = "a", run = nothing, timeout = -1 } } end, "timeout is out of range")
-    assert.error_matches(function() plan { { name = "a", run = nothing, timeout = 0 / 0 } } end, "timeout is out of range")
-    assert.error_matches(function() plan { { name = "a", run = nothing, retry = { max = 1e300 } } } end, "max is out of range")
+    assert.error_matches(function() plan { { name = "a", run = nothing, timeout = -1 } } end,
+      "timeout is out of range")
+    assert.error_matches(function() plan { { name = "a", run = nothing, timeout = 0 / 0 } } end,
+      "timeout is out of range")
+    assert.error_matches(function() plan { { name = "a", run = nothing, retry = { max = 1e300 } } } end,
+      "max is out of range")
     assert.error_matches(function() plan { { name = "a" } } end, "has no run function")
     assert.error_matches(function() core.plan { nodes = { 5 } } end, "node 1 is no table")
   end)
@@ -108,7 +132,8 @@ describe("a run", function()
     assert.equal(a.id, b.id)
     local id = "018f3c7e-1b2a-7c3d-8e4f-5a6b7c8d9e0f"
     assert.equal(id, run({ { name = "a", run = nothing } }, { id = id }).id)
-    assert.error_matches(function() run({ { name = "a", run = nothing } }, { id = "nope" }) end, "expected a UUID")
+    assert.error_matches(function() run({ { name = "a", run = nothing } }, { id = "nope" }) end,
+      "expected a UUID")
   end)
 
   it("refuses an input that is no dependency, with the list", function()
@@ -122,7 +147,8 @@ describe("a run", function()
   end)
 
   it("keeps structured errors, and tracebacks of plain ones", function()
-    local r = run { { name = "a", run = function() error { code = "no_stock", message = "none left", details = { n = 3 } } end } }
+    local r = run { { name = "a",
+      run = function() error { code = "no_stock", message = "none left", details = { n = 3 } } end } }
     assert.equal("no_stock", r.error.code)
     assert.equal("none left", r.error.message)
     assert.equal("a", r.error.node)
@@ -139,7 +165,8 @@ describe("a run", function()
   it("refuses outputs that are no plain data", function()
     local cyclic = {}
     cyclic.self = cyclic
-    for _, value in ipairs { print, cyclic, 0 / 0, math.huge, { 1, x = 2 }, coroutine.create(print), io.stdout } do
+    for _, value in ipairs { print, cyclic, 0 / 0, math.huge, { 1, x = 2 }, coroutine.create(print),
+        io.stdout } do
       local r = run { { name = "a", retry = { max = 3 }, run = function() return value end } }
       assert.equal("failed", r.state)
       assert.equal("invalid_output", r.error.code)
@@ -149,7 +176,8 @@ describe("a run", function()
 
   it("retries with the strategy's delays", function()
     local tries = 0
-    local r, elapsed, events = run { { name = "a", retry = { max = 3, strategy = "exponential", delay = 1, factor = 2 },
+    local r, elapsed, events =
+      run { { name = "a", retry = { max = 3, strategy = "exponential", delay = 1, factor = 2 },
       run = function(ctx)
         tries = tries + 1
         assert(ctx.attempt == tries)
@@ -180,7 +208,28 @@ describe("a run", function()
     assert.equal(30, elapsed)
   end)
 
-  it("takes a fallback value or function, and tells both errors when that fails", function()
+  it("bounds retry_after by an explicit max_delay, else by one hour", function()
+    local flow = require "orrery"
+    local function wait(retry, retry_after)
+      local delay
+      local w = flow.workflow { name = "asked" }
+      w.a = { retry = retry, run = function(ctx)
+        if ctx.attempt == 1 then error { code = "x", message = "m", retry_after = retry_after } end
+      end }
+      flow.run(w, { clock = "virtual", on_event = function(e) delay = e.delay or delay end })
+      return delay
+    end
+    assert.equal(3600, wait({ max = 1, delay = "1s" }, "2d"))
+    assert.equal(3600, wait("standard", 8e9))
+    assert.equal(3600, wait(1, 1e300))
+    assert.equal(3600, wait(1, "290y"))
+    assert.equal(3599, wait(1, 3599))
+    assert.equal(5, wait({ max = 1, max_delay = "5s" }, "1m"))
+    assert.equal(2, wait({ max = 1, max_delay = "5s" }, 2))
+    assert.equal(86400, wait({ max = 1, max_delay = "1d" }, "2d"))
+  end)
+
+  it("takes a fallback value or function, and reports both errors when that fails", function()
     local r = run { { name = "a", fallback = { value = { ok = false } }, run = function() error "x" end } }
     assert.same({ ok = false }, r:outputs().a)
     r = run { { name = "a", run = function() error { code = "c1", message = "m1" } end,
@@ -253,23 +302,47 @@ describe("a run", function()
   end)
 
   it("loops until", function()
-    local r, elapsed = run { { name = "a", loop = { max = 10, delay = 2, until_ = function(_, output) return output == 3 end },
+    local r, elapsed = run { { name = "a",
+      loop = { max = 10, delay = 2, until_ = function(_, output) return output == 3 end },
       run = function(ctx) return ctx.iteration end } }
     assert.equal(3, r:outputs().a)
     assert.equal(4, elapsed)
     r = run { { name = "a", loop = { max = 2, until_ = function() return false end }, run = function() end } }
     assert.equal("loop_exhausted", r.error.code)
+    -- an iteration that outputs nothing has none, whatever the one before it put out
+    for _, last in ipairs { false, true } do
+      r = run { { name = "a", loop = { max = 3, until_ = function(ctx) return ctx.iteration == 2 end },
+        run = function(ctx) if ctx.iteration == 1 or last then return ctx.iteration end end } }
+      assert.equal(last and 2 or nil, r:outputs().a)
+    end
+    local times = 0
+    -- no node of it has an `until`
+    r = run { { name = "a", loop = { max = 2 }, run = function() times = times + 1 end } }
+    assert.equal("loop_exhausted", r.error.code)
+    assert.equal(2, times)
   end)
 
   it("fails with the output's error when its own output cannot be computed", function()
-    local r, _, events = run({ { name = "a", run = nothing } }, nil, { output = function(ctx) return ctx.nodes.a.b end })
+    local r, _, events = run({ { name = "a", run = nothing } }, nil,
+      { output = function(ctx) return ctx.nodes.a.b end })
     assert.equal("failed", r.state)
     assert.equal("expression_error", r.error.code)
     assert.equal("run_failed", events[#events].event)
+    r = run({ { name = "a", run = nothing } }, nil, { output = function() return { print } end })
+    assert.equal("failed", r.state)
+    assert.equal("invalid_output", r.error.code)
+  end)
+
+  it("says in an error that its details could not be kept", function()
+    local r = run { { name = "a",
+      run = function() error { code = "odd", message = "none left", details = { print } } end } }
+    assert.is_nil(r.error.details)
+    assert.equal("none left (its details are not plain data and were left out)", r.error.message)
   end)
 
   it("is cancelled, paused and resumed", function()
-    local r = run({ { name = "a", run = function(ctx) ctx:sleep(100) end } }, { meanwhile = function(r) r:cancel() end })
+    local r = run({ { name = "a", run = function(ctx) ctx:sleep(100) end } },
+      { meanwhile = function(r) r:cancel() end })
     assert.equal("cancelled", r.state)
     assert.equal("cancelled", r.error.code)
     local rt = core.runtime { clock = "virtual" }
@@ -300,7 +373,8 @@ describe("a run", function()
       core.await(function(resume) resume() end)
       now = now - 1
     end
-    local r = rt:start(plan { { name = "a", pool = "db", run = work }, { name = "b", pool = function() return "db" end, run = work } })
+    local r = rt:start(plan { { name = "a", pool = "db", run = work },
+      { name = "b", pool = function() return "db" end, run = work } })
     rt:wait(r)
     assert.equal(1, most)
     assert.equal("completed", r.state)
@@ -324,7 +398,7 @@ describe("a run", function()
     assert.same({ 1, 2 }, counts)
   end)
 
-  it("tells events in order, and nothing to those who left", function()
+  it("reports events in order, and nothing to those who left", function()
     local rt = core.runtime { clock = "virtual" }
     local heard, gone = {}, 0
     local off = rt:on(function() gone = gone + 1 end)
@@ -338,7 +412,8 @@ describe("a run", function()
     end } }, {})
     rt:wait(r)
     assert.equal(0, gone)
-    assert.same({ "run_started", "node_ready", "node_started", "log", "progress", "mine", "layer_completed", "node_completed",
+    assert.same({ "run_started", "node_ready", "node_started", "log", "progress", "mine", "layer_completed",
+      "node_completed",
       "run_completed" }, heard)
   end)
 
@@ -361,7 +436,8 @@ describe("a run", function()
 
   it("reads the environment only where it may", function()
     local function env(allowed)
-      return run({ { name = "a", run = function(ctx) return { path = ctx.env.PATH, home = ctx.env.HOME } end } },
+      return run({ { name = "a",
+        run = function(ctx) return { path = ctx.env.PATH, home = ctx.env.HOME } end } },
         { env = allowed }):outputs().a
     end
     assert.same({}, env(nil))
@@ -414,9 +490,10 @@ describe("ctx", function()
       if ctx.input == "bad" then error { code = "bad", message = "bad input" } end
       return ctx.input .. ctx.context
     end } }, { output = function(ctx) return ctx.nodes.x end })
-    local before = package.loaded["orrery.run"]
+    local before = package.loaded["orrery.start"]
     core.set_compiler(function(workflow, input) return workflow, { input = input } end)
-    local r, elapsed = run({ { name = "a", run = function(ctx) return ctx:call(child, "in") end } }, { context = "!" })
+    local r, elapsed = run({ { name = "a", run = function(ctx) return ctx:call(child, "in") end } },
+      { context = "!" })
     assert.equal("in!", r:outputs().a)
     assert.equal(3, elapsed)
     r = run { { name = "a", run = function(ctx) return ctx:call(child, "bad") end } }
@@ -424,7 +501,8 @@ describe("ctx", function()
     assert.equal("bad", r.error.details.error.code)
     assert.equal("failed", r.error.details.state)
     local events
-    r, elapsed, events = run({ { name = "a", timeout = 100, run = function(ctx) return ctx:call(child, "in") end } },
+    r, elapsed, events = run({ { name = "a", timeout = 100,
+      run = function(ctx) return ctx:call(child, "in") end } },
       { meanwhile = function(started, rt) rt:step(0) started:cancel() end })
     assert.equal("cancelled", r.state)
     assert.is_true(elapsed < 1)

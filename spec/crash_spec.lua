@@ -1,8 +1,10 @@
--- Processes that keep runs, killed at commits and at random moments: what was committed is neither lost nor done again. `make crash`
--- does the same at length. The seed is new each time; CRASH_SEED repeats one, as far as the machine's timing lets it.
+-- Processes that keep runs, killed at commits and at random moments: what was committed is neither
+-- lost nor done again. `make crash` does the same at length. The seed is new each time; CRASH_SEED
+-- repeats one, as far as the machine's timing lets it.
 local flow = require "orrery"
 local harness = require "spec.crash.harness"
 local journal = require "spec.crash.journal"
+local storm = require "spec.crash.storm"
 local world = require "spec.crash.world"
 local command = require "spec.support.command"
 
@@ -13,32 +15,48 @@ local function campaign(body)
   os.remove(folder)
   local all = harness.new(folder .. ".crash", SEED)
   body(all)
-  local told = all:told() .. "\n" .. table.concat(all.broken, "\n")
-  print("crash: " .. all:told())
+  local reported = all:summary() .. "\n" .. table.concat(all.broken, "\n")
+  print("crash: " .. all:summary())
   all:close()
-  assert(#all.broken == 0, told)
+  assert(#all.broken == 0, reported)
   return all
 end
 
 describe("a kill", function()
   it("at a commit, before it or after it, breaks no promise", function()
     local all = campaign(function(all)
-      for _, name in ipairs { "chain", "saga", "steps", "signals", "parent" } do all:boundaries(name, 8) end
+      for _, name in ipairs { "chain", "saga", "steps", "signals", "parent", "wide" } do
+        all:boundaries(name, 8)
+      end
     end)
-    assert(all.kills >= 15, all:told())
+    assert(all.kills >= 15, all:summary())
   end)
 
   it("at a random moment breaks no promise", function()
     local all = campaign(function(all)
       while all.kills < 15 do all:random(10) end
     end)
-    assert(all.runs >= 10, all:told())
+    assert(all.runs >= 10, all:summary())
   end)
 
   it("of one of two processes on a store breaks no promise", function()
     campaign(function(all)
       while all.kills < 15 do all:pair(10) end
     end)
+  end)
+end)
+
+describe("a storm of commands on one store", function()
+  it("leaves runs that end as if nothing had happened", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local all = storm.new(folder .. ".storm", SEED)
+    all:wave(3, 4)
+    local reported = all:summary() .. "\n" .. table.concat(all.broken, "\n")
+    print("storm: " .. all:summary())
+    all:close()
+    assert(#all.broken == 0, reported)
+    assert(all.commands > 10, all:summary())
   end)
 end)
 
@@ -74,19 +92,22 @@ END
       orrery show $id | grep -c crash_loop
       touch calm; orrery retry -q $id; echo "retry $?"]])
     assert.matches("^run 137\nresume 137\nresume 137\nlast 1\n", done.out)
-    assert.matches("attempt 1 was cut off 3 times by the end of its process: 'orrery retry' lets it try again, "
+    assert.matches("attempt 1 was cut off 3 times by the end of its process: 'orrery retry' lets it try "
+      .. "again, "
       .. "and 'orrery resume %-%-force' does not give it up in the first place", done.out)
     assert.matches("crash_loop", done.out)
     assert.matches("\n12\nretry 0\n$", done.out)
   end)
 
   it("goes on by force before that", function()
-    local done = story((THREE:gsub("orrery resume %-q %$id 2>err", "touch calm; orrery resume -q --force $id 2>err")))
+    local done = story((THREE:gsub("orrery resume %-q %$id 2>err",
+      "touch calm; orrery resume -q --force $id 2>err")))
     assert.matches("^run 137\nresume 137\nresume 137\n11\nlast 0\n", done.out)
   end)
 
   it("goes on by force in a child run, too", function()
-    local done = story((THREE:gsub("orrery resume %-q %$id 2>err", "touch calm; orrery resume -q --force $id 2>err"):gsub(
+    local done = story((THREE:gsub("orrery resume %-q %$id 2>err",
+      "touch calm; orrery resume -q --force $id 2>err"):gsub(
       "^", [[printf '%%s\n' 'local flow = require "orrery"' 'local w = flow.workflow { name = "parent", output = "${nodes.call}" }' \
       'w.call = flow.call { workflow = "w.lua" }' 'return w' >parent.lua
       ]]):gsub("run w.lua", "run parent.lua"):gsub("orrery runs %-%-json", "orrery runs --json --workflow parent")))
@@ -113,15 +134,22 @@ describe("the harness notices", function()
 
   local function tell(w, one, node)
     local file <close> = assert(io.open(w.folder .. "/log", "a"))
-    file:write(("begin\t%s\t%s\t0\t1\t1\t0a-0b\t-\n"):format(one.id, node))
+    file:write(("begin\t%s\t%s\t0\t1\t1\t0a-0b\t-\t1\n"):format(one.id, node))
   end
 
   it("what is done again after it was committed", function()
-    assert.matches("begin n2/0/1/1 again after its end was committed", harmed(function(w, one) tell(w, one, "n2") end))
+    assert.matches("begin n2/0/1/1 again after its end was committed",
+      harmed(function(w, one) tell(w, one, "n2") end))
   end)
 
   it("what is done before that which it needs was committed", function()
-    assert.matches("begin n9/0/1/1 before what it depends on was committed", harmed(function(w, one) tell(w, one, "n9") end))
+    assert.matches("begin n9/0/1/1 before what it depends on was committed",
+      harmed(function(w, one) tell(w, one, "n9") end))
+  end)
+
+  it("what begins before its record in a process that did not make the run", function()
+    assert.matches("begin n9/0/1/1 before its start was committed",
+      harmed(function(w, one) tell(w, one, "n9") end))
   end)
 
   it("a commit that is lost", function()

@@ -1,12 +1,16 @@
--- The manual cannot rot: its examples are checked and run, its links lead somewhere, and what it names exists.
+-- The manual cannot rot: its examples are checked and run, its links lead somewhere, and what it
+-- names exists.
 --
--- A block ```lua whose first line is `-- file: NAME` is a file; its second line says what is done with it:
---   -- run ARGUMENTS      `orrery check` and `orrery run`          -- script ARGUMENTS    the interpreter
---   -- module             nothing, others load it                  (anything else)        `orrery check`
+-- A block ```lua whose first line is `-- file: NAME` is a file; its second line says what is done
+-- with it:
+--   -- run ARGUMENTS      `orrery check` and `orrery run`
+--   -- script ARGUMENTS   the interpreter
+--   -- module             nothing, others load it
+--   (anything else)       `orrery check`
 -- A block ```json file: NAME is a file too. All files of a page stand in one folder.
 local command = require "spec.support.command"
 local flow = require "orrery"
-local types = require "orrery.type"
+local types = require "orrery.definition.type"
 
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))
@@ -26,7 +30,7 @@ local pages = lines_of "ls README.md docs/*.md"
 local texts = {}
 for _, page in ipairs(pages) do texts[page] = read(page) end
 
--- ---- blocks -------------------------------------------------------------------------------------------------
+-- ---- blocks -------------------------------------------------------------------------------------
 
 -- The fenced blocks of a page as { info, body, line }, and the text without them.
 local function blocks_of(text)
@@ -52,12 +56,15 @@ end
 -- What a block is as a file: { name, body, how, arguments }, or nil.
 local function file_of(block)
   local name = block.info:match "^json file: (%S+)$"
-  if name then return { name = name, body = block.body, how = name:find "definition" and "check" or "data" } end
+  if name then
+    return { name = name, body = block.body, how = name:find "definition" and "check" or "data" }
+  end
   name = block.info == "lua" and block.body:match "^%-%- file: (%S+)\n"
   if not name then return nil end
   local how, arguments = block.body:match "^[^\n]*\n%-%- (%a+) ?([^\n]*)\n"
   local known = how == "run" or how == "script" or how == "module"
-  return { name = name, body = block.body, how = known and how or "check", arguments = known and arguments or "", line = block.line }
+  return { name = name, body = block.body, how = known and how or "check",
+    arguments = known and arguments or "", line = block.line }
 end
 
 local function write_files(folder, files)
@@ -77,7 +84,8 @@ local quoted = command.quote(path)
 local DO = {
   check = function(file) return { ("%s check %s"):format(quoted, file.name) } end,
   run = function(file)
-    return { ("%s check %s"):format(quoted, file.name), ("%s run %s %s"):format(quoted, file.name, file.arguments) }
+    return { ("%s check %s"):format(quoted, file.name),
+      ("%s run %s %s"):format(quoted, file.name, file.arguments) }
   end,
   script = function(file) return { ("%s %s %s"):format(quoted, file.name, file.arguments) } end,
   module = function() return {} end,
@@ -86,7 +94,7 @@ local DO = {
 
 local function try(folder, file)
   for _, line in ipairs(DO[file.how](file)) do
-    local result = command.shell(("cd %s && timeout 60 %s"):format(command.quote(folder), line))
+    local result = command.shell(("cd %s && timeout 300 %s"):format(command.quote(folder), line))
     assert.are.equal(0, result.code, line .. "\n" .. result.err .. result.out)
   end
 end
@@ -125,9 +133,9 @@ describe("the examples of", function()
   end
 end)
 
--- ---- commands -------------------------------------------------------------------------------------------------
+-- ---- commands -----------------------------------------------------------------------------------
 
-local commands = require("orrery.cli.options").commands
+local commands = require("orrery.cli.shared.options").commands
 local help = {}
 
 local function help_of(name)
@@ -163,16 +171,18 @@ describe("the manual", function()
   it("names every command and option", function()
     local text = texts["docs/command.md"]
     for name, entry in pairs(commands) do
-      assert.is_truthy(text:find("`" .. name, 1, true), "docs/command.md: the command " .. name .. " is missing")
+      assert.is_truthy(text:find("`" .. name, 1, true),
+        "docs/command.md: the command " .. name .. " is missing")
       for _, argument in ipairs(entry) do
         for option in argument[1]:gmatch "%-%-[%a-]+" do
-          assert.is_truthy(text:find(option, 1, true), ("docs/command.md: %s %s is missing"):format(name, option))
+          assert.is_truthy(text:find(option, 1, true),
+            ("docs/command.md: %s %s is missing"):format(name, option))
         end
       end
     end
   end)
 
-  -- ---- links --------------------------------------------------------------------------------------------------
+  -- ---- links ------------------------------------------------------------------------------------
 
   -- How GitHub makes an anchor of a heading.
   local function anchors_of(text)
@@ -207,15 +217,17 @@ describe("the manual", function()
   it("is reached from the README, page by page", function()
     for _, page in ipairs(pages) do
       if page ~= "README.md" then
-        assert.is_truthy(texts["README.md"]:find("(" .. page .. ")", 1, true), page .. " is not linked from README.md")
+        assert.is_truthy(texts["README.md"]:find("(" .. page .. ")", 1, true),
+          page .. " is not linked from README.md")
       end
     end
   end)
 
-  -- ---- names ----------------------------------------------------------------------------------------------------
+  -- ---- names ------------------------------------------------------------------------------------
 
   it("names C functions and files that exist", function()
-    local sources = table.concat(lines_of "cat runtime/*/*.h runtime/*/*.c", "\n")
+    local sources = table.concat(lines_of "cat runtime/*/*.h runtime/*/*.c runtime/*/*/*.h runtime/*/*/*.c",
+      "\n")
     local files = lines_of "find runtime lua stdlib spec examples -type f"
     local function is_there(name)
       for _, file in ipairs(files) do
@@ -249,13 +261,17 @@ describe("the manual", function()
     for name in pairs(flow) do names[#names + 1] = "flow." .. name end
     for name in pairs(flow.json) do names[#names + 1] = "flow.json." .. name end
     for _, t in ipairs(flow.types()) do
-      if types.is_standard(t) then names[#names + 1] = "flow." .. (t.name == "workflow" and "call" or t.name) end
+      if types.is_standard(t) then
+        names[#names + 1] = "flow." .. (t.name == "workflow" and "call" or t.name)
+      end
     end
-    for _, name in ipairs(require("orrery.keys").NAMES) do names[#names + 1] = "`" .. name .. "`" end
-    for name in read("runtime/script/ctx.c"):match("} fields%[%] = {(.-)\n};"):gmatch '{"([%a_]+)"' do
+    for _, name in ipairs(require("orrery.definition.node_keys").NAMES) do
+      names[#names + 1] = "`" .. name .. "`"
+    end
+    for name in read("runtime/run/ctx.c"):match("} fields%[%] = {(.-)\n};"):gmatch '{"([%a_]+)"' do
       names[#names + 1] = "`ctx." .. name .. "`"
     end
-    for name in read("runtime/script/ctx.c"):match("methods%[%] = {(.-)};"):gmatch '{"([%a_]+)"' do
+    for name in read("runtime/run/ctx.c"):match("methods%[%] = {(.-)};"):gmatch '{"([%a_]+)"' do
       names[#names + 1] = "ctx:" .. name
     end
     assert.is_true(#names > 80, #names .. " names")
@@ -267,17 +283,20 @@ describe("the manual", function()
   it("names all events", function()
     local listed = read("runtime/core/core.h"):match "#define ORR_EVENTS(.-)\n\n"
     for name in listed:gmatch '"([%a_]+)"' do
-      assert.is_truthy(texts["docs/lua-api.md"]:find("`" .. name .. "`", 1, true), "docs/lua-api.md: " .. name .. " is missing")
+      assert.is_truthy(texts["docs/lua-api.md"]:find("`" .. name .. "`", 1, true),
+        "docs/lua-api.md: " .. name .. " is missing")
     end
   end)
 
   it("names all functions of expressions and types of schemas", function()
     local text = texts["docs/expressions.md"]
-    for name in pairs(require "orrery.expr_functions") do
-      assert.is_truthy(text:find("`" .. name .. "(", 1, true), "docs/expressions.md: " .. name .. "() is missing")
+    for name in pairs(require "orrery.expr.functions") do
+      assert.is_truthy(text:find("`" .. name .. "(", 1, true),
+        "docs/expressions.md: " .. name .. "() is missing")
     end
-    for _, name in ipairs(require("orrery.schema_types").NAMES) do
-      assert.is_truthy(text:find("`" .. name .. "`", 1, true), "docs/expressions.md: the type " .. name .. " is missing")
+    for _, name in ipairs(require("orrery.schema.types").NAMES) do
+      assert.is_truthy(text:find("`" .. name .. "`", 1, true),
+        "docs/expressions.md: the type " .. name .. " is missing")
     end
   end)
 end)

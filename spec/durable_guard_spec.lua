@@ -1,5 +1,9 @@
--- Where runs of a store may not be dropped, what is left of one that was, and errors that say why one cannot go on.
+-- Where runs of a store may not be dropped, what is left of one that was, and errors that say why
+-- one cannot go on.
 local core = require "orrery.core"
+
+local flow = require "orrery"
+local place = require "spec.support.place"
 
 local function path()
   local name = os.tmpname()
@@ -44,7 +48,8 @@ describe("a runtime with a store", function()
 
   it("is not closed inside the engine", function()
     local said
-    local started = ended(function() end, { when = function() said = message_of(rt.close, rt) return true end })
+    local started = ended(function() end,
+      { when = function() said = message_of(rt.close, rt) return true end })
     assert.equal("completed", started.state)
     assert.matches("rt:close cannot be called here", said)
   end)
@@ -57,7 +62,8 @@ describe("a runtime with a store", function()
   end)
 
   it("fails a run whose own output cannot be kept, instead of losing it", function()
-    local started = rt:start(core.plan { name = "w", output = function() return { ["\xff"] = 1 } end, nodes = {
+    local started = rt:start(core.plan { name = "w", output = function() return { ["\xff"] = 1 } end,
+      nodes = {
       { name = "a", run = function() end } } })
     rt:wait(started)
     assert.equal("failed", started.state)
@@ -66,7 +72,11 @@ describe("a runtime with a store", function()
 
   it("keeps values of any depth that is allowed", function()
     local function deep(n) return n == 0 and "\xff" or { ["$object"] = deep(n - 1) } end
-    local plan = plan_of(function(ctx) ctx:step("s", function() return deep(1000) end) ctx:wait "go" return deep(1000) end)
+    local plan = plan_of(function(ctx)
+      ctx:step("s", function() return deep(1000) end)
+      ctx:wait "go"
+      return deep(1000)
+    end)
     local started = rt:start(plan, { input = deep(1000) })
     core.sleep(0.001)
     started:suspend()
@@ -91,14 +101,16 @@ describe("a runtime with a store", function()
     assert.is_nil(rt:store():query("SELECT owner FROM runs WHERE id = ?", started.id)[1].owner)
   end)
 
-  it("lets go of a run that was suspended or could not be restored, so that another process can have it at once", function()
+  it("lets go of a run that was suspended or could not be restored, so that another process can have it at "
+    .. "once", function()
     local plan = plan_of(function(ctx) ctx:wait "go" end)
     local started = rt:start(plan)
     core.sleep(0.001)
     started:suspend()
     message_of(rt.restore, rt, plan, started.id, { mode = "no such mode" })
     assert.matches("not retried", (message_of(rt.restore, rt, plan, started.id, { mode = "retry" })))
-    local other <close> = setmetatable({ rt = core.runtime { store = db, clock = "virtual" } }, { __close = function(o) o.rt:close() end })
+    local other <close> = setmetatable({ rt = core.runtime { store = db, clock = "virtual" } },
+      { __close = function(o) o.rt:close() end })
     rt:sync()
     local taken = other.rt:restore(plan, started.id, {})
     taken:signal("go")
@@ -115,5 +127,30 @@ describe("a runtime with a store", function()
     assert.matches("cannot be read here", (message_of(over.journal, over)))
     assert.matches("this runtime is closed", (message_of(rt.start, rt, plan)))
     os.execute("rm -f " .. db .. "*")
+  end)
+end)
+
+describe("a process whose runs were taken by force", function()
+  it("tells each of them who has taken it", function()
+    local here <close> = place.new { ["w.lua"] = [[
+local flow = require "orrery"
+local w = flow.workflow { name = "waits" }
+w.a = { run = function(ctx) ctx:wait "go" end }
+return w]] }
+    local file, url = here.folder .. "/w.lua", "sqlite:" .. here.folder .. "/runs.db"
+    local rt, other = flow.runtime { store = url }, flow.runtime { store = url }
+    local runs = {}
+    for i = 1, 3 do runs[i] = flow.start(file, { runtime = rt }) end
+    rt:sync()
+    local taken = flow.resume(runs[1].id, { runtime = other, force = true })
+    for _, run in ipairs(runs) do
+      rt:wait(run)
+      assert.equal("ownership_lost", run.error.code)
+      assert.matches("were taken over by process %d+", run.error.message)
+    end
+    taken:cancel()
+    other:wait(taken)
+    rt:close()
+    other:close()
   end)
 end)

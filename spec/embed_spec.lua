@@ -1,4 +1,5 @@
--- The library as a program uses it: built here against the archive, and against an installed copy with pkg-config.
+-- The library as a program uses it: built here against the archive, and against an installed copy
+-- with pkg-config.
 
 local command = require "spec.support.command"
 
@@ -37,11 +38,12 @@ describe("a program that embeds the engine", function()
     local done = command.shell(([[
       set -e
       dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
-      make --no-print-directory BUILD=%s DESTDIR=$dir PREFIX=/usr install >/dev/null
+      # with whatever flags it was built
+      make --no-print-directory -o %s/built-with BUILD=%s DESTDIR=$dir PREFIX=/usr install >/dev/null
       export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=
       sed -i "s|^prefix=.*|prefix=$dir/usr|" $dir/usr/lib/pkgconfig/orrery.pc
       cc -Wall -Werror examples/embed/game.c $(pkg-config --cflags --libs orrery lua5.4) -o $dir/game
-      LD_LIBRARY_PATH=$dir/usr/lib $dir/game examples/embed/patrol.lua]]):format(BUILD))
+      LD_LIBRARY_PATH=$dir/usr/lib $dir/game examples/embed/patrol.lua]]):format(BUILD, BUILD))
     assert.equal("", done.err)
     assert.truthy(done.out:find(PATROL), done.out)
   end)

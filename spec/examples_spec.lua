@@ -1,5 +1,6 @@
 -- Every example is run by the command under test, as a reader of the manual would run it.
 local command = require "spec.support.command"
+local place = require "spec.support.place"
 local json = require("orrery.core").json
 
 local FILES = { "/var/lib/dpkg/status", "/usr/share/common-licenses/BSD" }
@@ -40,10 +41,53 @@ describe("the example", function()
   end)
 
   it("linear.lua reads another database", function()
-    local path = command.file("Package: a\nInstalled-Size: 2048\n\nPackage: b\n\nPackage: c\nInstalled-Size: 10\n")
+    local path = command.file(
+      "Package: a\nInstalled-Size: 2048\n\nPackage: b\n\nPackage: c\nInstalled-Size: 10\n")
     local out = example("linear.lua", "--input", "status=" .. path)
     os.remove(path)
-    assert.are.same({ packages = 2, mib = 2, largest = { { name = "a", kib = 2048 }, { name = "c", kib = 10 } } }, out)
+    assert.are.same({ packages = 2, mib = 2,
+      largest = { { name = "a", kib = 2048 }, { name = "c", kib = 10 } } }, out)
+  end)
+
+  it("pipe.lua sums orders up and keeps the wrong ones apart", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    os.execute("mkdir " .. folder)
+    local out = example("pipe.lua", "--input", "folder=" .. folder)
+    assert.are.same({ rejected = 2, countries = { { country = "DE", orders = 2, total = 22.0, most = 20.5 },
+      { country = "FR", orders = 1, total = 8, most = 8 } } }, out)
+    local rejected <close> = io.open(folder .. "/rejected.jsonl")
+    assert.are.equal(5, json.decode(rejected:read "a").line)
+    os.execute("rm -r " .. folder)
+  end)
+
+  it("ci.lua tests each of a matrix, and writes one report whatever fails", function()
+    local p <close> = place.new()
+    local out = example("ci.lua", "--input", "folder=" .. p.folder)
+    assert.are.same({ 9, 7, p.folder .. "/report.xml" }, { out.cases, out.passed, out.report })
+    assert.truthy(p:read("report.xml"):find('name="slug (C.UTF-8)"', 1, true))
+    local result = command.run { "run", "examples/ci.lua", "--input", "folder=" .. p.folder,
+      "--input", "only=none" }
+    assert.are.equal(1, result.code)
+    assert.truthy(p:read("report.xml"):find('name="slug (C)"', 1, true))
+  end)
+
+  it("watermark.lua takes what has come since the run before it", function()
+    local orders, store = os.tmpname(), os.tmpname()
+    os.remove(store)
+    local function add(text)
+      local file <close> = assert(io.open(orders, "a"))
+      file:write(text)
+    end
+    local function run()
+      return (example("watermark.lua", "--input", "file=" .. orders, "--store", "sqlite:" .. store))
+    end
+    add '{"id":1,"amount":5}\n{"id":2,"amount":7}\n'
+    assert.are.same({ since = 0, orders = 2, total = 12 }, run())
+    add '{"id":3,"amount":1}\n'
+    assert.are.same({ since = 2, orders = 1, total = 1 }, run())
+    assert.are.same({ since = 3, orders = 0, total = 0 }, run())
+    os.execute("rm -f " .. orders .. " " .. store .. "*")
   end)
 
   on_debian("parallel.lua asks three questions at a time", function()
@@ -88,12 +132,25 @@ describe("the example", function()
   end)
 
   it("build_c.lua compiles, links and runs a program", function()
-    if not os.execute("command -v cc >/dev/null 2>&1") then return pending("there is no C compiler on this machine") end
+    if not os.execute("command -v cc >/dev/null 2>&1") then
+      return pending("there is no C compiler on this machine")
+    end
     local folder = os.tmpname()
     os.remove(folder)
     local out = example("build_c.lua", "--input", "out=" .. folder)
-    os.execute("rm -r " .. command.quote(folder))
     assert.are.equal("6! = 720, fib(20) = 6765\n", out.says)
+    local store = { "--store", "sqlite:" .. folder .. "/runs.db", "--input", "out=" .. folder }
+    local function cached()
+      local _, result = example("build_c.lua", table.unpack(store))
+      return select(2, result.err:gsub("completed from the cache", "")), result.err
+    end
+    assert.are.equal(0, (cached())) -- a store of its own knows nothing yet
+    assert.are.equal(4, (cached()))
+    os.remove(folder .. "/main.o")
+    local n, said = cached()
+    os.execute("rm -r " .. command.quote(folder))
+    assert.are.equal(3, n) -- the object is as it was, so it is not linked again
+    assert.truthy(said:find("compile_main  completed in", 1, true), said)
   end)
 
   on_debian("tour.lua retries, fans out and reports", function()
@@ -119,9 +176,11 @@ describe("the example", function()
     local result = command.run { "examples/approval.lua" }
     assert.are.equal(0, result.code, result.err)
     assert.truthy(result.out:find("asked:\tPublish app-1.4.tar.gz?", 1, true), result.out)
-    assert.truthy(result.out:find('completed:\t"published, as ada wished: tests are green"', 1, true), result.out)
+    assert.truthy(result.out:find('completed:\t"published, as ada wished: tests are green"', 1, true),
+      result.out)
     result = command.run { "examples/approval.lua", "no" }
-    assert.truthy(result.out:find('completed:\t{"approved":false,"by":"ada","why":"tests are red"}', 1, true), result.out)
+    assert.truthy(result.out:find('completed:\t{"approved":false,"by":"ada","why":"tests are red"}', 1, true),
+      result.out)
   end)
 
   it("all of them have no mistakes", function()

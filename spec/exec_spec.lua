@@ -1,17 +1,18 @@
--- The node type `exec`: what it runs, what it outputs, what it says when it fails, and that nothing of it stays behind. The
--- programs are real and short; where a test waits, it is for a process of its own and for a fraction of a second.
+-- The node type `exec`: what it runs, what it outputs, what it says when it fails, and that nothing
+-- of it stays behind. The programs are real and short; where a test waits, it is for a process of
+-- its own.
 local flow = require "orrery"
 local core = require "orrery.core"
 local uv = require "luv"
 
+local command = require "spec.support.command"
+local patience = require "spec.support.patience"
 local one_node = require "spec.support.one_node"
 local run, output, failure, contains = one_node.run, one_node.output, one_node.failure, one_node.contains
 
--- Neither there nor a zombie that process 1 has not reaped.
 local function is_gone(pid)
-  for _ = 1, 100 do
-    local file <close> = io.open(("/proc/%d/cmdline"):format(pid))
-    if not file or file:read(1) == nil then return true end
+  for _ = 1, 3000 do
+    if not command.runs(pid) then return true end
     local co = flow.await(function(resume)
       local timer = uv.new_timer()
       timer:start(10, 0, function() timer:close() resume() end)
@@ -35,18 +36,22 @@ describe("exec", function()
   it("takes the command without a key", function()
     assert.are.equal(0, output(flow.exec { "true" }).code)
     assert.are.equal(0, output(flow.exec "true").code)
-    assert.are.equal("a b X\n", output(flow.exec { "echo", "a b", "${input.x}", check = true }, { input = { x = "X" } }).stdout)
+    assert.are.equal("a b X\n",
+      output(flow.exec { "echo", "a b", "${input.x}", check = true }, { input = { x = "X" } }).stdout)
   end)
 
   it("resolves templates in every word", function()
-    local node = flow.exec { argv = { "echo", "${input.word}", "x${input.word}" }, env = { WORD = "${input.word}" } }
+    local node = flow.exec { argv = { "echo", "${input.word}", "x${input.word}" },
+      env = { WORD = "${input.word}" } }
     assert.are.equal("moon xmoon\n", output(node, { input = { word = "moon" } }).stdout)
   end)
 
   it("sets the directory and the environment", function()
-    local out = output(flow.exec { shell = 'pwd; echo "$ONE,$HOME,$${PATH:+path}"', cwd = "/usr", env = { ONE = "1", HOME = false } })
+    local out = output(flow.exec { shell = 'pwd; echo "$ONE,$HOME,$${PATH:+path}"', cwd = "/usr",
+      env = { ONE = "1", HOME = false } })
     assert.are.equal("/usr\n1,,path\n", out.stdout)
-    out = output(flow.exec { argv = { "/usr/bin/env" }, env = { ONLY = "this" }, clean_env = true, output = "lines" })
+    out = output(flow.exec { argv = { "/usr/bin/env" }, env = { ONLY = "this" }, clean_env = true,
+      output = "lines" })
     assert.are.same({ "ONLY=this" }, out.stdout)
   end)
 
@@ -57,10 +62,12 @@ describe("exec", function()
   end)
 
   it("outputs lines, JSON, or nothing", function()
-    assert.are.same({ "a", "b", "c" }, output(flow.exec { shell = "printf 'a\\nb\\r\\nc'", output = "lines" }).stdout)
+    assert.are.same({ "a", "b", "c" },
+      output(flow.exec { shell = "printf 'a\\nb\\r\\nc'", output = "lines" }).stdout)
     local none = output(flow.exec { shell = "true", output = "lines" }).stdout
     assert.are.equal("[]", flow.json.encode(none))
-    assert.are.same({ a = { 1, 2 } }, output(flow.exec { shell = [[echo '{"a":[1,2]}']], output = "json" }).stdout)
+    assert.are.same({ a = { 1, 2 } },
+      output(flow.exec { shell = [[echo '{"a":[1,2]}']], output = "json" }).stdout)
     assert.are.same({ code = 0 }, output(flow.exec { shell = "echo lost; echo lost >&2", output = "none" }))
   end)
 
@@ -77,6 +84,14 @@ describe("exec", function()
     assert.are.equal(("\0"):rep(100), out.stdout)
     assert.is_true(out.truncated)
     assert.are.equal(900, out.dropped)
+    out = output(flow.exec { shell = "head -c 1000 /dev/zero; head -c 300 /dev/zero >&2", limit = 100 })
+    assert.are.equal(("\0"):rep(100), out.stderr)
+    assert.are.equal(1100, out.dropped)
+    for _, limit in ipairs { 999, 1000, 1001 } do
+      out = output(flow.exec { shell = "head -c 1000 /dev/zero", limit = limit })
+      assert.are.equal(math.min(limit, 1000), #out.stdout)
+      assert.are.equal(limit == 999 and 1 or nil, out.dropped)
+    end
   end)
 
   it("fails on an exit code, with the command, the code and the last lines of stderr", function()
@@ -87,6 +102,25 @@ describe("exec", function()
     assert.are.equal(3, e.details.code)
     contains(e.details.stderr, "gcc: no x.c")
     contains(failure(flow.exec { shell = "echo 'only here'; exit 1" }).message, "stdout ends: only here")
+  end)
+
+  it("tells the last lines of both streams and the first that looks like an error", function()
+    local e = failure(flow.exec { shell = [[echo '0 errors so far'; echo 'a.c:3: error: no such type'; seq 10 20
+      echo 'make: *** [all] Error 1' >&2; exit 2]] })
+    contains(e.message, "the first error on stdout: a.c:3: error: no such type; stdout ends: 18 | 19 | 20")
+    contains(e.message, "stderr ends: make: *** [all] Error 1")
+    contains(e.details.stdout, "19\n20\n")
+    e = failure(flow.exec { shell = "echo 'a.c:3: error: no' >&2; exit 1" })
+    contains(e.message, "; stderr ends: a.c:3: error: no")
+    assert.is_nil(e.message:find("first error", 1, true))
+    e = failure(flow.exec { shell = "seq 9000; exit 1" })
+    assert.are.equal("9000\n", e.details.stdout:sub(-5))
+    contains(failure(flow.exec { shell = "echo why not >&2; exit 1", output = "none", limit = 1 }).message,
+      "stderr ends: why not")
+    e = failure(flow.exec { shell = "echo terrors; echo no errors; seq 5; exit 1" })
+    assert.is_nil(e.message:find("first error", 1, true))
+    e = failure(flow.exec { shell = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last; exit 1" })
+    assert.is_true(#e.message < 3000)
   end)
 
   it("names the signal that ended a command", function()
@@ -109,9 +143,21 @@ describe("exec", function()
     assert.are.equal("exec_not_found", e.code)
     e = failure(flow.exec { argv = { "true" }, cwd = "/no/such/folder" })
     assert.are.equal("exec_cwd", e.code)
+    assert.is_false(e.retryable)
     contains(e.message, "cwd")
     e = failure(flow.exec { argv = { "/etc/passwd" } })
     assert.are.equal("exec_permission", e.code)
+    assert.is_false(e.retryable)
+  end)
+
+  it("says of a command that is given too much what to do instead", function()
+    local large = ("x"):rep(200000)
+    for _, config in ipairs { { argv = { "true", large } }, { shell = "true", env = { A = large } } } do
+      local e = failure(flow.exec(config))
+      assert.are.equal("exec_too_large", e.code)
+      assert.is_false(e.retryable)
+      contains(e.message, "the system bounds")
+    end
   end)
 
   it("does not retry what another try cannot mend", function()
@@ -123,7 +169,8 @@ describe("exec", function()
 
   it("refuses a config that is no command", function()
     for _, config in ipairs { { argv = { "a\0b" } }, { argv = { "" } },
-      { argv = { {} } }, { shell = "true", env = { ["A=B"] = "x" } }, { shell = "true", env = { A = {} } } } do
+      { argv = { {} } }, { shell = "true", env = { ["A=B"] = "x" } },
+      { shell = "true", env = { A = {} } } } do
       assert.are.equal("config_error", failure(flow.exec(config)).code)
     end
   end)
@@ -164,56 +211,99 @@ describe("exec", function()
   end)
 end)
 
-describe("a command that is cancelled", function()
-  -- Writes the ids of a shell and of its child to a file, then waits.
-  local function ids_of(path)
-    for _ = 1, 200 do
-      local file <close> = io.open(path)
-      local text = file and file:read "a" or ""
-      local shell, child = text:match "^(%d+) (%d+)\n"
-      if shell then return tonumber(shell), tonumber(child) end
-      flow.await(function(resume)
-        local timer = uv.new_timer()
-        timer:start(10, 0, function() timer:close() resume() end)
-      end)
-    end
-    error "the command did not start"
+-- The numbers that commands write to a file, which are waited for until there are `n`; none where
+-- there are fewer after half a minute.
+local function numbers(path, n)
+  for _ = 1, 3000 do
+    local file <close> = io.open(path)
+    local ids = {}
+    for id in (file and file:read "a" or ""):gmatch "(%d+)%s" do ids[#ids + 1] = tonumber(id) end
+    if #ids >= n then return table.unpack(ids) end
+    flow.sleep(0.01)
   end
+end
 
+-- A command that writes down two processes and is ended by its node's timeout.
+local function times_out(path, options)
+  patience.with(0.3, function(seconds)
+    options.timeout = seconds
+    assert(io.open(path, "w")):close()
+    local began = uv.hrtime()
+    local e = failure(flow.exec(options))
+    assert.are.equal("timeout", e.code)
+    assert.is_true((uv.hrtime() - began) / 1e9 < seconds + 40)
+    local file <close> = io.open(path)
+    if select(2, file:read "a":gsub("%d+%s", "")) < 2 then return false, "the command had not started" end
+    local one, other = numbers(path, 2)
+    assert.is_true(is_gone(one))
+    assert.is_true(is_gone(other))
+    return true
+  end)
+end
+
+describe("a command that is cancelled", function()
   local path
   before_each(function() path = os.tmpname() end)
   after_each(function() os.remove(path) end)
 
   it("is gone with all it started, by its node's timeout", function()
-    local began = uv.hrtime()
-    local e = failure(flow.exec { shell = ("sleep 60 & echo $$ $! >%s; wait"):format(path), timeout = 0.3 })
-    assert.are.equal("timeout", e.code)
-    assert.is_true((uv.hrtime() - began) / 1e9 < 2)
-    local shell, child = ids_of(path)
-    assert.is_true(is_gone(shell))
-    assert.is_true(is_gone(child))
+    times_out(path, { shell = ("sleep 60 & echo $$ $! >%s; wait"):format(path) })
   end)
 
   it("is killed where it ignores TERM", function()
-    local e = failure(flow.exec { shell = ("trap '' TERM; sleep 60 & echo $$ $! >%s; while :; do sleep 0.01; done"):format(path),
-      timeout = 0.3, grace = 0.1 })
-    assert.are.equal("timeout", e.code)
-    local shell, child = ids_of(path)
-    assert.is_true(is_gone(shell))
-    assert.is_true(is_gone(child))
+    times_out(path, { grace = 0.1,
+      shell = ("trap '' TERM; sleep 60 & echo $$ $! >%s; while :; do sleep 0.01; done"):format(path) })
   end)
 
   it("is ended by the run's cancel, and the run waits for that", function()
     local w = flow.workflow { name = "cancelled" }
-    w.it = flow.exec { shell = ("sleep 60 & echo $$ $! >%s; trap 'sleep 0.1; echo late >>%s; exit' TERM; wait"):format(path, path) }
+    w.it = flow.exec { shell = (
+      "sleep 60 & echo $$ $! >%s; trap 'sleep 0.1; echo late >>%s; exit' TERM; wait"):format(path, path) }
     local r = flow.start(w)
-    local shell = ids_of(path)
+    local shell = numbers(path, 2)
     r:cancel()
     flow.runtime():wait(r)
     assert.are.equal("cancelled", r.state)
-    assert.is_true(is_gone(shell))
     local file <close> = io.open(path)
-    contains(file:read "a", "late")
+    contains(file:read "a", "late") -- already
+    assert.is_true(is_gone(shell))
+  end)
+end)
+
+describe("what a command starts", function()
+  local path
+  before_each(function() path = os.tmpname() end)
+  after_each(function() os.remove(path) end)
+
+  it("ends with it in a session of its own too", function()
+    times_out(path, {
+      shell = ("echo $$ >>%s; setsid sh -c 'echo $$ >>%s; exec sleep 60' & wait"):format(path, path) })
+  end)
+
+  it("ends after it, and is told", function()
+    local logged = {}
+    local w = flow.workflow { name = "left" }
+    w.it = flow.exec { shell = ("setsid sh -c 'exec sleep 60' >/dev/null 2>&1 & echo $! >%s"):format(path) }
+    local r = flow.run(w, { on_event = function(e) logged[#logged + 1] = e.message end })
+    assert.are.equal("completed", r.state)
+    contains(table.concat(logged, "\n"), "left a process running, which was ended; detach = true")
+    assert.is_true(is_gone((numbers(path, 1))))
+  end)
+
+  it("goes on with detach = true", function()
+    output(flow.exec { detach = true,
+      shell = ("setsid sh -c 'echo $$ >%s; exec sleep 60' >/dev/null 2>&1 &"):format(path) })
+    local pid = numbers(path, 1)
+    uv.sleep(50)
+    assert.are.equal(0, uv.kill(pid, 0))
+    uv.kill(pid, "sigkill")
+  end)
+
+  it("gets no descriptor of ours", function()
+    local file <close> = io.open("/etc/hostname")
+    assert.is_truthy(file)
+    local out = output(flow.exec { shell = "ls /proc/$$/fd; true", output = "lines" })
+    assert.are.same({ "0", "1", "2" }, out.stdout)
   end)
 end)
 
@@ -224,7 +314,8 @@ describe("core.spawn", function()
 
   it("streams chunks as they come", function()
     local seen = {}
-    local err, result = spawned { shell = "echo a; sleep 0.05; echo b; echo c >&2", stdout = "stream", stderr = "stream",
+    local err, result = spawned { shell = "echo a; sleep 0.05; echo b; echo c >&2", stdout = "stream",
+      stderr = "stream",
       on_chunk = function(name, text) seen[name] = (seen[name] or "") .. text end }
     assert.is_nil(err)
     assert.are.same({ stdout = "a\nb\n", stderr = "c\n" }, seen)
@@ -234,7 +325,8 @@ describe("core.spawn", function()
   it("gives a handle that sends signals and ends the group", function()
     local handle
     local _, result = flow.await(function(resume)
-      handle = core.spawn({ shell = "trap 'exit 5' USR1; echo up; while :; do sleep 0.01; done", stdout = "stream",
+      handle = core.spawn({ shell = "trap 'exit 5' USR1; echo up; while :; do sleep 0.01; done",
+        stdout = "stream",
         on_chunk = function() handle:kill "USR1" end }, resume)
     end)
     assert.are.equal(5, result.code)
@@ -247,16 +339,18 @@ describe("core.spawn", function()
 
   it("does not wait for others that hold the pipe", function()
     local began = uv.hrtime()
-    local _, result = spawned { shell = "echo before; sleep 20 & echo $!", linger = 0.1 }
-    assert.is_true((uv.hrtime() - began) / 1e9 < 2)
+    local _, result = spawned { shell = "echo before; sleep 60 & echo $!", linger = 0.1 }
+    assert.is_true((uv.hrtime() - began) / 1e9 < 40)
     assert.is_true(result.held)
     contains(result.stdout, "before\n")
     uv.kill(tonumber(result.stdout:match "(%d+)\n$"), "sigkill")
   end)
 
   it("refuses options that make no sense", function()
-    for _, options in ipairs { {}, { argv = "true" }, { argv = {} }, { argv = { 1, {} } }, { shell = "x", stdout = "file" },
-      { shell = "x", limit = -1 }, { shell = "x", grace = "1" .. "s" }, { shell = "x", env = 1 }, { shell = "x", cwd = {} } } do
+    for _, options in ipairs { {}, { argv = "true" }, { argv = {} }, { argv = { 1, {} } },
+      { shell = "x", stdout = "file" },
+      { shell = "x", limit = -1 }, { shell = "x", grace = "1" .. "s" }, { shell = "x", env = 1 },
+      { shell = "x", cwd = {} } } do
       assert.has_error(function() core.spawn(options, print) end)
     end
     assert.has_error(function() core.spawn { shell = "true" } end)

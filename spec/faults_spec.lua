@@ -1,9 +1,10 @@
--- What goes wrong with the place where runs are kept: each time a sentence that says what and what helps, or a correct run; never a silent
--- loss and never a hang.
+-- What goes wrong with the place where runs are kept: each time a sentence that says what and what
+-- helps, or a correct run; never a silent loss and never a hang.
 
 local command = require "spec.support.command"
 local core = require "orrery.core"
 local flow = require "orrery"
+local stories = require "spec.support.story"
 local uv = require "luv"
 
 local WORKFLOW = [[
@@ -13,41 +14,15 @@ w.a = { run = function() return 1 end }
 w.b = { after = "a", run = function(ctx)
   local input = ctx.input or {}
   ctx:sleep(input.sleep or 0)
+  while input.gate and not io.open "go" do flow.sleep "10ms" end
   return ("x"):rep(input.size or 1)
 end }
 w.c = { after = "b", run = function(_, inputs) io.open("did", "a"):write "c\n" return #inputs.b end }
 return w]]
 
--- Shell in a folder of its own. `orrery` is the command, `await FILE TEXT` waits until the text is in the file, `until_gone PID` until the
--- process has ended.
-local function story(lines)
-  local path = command.path:match "^/" and command.quote(command.path) or '"$OLD"/' .. command.path
-  return command.shell(([[umask 022
-    dir=$(mktemp -d); trap 'cd /; umount $dir/full 2>/dev/null; rm -rf "$dir"' EXIT
-    chmod 777 $dir
-    orrery() { timeout 20 %s "$@"; }
-    command=%s
-    as_user() { # who may not come to where the command lies
-      if [ $(id -u) != 0 ]; then orrery "$@"; return; fi
-      cp "$command" $dir/command; chmod 755 $dir/command
-      setpriv --reuid=65534 --clear-groups timeout 20 $dir/command "$@"
-    }
-    await() { for i in $(seq 300); do grep -q "$2" $1 2>/dev/null && return; sleep 0.02; done; echo "no $2 in $1:"; cat $1; }
-    pid_of() { sqlite3 $1 'SELECT pid FROM owners ORDER BY id DESC LIMIT 1'; }
-    cd $dir; cat >w.lua <<'END'
-%s
-END
-    run() { orrery run w.lua -q --store sqlite:$1; echo "code $?"; }
-    resume() { orrery resume -q --store sqlite:$1; echo "code $?"; }
-%s]]):format(path, path, WORKFLOW, lines))
-end
+local function story(lines) return stories.tell(WORKFLOW, lines) end
 
-local function has(result, ...)
-  for _, part in ipairs { ... } do
-    local text = result.out .. result.err
-    assert(text:find(part, 1, true), ("%q is not in:\n%s"):format(part, text))
-  end
-end
+local has = stories.has
 
 local function is_root() return command.shell("id -u").out == "0\n" end
 
@@ -57,14 +32,16 @@ describe("a store that is none", function()
       echo "a plain text, long enough to look like something, which is no database at all" >text.db
       run text.db; resume text.db
       for size in 1 15 70; do head -c $size text.db >short.db; run short.db; cmp -n $size text.db short.db; done]]
-    has(done, "code 2", "text.db' cannot be opened: the file is no SQLite database: restore a backup, or name another file")
+    has(done, "code 2", "text.db' cannot be opened: the file is no SQLite database: restore a backup, or "
+      .. "name another file")
     assert(not done.out:find "code 0" and not done.out:find "differ", done.out)
   end)
 
   it("of a newer schema is left alone", function()
     local done = story [[
       run r.db; sqlite3 r.db "PRAGMA user_version = 99"; run r.db; resume r.db; sqlite3 r.db "PRAGMA user_version"]]
-    has(done, "code 0\ncode 2\ncode 2\n99\n", "has schema version 99, made by a newer Orrery, and this one knows versions up to 2: "
+    has(done, "code 0\ncode 2\ncode 2\n99\n",
+      "has schema version 99, made by a newer Orrery, and this one knows versions up to 5: "
       .. "use the newer Orrery, or another store")
   end)
 
@@ -89,6 +66,21 @@ describe("a store that is none", function()
       resume r.db]]
     has(done, "run 137\ncode 2\n", "the file is damaged")
   end)
+
+  it("is found damaged beside a run ends the run, and is refused until it is mended", function()
+    local done = story [[
+      ORRERY_CRASH=3 orrery run w.lua -q --store sqlite:r.db 2>/dev/null; echo "run $?"
+      sqlite3 r.db 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
+      at=$(($(sqlite3 r.db "SELECT rootpage FROM sqlite_schema WHERE name = 'signals'") - 1))
+      dd if=r.db of=page bs=4096 skip=$at count=1 status=none
+      yes damage | dd of=r.db bs=4096 seek=$at count=1 conv=notrunc iflag=fullblock status=none
+      orrery run w.lua -q -i sleep:=600 --store sqlite:r.db; echo "long $?"
+      run r.db; resume r.db
+      dd if=page of=r.db bs=4096 seek=$at count=1 conv=notrunc status=none
+      run r.db]]
+    has(done, "run 137\nlong 1\ncode 2\ncode 2\n1\ncode 0\n", "the file is damaged (signals: ",
+      "[store_error]")
+  end)
 end)
 
 describe("a store that may not be written", function()
@@ -99,7 +91,8 @@ describe("a store that may not be written", function()
 
   it("because of its folder", function()
     local done = story [[mkdir ro; chmod 555 ro; as_user run w.lua -q --store sqlite:ro/r.db; echo "code $?"]]
-    has(done, "code 2\n", "ro/r.db' cannot be made (Permission denied): make its directory writable, or name another")
+    has(done, "code 2\n", "ro/r.db' cannot be made (Permission denied): make its directory writable, or name "
+      .. "another")
   end)
 end)
 
@@ -107,13 +100,14 @@ describe("a store that goes away", function()
   local ways = { ["with its folder"] = "rm -rf place", ["alone"] = "rm -f place/r.db*",
     ["for another"] = "cp place/r.db x; mv x place/r.db" }
   for name, lost in pairs(ways) do
-    it(name .. " is told of, and nothing goes on that is not kept", function()
+    it(name .. " is reported, and nothing goes on that is not kept", function()
       local done = story(([[mkdir place
-        orrery run w.lua -i sleep:=0.4 --store sqlite:place/r.db >out 2>&1 & sh=$!
+        orrery run w.lua -i gate:=true --store sqlite:place/r.db >out 2>&1 & sh=$!
         await out 'b  waits'; pid=$(pid_of place/r.db)
         %s
-        await out 'store  error'; ls did 2>&1; kill -TERM $pid; wait $sh; echo "code $?"; cat out]]):format(lost))
-      has(done, "of the store was deleted, moved or replaced while it was open: put it back, or end this process and start again",
+        touch go; await out 'store  error'; ls did 2>&1; kill -TERM $pid; wait $sh; echo "code $?"; cat out]]):format(lost))
+      has(done, "of the store was deleted, moved or replaced while it was open: put it back, or end this "
+        .. "process and start again",
         "cannot access 'did'")
       assert(not done.out:find "code 0", done.out)
     end)
@@ -138,7 +132,7 @@ describe("a full disk", function()
     return done
   end
 
-  it("is told of, and the run goes on once there is room", function()
+  it("is reported, and the run goes on once there is room", function()
     local done = on_full_disk [[mount -o remount,size=8m full; wait $sh; echo "code $?"; cat did out]]
     if done then has(done, "code 0\nc\n", "store  info: the store can be written again", "700000") end
   end)
@@ -152,28 +146,28 @@ end)
 
 describe("two processes on a store", function()
   local LONG = [[
-    orrery run w.lua -i sleep:=1 -q --store sqlite:r.db >one 2>&1 & one=$!
-    for i in $(seq 200); do [ -n "$(sqlite3 r.db 'SELECT id FROM runs' 2>/dev/null)" ] && break; sleep 0.02; done
+    orrery run w.lua -i gate:=true -q --store sqlite:r.db >one 2>&1 & one=$!
+    for i in $(seq 6000); do [ -n "$(sqlite3 r.db 'SELECT id FROM runs' 2>/dev/null)" ] && break; sleep 0.01; done
     id=$(sqlite3 r.db 'SELECT id FROM runs'); pid=$(pid_of r.db)
 ]]
 
   it("keep their own runs, and do not take the other's", function()
     local done = story(LONG .. [[
       run r.db; resume r.db; orrery resume $id --store sqlite:r.db; echo "code $?"
-      wait $one; echo "one $?"; cat one; cat did; sqlite3 r.db "SELECT count(DISTINCT fence) FROM journal WHERE run = 1"]])
+      touch go; wait $one; echo "one $?"; cat one; cat did; sqlite3 r.db "SELECT count(DISTINCT fence) FROM journal WHERE run = 1"]])
     has(done, "one 0\n1\nc\nc\n1\n", "wait for it or end it, or take the run with force")
   end)
 
   it("one that was stopped while its run was taken with force writes nothing more, and says so", function()
     local done = story(LONG .. [[
-      kill -STOP $pid
+      $support/stop.sh $pid r.db; touch go
       orrery resume $id -q --force --store sqlite:r.db; echo "taken $?"
       before=$(sqlite3 r.db 'SELECT count(*), max(fence) FROM journal')
       kill -CONT $pid; wait $one; echo "one $?"
       [ "$before" = "$(sqlite3 r.db 'SELECT count(*), max(fence) FROM journal')" ] && echo "nothing written"
       cat one did; sqlite3 r.db 'SELECT state, output FROM runs']])
-    has(done, "1\ntaken 0\n", "nothing written", "were taken over by another process: it can write nothing to the store",
-      "c\ncompleted|1\n")
+    -- it finds out when it looks, or when it wants to write
+    has(done, "1\ntaken 0\n", "nothing written", "taken over", "c\ncompleted|1\n")
     assert(not done.out:find("one 0", 1, true), done.out)
     assert(select(2, done.out:gsub("c\n", "")) == 1, done.out)
   end)
@@ -192,7 +186,7 @@ describe("a clock that jumped back", function()
     local ahead = core.runtime { clock = "virtual", now = core.time() + 86400, store = url }
     local run = flow.start(compiled, { runtime = ahead })
     local id = run.id
-    for _ = 1, 2000 do
+    for _ = 1, 60000 do
       if run:states().b == "waiting" then break end
       ahead:step()
       uv.sleep(1) -- for the disk

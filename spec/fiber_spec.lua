@@ -1,4 +1,5 @@
--- How waits behave: await, sleep, gather, users' own coroutines, cancelling. Virtual time unless a test says why not.
+-- How waits behave: await, sleep, gather, users' own coroutines, cancelling. Virtual time unless a
+-- test says why not.
 local core = require "orrery.core"
 local uv = require "luv"
 
@@ -37,7 +38,8 @@ describe("ctx:sleep", function()
       ctx:sleep(0)
     end)
     assert.equal(121.5, elapsed)
-    assert.equal("node_ready node_started node_waiting node_resumed node_waiting node_resumed node_waiting node_resumed "
+    assert.equal("node_ready node_started node_waiting node_resumed node_waiting node_resumed node_waiting "
+      .. "node_resumed "
       .. "node_completed", names(events))
   end)
 
@@ -69,7 +71,9 @@ describe("a wait passes through", function()
       order[#order + 1] = err:match "inside"
       local adder = setmetatable({}, { __add = function() ctx:sleep(1) return 42 end })
       order[#order + 1] = adder + 1
-      for i in function(_, n) ctx:sleep(1) n = (n or 0) + 1 return n < 3 and n or nil end do order[#order + 1] = i end
+      for i in function(_, n) ctx:sleep(1) n = (n or 0) + 1 return n < 3 and n or nil end do
+        order[#order + 1] = i
+      end
       return order
     end)
     assert.same({ "closed", false, "inside", 42, 1, 2 }, result)
@@ -142,7 +146,8 @@ describe("where no wait is possible", function()
     assert.matches("cannot wait here: a function called by table.sort", message(function(ctx)
       table.sort({ 3, 2, 1 }, function(a, b) ctx:sleep(1) return a < b end)
     end), 1, true)
-    assert.matches("cannot wait here", message(function(ctx) ("x"):gsub("x", function() ctx:sleep(1) end) end))
+    assert.matches("cannot wait here",
+      message(function(ctx) ("x"):gsub("x", function() ctx:sleep(1) end) end))
     assert.matches("cannot wait here", message(function(ctx)
       tostring(setmetatable({}, { __tostring = function() ctx:sleep(1) return "x" end }))
     end))
@@ -199,6 +204,22 @@ describe("core.await", function()
       return { a, b }
     end))
     assert.is_false(late(9))
+  end)
+
+  it("is not ended by the resume of the one before it", function()
+    assert.same({ 1, 2 }, output(function()
+      local before
+      local a = core.await(function(resume)
+        before = resume
+        resume(1)
+      end)
+      local b = core.await(function(resume)
+        assert(before(9) == false)
+        local timer = uv.new_timer()
+        timer:start(1, 0, function() timer:close() before(8) resume(2) end)
+      end)
+      return { a, b }
+    end))
   end)
 
   it("passes on an error of its start function", function()
@@ -269,7 +290,9 @@ describe("core.gather", function()
   it("nests", function()
     local r, elapsed = run(function(ctx)
       return core.gather {
-        function() return core.gather { function() ctx:sleep(2) return 1 end, function() ctx:sleep(4) return 2 end } end,
+        function()
+          return core.gather { function() ctx:sleep(2) return 1 end, function() ctx:sleep(4) return 2 end }
+        end,
         function() ctx:sleep(3) return 3 end,
       }
     end)
@@ -302,11 +325,39 @@ describe("core.gather", function()
     local _, _, events = run(function(ctx)
       core.gather { function() ctx:sleep(1) end, function() ctx:sleep(2) end }
     end)
-    assert.equal("node_ready node_started node_waiting node_resumed node_waiting node_resumed node_completed", names(events))
+    assert.equal("node_ready node_started node_waiting node_resumed node_waiting node_resumed node_completed",
+      names(events))
   end)
 
   it("refuses what is no list of functions", function()
-    assert.matches("entry 2 is a number", run(function() core.gather { nothing, 5 } end).error.message, 1, true)
+    assert.matches("entry 2 is a number", run(function() core.gather { nothing, 5 } end).error.message, 1,
+      true)
+  end)
+end)
+
+describe("strands that wake while their node has no slot", function()
+  it("go on in the order in which they woke", function()
+    local order, rt = {}, core.runtime { clock = "virtual" }
+    local function strand(seconds)
+      return function()
+        core.sleep(seconds)
+        order[#order + 1] = seconds
+      end
+    end
+    local function holds_the_slot()
+      core.await(function(resume)
+        local timer = uv.new_timer()
+        timer:start(10000, 0, function() timer:close() resume() end)
+      end)
+      order[#order + 1] = "slot"
+    end
+    local r = rt:start(assert(core.plan { name = "spec", on_error = "stop", nodes = {
+      { name = "a", type = "lua", where = "spec:1",
+        run = function() core.gather { strand(3), strand(1), strand(2), strand(20) } end },
+      { name = "b", type = "lua", where = "spec:2", run = holds_the_slot },
+    } }), { concurrency = 1 })
+    rt:wait(r)
+    assert.same({ "slot", 1, 2, 3, 20 }, order)
   end)
 end)
 

@@ -27,7 +27,8 @@ describe("the disk is flushed", function()
     if command.sanitized then return pending "a leak sanitizer cannot work in a traced process" end
     local strict, relaxed = flushes "strict", flushes "relaxed"
     if not strict or not relaxed then return pending "processes cannot be traced here" end
-    -- one a node: its end and the start of the next are one commit; and a few to open and to close the store
+    -- one a node: its end and the start of the next are one commit; and a few to open and to close
+    -- the store
     assert.is_true(strict >= 31 and strict <= 31 + 8, strict .. " flushes")
     assert.is_true(relaxed <= 8, relaxed .. " flushes")
   end)

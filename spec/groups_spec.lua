@@ -15,7 +15,9 @@ describe("a group", function()
     local nodes, lines = compiled.def.nodes, {}
     for i, node in ipairs(nodes) do
       local after = {}
-      for k, dep in ipairs(node.deps or {}) do after[k] = nodes[dep.node].name .. (dep.port and ":" .. dep.port or "") end
+      for k, dep in ipairs(node.deps or {}) do
+        after[k] = nodes[dep.node].name .. (dep.port and ":" .. dep.port or "")
+      end
       lines[i] = node.name .. " <- " .. table.concat(after, " ")
     end
     return lines, nodes
@@ -27,7 +29,8 @@ describe("a group", function()
     w.all = flow.parallel { after = "start", { run = work }, flow.delay { "1s" } }
     w.last = { after = "all", run = work }
     local lines, nodes = shape(w)
-    assert.same({ "start <- ", "all_1 <- start", "all_2 <- start", "all <- all_1 all_2", "last <- all" }, lines)
+    assert.same({ "start <- ", "all_1 <- start", "all_2 <- start", "all <- all_1 all_2", "last <- all" },
+      lines)
     assert.equal("parallel", nodes[4].type)
     assert.equal("delay", nodes[3].type)
   end)
@@ -35,7 +38,8 @@ describe("a group", function()
   it("in sequence: one after another", function()
     local w = flow.workflow {}
     w.start = { run = work }
-    w.steps = flow.sequence { after = w.start, { fetch = { run = work } }, { run = work }, { store = flow.delay { "1s" } } }
+    w.steps = flow.sequence { after = w.start, { fetch = { run = work } }, { run = work },
+      { store = flow.delay { "1s" } } }
     assert.same({ "start <- ", "steps_fetch <- start", "steps_2 <- steps_fetch", "steps_store <- steps_2",
       "steps <- steps_store" }, (shape(w)))
   end)
@@ -75,8 +79,10 @@ describe("a group", function()
     local w = flow.workflow {}
     w.a = { run = work }
     w.b = { run = work }
-    w.g = flow.sequence { after = { "a", "b" }, join = "any", when = function(ctx) return ctx.input.go end, pool = "db",
-      priority = "high", { run = work, when = function(ctx) return ctx.input.first end }, { run = work, priority = "low" } }
+    w.g = flow.sequence { after = { "a", "b" }, join = "any", when = function(ctx) return ctx.input.go end,
+      pool = "db",
+      priority = "high", { run = work, when = function(ctx) return ctx.input.first end },
+      { run = work, priority = "low" } }
     local _, nodes = shape(w)
     assert.equal("any", nodes[3].join)
     assert.is_nil(nodes[4].join)

@@ -1,4 +1,5 @@
--- The history of runs as the command made them: what a person reads of a run that was cut off, that waits, that was forked.
+-- The history of runs as the command made them: what a person reads of a run that was cut off, that
+-- waits, that was forked.
 local core = require "orrery.core"
 local flow = require "orrery"
 local place = require "spec.support.place"
@@ -128,7 +129,8 @@ describe("a run that nobody runs", function()
       local run = json.decode(here:ends(0, "show", id, "--json").out)
       assert.are.same({ "running", true }, { run.nodes[2].state, run.nodes[2].interrupted })
       assert.is_nil(run.nodes[1].interrupted)
-      has(here:ends(0, "why", id, "b").out, "b was cut off while it ran, and runs again when its run goes on; nobody runs its run")
+      has(here:ends(0, "why", id, "b").out,
+        "b was cut off while it ran, and runs again when its run goes on; nobody runs its run")
       assert.are.equal("interrupted", json.decode(here:ends(0, "why", id, "b", "--json").out).kind)
     end)
   end
@@ -136,7 +138,8 @@ describe("a run that nobody runs", function()
   it("is undone again where its undoing was cut off", function()
     local here <close> = place.new { ["slow.lua"] = UNDONE }
     local id = killed(here)
-    assert.truthy(here:ends(0, "show", id).out:find "a +interrupted +cut off: is undone again when the run goes on")
+    assert.truthy(here:ends(0, "show",
+      id).out:find "a +interrupted +cut off: is undone again when the run goes on")
     here:ends(1, "resume", id)
     assert.truthy(here:ends(0, "show", id).out:find "a +compensated")
   end)
@@ -147,7 +150,7 @@ describe("a run that nobody runs", function()
     here:until_true(function() return (here:counts().b or 0) > 1 end)
     process.handle:kill "sigkill"
     here:finish(process)
-    has(here:ends(0, "show", here:newest()).out, "3 items begun: 1 completed, 2 cut off")
+    has(here:ends(0, "show", here:newest()).out, "4 items: 1 completed, 1 ready, 2 cut off")
     here:ends(0, "resume", here:newest())
     has(here:ends(0, "show", here:newest()).out, "4 items: 4 completed; interrupted 2 times")
   end)
@@ -178,7 +181,7 @@ describe("a run that nobody runs", function()
 end)
 
 describe("why without a node", function()
-  it("tells of all nodes that did not simply complete, an object for each with --json", function()
+  it("reports all nodes that did not simply complete, an object for each with --json", function()
     local here <close> = place.new { ["slow.lua"] = SLOW }
     local id = killed(here)
     local text = here:ends(0, "why", id).out
@@ -191,7 +194,8 @@ describe("why without a node", function()
     local result = here:ends(0, "why", id)
     assert.are.equal("", result.out)
     has(result.err, "is completed")
-    assert.are.same({ "", "" }, { here:ends(0, "why", id, "--json").out, here:ends(0, "why", id, "--json").err })
+    assert.are.same({ "", "" },
+      { here:ends(0, "why", id, "--json").out, here:ends(0, "why", id, "--json").err })
   end)
 end)
 
@@ -221,15 +225,19 @@ describe("a run that was left waiting", function()
     local id = here:newest()
     lacks(here:ends(0, "why", id, "gate").out, "was left")
     has(here:ends(0, "signal", id, "gate", "false").err, "it will be waited past: it is no decision")
-    has(here:ends(0, "signal", id, "gate", '{"approved":true,"by":{"name":"ada"}}').err, "only ada or joan may decide")
+    has(here:ends(0, "signal", id, "gate", '{"approved":true,"by":{"name":"ada"}}').err,
+      "only ada or joan may decide")
     has(here:ends(0, "signal", id, "gate", "--approve", "--by", "eve").err,
-      "it will be waited past: only ada or joan may decide, and this is by eve; --by says whose decision it is")
-    lacks(here:ends(0, "signal", id, "gate", "--approve", "--by", "joan", "--why", "tests are green").err, "waited past")
+      "it will be waited past: only ada or joan may decide, and this is by eve; --by says whose decision it "
+        .. "is")
+    lacks(here:ends(0, "signal", id, "gate", "--approve", "--by", "joan", "--why", "tests are green").err,
+      "waited past")
     has(here:ends(0, "why", id, "gate").out,
       "one was left for it and is taken when the run goes on; nobody runs its run now\n  let it go on: ")
     lacks(here:ends(0, "why", id, "pay").out, "was left")
     here:ends(0, "signal", id, "payment", "false")
-    assert.are.same({ approved = true, by = "joan", why = "tests are green" }, json.decode(here:ends(0, "resume", id).out))
+    assert.are.same({ approved = true, by = "joan", why = "tests are green" },
+      json.decode(here:ends(0, "resume", id).out))
     local run = json.decode(here:ends(0, "show", id, "--json").out)
     assert.is_false(run.nodes[2].output)
     assert.are.equal("tests are green", run.nodes[1].output.why)
@@ -237,7 +245,8 @@ describe("a run that was left waiting", function()
   end)
 
   it("writes what is to be typed as a shell wants it", function()
-    local here <close> = place.new { ["gate.lua"] = GATE:gsub('"payment"', '"it\'s paid"'):gsub('"release"', '"my release"') }
+    local here <close> = place.new { ["gate.lua"] = GATE:gsub('"payment"', '"it\'s paid"')
+      :gsub('"release"', '"my release"') }
     has(here:ends(5, "run", "gate.lua", "--no-wait").err, [[ 'it'\''s paid' [JSON]
 ]])
     has(here:ends(0, "why", here:newest(), "pay").out, [[ 'it'\''s paid' [JSON];]])
@@ -248,8 +257,10 @@ describe("a run that was left waiting", function()
     local here <close> = place.new { ["gate.lua"] = GATE }
     here:ends(5, "run", "gate.lua", "--no-wait")
     local id = here:newest()
-    assert.is_false(json.decode(here:ends(0, "signal", id, "payment", "1", "--id", "x", "--json").out).duplicate)
-    assert.is_true(json.decode(here:ends(0, "signal", id, "payment", "2", "--id", "x", "--json").out).duplicate)
+    assert.is_false(json.decode(here:ends(0, "signal", id, "payment", "1", "--id", "x",
+      "--json").out).duplicate)
+    assert.is_true(json.decode(here:ends(0, "signal", id, "payment", "2", "--id", "x",
+      "--json").out).duplicate)
     has(here:ends(0, "signal", id, "payment", "2", "--id", "x").out, "was left for run " .. id .. " before")
     assert.are.equal(1, #json.decode(here:ends(0, "show", id, "--json").out).inbox)
     has(here:ends(2, "signal", id, "").err, "a signal has a name")
@@ -276,7 +287,8 @@ describe("values that look like the store's own", function()
     here:ends(0, "signal", id, "payment", '{"$object":{"a":1}}')
     here:ends(0, "signal", id, "gate", "--approve", "--by", "ada")
     here:ends(0, "resume", id)
-    assert.are.same({ ["$object"] = { a = 1 } }, json.decode(here:ends(0, "show", id, "--json").out).nodes[2].output)
+    assert.are.same({ ["$object"] = { a = 1 } },
+      json.decode(here:ends(0, "show", id, "--json").out).nodes[2].output)
   end)
 end)
 
@@ -284,19 +296,23 @@ describe("orrery fork", function()
   it("reads new input as the schema of the workflow says", function()
     local here <close> = place.new { ["typed.lua"] = [[
 local flow = require "orrery"
-local w = flow.workflow { name = "typed", input = { month = "integer", day = "integer?" }, output = "${nodes.a}" }
+local w = flow.workflow { name = "typed", input = { month = "integer", day = "integer?" },
+  output = "${nodes.a}" }
 w.a = { run = function(ctx) return { ctx.input.month, ctx.input.day or 0 } end }
 return w]] }
     here:ends(0, "run", "typed.lua", "-q", "-i", "month=6")
-    assert.are.same({ 6, 3 }, json.decode(here:ends(0, "fork", here:newest(), "--from", "a", "-i", "day=3", "-q").out))
-    assert.are.same({ 7, 3 }, json.decode(here:ends(0, "fork", here:newest(), "--from", "a", "-i", "month=7", "-q").out))
+    assert.are.same({ 6, 3 },
+      json.decode(here:ends(0, "fork", here:newest(), "--from", "a", "-i", "day=3", "-q").out))
+    assert.are.same({ 7, 3 },
+      json.decode(here:ends(0, "fork", here:newest(), "--from", "a", "-i", "month=7", "-q").out))
   end)
 
   it("takes an output as JSON or as text, and refuses JSON that is broken", function()
     local here <close> = place.new { ["slow.lua"] = SLOW }
     here:ends(0, "run", "slow.lua", "-q")
     local id = here:newest()
-    for text, value in pairs { ['{"a":1}'] = { a = 1 }, ["hello there"] = "hello there", ["3"] = 3, ['"x"'] = "x" } do
+    for text, value in pairs { ['{"a":1}'] = { a = 1 }, ["hello there"] = "hello there", ["3"] = 3,
+        ['"x"'] = "x" } do
       assert.are.same(value, json.decode(here:ends(0, "fork", id, "-q", "--set", "nodes.c=" .. text).out))
     end
     for _, text in ipairs { '{"a":1', "[1,", '"x' } do
@@ -320,7 +336,7 @@ return w]] }
 end)
 
 describe("what is taken back", function()
-  it("is told: a workflow, a pool, a run that another process has", function()
+  it("is reported: a workflow, a pool, a run that another process has", function()
     local here <close> = place.new { ["slow.lua"] = SLOW }
     here:ends(0, "run", "slow.lua", "-q")
     here:ends(0, "pause", "--workflow", "slow")
@@ -334,7 +350,8 @@ describe("what is taken back", function()
     local going = here:start({ "run", "slow.lua" }, { HANG = "1" })
     here:until_true(function() return here:counts().b == 2 end)
     local id = here:newest()
-    has(here:ends(0, "resume", id).err, ("process %d runs %s and was asked to go on with it"):format(going.pid, id))
+    has(here:ends(0, "resume", id).err,
+      ("process %d runs %s and was asked to go on with it"):format(going.pid, id))
     assert.are.equal(id, json.decode(here:ends(0, "resume", id, "--json").out).sent[1].id)
     going.handle:kill "sigterm"
     here:finish(going)
@@ -353,7 +370,8 @@ describe("orrery resume of several runs", function()
     local result = here:finish(process)
     assert.are.equal(5, result.code)
     has(result.err, "2 runs resumed, 2 left, to be resumed")
-    assert.are.equal(2, here:query("SELECT count(*) AS n FROM runs WHERE owner IS NULL AND state = 'running'")[1].n)
+    assert.are.equal(2, here:query(
+      "SELECT count(*) AS n FROM runs WHERE owner IS NULL AND state = 'running'")[1].n)
     local events = lines_of(here:ends(0, "resume", "--json").out)
     assert.are.equal(3, events[#events].output)
   end)
@@ -370,7 +388,7 @@ end)
 
 describe("what the store has to say", function()
   it("is said also where nothing else is", function()
-    local watch, board = require "orrery.cli.watch", require "orrery.cli.board"
+    local watch, board = require "orrery.cli.display.watch", require "orrery.cli.display.board"
     local said = {}
     local quiet = watch.quiet(board.new { nodes = 1, name = "w" }, function(text) said[#said + 1] = text end)
     quiet.take { event = "run_started", run = "r", nodes = 1, time = 1 }
@@ -385,8 +403,10 @@ describe("a run with a key that another process runs", function()
     local here <close> = place.new { ["slow.lua"] = SLOW }
     local going = here:start({ "run", "slow.lua", "--key", "k" }, { HANG = "1" })
     here:until_did "b"
-    local script = 'local flow = require "orrery"\nlocal r = flow.start("slow.lua", { key = "k", store = ".orrery/runs.db" })\n'
-      .. 'print(r.ended, r.state, r.existing)\nio.stdout:flush()\nlocal e = r:wait()\nprint(e.ended, e.state, e.output, e:wait() == e)\n'
+    local script = 'local flow = require "orrery"\nlocal r = flow.start("slow.lua", { key = "k", store = '
+      .. '".orrery/runs.db" })\n'
+      .. 'print(r.ended, r.state, r.existing)\nio.stdout:flush()\nlocal e = r:wait()\nprint(e.ended, '
+        .. 'e.state, e.output, e:wait() == e)\n'
     here:write("start.lua", script)
     local waiting = here:start { "start.lua" }
     here:until_true(function() return here:read(waiting.out):find "\n" end)
@@ -397,7 +417,7 @@ describe("a run with a key that another process runs", function()
 end)
 
 describe("what is stored among the blobs", function()
-  local store = require "orrery.store"
+  local store = require "orrery.history.column"
   local kept = { data = '{"input":{"$object":{"$x":1}}}' }
   local db = { get = function(_, kind, hash) return kind == "blob" and hash == "ab" and kept or nil end }
 
@@ -419,10 +439,35 @@ describe("what is stored among the blobs", function()
   end)
 
   it("is an error for a run that would go on without it", function()
-    local ok, err = pcall(require("orrery.resume").value, db, '{"$blob":"cd","size":3}')
+    local ok, err = pcall(require("orrery.history.run_row").value, db, '{"$blob":"cd","size":3}')
     assert.is_false(ok)
     assert.are.equal("store_error", err.code)
     has(err.message, "cd")
+  end)
+end)
+
+describe("lines of a log", function()
+  it("say the iteration, the attempt and the item that they are of, counted from one", function()
+    local here <close> = place.new { ["lines.lua"] = [[
+local flow = require "orrery"
+local w = flow.workflow { name = "lines" }
+w.loop = { loop = { max = 3, ["until"] = function(ctx) return ctx.iteration == 2 end },
+  retry = { max = 1, delay = 0, jitter = "none" }, run = function(ctx)
+    ctx:log("info", ("%d %d"):format(ctx.iteration, ctx.attempt))
+    if ctx.iteration == 2 and ctx.attempt == 1 then error "again" end
+  end }
+w.items = { each = { "a", "b" }, run = function(ctx) ctx:log("info", "item " .. ctx.index) end }
+return w]] }
+    here:ends(0, "run", "lines.lua", "-q")
+    for _, row in ipairs(here:query "SELECT * FROM logs WHERE node = 'loop'") do
+      assert.are.equal(("%d %d"):format(row.iteration, row.attempt), row.message)
+      assert.are.equal(0, row.item)
+    end
+    assert.are.equal(3, #here:query "SELECT 1 FROM logs WHERE node = 'loop'")
+    local rows = here:query [[SELECT item, iteration, attempt, message FROM logs
+      WHERE node = 'items' ORDER BY item]]
+    assert.are.same({ { item = 1, iteration = 1, attempt = 1, message = "item 1" },
+      { item = 2, iteration = 1, attempt = 1, message = "item 2" } }, rows)
   end)
 end)
 
@@ -449,7 +494,8 @@ describe("a filter that names nothing", function()
   it("does not choose everything", function()
     local here <close> = place.new { ["slow.lua"] = SLOW }
     here:ends(0, "run", "slow.lua", "-q")
-    for _, words in ipairs { { "runs" }, { "cancel" }, { "pause" }, { "retry" }, { "resume" }, { "prune", "--older", "0s" } } do
+    for _, words in ipairs { { "runs" }, { "cancel" }, { "pause" }, { "retry" }, { "resume" },
+        { "prune", "--older", "0s" } } do
       for _, state in ipairs { "", ",", " " } do
         local arguments = table.move(words, 1, #words, 1, {})
         arguments[#arguments + 1], arguments[#arguments + 2] = "--state", state
@@ -458,7 +504,8 @@ describe("a filter that names nothing", function()
     end
     assert.are.equal(1, #here:query "SELECT id FROM runs")
     has(here:ends(2, "runs", "--store", "sqlite:").err, "names no file")
-    has(here:ends(2, "run", "slow.lua", "--store", "sqlite:none/at/all.db").err, "orrery run: the directory 'none/at' of the store cannot")
+    has(here:ends(2, "run", "slow.lua", "--store", "sqlite:none/at/all.db").err,
+      "orrery run: the directory 'none/at' of the store cannot")
     has(here:ends(2, "backup", "").err, "name the file")
   end)
 end)
@@ -472,7 +519,8 @@ describe("a pause", function()
     local result = here:ends(5, "resume")
     has(result.err, "paused: its workflow is; `orrery resume --workflow slow` lets it go on")
     has(result.err, "0 runs resumed, 2 left")
-    assert.are.equal("paused", lines_of(here:ends(5, "resume", "--state", "interrupted", "--json").out)[1].state)
+    assert.are.equal("paused",
+      lines_of(here:ends(5, "resume", "--state", "interrupted", "--json").out)[1].state)
     here:ends(0, "resume", one)
     assert.are.same({ { id = one } }, here:query "SELECT id FROM runs WHERE state = 'completed'")
     has(here:ends(0, "resume", "--workflow", "slow").err, "1 run resumed")
@@ -501,7 +549,9 @@ describe("a pause", function()
     here:until_did "b"
     local id = here:newest()
     here:ends(0, "pause", id)
-    here:until_true(function() return here:query("SELECT state FROM runs WHERE id = ?", id)[1].state == "paused" end)
+    here:until_true(function()
+      return here:query("SELECT state FROM runs WHERE id = ?", id)[1].state == "paused"
+    end)
     has(here:ends(0, "resume").err, "1 is run by other processes")
     process.handle:kill "sigkill"
     here:finish(process)
@@ -520,7 +570,8 @@ rt:close()
 ]]
 
   it("of a pool holds in a host that learns of the pool only with the run's code", function()
-    local here <close> = place.new { ["slow.lua"] = SLOW:gsub("w.c = {", 'flow.pool("db", { max = 1 })\nw.c = { pool = "db",'),
+    local here <close> = place.new { ["slow.lua"] =
+      SLOW:gsub("w.c = {", 'flow.pool("db", { max = 1 })\nw.c = { pool = "db",'),
       ["host.lua"] = HOST }
     local id = killed(here)
     here:ends(0, "pause", "--pool", "db")
@@ -550,5 +601,35 @@ rt:close()
       here:ends(0, "resume", id)
       assert.are.equal("completed", here:query("SELECT state FROM runs WHERE id = ?", id)[1].state)
     end
+  end)
+end)
+
+describe("reading a run with many items", function()
+
+  -- Thousands of Lua instructions that it takes to read a run of so many items.
+  local function cost(here, n)
+    local w = flow.workflow { name = "many" .. n }
+    w.each = { each = function()
+      local list = {}
+      for i = 1, n do list[i] = i end
+      return list
+    end, run = function() return 1 end }
+    local rt = flow.runtime { store = "sqlite:" .. here.folder .. "/r.db" }
+    local run = flow.run(w, { runtime = rt })
+    local store, ticks = rt:store(), 0
+    store:project()
+    local row = require("orrery.history.find").one(store, run.id)
+    debug.sethook(function() ticks = ticks + 1 end, "", 1000)
+    local made = require("orrery.history.details").of(store, row)
+    debug.sethook()
+    assert.equal(n, #made.nodes[1].items)
+    rt:close()
+    return ticks
+  end
+
+  it("costs as much for each item, however many there are", function()
+    local here <close> = require("spec.support.place").new()
+    local few, many = cost(here, 500), cost(here, 4000)
+    assert.is_true(many < few * 16, ("%d for 500 items, %d for 4000"):format(few, many))
   end)
 end)

@@ -1,8 +1,10 @@
--- The commands that tell runs something and tend the store: signal, cancel, pause, prune, backup, cache; and what real runs leave.
+-- The commands that send messages to runs and maintain the store: signal, cancel, pause, prune,
+-- backup, cache; and what real runs leave.
 local command = require "spec.support.command"
 local core = require "orrery.core"
 local golden = require "spec.golden.compare"
-local retention = require "orrery.retention"
+local owners = require "orrery.history.owners"
+local retention = require "orrery.store.retention"
 local past = require "spec.support.history"
 
 local json = core.json
@@ -15,12 +17,14 @@ local orrery = past.orrery
 
 local function url() return select(2, past.place()) end
 
--- ---- telling runs something ----------------------------------------------------------------------------------------------
+-- ---- telling runs something ---------------------------------------------------------------------
 
 describe("orrery signal", function()
   each_test()
 
-  local function inbox() return json.decode(query("SELECT text FROM inbox ORDER BY id DESC LIMIT 1")[1].text) end
+  local function inbox()
+    return json.decode(query("SELECT text FROM inbox ORDER BY id DESC LIMIT 1")[1].text)
+  end
 
   it("leaves a message with its data", function()
     local result = ok("signal", "0193f0e3-1", "release", '{"n": 1}')
@@ -95,10 +99,12 @@ describe("orrery cancel and pause", function()
   end)
 
   it("pause a whole workflow and a pool", function()
-    has(ok("pause", "--workflow", "etl").out, "workflow etl is paused; `orrery resume --workflow etl` lets it go on")
+    has(ok("pause", "--workflow", "etl").out,
+      "workflow etl is paused; `orrery resume --workflow etl` lets it go on")
     has(ok("pause", "--workflow", "etl").out, "was paused already")
     assert.are.equal(1, query("SELECT paused FROM workflows WHERE name = 'etl'")[1].paused)
-    assert.are.same({ pool = "db", paused = true, changed = true }, json.decode(ok("pause", "--pool", "db", "--json").out))
+    assert.are.same({ pool = "db", paused = true, changed = true },
+      json.decode(ok("pause", "--pool", "db", "--json").out))
     assert.are.same({ { name = "db", paused = 1 } }, query "SELECT * FROM pools")
     refused(2, "there are: etl, order", "pause", "--workflow", "zzz")
     local asked = query "SELECT DISTINCT name FROM inbox ORDER BY name"
@@ -106,17 +112,20 @@ describe("orrery cancel and pause", function()
   end)
 end)
 
--- ---- tending ---------------------------------------------------------------------------------------------------------------
+-- ---- tending ------------------------------------------------------------------------------------
 
 describe("orrery prune", function()
   each_test()
 
-  local function left() return query("SELECT group_concat(number) AS n FROM (SELECT number FROM runs ORDER BY number)")[1].n end
+  local function left()
+    return query("SELECT group_concat(number) AS n FROM (SELECT number FROM runs ORDER BY number)")[1].n
+  end
 
   it("removes what ended long ago with all that belongs to it, and nothing else", function()
     local cutoff = os.time() - T + 86400 .. "s"
     local made = json.decode(ok("prune", "--older", cutoff, "--json").out)
-    assert.are.same({ 1, 1, 1, 1, 1, 5 }, { made.runs, made.bundles, made.modules, made.cache, made.blobs, made.bytes })
+    assert.are.same({ 1, 1, 1, 1, 1, 5 },
+      { made.runs, made.bundles, made.modules, made.cache, made.blobs, made.bytes })
     assert.are.equal("2,3,4,5", left())
     assert.are.equal(0, #query "SELECT 1 FROM nodes WHERE run = 1")
     assert.are.equal(past.nodes - 1, #query "SELECT 1 FROM nodes")
@@ -137,26 +146,67 @@ describe("orrery prune", function()
 
   it("leaves a run that somebody has just taken to retry it", function()
     local db = core.store(url())
-    db:change { { "INSERT INTO owners(id, pid, started) VALUES(9, ?, 1)", require("luv").os_getpid() },
-      { "UPDATE runs SET owner = 9 WHERE number = 2" }, { "UPDATE runs SET owner = 1 WHERE number = 3" } }
+    local owner, rt = past.live()
+    db:change { { "UPDATE runs SET owner = ? WHERE number = 2", owner },
+      { "UPDATE runs SET owner = 1 WHERE number = 3" } }
     db:close()
     ok("prune", "--older", "0s")
+    rt:close()
     assert.are.equal("2,4", left())
     assert.are.equal(2, #query "SELECT 1 FROM bundles", "a process that lives may have one open")
   end)
 
   it("takes states and a workflow, and with --dry nothing at all", function()
-    has(ok("prune", "--older", "1s", "--state", "failed,completed", "--workflow", "etl", "--dry").out, "would remove 3 runs")
+    has(ok("prune", "--older", "1s", "--state", "failed,completed", "--workflow", "etl", "--dry").out,
+      "would remove 3 runs")
     assert.are.equal("1,2,3,4,5", left())
     has(ok("prune", "--older", "1s", "--state", "failed").out, "removed 1 run,")
     assert.are.equal("1,2,4,5", left())
+  end)
+
+  it("goes by the second: what ended at the very time stays, and an entry that expires at it goes", function()
+    local db = core.store(url())
+    local ended = db:query("SELECT ended FROM runs WHERE number = 1")[1].ended
+    local function would(now) return retention.prune(db, { older = 100, now = now, dry = true }).runs end
+    assert.are.same({ 0, 1 }, { would(ended + 100), would(ended + 100.5) })
+    local expires = db:query("SELECT min(expires) AS at FROM cache")[1].at
+    local function gone(now) return retention.prune(db, { older = 1e9, now = now, dry = true }).cache end
+    assert.are.same({ 0, 1 }, { gone(expires - 0.5), gone(expires) })
+    db:close()
+  end)
+
+  it("removes nothing of what it only counts", function()
+    local function count()
+      local rows = {}
+      for i, name in ipairs { "runs", "cache", "blobs", "bundles", "modules", "owners" } do
+        rows[i] = query("SELECT count(*) AS n FROM " .. name)[1].n
+      end
+      return rows
+    end
+    local before, cutoff = count(), os.time() - T + 86400 .. "s"
+    local told = json.decode(ok("prune", "--older", cutoff, "--json", "--dry").out)
+    assert.is_true(told.runs > 0 and told.cache > 0 and told.blobs > 0)
+    assert.are.same(before, count())
+  end)
+
+  it("leaves the newest of the processes that have gone, so that numbers go on from it", function()
+    local db = core.store(url())
+    db:change { { "DELETE FROM owners" }, { "UPDATE runs SET owner = NULL" } }
+    for id = 7, 9 do
+      db:change { { [[INSERT INTO owners(id, pid, host, command, started, ended)
+        VALUES(?, 1, '', 'x', 1, 2)]], id } }
+    end
+    assert.are.equal(2, retention.prune(db, { older = 10 }).owners)
+    assert.are.same({ { id = 9 } }, db:query "SELECT id FROM owners")
+    db:close()
   end)
 
   it("works through many in slices", function()
     local db = core.store(url())
     db:change { { [[WITH RECURSIVE c(n) AS (SELECT 6 UNION ALL SELECT n + 1 FROM c WHERE n < 505)
       INSERT INTO runs(number, id, workflow, state, durability, created, ended)
-      SELECT n, printf('0194%04d-0000-7000-8000-000000000000', n), 'many', 'cancelled', 'strict', 1, 2 FROM c]] },
+      SELECT n, printf('0194%04d-0000-7000-8000-000000000000', n), 'many', 'cancelled', 'strict', 1,
+        2 FROM c]] },
       { "INSERT INTO workflows VALUES('many', 0, 1, 1)" } }
     db:close()
     assert.are.equal(500, json.decode(ok("prune", "--older", "1d", "--workflow", "many", "--json").out).runs)
@@ -164,7 +214,8 @@ describe("orrery prune", function()
   end)
 
   it("keeps a setting, which hosts apply when they start", function()
-    assert.are.equal("completed runs are kept for 30 days\n", ok("prune", "--keep", "30d", "--state", "completed").out)
+    assert.are.equal("completed runs are kept for 30 days\n",
+      ok("prune", "--keep", "30d", "--state", "completed").out)
     local db = core.store(url())
     assert.are.same({ older = 30 * 86400, states = { "completed" } }, retention.setting(db))
     assert.are.equal(json.decode(ok("prune", "--dry", "--json").out).runs, retention.apply(db).runs)
@@ -199,6 +250,7 @@ describe("orrery backup", function()
     has(ok("backup", copy).out, "copy.db")
     local result = command.run({ "runs", "--json", "--store", copy })
     assert.are.equal(5, #lines_of(result.out), result.err)
+    assert.are.equal(384, require("luv").fs_stat(copy).mode & 511) -- 0600: as private as the store
     refused(2, "exists", "backup", copy)
     refused(2, "the folder /nowhere/at does not exist", "backup", "/nowhere/at/all.db")
   end)
@@ -221,19 +273,38 @@ describe("orrery cache", function()
 end)
 
 describe("an owner", function()
-  local own = require("luv").os_getpid()
+  each_test()
 
   it("lives while its process does, unless it left or was taken over", function()
-    assert.is_true(retention.alive { pid = own, host = require("luv").os_gethostname() })
-    assert.is_true(retention.alive { pid = 1 })
-    assert.is_false(retention.alive { pid = own, ended = 1 })
-    assert.is_false(retention.alive { pid = own, lost = 1 })
-    assert.is_false(retention.alive { pid = 999999999 })
-    assert.is_true(retention.alive { pid = 999999999, host = "another machine" })
+    local owner, rt = past.live()
+    local db = rt:store()
+    local uv = require "luv"
+    local function now(sql, ...)
+      db:change {
+        { "UPDATE owners SET lost = 0, ended = NULL, host = ?, pid = ? WHERE id = ?", uv.os_gethostname(),
+          uv.os_getpid(), owner },
+        { "UPDATE owners SET " .. sql .. " WHERE id = " .. owner, ... } }
+      return db:owner(owner), owners.alive(db, owner)
+    end
+    assert.are.same({ "self", true }, { now "lost = 0" })
+    assert.are.same({ "self", true }, { now "pid = 1" }) -- its lock counts, not its number
+    assert.are.same({ "gone", false }, { now "ended = 1" })
+    assert.are.same({ "gone", false }, { now "lost = 1" })
+    assert.are.same({ "self", true }, { now("pid = 999999999, host = ?", "another container") })
+    -- another process may have this one's number: an owner is not ours for that
+    local look <close> = core.store((select(2, past.place())))
+    assert.are.same({ "self", true }, { now "lost = 0" })
+    assert.are.equal("lives", look:owner(owner))
+    assert.are.equal("gone", db:owner(1))
+    assert.is_nil(db:owner(99))
+    rt:close()
+    db = core.store((select(2, past.place())))
+    assert.are.equal("gone", db:owner(owner))
+    db:close()
   end)
 end)
 
--- ---- real runs ---------------------------------------------------------------------------------------------------------------
+-- ---- real runs ----------------------------------------------------------------------------------
 
 describe("what real runs have left", function()
   local WORKFLOW = [[
@@ -260,17 +331,22 @@ return w
   end)
   teardown(function() os.execute("rm -r " .. home) end)
 
-  local function at_home(...) return command.run({ ... }, nil, ("cd %s; unset ORRERY_STORE;"):format(home)) end
+  local function at_home(...)
+    return command.run({ ... }, nil, ("cd %s; unset ORRERY_STORE;"):format(home))
+  end
 
   it("is shown as it was", function()
-    local result = at_home("run", "real.lua", "--store", "sqlite:.orrery/runs.db", "--label", "suite=real", "--key", "one", "--quiet")
+    local result = at_home("run", "real.lua", "--store", "sqlite:.orrery/runs.db", "--label", "suite=real",
+      "--key", "one", "--quiet")
     assert.are.equal(0, result.code, result.err)
     local listed = lines_of(at_home("runs", "--json").out)
-    assert.are.same({ "real", "completed", "one", "real" }, { listed[1].workflow, listed[1].state, listed[1].key, listed[1].labels.suite })
+    assert.are.same({ "real", "completed", "one", "real" },
+      { listed[1].workflow, listed[1].state, listed[1].key, listed[1].labels.suite })
     assert.is_true(listed[1].ended >= listed[1].created)
     local shown = json.decode(at_home("show", listed[1].id, "--json").out)
     assert.are.equal(30, shown.output)
-    assert.are.same({ "list", "twice", "sum" }, { shown.nodes[1].name, shown.nodes[2].name, shown.nodes[3].name })
+    assert.are.same({ "list", "twice", "sum" },
+      { shown.nodes[1].name, shown.nodes[2].name, shown.nodes[3].name })
     assert.are.same({ 2, 4, 6 }, shown.nodes[2].output)
     assert.are.equal(3, #shown.nodes[2].items)
     assert.are.equal(2, #shown.nodes[3].tries)

@@ -1,4 +1,5 @@
--- The command as an interpreter: what the manual of Lua 5.4 says of `lua` (section 7), and what we add.
+-- The command as an interpreter: what the manual of Lua 5.4 says of `lua` (section 7), and what we
+-- add.
 
 local command = require "spec.support.command"
 local run = command.run
@@ -25,8 +26,16 @@ describe("a script", function()
   end)
 
   it("shows an error that is not text, by its __tostring where it has one", function()
-    assert.truthy(script("error(setmetatable({}, {__tostring = function() return 'mine' end}))").err:find("^orrery: mine\n"))
+    assert.truthy(script("error(setmetatable({}, {__tostring = function() return 'mine' end}))").err:find(
+      "^orrery: mine\n"))
     assert.truthy(script("error({})").err:find("error object is a table value", 1, true))
+  end)
+
+  it("shows an error without what a terminal obeys, or hides", function()
+    local result = script([[error("a\27[31m\194\155b\226\128\174c\239\187\191d\127é€", 0)]])
+    assert.truthy(result.err:find("^orrery: a%?%[31m%?b%?c%?d%?é€\n"), result.err)
+    result = script([[warn "@on" warn "x\27]0;t\7"]])
+    assert.are.equal("Lua warning: x?]0;t?\n", result.err)
   end)
 
   it("says where a syntax error is", function()
@@ -138,6 +147,11 @@ describe("the prompt", function()
     end
   end)
 
+  it("takes =x for x, as lua does, also over several lines", function()
+    assert.are.equal("5\n\n", shown "=2 + 3\n")
+    assert.are.equal("+3\n\n", shown "=1 +\n2\n")
+  end)
+
   it("says what is missing where the input ends within a statement", function()
     assert.truthy(prompt("for").err:find("<name> expected near <eof>", 1, true))
   end)
@@ -151,7 +165,9 @@ end)
 
 describe("the prompt on a terminal", function()
   it("has history and completes names", function()
-    if command.shell("script -qec true /dev/null").code ~= 0 then pending("script(1) finds no terminal to give here") end
+    if command.shell("script -qec true /dev/null").code ~= 0 then
+      pending("script(1) finds no terminal to give here")
+    end
     local keys = "40 + 2\n\27[A\nstrin\t.upp\t('x')\nos.exit()\n"
     -- script(1) gives the command a terminal; what is typed is echoed among what is printed.
     local path = command.path:match("^/") and command.path or "$OLD/" .. command.path
@@ -166,7 +182,8 @@ describe("modules", function()
   it("of ours are compiled in, and no file of that name comes before them", function()
     local files, names = {}, { "lpeg", "luv", "re", "argparse", "orrery" }
     for _, name in ipairs(names) do files[name .. ".lua"] = "error 'shadow'" end
-    local result = command.run_with(files, { "-e", "for _, n in ipairs(arg) do require(n) end print 'ok'", "-", table.unpack(names) })
+    local result = command.run_with(files,
+      { "-e", "for _, n in ipairs(arg) do require(n) end print 'ok'", "-", table.unpack(names) })
     assert.are.equal("ok\n", result.out .. result.err)
   end)
 
@@ -179,13 +196,54 @@ describe("modules", function()
     assert.are.equal("string\n", run({ "-e", "print(type(require('lfs').currentdir()))" }).out)
   end)
 
+  it("luv is not loaded by a run that does not require it", function()
+    local text = [[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "w", output = { "${nodes.a}", "${nodes.b}", "${nodes.c}" } }
+      w.a = { run = function() return package.loaded.luv ~= nil end }
+      w.b = { after = "a", run = function() return require "luv" == require "luv" end }
+      w.c = { after = "b", run = function() return package.loaded.luv ~= nil end }
+      return w]]
+    for _, store in ipairs { "memory:", "sqlite:runs.db" } do
+      local result = command.run_with({ ["w.lua"] = text }, { "run", "--json", "--store", store, "w.lua" })
+      assert.are.equal(0, result.code, result.err)
+      assert.truthy(result.out:find('"output":[false,true,true]', 1, true), result.out)
+    end
+  end)
+
+  it("luv that is required late is on the loop of the runs, and its callbacks fail as others do", function()
+    local result = script [[
+      warn "@on"
+      local flow = require "orrery"
+      local w = flow.workflow { name = "w", output = "${nodes.late}" }
+      w.late = { run = function()
+        local uv = require "luv"
+        local bad = uv.new_timer()
+        bad:start(1, 0, function()
+          bad:close()
+          error "no luck"
+        end)
+        return flow.await(function(resume)
+          local timer = uv.new_timer()
+          timer:start(20, 0, function()
+            timer:close()
+            resume "rung"
+          end)
+        end)
+      end }
+      print(flow.run(w).output, flow.run(w, { clock = "virtual" }).output)]]
+    assert.are.equal("rung\trung\n", result.out)
+    assert.truthy(result.err:find("no luck", 1, true), result.err)
+    assert.are.equal(0, result.code)
+  end)
+
   it("that are missing are named with the places that were searched", function()
     local err = run({ "-e", "require 'no.such'" }).err
     assert.truthy(err:find("module 'no.such' not found:", 1, true))
     assert.truthy(err:find("no embedded module 'no.such'", 1, true))
   end)
 
-  it("orrery.host tells what is inside", function()
+  it("orrery.host says what is inside", function()
     local host = require "orrery.host"
     local names = host.embedded()
     local sorted = table.move(names, 1, #names, 1, {})
@@ -197,15 +255,27 @@ describe("modules", function()
   end)
 end)
 
-describe("Ctrl-C", function()
-  -- The waits are real: what is tested is a signal. In the foreground, because otherwise timeout(1) sends it twice, to the
-  -- command and to its group.
-  local function interrupted(arguments, input)
-    return run(arguments, input, "timeout --foreground --preserve-status --signal=INT 0.2 ")
-  end
+-- Says that what follows is to be interrupted.
+local BEGUN = "do local f = io.open(os.getenv 'BEGUN', 'w') "
+  .. "f:write(require 'luv'.os_getpid(), '\\n') f:close() end "
 
+-- Runs the command and sends it Ctrl-C a moment after it has said that it has begun; again after
+-- two seconds where that was too early, and kills it after a minute.
+local function interrupted(arguments, input)
+  local begun = os.tmpname()
+  local result = run(arguments, input, ([[
+    (i=0; until [ -s %s ]; do sleep 0.01; [ $((i += 1)) -lt 6000 ] || exit; done; read -r pid <%s
+    for i in $(seq 30); do
+      sleep 0.1; kill -INT $pid; for k in $(seq 20); do sleep 0.1; kill -0 $pid || exit; done
+    done; kill -KILL $pid) >/dev/null 2>&1 & BEGUN=%s]]):format(begun, begun, begun))
+  os.remove(begun)
+  return result
+end
+
+describe("Ctrl-C", function()
   it("raises in a script that runs on and on, so that it ends with a traceback", function()
-    local result = interrupted { "-e", "local done <close> = setmetatable({}, {__close = function() print 'closed' end})\n"
+    local result = interrupted { "-e", BEGUN ..
+      "local done <close> = setmetatable({}, {__close = function() print 'closed' end})\n"
       .. "while true do end" }
     assert.are.equal(1, result.code)
     assert.are.equal("closed\n", result.out)
@@ -213,11 +283,33 @@ describe("Ctrl-C", function()
   end)
 
   it("at the prompt ends what runs and not the prompt", function()
-    local result = interrupted({ "-i" }, "while true do end\n'next'\n")
+    local result = interrupted({ "-i" }, BEGUN .. "while true do end\n'next'\n")
     assert.are.equal(0, result.code)
     assert.truthy(result.err:find("interrupted!", 1, true))
     assert.truthy(result.out:find("next\n", 1, true))
   end)
+end)
+
+describe("Ctrl-C at the prompt", function()
+  local WAITS = {
+    "flow.sleep '60s'",
+    "flow.await(function(go) t = uv.new_timer() t:start(60000, 0, go) return function() t:close() end end)",
+    "flow.gather { function() flow.sleep(60) end, function() flow.sleep(60) end }",
+    "flow.now { run = function() flow.sleep(60) end }",
+    "flow.now { run = function() while true do end end }",
+    "coroutine.wrap(function() while true do end end)()",
+    "coroutine.wrap(function() flow.sleep(60) end)()",
+    "t = uv.new_timer() t:start(60000, 0, print) uv.run() t:close()",
+    "while true do pcall(flow.sleep, 60) end",
+  }
+  for _, line in ipairs(WAITS) do
+    it("ends " .. line .. ", and the prompt comes back", function()
+      local result = interrupted({ "-i" },
+        "flow, uv = require 'orrery', require 'luv'\n" .. BEGUN .. line .. "\n'still' .. 'here'\n")
+      assert.are.equal(0, result.code, result.err)
+      assert.truthy(result.out:find("stillhere\n", 1, true), result.out)
+    end)
+  end
 end)
 
 describe("a word", function()

@@ -18,12 +18,13 @@ local function kinds(run)
 end
 
 describe("a journal", function()
-  it("tells of every attempt, wait and end", function()
+  it("reports every attempt, wait and end", function()
     local run = run_of {
       { "a", { run = function(ctx) ctx:sleep("1s") return { n = 1 } end } },
       { "b", { after = "a", when = "nodes.a.n > 1", run = function() end } },
     }
-    assert.same({ "run_created", "attempt_started a", "step a", "waiting a", "woken a", "woken a", "completed a", "skipped b",
+    assert.same({ "run_created", "attempt_started a", "step a", "waiting a", "woken a", "woken a",
+      "completed a", "skipped b",
       "run_ended" }, kinds(run))
     local journal = run:journal()
     assert.same({ n = 1 }, journal[7].value)
@@ -32,10 +33,11 @@ describe("a journal", function()
     assert.equal(journal[5].time, journal[4].due)
   end)
 
-  it("tells of retries with their errors, and of items with their values", function()
+  it("reports retries with their errors, and items with their values", function()
     local run = run_of {
       { "list", { run = function() return { "x", "y" } end } },
-      { "each", { each = "${nodes.list}", retry = { max = 1, delay = "2s", jitter = "none" }, run = function(ctx)
+      { "each", { each = "${nodes.list}", retry = { max = 1, delay = "2s", jitter = "none" },
+        run = function(ctx)
         if ctx.attempt == 1 and ctx.index == 1 then flow.error { code = "shy", message = "not yet" } end
         return ctx.item:upper()
       end } },
@@ -57,7 +59,8 @@ describe("a journal", function()
 
   it("is kept only where it is asked for", function()
     local run = run_of({ { "a", { run = function() end } } }, { clock = "virtual" })
-    assert.has_error(function() run:journal() end, "this run keeps no journal; start it with { journal = true }")
+    assert.has_error(function() run:journal() end,
+      "this run keeps no journal; start it with { journal = true }")
   end)
 
   it("belongs to one run, not to its neighbours", function()

@@ -149,7 +149,8 @@ describe("decode", function()
     assert.is_truthy(refused(('{"a":'):rep(100000)):find("nested deeper than 1000 levels", 1, true))
     assert.are.equal("JSON:1:3: nested deeper than 2 levels", refused("[[[]]]", { depth = 2 }))
     assert.is_table(json.decode(("["):rep(5000) .. ("]"):rep(5000), { depth = 5000 }))
-    assert.is_truthy(refused("[]", { depth = 5001 }):find("option 'depth' is an integer from 1 to 5000", 1, true))
+    assert.is_truthy(refused("[]", { depth = 5001 })
+      :find("option 'depth' is an integer from 1 to 5000", 1, true))
   end)
 
   it("refuses an unknown option", function()
@@ -185,13 +186,41 @@ describe("encode", function()
   end)
 
   it("writes the shortest float that reads back", function()
-    for _, case in ipairs { { 1.0, "1.0" }, { 0.1, "0.1" }, { 1e100, "1e+100" }, { 1 / 3, "0.3333333333333333" },
-      { 5e-324, "4.94065645841247e-324" }, { 2.0 ^ 53, "9007199254740992.0" },
+    for _, case in ipairs { { 1.0, "1.0" }, { 0.1, "0.1" }, { 1e100, "1e+100" },
+      { 1 / 3, "0.3333333333333333" },
+      { 5e-324, "5e-324" }, { 2.0 ^ 53, "9007199254740992.0" },
       { 1.7976931348623157e308, "1.7976931348623157e+308" } } do
       local value, text = case[1], case[2]
       assert.are.equal(text, json.encode(value))
       assert.are.equal(value, json.decode(text))
       assert.are.equal("float", math.type(json.decode(text)))
+    end
+  end)
+
+  it("writes floats of every size as printf would", function()
+    local seed = tonumber(os.getenv "JSON_SEED") or os.time()
+    math.randomseed(seed)
+    local function reference(value)
+      local least = value > 0 and value < 0x1p-1022 and 1 or 15 -- below it doubles have fewer digits
+      for digits = least, 17 do
+        local text = ("%." .. digits .. "g"):format(value)
+        if tonumber(text) == value then return text:find "[.e]" and text or text .. ".0" end
+      end
+    end
+    local function compare(value)
+      local want, got, minus = reference(value), json.encode(value), json.encode(-value)
+      if got ~= want or minus ~= "-" .. want then
+        error(("%s, got %s and %s, JSON_SEED=%d"):format(want, got, minus, seed))
+      end
+    end
+    for _, value in ipairs { 0.0, 1e-4, 0.00010000000000000002, 9.999999999999999e-5, 999999999999999.9, 1e15,
+      0.5, 1e14, 2.0 ^ 52, 2.0 ^ 52 + 0.5, 4503599627370495.5 / 1e6, 1e-5, 123456.0 } do compare(value) end
+    for _ = 1, 3000 do
+      local bits = math.random(0) & 0x7fefffffffffffff
+      compare((string.unpack("<d", string.pack("<i8", bits))))
+      compare(math.random(0, 1 << 53) / 10.0 ^ math.random(0, 18)) -- few digits
+      compare(math.random(0, 99999) / 10.0 ^ math.random(0, 9))
+      compare(math.random() * 10.0 ^ math.random(-6, 17))
     end
   end)
 
@@ -204,7 +233,8 @@ describe("encode", function()
   end)
 
   it("does not call metamethods", function()
-    local trap = setmetatable({ a = 1 }, { __pairs = error, __index = error, __len = error, __tostring = error })
+    local trap = setmetatable({ a = 1 },
+      { __pairs = error, __index = error, __len = error, __tostring = error })
     assert.are.equal('{"a":1}', json.encode(trap))
   end)
 
@@ -212,7 +242,8 @@ describe("encode", function()
   cyclic.list[1].up = cyclic.list
   local REFUSED = {
     { print, "value is a function; JSON holds nil, boolean, number, string, array or table of those" },
-    { { a = { print } }, "value.a[1] is a function; JSON holds nil, boolean, number, string, array or table of those" },
+    { { a = { print } }, "value.a[1] is a function; JSON holds nil, boolean, number, string, array or table "
+      .. "of those" },
     { { [1] = 1, a = 2 }, "value mixes array items with named fields; use either the keys 1 to n or names" },
     { { x = { 1, nil, 3 } }, "value.x is an array with a hole at item 2; put null where there is no value" },
     { { [0] = 1 }, "value has the key 0; the items of an array have the keys 1 to n" },
@@ -224,7 +255,8 @@ describe("encode", function()
     { json.object { 1 }, "value is marked as an object and has array items; use strings as keys" },
     { { t = setmetatable({ a = 1 }, json.array_mt) },
       "value.t is marked as an array and has named fields; make a new table for an object" },
-    { { t = "ab\255" }, "value.t is not UTF-8 text (byte 255 at position 3); JSON holds only text, so encode binary "
+    { { t = "ab\255" }, "value.t is not UTF-8 text (byte 255 at position 3); JSON holds only text, so encode "
+      .. "binary "
       .. "data first, for instance as base64 or hex" },
   }
   for _, case in ipairs(REFUSED) do
@@ -251,7 +283,8 @@ end)
 
 describe("check", function()
   it("takes plain data", function()
-    for _, value in ipairs { 1, 1.5, "x", "\255", true, {}, { 1, { a = json.null } }, json.array(), json.null } do
+    for _, value in ipairs { 1, 1.5, "x", "\255", true, {}, { 1, { a = json.null } }, json.array(),
+        json.null } do
       assert.is_true(json.check(value))
     end
     assert.is_true(json.check(nil))
@@ -260,7 +293,8 @@ describe("check", function()
   it("says what is no plain data, and where", function()
     local value, message = json.check({ items = { 1, 2, { cb = print } } }, "output")
     assert.is_nil(value)
-    assert.are.equal("output.items[3].cb is a function; a handler returns plain data: nil, boolean, number, string, "
+    assert.are.equal("output.items[3].cb is a function; a handler returns plain data: nil, boolean, number, "
+      .. "string, "
       .. "array or table of those", message)
     local t = {}
     t.self = t
@@ -309,13 +343,15 @@ describe("against dkjson", function()
     local parts = {}
     for i = 1, math.random(0, 12) do
       local pick = math.random(6)
-      parts[i] = pick == 1 and utf8.char(math.random(0x80, 0xD7FF)) or pick == 2 and utf8.char(math.random(0x10000, 0x10FFFF))
+      parts[i] = pick == 1 and utf8.char(math.random(0x80, 0xD7FF))
+        or pick == 2 and utf8.char(math.random(0x10000, 0x10FFFF))
         or pick == 3 and string.char(math.random(0, 31)) or string.char(math.random(32, 126))
     end
     return table.concat(parts)
   end
 
-  -- What a journal has to give back as it was: bytes that are no text, and keys that look like forms of ours.
+  -- What a journal has to give back as it was: bytes that are no text, and keys that look like
+  -- forms of ours.
   local FORMS = { "$bytes", "$object", "$blob", "$", "$bytes\0", "" }
 
   local function random_bytes()
@@ -337,7 +373,8 @@ describe("against dkjson", function()
     end
     local object = {}
     for _ = 1, math.random(1, pick == 6 and 1 or 4) do
-      object[math.random(3) == 1 and random_text() .. "k" or FORMS[math.random(#FORMS)]] = random_kept(depth + 1)
+      object[math.random(3) == 1 and random_text() .. "k" or FORMS[math.random(#FORMS)]] =
+        random_kept(depth + 1)
     end
     return object
   end

@@ -128,20 +128,23 @@ describe("a fallback", function()
     local w, events = flow.workflow { name = "fall" }, {}
     w.a = node
     local run = flow.run(w, { on_event = function(e) events[#events + 1] = e end })
-    local told = {}
+    local reported = {}
     for _, e in ipairs(events) do
       if e.event == "node_started" or e.event == "node_retrying" then
-        told[#told + 1] = e.event .. (e.fallback and " fallback" or "")
+        reported[#reported + 1] = e.event .. (e.fallback and " fallback" or "")
       end
     end
-    return told, run
+    return reported, run
   end
 
   it("is told apart from retries in events, and is none", function()
-    local told, run = events_of { retry = { max = 1, delay = 0 }, fallback = 1, run = function() error "x" end }
-    assert.same({ "node_started", "node_retrying", "node_started", "node_retrying fallback", "node_started fallback" }, told)
+    local reported, run = events_of { retry = { max = 1, delay = 0 }, fallback = 1,
+      run = function() error "x" end }
+    assert.same({ "node_started", "node_retrying", "node_started", "node_retrying fallback",
+      "node_started fallback" }, reported)
     assert.equal(1, run:stats().retries)
-    told = events_of { retry = { max = 1, delay = 0 }, run = function(ctx) if ctx.attempt == 1 then error "x" end end }
-    assert.same({ "node_started", "node_retrying", "node_started" }, told)
+    reported = events_of { retry = { max = 1, delay = 0 },
+      run = function(ctx) if ctx.attempt == 1 then error "x" end end }
+    assert.same({ "node_started", "node_retrying", "node_started" }, reported)
   end)
 end)

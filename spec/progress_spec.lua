@@ -1,12 +1,13 @@
--- What a terminal, a pipe and a program see of a run, from hand-made events; time, width and height are given, so
--- that nothing depends on the machine. UPDATE_GOLDEN=1 accepts new text.
-local board_of = require "orrery.cli.board"
+-- What a terminal, a pipe and a program see of a run, from hand-made events; time, width and height
+-- are given, so that nothing depends on the machine. UPDATE_GOLDEN=1 accepts new text.
+local board_of = require "orrery.cli.display.board"
 local golden = require "spec.golden.compare"
-local live_of = require "orrery.cli.live"
-local progress = require "orrery.cli.progress"
-local summary = require "orrery.cli.summary"
-local term = require "orrery.cli.term"
-local watch = require "orrery.cli.watch"
+local live_of = require "orrery.cli.display.live"
+local progress = require "orrery.cli.display.progress"
+local summary = require "orrery.cli.display.summary"
+local term = require "orrery.cli.display.term"
+local json_lines = require "orrery.cli.display.json_lines"
+local watch = require "orrery.cli.display.watch"
 
 local T0 = 1000
 local plain = term.painter(false)
@@ -17,9 +18,11 @@ local function event(time, kind, fields)
   return e
 end
 
-local REFUSED = { code = "http_status", message = "connection refused by api.example.org:443", retryable = true }
+local REFUSED = { code = "http_status", message = "connection refused by api.example.org:443",
+  retryable = true }
 
--- Up to 2.5 s: one done, one running with progress, one that retries, one that waits, items under way.
+-- Up to 2.5 s: one done, one running with progress, one that retries, one that waits, items under
+-- way.
 local function middle()
   return {
     event(0, "run_started", { nodes = 9, layers = 4 }),
@@ -33,12 +36,14 @@ local function middle()
     event(0.5, "node_started", { node = "hash", item = 1, attempt = 1 }),
     event(0.5, "node_started", { node = "hash", item = 2, attempt = 1 }),
     event(0.9, "node_completed", { node = "hash", item = 1, seconds = 0.4 }),
-    event(1.0, "node_retrying", { node = "fetch", attempt = 1, delay = 0.5, due = T0 + 1.5, error = REFUSED }),
+    event(1.0, "node_retrying",
+      { node = "fetch", attempt = 1, delay = 0.5, due = T0 + 1.5, error = REFUSED }),
     event(1.5, "node_started", { node = "fetch", attempt = 2 }),
     event(1.9, "node_retrying", { node = "fetch", attempt = 2, delay = 1, due = T0 + 2.9, error = REFUSED }),
     event(2.0, "progress", { node = "download", fraction = 0.42, message = "part 5 of 12" }),
     event(2.1, "node_skipped", { node = "warn", reason = "when" }),
-    event(2.2, "log", { node = "download", level = "warn", message = "slow mirror", fields = { host = "b", rate = 12 } }),
+    event(2.2, "log", { node = "download", level = "warn", message = "slow mirror",
+      fields = { host = "b", rate = 12 } }),
   }
 end
 
@@ -84,7 +89,8 @@ describe("the live region", function()
       event(0, "node_started", { node = "old", attempt = 1 }),
       event(0.1, "node_retrying", { node = "old", attempt = 1, delay = 1, due = T0 + 1.1, error = failing }),
       event(1.1, "node_started", { node = "old", attempt = 2 }),
-      event(1.2, "node_retrying", { node = "old", attempt = 2, delay = 0, due = T0 + 1.2, error = failing, fallback = true }),
+      event(1.2, "node_retrying",
+        { node = "old", attempt = 2, delay = 0, due = T0 + 1.2, error = failing, fallback = true }),
       event(1.2, "node_started", { node = "old", attempt = 3, fallback = true }),
     }
     local board = board_after(events)
@@ -137,11 +143,13 @@ describe("the live region", function()
   it("keeps no memory of nodes that have ended but the slowest", function()
     local board = board_of.new { nodes = 100000, name = "many" }
     collectgarbage()
+    collectgarbage()
     local before = collectgarbage "count"
     for i = 1, 100000 do
       board:take(event(i, "node_started", { node = "n" .. i, attempt = 1 }))
       board:take(event(i + (i * 7919 % 1000) / 1000, "node_completed", { node = "n" .. i, seconds = 0 }))
     end
+    collectgarbage()
     collectgarbage()
     assert.is_true(collectgarbage "count" - before < 200)
     assert.equal(100000, board.counts.completed)
@@ -159,7 +167,8 @@ describe("the live region", function()
 
   it("passes over the events of child runs", function()
     local board = board_after(middle())
-    board:take({ event = "node_completed", run = "r2", workflow = "child", time = T0 + 2, node = "list", seconds = 1 })
+    board:take({ event = "node_completed", run = "r2", workflow = "child", time = T0 + 2, node = "list",
+      seconds = 1 })
     assert.equal(1, board.counts.completed)
   end)
 
@@ -175,7 +184,8 @@ describe("the live region", function()
     drawn = drawn - 1
     region:print("from a handler")
     region:draw()
-    assert.equal(("\27[%dA\r\27[Jfrom a handler\n"):format(drawn), written[2]:sub(1, #written[2]:match("^(.-\n)")))
+    assert.equal(("\27[%dA\r\27[Jfrom a handler\n"):format(drawn),
+      written[2]:sub(1, #written[2]:match("^(.-\n)")))
     for _, e in ipairs(ending()) do board:take(e) end
     now = 3.6
     region:finish("failed")
@@ -189,6 +199,15 @@ end)
 describe("the summary", function()
   it("draws a time chart with retries", function()
     golden("chart.txt", text(summary.chart(board_after(middle(), ending()), { width = 100, paint = plain })))
+  end)
+
+  it("fits on narrow terminals, the bars before the words beside them", function()
+    for _, width in ipairs { 60, 36 } do
+      local lines = summary.chart(board_after(middle(), ending()), { width = width, paint = plain })
+      golden(("chart_%d.txt"):format(width), text(lines))
+      for _, line in ipairs(lines) do assert.is_true(term.width(line) < width, line) end
+    end
+    assert.same({}, summary.chart(board_after(middle(), ending()), { width = 20, paint = plain }))
   end)
 
   it("draws at most twenty rows, the slowest", function()
@@ -220,14 +239,17 @@ describe("failures", function()
 
   it("name the node, the place, the attempts, the user's lines and what to try", function()
     golden("failure.txt", printed({ node = "parse", attempts = 3, error = {
-      code = "handler_error", message = "weather.lua:15: attempt to index a nil value (field 'wind')", retryable = true,
+      code = "handler_error", message = "weather.lua:15: attempt to index a nil value (field 'wind')",
+      retryable = true,
       traceback = "stack traceback:\n\t[C]: in metamethod 'index'\n\tweather.lua:15: in upvalue 'wind'\n"
-        .. "\tweather.lua:22: in function <weather.lua:20>\n\t[string \"orrery/compile.lua\"]:90: in function <x>",
+        .. "\tweather.lua:22: in function <weather.lua:20>\n\t[string \"orrery/compile.lua\"]:90: in "
+          .. "function <x>",
     } }, { where = "weather.lua:12" }))
   end)
 
   it("suggest a remedy by the error's code", function()
-    golden("failure_timeout.txt", printed({ node = "fetch", item = 3, error = { code = "timeout", message = "it took longer than 5 s" } },
+    golden("failure_timeout.txt",
+      printed({ node = "fetch", item = 3, error = { code = "timeout", message = "it took longer than 5 s" } },
       { where = "weather.lua:9" }))
   end)
 
@@ -244,9 +266,11 @@ describe("failures", function()
   it("print a run's error that no node has", function()
     local out = {}
     watch.failures(board_of.new { nodes = 1, name = "w" }, { def = { nodes = {} }, paint = plain,
-      error = { code = "run_timeout", message = "the run took longer than 1 s" }, write = function(s) out[#out + 1] = s end })
+      error = { code = "run_timeout", message = "the run took longer than 1 s" },
+      write = function(s) out[#out + 1] = s end })
     assert.equal("✗ the run failed: the run took longer than 1 s [run_timeout]\n"
-      .. "    try: raise the workflow's `timeout`, or run the slow part on its own with --only\n", table.concat(out))
+      .. "    try: raise the workflow's `timeout`, or run the slow part on its own with --only\n",
+      table.concat(out))
   end)
 end)
 
@@ -262,7 +286,8 @@ end)
 
 describe("the live region and breakers", function()
   it("shows which one a node waits for", function()
-    local board = board_after { event(0, "run_started", { nodes = 1 }), event(0, "node_started", { node = "a", attempt = 1 }),
+    local board = board_after { event(0, "run_started", { nodes = 1 }),
+      event(0, "node_started", { node = "a", attempt = 1 }),
       event(1, "node_waiting", { node = "a", due = T0 + 31, breaker = "site" }) }
     assert.truthy(text(frame(board, 1, 80, 24)):find("waits for breaker site in 30", 1, true))
   end)
@@ -299,7 +324,7 @@ describe("as JSON", function()
   local function ended_with(run)
     local out = {}
     -- An encoder that keeps the tables, so that they can be looked at.
-    local lines = watch.json(board_of.new { nodes = 1, name = "weather" }, function(v)
+    local lines = json_lines(board_of.new { nodes = 1, name = "weather" }, function(v)
       out[#out + 1] = v
       return tostring(#out)
     end, function() end)
@@ -315,7 +340,8 @@ describe("as JSON", function()
     local out = ended_with { id = "r1", state = "completed", output = { 1, 2 } }
     assert.equal(3, #out)
     local last = out[3]
-    assert.same({ "run_completed", "r1", "completed", { 1, 2 } }, { last.event, last.run, last.state, last.output })
+    assert.same({ "run_completed", "r1", "completed", { 1, 2 } },
+      { last.event, last.run, last.state, last.output })
     assert.is_nil(last.error)
   end)
 
@@ -333,7 +359,8 @@ end)
 
 describe("term", function()
   it("writes durations for people", function()
-    local cases = { { 0, "0 ms" }, { 0.0005, "500 µs" }, { 0.0121, "12 ms" }, { 0.9996, "1.0 s" }, { 3.44, "3.4 s" },
+    local cases = { { 0, "0 ms" }, { 0.0005, "500 µs" }, { 0.0121, "12 ms" }, { 0.9996, "1.0 s" },
+      { 3.44, "3.4 s" },
       { 59.96, "1m00s" }, { 125, "2m05s" }, { 3720, "1h02m" }, { 90000, "1d01h" }, { -1, "0 ms" } }
     for _, case in ipairs(cases) do assert.equal(case[2], term.duration(case[1])) end
   end)

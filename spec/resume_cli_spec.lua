@@ -90,7 +90,7 @@ describe("orrery resume", function()
     assert.are.same({ { id = three } }, here:query "SELECT id FROM runs WHERE ended IS NULL")
   end)
 
-  it("takes up all that are unfinished, and says when there are none", function()
+  it("resumes all that are unfinished, and says when there are none", function()
     local here <close> = new()
     killed(here)
     killed(here, "other.lua")
@@ -110,7 +110,7 @@ describe("orrery resume", function()
     has(here:ends(2, "resume", "--store", "nowhere.db").err, "nowhere.db")
   end)
 
-  it("tells of each with --json when there are several", function()
+  it("reports each with --json when there are several", function()
     local here <close> = new()
     local one, two = killed(here), killed(here)
     local ended = {}
@@ -140,7 +140,8 @@ return w]] }
     killed(here)
     local result = here:ends(5, "resume", "--no-wait")
     has(result.err, "3 runs resumed, 1 left, to be resumed")
-    assert.are.same({ { id = told }, { id = here:newest() } }, here:query "SELECT id FROM runs WHERE state = 'completed'")
+    assert.are.same({ { id = told }, { id = here:newest() } },
+      here:query "SELECT id FROM runs WHERE state = 'completed'")
   end)
 
   it("chooses by workflow", function()
@@ -240,7 +241,8 @@ describe("orrery resume --with-current-code", function()
   it("says where it does not fit", function()
     local here <close> = new()
     local id = killed(here)
-    here:write("slow.lua", (SLOW:gsub("w%.a =", "w.first ="):gsub('"a"', '"first"'):gsub("inputs%.a", "inputs.first")))
+    here:write("slow.lua", (SLOW:gsub("w%.a =", "w.first ="):gsub('"a"', '"first"')
+      :gsub("inputs%.a", "inputs.first")))
     local result = here:ends(2, "resume", id, "--with-current-code")
     has(result.err, '"a"')
     has(result.err, "slow.lua")
@@ -291,8 +293,7 @@ return w]] }
     local here <close> = new()
     local process = here:start({ "run", "slow.lua" }, { HANG = "1" })
     here:until_did "b"
-    require("orrery").sleep(0.3) -- until it has no more to commit: stopped in the middle of that, it would keep the store locked
-    process.handle:kill "sigstop"
+    here:stop(process)
     local id = here:newest()
     assert.are.same({ { 1, "x" }, 2 }, json.decode(here:ends(0, "resume", id, "--force", "-q").out))
     process.handle:kill "sigcont"
@@ -317,7 +318,8 @@ return w]] }
     here:ends(0, "pause", id)
     here:until_true(function() return here:read(process.err):find("paused", 1, true) end, "the pause")
     here:write("go", "")
-    here:until_true(function() return here:query("SELECT state FROM runs")[1].state == "paused" end, "the state")
+    here:until_true(function() return here:query("SELECT state FROM runs")[1].state == "paused" end,
+      "the state")
     assert.are.same({ "b" }, here:did())
     has(here:ends(0, "resume", id).err, "asked to go on")
     assert.are.equal("3\n", here:finish(process).out)

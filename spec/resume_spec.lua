@@ -1,5 +1,5 @@
--- flow.run, flow.resume, flow.retry and flow.fork on stores: ids and keys, several runtimes, values of every kind, large values, and
--- what they raise.
+-- flow.run, flow.resume, flow.retry and flow.fork on stores: ids and keys, several runtimes, values
+-- of every kind, large values, and what they raise.
 local flow = require "orrery"
 local place = require "spec.support.place"
 local uv = require "luv"
@@ -59,12 +59,12 @@ describe("flow.run with a store", function()
     local run = flow.run(here.file, { store = here.url, input = 4 })
     assert.are.same({ 4 }, run.output)
     flow.run(here.file, { store = here.url })
-    local rt = require("orrery.run").runtime_of_store(here.url)
+    local rt = require "orrery.runtime.of_store"(here.url)
     assert.are.equal(2, #rt:store():query "SELECT 1 FROM runs")
     assert.are.equal(1, #rt:store():query "SELECT 1 FROM owners")
     rt:close()
     assert.are.equal("completed", flow.run(here.file, { store = here.url }).state) -- it is opened again
-    require("orrery.run").runtime_of_store(here.url):close()
+    require "orrery.runtime.of_store"(here.url):close()
   end)
 
   it("gives the run that has the key, while it goes on and when it is over", function()
@@ -201,7 +201,8 @@ describe("flow.resume, flow.retry and flow.fork", function()
     local id = left_waiting(here, { key = "k" })
     lose_journal(here, id, 0)
     local rt = runtime(here)
-    has(raised("run_not_begun", flow.resume, id, { runtime = rt }), id .. " never began: there was no memory for its first record")
+    has(raised("run_not_begun", flow.resume, id, { runtime = rt }),
+      id .. " never began: there was no memory for its first record")
     raised("run_not_found", flow.resume, id, { runtime = rt })
     os.remove(here.folder .. "/wait")
     assert.are.equal("completed", flow.run(here.file, { runtime = rt, id = id, key = "k" }).state)
@@ -250,7 +251,10 @@ return w
     lose_journal(here, child, 0)
     rt = runtime(here)
     local run = flow.resume(id, { runtime = rt })
-    here:until_true(function() rt:store():project() return #rt:store():query("SELECT 1 FROM runs WHERE id = ? AND seq > 0", child) == 1 end)
+    here:until_true(function()
+      rt:store():project()
+      return #rt:store():query("SELECT 1 FROM runs WHERE id = ? AND seq > 0", child) == 1
+    end)
     rt:store():send(child, "signal", flow.json.encode { name = "go", data = 5, sent = 1 })
     rt:wait(run)
     assert.are.same({ 5 }, run.output)
@@ -307,7 +311,8 @@ return w
     again:signal "go"
     other:wait(again)
     assert.is_nil(again.error)
-    assert.are.same({ "nil", false, "{}", "{}", "integerfloat", true, true, 900 * 1024, 129, "a" }, again.output)
+    assert.are.same({ "nil", false, "{}", "{}", "integerfloat", true, true, 900 * 1024, 129, "a" },
+      again.output)
     other:close()
   end)
 
@@ -349,7 +354,9 @@ end }
 return w
 ]]
     local result = here:ends(0, "run", "w.lua", "-q")
-    if not require("spec.support.command").sanitized then assert.is_true(tonumber(result.out) < 60 * 1024, result.out .. " KiB") end
+    if not require("spec.support.command").sanitized then
+      assert.is_true(tonumber(result.out) < 60 * 1024, result.out .. " KiB")
+    end
     assert.are.equal(200, here:query("SELECT count(*) AS n FROM blobs")[1].n)
   end)
 
@@ -374,7 +381,8 @@ return w
     rt:sync()
     os.rename(here.db, here.db .. ".away") -- whoever looks finds none, so no commit is made
     run:signal "gone"
-    here:until_true(function() return run:outputs().last and failed end, "the end of the nodes without a disk")
+    here:until_true(function() return run:outputs().last and failed end,
+      "the end of the nodes without a disk")
     assert.are.same({ 100 * 1024, 100 * 1024, true }, run:outputs().last)
     os.rename(here.db .. ".away", here.db)
     rt:wait(run)

@@ -1,6 +1,7 @@
--- Runs that are let go in the middle of anything end as if nothing had happened: same output, nothing done twice, times kept.
+-- Runs that are let go in the middle of anything end as if nothing had happened: same output,
+-- nothing done twice, times kept.
 local core = require "orrery.core"
-local flow = require "orrery"
+local patience = require "spec.support.patience"
 local place = require "spec.support.place"
 
 local json = core.json
@@ -20,164 +21,197 @@ w.last = { after = "n", run = function(_, inputs) did "last" return { inputs.n }
 return w
 ]]
 
--- Suspends a run when `line` stands in the file of what was done and its node waits, and lets it go on; gives its output, and
--- how long it took until its end.
-local function broken_off(here, line, how)
-  here:write("w.lua", HEAD .. here.body .. TAIL)
+-- Lets a process begin a run and stops it when `line` stands in the file of what was done and a
+-- node of the newest run waits. The run's id; false where that took the machine as long as the node
+-- was to wait.
+local function left(here, line, how, seconds)
   local process = here:start { "run", "w.lua", "-q" }
-  here:until_did(line)
-  local id = here:until_true(function()
-    local row = here:query("SELECT id, number FROM runs WHERE parent IS NULL")[1]
-    local due = here:query("SELECT count(*) AS n FROM nodes WHERE state IN ('waiting', 'retrying', 'compensating')")[1].n
-    return (how == "running" or due > 0) and row.id
+  local row = here:until_true(function()
+    if process.code then return "late" end
+    local id = here:counts()[line] and here:query("SELECT id, started FROM runs WHERE parent IS NULL")[1]
+    local waits = id and here:query("SELECT count(*) AS n FROM nodes WHERE run = (SELECT max(number) FROM "
+      .. "runs) AND state IN ('waiting', 'retrying', 'compensating')")[1].n or 0
+    return waits > 0 and id
   end, "the wait")
-  process.handle:kill(how == "sigkill" and "sigkill" or "sigterm")
-  assert.are.equal(how == "sigkill" and 137 or 5, here:finish(process).code)
-  return id
+  process.handle:kill(how)
+  local result = here:finish(process)
+  if row == "late" or core.time() > row.started + seconds then
+    return false, ("it had ended before, with code %d\n%s"):format(result.code, result.err)
+  end
+  assert.are.equal(how == "sigkill" and 137 or 5, result.code)
+  return row.id, row.started
 end
 
-local function new(body)
-  local here = place.new()
-  here.body = body
-  return here
+-- Breaks off a run of `body`, in which SECONDS stands for how long it waits, and calls
+-- `goes_on(here, id, seconds, started)`, which may say that it was too late.
+local function broken_off(body, line, how, goes_on)
+  patience.with(0.5, function(seconds)
+    local here <close> = place.new()
+    here:write("w.lua", HEAD .. body:gsub("SECONDS", seconds) .. TAIL)
+    local id, started = left(here, line, how, seconds)
+    if not id then return false, started end
+    local ok, why = goes_on(here, id, seconds, started)
+    return ok ~= false, why
+  end)
 end
 
-local function seconds(here)
-  local row = here:query("SELECT started, ended FROM runs ORDER BY number LIMIT 1")[1]
-  return row.ended - row.started
+-- Half of the wait passes before the run is resumed: a wait that began anew would end at one and a
+-- half.
+local function keeps_its_time(body, line, how, check)
+  broken_off(body, line, how, function(here, id, seconds, started)
+    here:until_true(function() return core.time() > started + seconds / 2 end)
+    check(here, here:ends(0, "resume", id, "-q").out)
+    local row = here:query("SELECT started, ended FROM runs ORDER BY number LIMIT 1")[1]
+    local took = row.ended - row.started
+    assert.is_true(took > 0.99 * seconds, took)
+    return took < 1.4 * seconds, ("it took %.2f s and not %g"):format(took, seconds)
+  end)
 end
 
 for _, how in ipairs { "sigterm", "sigkill" } do
   describe("a run that is left by " .. how, function()
     it("while a node sleeps keeps the time of its waking", function()
-      local here <close> = new [[
-w.n = { run = function(ctx) did "begun" ctx:sleep(1) did "slept" return "n" end }]]
-      local id = broken_off(here, "begun", how)
-      assert.are.same({ "n" }, json.decode(here:ends(0, "resume", id, "-q").out))
-      assert.are.same({ begun = 2, slept = 1, last = 1 }, here:counts())
-      assert.is_true(seconds(here) > 0.99 and seconds(here) < 1.6, seconds(here))
+      keeps_its_time([[
+w.n = { run = function(ctx) did "begun" ctx:sleep(SECONDS) did "slept" return "n" end }]], "begun", how,
+        function(here, out)
+          assert.are.same({ "n" }, json.decode(out))
+          assert.are.same({ begun = 2, slept = 1, last = 1 }, here:counts())
+        end)
     end)
 
     it("while a node waits for a signal", function()
-      local here <close> = new [[
-w.n = { run = function(ctx) did "begun" local data = ctx:wait("go", { timeout = "1m" }) did "got" return data end }]]
-      local id = broken_off(here, "begun", how)
-      here:ends(0, "signal", id, "go", "[1, 2]")
-      assert.are.same({ { 1, 2 } }, json.decode(here:ends(0, "resume", id, "-q").out))
-      assert.are.same({ begun = 2, got = 1, last = 1 }, here:counts())
+      broken_off([[
+w.n = { run = function(ctx) did "begun" local data = ctx:wait("go", { timeout = "1h" }) did "got" return data end }]],
+        "begun", how, function(here, id)
+          here:ends(0, "signal", id, "go", "[1, 2]")
+          assert.are.same({ { 1, 2 } }, json.decode(here:ends(0, "resume", id, "-q").out))
+          assert.are.same({ begun = 2, got = 1, last = 1 }, here:counts())
+        end)
     end)
 
     it("while a node of the library waits", function()
-      local here <close> = new [[
+      keeps_its_time([[
 w.first = { run = function() did "begun" end }
-w.n = flow.delay { duration = "1s", after = "first" }]]
-      local id = broken_off(here, "begun", how)
-      here:ends(0, "resume", id, "-q")
-      assert.are.same({ begun = 1, last = 1 }, here:counts())
-      assert.is_true(seconds(here) > 0.99 and seconds(here) < 1.6, seconds(here))
+w.n = flow.delay { duration = SECONDS, after = "first" }]], "begun", how, function(here)
+        assert.are.same({ begun = 1, last = 1 }, here:counts())
+      end)
     end)
 
     it("between two attempts", function()
-      local here <close> = new [[
-w.n = { retry = { max = 3, strategy = "fixed", delay = 1, jitter = "none" }, run = function(ctx)
+      keeps_its_time([[
+w.n = { retry = { max = 3, strategy = "fixed", delay = SECONDS, jitter = "none" }, run = function(ctx)
   did("attempt " .. ctx.attempt)
   if ctx.attempt < 2 then flow.error { code = "x", message = "x", retryable = true } end
   return ctx.attempt
-end }]]
-      local id = broken_off(here, "attempt 1", how)
-      assert.are.same({ 2 }, json.decode(here:ends(0, "resume", id, "-q").out))
-      assert.are.same({ ["attempt 1"] = 1, ["attempt 2"] = 1, last = 1 }, here:counts())
-      assert.is_true(seconds(here) > 0.99 and seconds(here) < 1.6, seconds(here))
+end }]], "attempt 1", how, function(here, out)
+        assert.are.same({ 2 }, json.decode(out))
+        assert.are.same({ ["attempt 1"] = 1, ["attempt 2"] = 1, last = 1 }, here:counts())
+      end)
     end)
 
     it("between two rounds of a loop", function()
-      local here <close> = new [[
-w.n = { loop = { ["until"] = "output >= 3", max = 5, delay = "300ms" }, run = function(ctx)
+      broken_off([[
+w.n = { loop = { ["until"] = "output >= 3", max = 5, delay = SECONDS }, run = function(ctx)
   did("round " .. ctx.iteration)
   return ctx.iteration
-end }]]
-      local id = broken_off(here, "round 1", how)
-      assert.are.same({ 3 }, json.decode(here:ends(0, "resume", id, "-q").out))
-      assert.are.same({ ["round 1"] = 1, ["round 2"] = 1, ["round 3"] = 1, last = 1 }, here:counts())
+end }]], "round 1", how, function(here, id)
+        assert.are.same({ 3 }, json.decode(here:ends(0, "resume", id, "-q").out))
+        assert.are.same({ ["round 1"] = 1, ["round 2"] = 1, ["round 3"] = 1, last = 1 }, here:counts())
+      end)
+    end)
+
+    it("between two rounds of a loop that adds to what it had", function()
+      broken_off([[
+w.n = { loop = { times = 3, delay = SECONDS }, run = function(ctx)
+  did("round " .. ctx.iteration)
+  return (ctx.previous or 10) + 1
+end }]], "round 1", how, function(here, id)
+        assert.are.same({ 13 }, json.decode(here:ends(0, "resume", id, "-q").out))
+        assert.are.same({ ["round 1"] = 1, ["round 2"] = 1, ["round 3"] = 1, last = 1 }, here:counts())
+      end)
     end)
 
     it("in the middle of the items of a list", function()
-      local here <close> = new [[
-w.n = { each = "${[10, 20, 30, 40]}", run = function(ctx)
-  if ctx.index == 3 then did "third" ctx:sleep(0.5) end
+      broken_off([[
+w.list = { run = function() return { 10, 20, 30, 40 } end }
+w.n = { each = "${nodes.list}", run = function(ctx)
+  if ctx.index == 3 then did "third" ctx:sleep(SECONDS) end
   did("item " .. ctx.index)
   return ctx.item + 1
-end }]]
-      here.body = here.body:gsub("%${%[.-%]}", "${input.list}")
-      here.body = 'w.list = { run = function() return { 10, 20, 30, 40 } end }\n' .. here.body:gsub("input%.list", "nodes.list")
-      local id = broken_off(here, "third", how)
-      assert.are.same({ { 11, 21, 31, 41 } }, json.decode(here:ends(0, "resume", id, "-q").out))
-      assert.are.same({ third = 2, ["item 1"] = 1, ["item 2"] = 1, ["item 3"] = 1, ["item 4"] = 1, last = 1 }, here:counts())
+end }]], "third", how, function(here, id)
+        assert.are.same({ { 11, 21, 31, 41 } }, json.decode(here:ends(0, "resume", id, "-q").out))
+        assert.are.same({ third = 2, ["item 1"] = 1, ["item 2"] = 1, ["item 3"] = 1, ["item 4"] = 1,
+          last = 1 }, here:counts())
+      end)
     end)
 
     it("in the middle of a child run", function()
-      local here <close> = new [[
+      broken_off([[
 local child = flow.workflow { name = "child", output = "${nodes.c}" }
 child.a = { run = function() did "child a" return 4 end }
-child.c = { after = "a", run = function(ctx, inputs) ctx:sleep(0.5) did "child c" return inputs.a + 1 end }
-w.n = { run = function(ctx) return ctx:call(child) end }]]
-      local id = broken_off(here, "child a", how)
-      assert.are.same({ 5 }, json.decode(here:ends(0, "resume", id, "-q").out))
-      assert.are.same({ ["child a"] = 1, ["child c"] = 1, last = 1 }, here:counts())
-      assert.are.equal(2, here:query("SELECT count(*) AS n FROM runs WHERE state = 'completed'")[1].n)
+child.c = { after = "a", run = function(ctx, inputs) ctx:sleep(SECONDS) did "child c" return inputs.a + 1 end }
+w.n = { run = function(ctx) return ctx:call(child) end }]], "child a", how, function(here, id)
+        assert.are.same({ 5 }, json.decode(here:ends(0, "resume", id, "-q").out))
+        assert.are.same({ ["child a"] = 1, ["child c"] = 1, last = 1 }, here:counts())
+        assert.are.equal(2, here:query("SELECT count(*) AS n FROM runs WHERE state = 'completed'")[1].n)
+      end)
     end)
 
     it("in the middle of steps at once", function()
-      local here <close> = new [[
+      broken_off([[
 w.n = { run = function(ctx)
   local function one(i)
     return function()
       local v = ctx:step("first", function() return did("first " .. i) end)
-      ctx:sleep(i == 2 and 0.5 or 0.01)
+      ctx:sleep(i == 2 and SECONDS or 0.01)
       return v .. ctx:step("second", function() return did("second " .. i) end)
     end
   end
   return { flow.gather { one(1), one(2), one(3) } }
-end }]]
-      local id = broken_off(here, "second 3", how)
-      here:ends(0, "resume", id, "-q")
-      assert.are.same({ ["first 1"] = 1, ["first 2"] = 1, ["first 3"] = 1, ["second 1"] = 1, ["second 2"] = 1, ["second 3"] = 1, last = 1 },
-        here:counts())
+end }]], "second 3", how, function(here, id)
+        here:ends(0, "resume", id, "-q")
+        assert.are.same({ ["first 1"] = 1, ["first 2"] = 1, ["first 3"] = 1, ["second 1"] = 1,
+          ["second 2"] = 1, ["second 3"] = 1, last = 1 }, here:counts())
+      end)
     end)
 
     it("in the middle of undoing", function()
-      local here <close> = new [[
+      broken_off([[
 w.one = { run = function() return did "one" end, compensate = function() did "undo one" end }
 w.two = { after = "one", run = function() return did "two" end, compensate = function(ctx)
   did "undo two"
-  ctx:sleep(0.5)
+  ctx:sleep(SECONDS)
   did "two undone"
 end }
-w.n = { after = "two", run = function() flow.error { code = "x", message = "no", retryable = false } end }]]
-      local id = broken_off(here, "undo two", how)
-      here:ends(1, "resume", id)
-      assert.are.same({ "one", "two", "undo two", "undo two", "two undone", "undo one" }, here:did())
-      assert.are.equal("compensated", here:query("SELECT state FROM runs")[1].state)
+w.n = { after = "two", run = function() flow.error { code = "x", message = "no", retryable = false } end }]],
+        "undo two", how, function(here, id)
+          here:ends(1, "resume", id)
+          assert.are.same({ "one", "two", "undo two", "undo two", "two undone", "undo one" }, here:did())
+          assert.are.equal("compensated", here:query("SELECT state FROM runs")[1].state)
+        end)
     end)
   end)
 end
 
 describe("a wait whose time was over while no process had its run", function()
   local function outcome(before, after)
-    local here <close> = new [[
+    local taken
+    broken_off([[
 w.n = { run = function(ctx)
   did "begun"
-  local ok, value = pcall(ctx.wait, ctx, "go", { timeout = "400ms" })
+  local ok, value = pcall(ctx.wait, ctx, "go", { timeout = SECONDS })
   did "over"
   return { ok and value or value.code, ctx:wait("go", { timeout = 0 }) }
-end }]]
-    local id = broken_off(here, "begun", "sigkill")
-    for _, value in ipairs(before) do here:ends(0, "signal", id, "go", value) end
-    flow.sleep(0.5)
-    for _, value in ipairs(after) do here:ends(0, "signal", id, "go", value) end
-    here:ends(#before + #after > 1 and 0 or 1, "resume", id, "-q")
-    assert.are.same({ begun = 2, over = 1, last = #before + #after > 1 and 1 or nil }, here:counts())
-    local taken = here:query("SELECT value, error FROM steps WHERE kind = 'wait' ORDER BY ordinal")
+end }]], "begun", "sigkill", function(here, id, seconds, started)
+      for _, value in ipairs(before) do here:ends(0, "signal", id, "go", value) end
+      local now = core.time()
+      if now > started + seconds then return false end
+      here:until_true(function() return core.time() > now + seconds end)
+      for _, value in ipairs(after) do here:ends(0, "signal", id, "go", value) end
+      here:ends(#before + #after > 1 and 0 or 1, "resume", id, "-q")
+      assert.are.same({ begun = 2, over = 1, last = #before + #after > 1 and 1 or nil }, here:counts())
+      taken = here:query("SELECT value, error FROM steps WHERE kind = 'wait' ORDER BY ordinal")
+    end)
     return taken[1].value or json.decode(taken[1].error).code, taken[2] and taken[2].value
   end
 
@@ -197,31 +231,34 @@ end)
 
 describe("a run that was cancelled while no process had it", function()
   it("does nothing first", function()
-    local here <close> = new [[
-w.n = { run = function(ctx) did "begun" ctx:sleep(0.3) did "slept" end }
+    broken_off([[
+w.n = { run = function(ctx) did "begun" ctx:sleep(SECONDS) did "slept" end }
 w.side = { run = function() did "side" require("luv").sleep(50) end }
-w.clean = { after = "n", join = "done", run = function() did "clean" end }]]
-    local id = broken_off(here, "begun", "sigkill")
-    here:ends(0, "cancel", id)
-    here:ends(3, "resume", id, "-q")
-    assert.are.same({ begun = 1, side = 1, clean = 1 }, here:counts())
-    assert.are.equal(0, here:query("SELECT count(*) AS n FROM inbox WHERE taken IS NULL")[1].n)
+w.clean = { after = "n", join = "done", run = function() did "clean" end }]], "begun", "sigkill",
+      function(here, id)
+        here:ends(0, "cancel", id)
+        here:ends(3, "resume", id, "-q")
+        assert.are.same({ begun = 1, side = 1, clean = 1 }, here:counts())
+        assert.are.equal(0, here:query("SELECT count(*) AS n FROM inbox WHERE taken IS NULL")[1].n)
+      end)
   end)
 end)
 
 describe("a handler that ends before a step that its attempt had taken", function()
   it("has left its course, which is nondeterminism", function()
-    local here <close> = new [[
+    broken_off([[
 w.n = { retry = 3, run = function(ctx)
   ctx:step("first", function() did "first" end)
   if io.open "early" then return "early" end
   ctx:step("second", function() did "second" end)
-  ctx:sleep(5)
-end }]]
-    local id = broken_off(here, "second", "sigkill")
-    here:write("early", "")
-    place.has(here:ends(1, "resume", id).err, 'step 2 of node n was ctx:step("second") when it was recorded and is not taken now')
-    assert.are.same({ first = 1, second = 1 }, here:counts())
-    assert.are.equal("nondeterminism", json.decode(here:query("SELECT error FROM nodes WHERE node = 'n'")[1].error).code)
+  ctx:sleep(SECONDS)
+end }]], "second", "sigkill", function(here, id)
+      here:write("early", "")
+      place.has(here:ends(1, "resume", id).err,
+        'step 2 of node n was ctx:step("second") when it was recorded and is not taken now')
+      assert.are.same({ first = 1, second = 1 }, here:counts())
+      assert.are.equal("nondeterminism",
+        json.decode(here:query("SELECT error FROM nodes WHERE node = 'n'")[1].error).code)
+    end)
   end)
 end)

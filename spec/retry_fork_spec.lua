@@ -74,7 +74,8 @@ describe("orrery retry", function()
     local counts = here:counts()
     assert.are.equal(2, math.max(counts["item 2"], counts["item 4"]))
     counts["item 2"], counts["item 4"] = nil, nil
-    assert.are.same({ list = 1, ["item 1"] = 1, ["item 3"] = 1, ["item 5"] = 1, after = 1, beside = 1 }, counts)
+    assert.are.same({ list = 1, ["item 1"] = 1, ["item 3"] = 1, ["item 5"] = 1, after = 1, beside = 1 },
+      counts)
     assert.are.equal("completed", here:query("SELECT state FROM runs")[1].state)
     has(result.err, "4 completed")
   end)
@@ -100,6 +101,20 @@ return w]] }
     here:ends(0, "retry", here:newest(), "--output-limit", "2000", "-q")
   end)
 
+  it("takes what was too much for the memory before", function()
+    local here <close> = new { ["large.lua"] = HEAD .. [[
+local w = flow.workflow { name = "large", on_error = "continue" }
+w.a = { run = function() return ("x"):rep(3000) end }
+w.b = { run = function() return ("y"):rep(3000) end }
+return w]] }
+    local result = here:ends(1, "run", "large.lua", "--memory-limit", "5000")
+    has(result.err, "[memory_limit]")
+    has(result.err, "raise --memory-limit")
+    here:ends(0, "retry", here:newest(), "--memory-limit", "50000", "-q")
+    has(here:ends(2, "run", "large.lua", "--memory-limit", "0").err, "--memory-limit")
+    here:ends(1, "run", "large.lua", "--clock", "virtual", "--memory-limit", "5000", "-q")
+  end)
+
   it("refuses a run that needs none", function()
     local here <close> = new { ["saga.lua"] = HEAD .. [[
 local w = flow.workflow { name = "saga" }
@@ -121,7 +136,7 @@ return w]] }
     process.handle:kill "sigkill"
     here:finish(process)
     has(here:ends(2, "retry", here:newest()).err, "orrery resume")
-    has(here:ends(2, "retry").err, "name a run")
+    has(here:ends(2, "retry").err, here:newest()) -- which is meant
     has(here:ends(2, "retry", "eeee").err, "no run begins")
     assert.are.same({}, here:query "SELECT id FROM runs WHERE owner IS NOT NULL AND ended IS NOT NULL")
   end)
@@ -155,9 +170,29 @@ return w]] }
   end)
 end)
 
+describe("a run that was cancelled and is retried", function()
+  it("shows what is to run again as pending, what was skipped or cancelled after it too", function()
+    local here <close> = place.new { ["paid.lua"] = PAID }
+    here:ends(5, "run", "paid.lua", "--no-wait", "-q")
+    local id = here:newest()
+    here:ends(0, "cancel", id)
+    here:orrery("resume", id, "-q")
+    assert.are.equal("cancelled", here:query("SELECT state FROM runs")[1].state)
+    here:ends(5, "retry", id, "--no-wait", "-q")
+    local states = {}
+    for _, row in ipairs(here:query "SELECT node, state FROM nodes ORDER BY idx") do
+      states[#states + 1] = row.node .. " " .. row.state
+    end
+    assert.are.same({ "pay waiting", "check pending", "again pending", "thank pending" }, states)
+    local row = here:query("SELECT state, ended, cancelled, waiting FROM runs")[1]
+    assert.are.same({ state = "waiting", cancelled = 0, waiting = 1 }, row)
+  end)
+end)
+
 describe("orrery fork", function()
   local function base(here)
-    here:ends(0, "run", "route.lua", "-q", "-i", "amount:=150", "-i", "word=one", "--label", "suite=x", "--context", '{"t":1}')
+    here:ends(0, "run", "route.lua", "-q", "-i", "amount:=150", "-i", "word=one", "--label", "suite=x",
+      "--context", '{"t":1}')
     local id = here:newest()
     os.remove(here.folder .. "/did")
     return id
@@ -178,22 +213,34 @@ describe("orrery fork", function()
       WHERE item = 0 AND id = ?]], forked)) do
       states[row.node] = row.state == "completed" and row.source or row.state
     end
-    assert.are.same({ start = "fork", route = "fork", gold = "fork", plain = "skipped", join = "fork", pair = "fork", many = "fork",
+    assert.are.same({ start = "fork", route = "fork", gold = "fork", plain = "skipped", join = "fork",
+      pair = "fork", many = "fork",
       big = "fork", last = "run" }, states)
     assert.are.equal(1, here:query("SELECT count(*) AS n FROM blobs")[1].n)
     local row = here:query("SELECT labels, context, input FROM runs WHERE id = ?", forked)[1]
     assert.are.same({ suite = "x" }, json.decode(row.labels))
     assert.are.same({ amount = 150, word = "two" }, json.decode(row.input))
+    assert.are.same({ t = 1 }, json.decode(row.context))
+  end)
+
+  it("goes the way that was chosen, where the node that chose it is taken over", function()
+    local here <close> = new {}
+    local id = base(here)
+    assert.are.equal("gold", json.decode(here:ends(0, "fork", id, "--from", "gold").out)[1])
+    assert.are.same({ gold = 1, join = 1, ["many 1"] = 1, ["many 2"] = 1, big = 1, last = 1 }, here:counts())
+    assert.are.equal("skipped", here:query([[SELECT n.state FROM nodes AS n JOIN runs ON number = run
+      WHERE node = 'plain' AND id = ?]], here:newest())[1].state)
   end)
 
   it("says that what is taken over does not see a new input", function()
     local here <close> = new {}
     local result = here:ends(0, "fork", base(here), "-i", "word=two")
     assert.are.equal("one", json.decode(result.out)[5])
-    has(result.err, "the new input is not seen by the 8 nodes that are taken over; run them again with --from NODE")
+    has(result.err, "the new input is not seen by the 8 nodes that are taken over; run them again with "
+      .. "--from NODE")
   end)
 
-  it("is told of by show", function()
+  it("is shown by show", function()
     local here <close> = new {}
     local id = base(here)
     here:ends(0, "fork", id, "--from", "last", "-q")
@@ -238,7 +285,8 @@ describe("orrery fork", function()
     os.remove(here.folder .. "/did")
     here:write("good", "")
     assert.are.same({ 10, 20, 30, 40, 50 }, json.decode(here:ends(0, "fork", failed).out))
-    assert.are.same({ ["item 1"] = 1, ["item 2"] = 1, ["item 3"] = 1, ["item 4"] = 1, ["item 5"] = 1, after = 1 }, here:counts())
+    assert.are.same({ ["item 1"] = 1, ["item 2"] = 1, ["item 3"] = 1, ["item 4"] = 1, ["item 5"] = 1,
+      after = 1 }, here:counts())
     assert.are.equal("failed", here:query("SELECT state FROM runs WHERE id = ?", failed)[1].state)
   end)
 
@@ -260,7 +308,8 @@ describe("orrery fork", function()
     local result = here:ends(0, "fork", id, "--from", "last", "--with-current-code")
     assert.are.equal(4, #json.decode(result.out))
     assert.are.same({ last = 1 }, here:counts())
-    here:write("route.lua", (ROUTE:gsub("w%.join =", "w.joint ="):gsub('"join"', '"joint"'):gsub("inputs%.join", "inputs.joint")))
+    here:write("route.lua", (ROUTE:gsub("w%.join =", "w.joint ="):gsub('"join"', '"joint"')
+      :gsub("inputs%.join", "inputs.joint")))
     has(here:ends(2, "fork", id, "--from", "last", "--with-current-code").err, "route.lua")
   end)
 end)

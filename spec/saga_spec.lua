@@ -1,4 +1,4 @@
--- Compensations and sagas: what is undone, in which order, with what at hand, and what is told of it.
+-- Compensations and sagas: what is undone, in which order, with what at hand, and what is reported.
 local flow = require "orrery"
 local command = require "spec.support.command"
 local uv = require "luv"
@@ -9,17 +9,19 @@ local function quiet() end
 
 -- Runs in virtual time; returns the run and its events.
 local function run(w, options)
-  local told = {}
+  local reported = {}
   options = options or {}
   options.runtime = options.runtime or flow.runtime { clock = "virtual" }
-  function options.on_event(event) told[#told + 1] = event end
-  return flow.run(w, options), told
+  function options.on_event(event) reported[#reported + 1] = event end
+  return flow.run(w, options), reported
 end
 
-local function names(told, pattern)
+local function names(reported, pattern)
   local list = {}
-  for _, event in ipairs(told) do
-    if event.event:find(pattern) then list[#list + 1] = event.event .. (event.node and " " .. event.node or "") end
+  for _, event in ipairs(reported) do
+    if event.event:find(pattern) then
+      list[#list + 1] = event.event .. (event.node and " " .. event.node or "")
+    end
   end
   return list
 end
@@ -40,19 +42,23 @@ local function problems(w)
 end
 
 describe("compensate", function()
-  it("undoes what completed, from the last to the first, with output, inputs, input and error at hand", function()
+  it("undoes what completed, from the last to the first, with output, inputs, input and error at hand",
+    function()
     local seen = {}
     local w = flow.workflow { name = "order" }
     w.reserve = { run = function() return { id = 7 } end, compensate = function(ctx, inputs)
-      seen[#seen + 1] = { ctx.node, ctx.output.id, ctx.uncertain, ctx.error.code, ctx.error.node, ctx.input.who, ctx.attempt,
+      seen[#seen + 1] = { ctx.node, ctx.output.id, ctx.uncertain, ctx.error.code, ctx.error.node,
+        ctx.input.who, ctx.attempt,
         next(inputs) }
       return "released"
     end }
-    w.charge = { after = "reserve", run = function() return 12.5 end, compensate = { run = function(ctx, inputs)
+    w.charge = { after = "reserve", run = function() return 12.5 end,
+      compensate = { run = function(ctx, inputs)
       seen[#seen + 1] = { ctx.node, ctx.output, inputs.reserve.id, ctx.nodes.reserve.id }
     end } }
-    w.ship = { after = "charge", run = function() fail() end, compensate = function() error "it did nothing" end }
-    local done, told = run(w, { input = { who = "ada" } })
+    w.ship = { after = "charge", run = function() fail() end,
+      compensate = function() error "it did nothing" end }
+    local done, reported = run(w, { input = { who = "ada" } })
     assert.equal("compensated", done.state)
     assert.equal("no_stock", done.error.code)
     assert.equal("ship", done.error.node)
@@ -60,10 +66,11 @@ describe("compensate", function()
     assert.same({ "charge compensated", "reserve compensated" }, summary(done))
     assert.equal("released", done:compensations()[2].value)
     assert.same({ reserve = "compensated", charge = "compensated", ship = "failed" }, done:states())
-    assert.same({ "run_compensating", "node_compensating charge", "node_compensated charge", "node_compensating reserve",
-      "node_compensated reserve", "run_compensated" }, names(told, "compensat"))
-    assert.same(done:compensations(), told[#told].compensations)
-    assert.equal("compensated", told[#told].state)
+    assert.same({ "run_compensating", "node_compensating charge", "node_compensated charge",
+      "node_compensating reserve",
+      "node_compensated reserve", "run_compensated" }, names(reported, "compensat"))
+    assert.same(done:compensations(), reported[#reported].compensations)
+    assert.equal("compensated", reported[#reported].state)
   end)
 
   it("keeps the output of a node apart from what undoing it returned", function()
@@ -79,35 +86,66 @@ describe("compensate", function()
   it("is tried again by its own retry, with attempts of its own and one key for all of them", function()
     local tries, keys, run_key = {}, {}, nil
     local w = flow.workflow {}
-    w.a = { run = function(ctx) run_key = ctx.idempotency_key end, compensate = { retry = { max = 3, delay = "10s", jitter = "none" },
+    w.a = { run = function(ctx) run_key = ctx.idempotency_key end,
+      compensate = { retry = { max = 3, delay = "10s", jitter = "none" },
       run = function(ctx)
         tries[#tries + 1] = ctx.attempt
         keys[ctx.idempotency_key] = true
         if ctx.attempt < 3 then error "busy" end
       end } }
     w.b = { after = "a", run = function() fail() end }
-    local done, told = run(w)
+    local done, reported = run(w)
     assert.equal("compensated", done.state)
     assert.same({ 1, 2, 3 }, tries)
     local first, second = next(keys)
     assert.equal(true, second)
     assert.is_nil(next(keys, first))
     assert.not_equal(run_key, first)
-    for _, event in ipairs(told) do
+    for _, event in ipairs(reported) do
       if event.event == "node_retrying" then assert.is_true(event.compensation) end
     end
   end)
 
-  it("that fails does not stop the others, and is told with its error", function()
+  it("is tried again by the policy for its error, where there is a list", function()
+    local function undone(codes)
+      local tries, w = 0, flow.workflow {}
+      w.a = { run = quiet, compensate = {
+        retry = { { on = "busy", max = 2, delay = "10s", jitter = "none", strategy = "fixed" },
+          { on = { "gone" }, max = 1, delay = "1s", jitter = "none", strategy = "fixed" } },
+        run = function()
+          tries = tries + 1
+          if codes[tries] then flow.error { code = codes[tries], message = "not now" } end
+        end,
+      } }
+      w.b = { after = "a", run = function() fail() end }
+      local done, reported = run(w)
+      local policies = {}
+      for _, event in ipairs(reported) do
+        if event.event == "node_retrying" then policies[#policies + 1] = event.policy end
+      end
+      return done.state, tries, policies
+    end
+    local state, tries, policies = undone { "busy", "gone", "busy" }
+    assert.same({ "compensated", 4, { 1, 2, 1 } }, { state, tries, policies })
+    state, tries = undone { "gone", "busy", "gone" }
+    assert.same({ "compensation_failed", 3 }, { state, tries })
+    state, tries = undone { "lost" }
+    assert.same({ "compensation_failed", 1 }, { state, tries })
+  end)
+
+  it("that fails does not stop the others, and is reported with its error", function()
     local w = flow.workflow {}
     w.a = { run = quiet, compensate = function() return "done" end }
-    w.b = { after = "a", run = quiet, compensate = function() flow.error { code = "closed", message = "no refunds" } end }
-    w.c = { after = "b", run = quiet, compensate = { timeout = "50ms", run = function() flow.await(quiet) end } }
+    w.b = { after = "a", run = quiet,
+      compensate = function() flow.error { code = "closed", message = "no refunds" } end }
+    w.c = { after = "b", run = quiet,
+      compensate = { timeout = "50ms", run = function() flow.await(quiet) end } }
     w.d = { after = "c", run = function() fail() end }
     local done = run(w, { runtime = flow.runtime() })
     assert.equal("compensation_failed", done.state)
     assert.equal("no_stock", done.error.code)
-    assert.same({ "c compensation_failed timeout", "b compensation_failed closed", "a compensated" }, summary(done))
+    assert.same({ "c compensation_failed timeout", "b compensation_failed closed", "a compensated" },
+      summary(done))
     assert.equal("no refunds", done:compensations()[2].error.message)
     assert.same({ "d" }, (function()
       local list = {}
@@ -118,7 +156,8 @@ describe("compensate", function()
 
   it("may wait and take steps", function()
     local w = flow.workflow {}
-    w.a = { run = function(ctx) return ctx:step("make", function() return "m" end) end, compensate = function(ctx)
+    w.a = { run = function(ctx) return ctx:step("make", function() return "m" end) end,
+      compensate = function(ctx)
       ctx:sleep "1d"
       return ctx:step("make", function() return "u" end)
     end }
@@ -143,7 +182,8 @@ describe("compensate", function()
   it("undoes items one by one", function()
     local undone = {}
     local w = flow.workflow {}
-    w.list = { each = { "a", "b", "c" }, run = function(ctx) return ctx.item .. "!" end, compensate = function(ctx)
+    w.list = { each = { "a", "b", "c" }, run = function(ctx) return ctx.item .. "!" end,
+      compensate = function(ctx)
       undone[#undone + 1] = ctx.item .. " " .. ctx.output
       if ctx.item == "b" then fail "stuck" end
     end }
@@ -151,7 +191,8 @@ describe("compensate", function()
     local done = run(w)
     assert.equal("compensation_failed", done.state)
     assert.same({ "c c!", "b b!", "a a!" }, undone)
-    assert.same({ "list[3] compensated", "list[2] compensation_failed stuck", "list[1] compensated" }, summary(done))
+    assert.same({ "list[3] compensated", "list[2] compensation_failed stuck", "list[1] compensated" },
+      summary(done))
   end)
 
   it("follows a cancel, before the cleanup nodes", function()
@@ -205,7 +246,8 @@ describe("compensate", function()
       with = { value = "${nodes.a.id} ${nodes.other} ${input.to}" } } }
     w.b = { after = "a", run = function() fail() end }
     local compiled = assert(flow.compile(w))
-    assert.same({ { node = 1 } }, compiled.def.nodes[2].deps) -- what it mentions beside itself comes before it
+    -- what it mentions beside itself comes before it
+    assert.same({ { node = 1 } }, compiled.def.nodes[2].deps)
     local done = run(w, { input = { to = "y" } })
     assert.equal("compensated", done.state)
     assert.equal("7 x y", done:compensations()[1].value)
@@ -216,11 +258,11 @@ describe("compensate", function()
       { "id": "a", "type": "const", "with": { "value": { "id": 3 } },
         "compensate": { "type": "const", "with": { "value": "${nodes.a.id}" }, "timeout": "1m" } },
       { "id": "b", "type": "condition", "after": "a", "with": { "test": "1 .. nil" } } ] }]]
-    local w = require("orrery.definition_json").read(text, "j.json")
+    local w = require("orrery.definition.json").read(text, "j.json")
     local done = run(w)
     assert.equal("compensated", done.state)
     assert.equal(3, done:compensations()[1].value)
-    local bad = require("orrery.definition_json").read([[{ "name": "j", "nodes": [
+    local bad = require("orrery.definition.json").read([[{ "name": "j", "nodes": [
       { "id": "a", "type": "const", "with": { "value": 1 }, "compensate": { "type": "cnost" } },
       { "id": "b", "type": "const", "with": { "value": 1 }, "compensate": { "type": "const", "with": { "vaule": "${nodes.c}" } } },
       { "id": "c", "type": "const", "with": { "value": 1 }, "compensate": { "with": {} } },
@@ -228,11 +270,14 @@ describe("compensate", function()
       { "id": "e", "type": "const", "with": { "value": 1 }, "compensate": "x" } ] }]], "j.json")
     local found = table.concat(problems(bad), "\n")
     for _, part in ipairs {
-      'nodes[0].compensate.type: node "a": compensate: type: there is no node type "cnost"; did you mean "const"?',
-      'nodes[1].compensate.with.vaule: node "b": compensate: const: vaule is not known; did you mean "value"?',
+      'nodes[0].compensate.type: node "a": compensate: type: there is no node type "cnost"; did you mean '
+        .. '"const"?',
+      'nodes[1].compensate.with.vaule: node "b": compensate: const: vaule is not known; did you mean '
+        .. '"value"?',
       'nodes[2].compensate.with: node "c": compensate.with is the config of a node type',
       'nodes[3].compensate.with: node "d": compensate: with: expected a table of config, got 3',
-      'nodes[4].compensate: node "e": compensate: expected an object { "type": …, "with": { … } }, got the string "x"',
+      'nodes[4].compensate: node "e": compensate: expected an object { "type": …, "with": { … } }, got the '
+        .. 'string "x"',
     } do
       assert.truthy(found:find(part, 1, true), part .. "\n\nin\n\n" .. found)
     end
@@ -247,10 +292,13 @@ describe("compensate", function()
     w.c = { run = quiet, compensate = { run = quiet, retry = { max = -1 }, timeout = 0 } }
     local found = table.concat(problems(w), "\n")
     for _, part in ipairs {
-      'node "a": compensate: expected a function(ctx, inputs) or a table { run = …, retry = 3, timeout = "1m" }, got the string "undo"',
-      'node "b": compensate: unknown field "fn"', 'node "b": compensate.run is missing; it is the function(ctx, inputs) that undoes',
+      'node "a": compensate: expected a function(ctx, inputs) or a table { run = …, retry = 3, timeout = '
+        .. '"1m" }, got the string "undo"',
+      'node "b": compensate: unknown field "fn"',
+      'node "b": compensate.run is missing; it is the function(ctx, inputs) that undoes',
       'node "c": compensate.retry.max:', 'node "c": compensate.timeout: nothing can be undone in no time',
-      'node "d": compensate: what undoes a node is no node of its own; write { type = "const", with = { … } }',
+      'node "d": compensate: what undoes a node is no node of its own; write { type = "const", with = { … } '
+        .. '}',
       'node "e": compensate.run: a node type brings its own handler; keep run or type',
     } do
       assert.truthy(found:find(part, 1, true), part .. "\n\nin\n\n" .. found)
@@ -316,7 +364,8 @@ describe("flow.saga", function()
     local expected = {
       'step "a": expected a function(ctx, inputs) or a node as what it does, got the string "charge"',
       'step "a": a step comes after the one before it; leave `after` out of its node',
-      'step "a": expected a function(ctx, inputs), or a table { run = …, retry = 3 }, as what undoes it, got the string "refund"',
+      'step "a": expected a function(ctx, inputs), or a table { run = …, retry = 3 }, as what undoes it, got '
+        .. 'the string "refund"',
       'step "b": unknown option "timeut"; did you mean "timeout"?',
       'node "b" is already there',
       '"9" is not a node\'s name',
@@ -328,10 +377,13 @@ describe("flow.saga", function()
     for i, text in ipairs(expected) do
       local place = ("%s:%d: "):format(here, line + 1 + i)
       local seen = false
-      for _, problem in ipairs(found) do seen = seen or problem:find(place, 1, true) == 1 and problem:find(text, 1, true) ~= nil end
+      for _, problem in ipairs(found) do
+        seen = seen or problem:find(place, 1, true) == 1 and problem:find(text, 1, true) ~= nil
+      end
       assert.is_true(seen, place .. text .. "\n\nin\n\n" .. table.concat(found, "\n"))
     end
-    assert.truthy(table.concat(problems(flow.saga()), "\n"):find('flow.saga takes a name, flow.saga("order", { … })', 1, true))
+    assert.truthy(table.concat(problems(flow.saga()), "\n")
+      :find('flow.saga takes a name, flow.saga("order", { … })', 1, true))
     assert.has_error(function() flow.saga("x").step({}, "a", quiet) end)
   end)
 end)
@@ -389,7 +441,8 @@ describe("a saga in a store", function()
     rawset(_G, "saga_log", nil)
   end)
 
-  it("has outputs and items at hand that have left memory, of a node that failed in the end as well", function()
+  it("has outputs and items at hand that have left memory, of a node that failed in the end as well",
+    function()
     local undone = {}
     local function undo(ctx) undone[#undone + 1] = ("%s %s %s"):format(ctx.node, ctx.item, ctx.output) end
     local w = flow.workflow {}
@@ -418,14 +471,16 @@ describe("orrery run of a saga", function()
     local result = command.run_with({ ["saga.lua"] = FILE }, { "run", "--store", "memory:", "saga.lua" })
     assert.equal(1, result.code)
     for _, text in ipairs { "order failed, and could not be undone entirely in ", "1 undone, 1 not undone",
-      "undone, in this order: reserve", "charge could not be undone: ", "node ship failed: nothing left [no_stock]",
+      "undone, in this order: reserve", "charge could not be undone: ",
+      "node ship failed: nothing left [no_stock]",
       "charge  is undone", "reserve  was undone in " } do
       assert.truthy(result.err:find(text, 1, true), text .. "\n\nin\n\n" .. result.err)
     end
   end)
 
-  it("tells it in the last JSON line", function()
-    local result = command.run_with({ ["saga.lua"] = FILE }, { "run", "--json", "--store", "memory:", "saga.lua" })
+  it("reports it in the last JSON line", function()
+    local result = command.run_with({ ["saga.lua"] = FILE },
+      { "run", "--json", "--store", "memory:", "saga.lua" })
     assert.equal(1, result.code)
     local last = flow.json.decode(result.out:match "([^\n]+)\n$")
     assert.equal("run_compensation_failed", last.event)

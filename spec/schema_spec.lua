@@ -19,11 +19,14 @@ end
 
 describe("check", function()
   local GOOD = {
-    { "string", "x", "x" }, { "integer", 3, 3 }, { "integer", 3.0, 3 }, { "number", 3, 3 }, { "number", 3.5, 3.5 },
+    { "string", "x", "x" }, { "integer", 3, 3 }, { "integer", 3.0, 3 }, { "number", 3, 3 },
+    { "number", 3.5, 3.5 },
     { "boolean", false, false }, { "duration", "1h30m", 5400 }, { "duration", 5, 5 }, { "any", 0, 0 },
     { "any", json.null, json.null },
-    { "function", print, print }, { "string?", nil, nil }, { "string?", json.null, nil }, { "string|integer", 3, 3 },
-    { "string|integer", "x", "x" }, { "boolean|string", false, false }, { { "fast", "slow" }, "slow", "slow" },
+    { "function", print, print }, { "string?", nil, nil }, { "string?", json.null, nil },
+    { "string|integer", 3, 3 },
+    { "string|integer", "x", "x" }, { "boolean|string", false, false },
+    { { "fast", "slow" }, "slow", "slow" },
     { { 1, 2 }, 2, 2 },
     { { type = "integer", default = 3 }, nil, 3 }, { { type = "integer", default = 3 }, json.null, 3 },
     { { type = "boolean", default = false }, nil, false }, { { type = "duration", default = "5s" }, nil, 5 },
@@ -41,7 +44,8 @@ describe("check", function()
   end
 
   local BAD = {
-    { "string", 3, "x is wrong, expected string, got integer 3" }, { "string", nil, "x is missing, expected string" },
+    { "string", 3, "x is wrong, expected string, got integer 3" },
+    { "string", nil, "x is missing, expected string" },
     { "string", json.null, "x is missing, expected string" },
     { "integer", "3", 'x is wrong, expected an integer, got the string "3"' },
     { "integer", 3.5, "x is wrong, expected an integer, got number 3.5" },
@@ -58,7 +62,8 @@ describe("check", function()
     { "any", nil, "x is missing, expected a value" },
     { "duration", "5", 'x is wrong: "5" is not a duration: 5 has no unit' },
     { "string|integer", true, "x is wrong, expected string or an integer, got the boolean true" },
-    { { "fast", "slow" }, "fsat", 'x is wrong, expected one of "fast", "slow", got the string "fsat"; did you mean "fast"?' },
+    { { "fast", "slow" }, "fsat",
+      'x is wrong, expected one of "fast", "slow", got the string "fsat"; did you mean "fast"?' },
     { { a = "string" }, "x", 'x is wrong, expected an object, got the string "x"' },
     { { a = "string" }, {}, "x.a is missing, expected string" },
     { { a = { b = "integer" } }, { a = { b = "q" } }, "x.a.b is wrong, expected an integer" },
@@ -67,7 +72,8 @@ describe("check", function()
     { { type = "string", min = 1 }, "", "x is out of range, expected at least 1 characters, got 0" },
     { { type = "string[]", max = 1 }, { "a", "b" }, "x is out of range, expected at most 1 items, got 2" },
     { { type = "duration", max = 60 }, "2m", "x is out of range, expected at most 60 seconds, got 2m00s" },
-    { { type = "array", items = { a = "string" } }, { { a = "x" }, {} }, "x[2].a is missing, expected string" },
+    { { type = "array", items = { a = "string" } }, { { a = "x" }, {} },
+      "x[2].a is missing, expected string" },
   }
   for i, case in ipairs(BAD) do
     it(("refuses case %d"):format(i), function()
@@ -101,7 +107,8 @@ describe("check", function()
   end)
 
   it("lets other fields through where it is told to", function()
-    assert.are.same({ a = 1, b = { 2 } }, (schema.new { a = "integer", ["..."] = "any" }:check { a = 1, b = { 2 } }))
+    assert.are.same({ a = 1, b = { 2 } },
+      (schema.new { a = "integer", ["..."] = "any" }:check { a = 1, b = { 2 } }))
     local messages = problems_of({ ["..."] = "integer" }, { b = "x" })
     assert.are.equal('b is wrong, expected an integer, got the string "x"', messages[1])
     assert.are.equal("3 is not known; expected a", problems_of({ a = "any?" }, { [3] = 1, a = 1 })[1])
@@ -109,7 +116,8 @@ describe("check", function()
 
   it("does not change the value, and makes its own", function()
     local given = { x = 3.0, list = {}, nested = {} }
-    local made = schema.new { x = "integer", list = "any[]", nested = { d = { type = "integer", default = 1 } } }:check(given)
+    local made = schema.new { x = "integer", list = "any[]",
+      nested = { d = { type = "integer", default = 1 } } }:check(given)
     assert.are.equal("float", math.type(given.x))
     assert.are.same({}, given.nested)
     assert.are.equal(1, made.nested.d)
@@ -118,17 +126,21 @@ describe("check", function()
 
   it("takes a schema inside a schema, and a type alone", function()
     local address = schema.new { street = "string" }
-    assert.are.equal("home.street is missing, expected string", problems_of({ home = address }, { home = {} })[1])
+    assert.are.equal("home.street is missing, expected string",
+      problems_of({ home = address }, { home = {} })[1])
     assert.are.equal(2, (schema.new "integer":check(2)))
-    assert.are.equal("the value is wrong, expected an integer, got the string \"x\"", problems_of("integer", "x")[1])
+    assert.are.equal("the value is wrong, expected an integer, got the string \"x\"",
+      problems_of("integer", "x")[1])
     assert.are.equal(address, schema.new(address))
     assert.is_true(schema.is(address))
     assert.is_false(schema.is {})
   end)
 
   it("lets what is not resolved yet through where it is told to", function()
-    local spec = { n = { type = "integer", max = 3 }, mode = { "a", "b" }, list = "integer[]", o = { k = "duration" } }
-    local value = { n = "${input.n}", mode = "${input.m}", list = { 1, "${input.i}" }, o = { k = "${input.k}s" } }
+    local spec = { n = { type = "integer", max = 3 }, mode = { "a", "b" }, list = "integer[]",
+      o = { k = "duration" } }
+    local value = { n = "${input.n}", mode = "${input.m}", list = { 1, "${input.i}" },
+      o = { k = "${input.k}s" } }
     assert.are.same(value, (schema.new(spec):check(value, { templates = true })))
     local messages = problems_of(spec, { n = "4", mode = "c", list = "${x}", o = {} }, { templates = true })
     assert.are.equal(3, #messages)
@@ -147,7 +159,8 @@ describe("mistakes in a schema", function()
     { { a = 3 }, "a: expected a type such as" }, { { a = { {} } }, "a value to choose from is a string" },
     { { a = { "x", "x" } }, "the value x stands twice" },
     { { a = { b = { c = "foo" } } }, 'a.b.c: there is no type "foo"' },
-    { { a = { type = "integer", defualt = 3 } }, '"defualt" is no option of a field; did you mean "default"?' },
+    { { a = { type = "integer", defualt = 3 } },
+      '"defualt" is no option of a field; did you mean "default"?' },
     { { a = { type = "string", name = "string" } }, 'is no option of a field' },
     { { a = { type = "string", doc = 3 } }, '"doc" is a string' },
     { { a = { type = "boolean", min = 3 } }, '"min" and "max" go with' },
@@ -182,13 +195,16 @@ end)
 
 describe("from_strings", function()
   local made = schema.new { i = "integer", n = "number", b = "boolean", s = "string", l = "integer[]",
-    o = { x = "integer" }, d = "duration", u = "string|integer", a = "any", e = { 1, 2 }, m = "boolean|string" }
+    o = { x = "integer" }, d = "duration", u = "string|integer", a = "any", e = { 1, 2 },
+    m = "boolean|string" }
 
   it("gives words the types of the schema", function()
-    local words = { i = "3", n = "1.5", b = "false", s = "3", l = "[1,2]", o = '{"x":1}', d = "5s", u = "7", a = '{"k":null}', e = "2",
+    local words = { i = "3", n = "1.5", b = "false", s = "3", l = "[1,2]", o = '{"x":1}', d = "5s", u = "7",
+      a = '{"k":null}', e = "2",
       m = "false" }
     local values = made:from_strings(words)
-    assert.are.same({ i = 3, n = 1.5, b = false, s = "3", l = { 1, 2 }, o = { x = 1 }, d = "5s", u = 7, a = { k = json.null }, e = 2,
+    assert.are.same({ i = 3, n = 1.5, b = false, s = "3", l = { 1, 2 }, o = { x = 1 }, d = "5s", u = 7,
+      a = { k = json.null }, e = 2,
       m = false }, values)
     assert.is_truthy((made:check(values)))
   end)

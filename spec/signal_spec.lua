@@ -1,6 +1,7 @@
 -- Signals: messages to a run, and ctx:wait.
 
 local flow = require "orrery"
+local place = require "spec.support.place"
 
 local MODES = { durable = true, memory = false }
 
@@ -86,7 +87,8 @@ for mode, journal in pairs(MODES) do
       while rt:now() < due + 1 do rt:step() end
       for _ = 1, 100 do rt:step() end
       run:signal("x", "late")
-      assert.same({ false, "signal_timeout", 'no signal "x" came in time', false, { signal = "x" }, "sibling", "late" },
+      assert.same({ false, "signal_timeout", 'no signal "x" came in time', false, { signal = "x" }, "sibling",
+        "late" },
         rt:wait(run).output)
     end)
 
@@ -117,7 +119,8 @@ for mode, journal in pairs(MODES) do
       local ok, e = pcall(run.signal, run, "x", 1)
       assert.is_false(ok)
       assert.equal("run_ended", e.code)
-      assert.matches('signal "x": run %S+ is completed; a signal can only be sent to a run that has not ended', e.message)
+      assert.matches('signal "x": run %S+ is completed; a signal can only be sent to a run that has not '
+        .. 'ended', e.message)
     end)
 
     it("holds data that can be written", function()
@@ -193,20 +196,21 @@ for mode, journal in pairs(MODES) do
 end
 
 describe("the journal of a wait", function()
-  it("tells of its beginning, of the message and of who took it", function()
+  it("reports its beginning, the message and who took it", function()
     local run, rt = start(function(ctx) return ctx:wait("x", { timeout = "1h" }) end, true)
     until_waiting(run, rt)
     local due = rt:now() + 3600
     run:signal("x", { n = 1 })
     rt:wait(run)
-    assert.same({ { k = "wait", n = "x", o = 1, d = due }, { k = "wait", n = "x", o = 1, d = due, s = "x", v = { n = 1 } } },
+    assert.same({ { k = "wait", n = "x", o = 1, d = due },
+      { k = "wait", n = "x", o = 1, d = due, s = "x", v = { n = 1 } } },
       records(run, "step"))
     local signal = records(run, "signal")[1]
     assert.same({ "x", { n = 1 } }, { signal.n, signal.v })
     assert.equal("number", type(signal.t))
   end)
 
-  it("tells of a message that was there before", function()
+  it("reports a message that was there before", function()
     local run, rt = start(function(ctx) return ctx:wait "x" end, true)
     run:signal "x"
     rt:wait(run)
@@ -241,5 +245,68 @@ describe("the journal of a wait", function()
     rt:wait(run)
     assert.equal("signal_timeout", run.error.code)
     assert.equal(begun + 3600, dues[2])
+  end)
+end)
+
+describe("a signal that came while nobody had the run", function()
+  it("is taken once", function()
+    local here <close> = place.new { ["w.lua"] = [[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "once", output = "${nodes.a}" }
+      w.a = { run = function(ctx)
+        local first = ctx:wait "go"
+        local ok, e = pcall(ctx.wait, ctx, "go", { timeout = 1 })
+        return { first, ok and "twice" or e.code }
+      end }
+      return w]] }
+    here:ends(5, "run", "-q", "--no-wait", "w.lua")
+    here:ends(0, "signal", "@last", "go", "7")
+    here:ends(0, "resume", "@last")
+    assert.equal('[7,"signal_timeout"]', here:query("SELECT output FROM runs")[1].output)
+  end)
+end)
+
+describe("a signal that was taken", function()
+  it("is not there again when its run is read back", function()
+    local here <close> = place.new { ["w.lua"] = [[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "taken", output = "${nodes.a}" }
+      w.a = { run = function(ctx)
+        local first = ctx:wait "go"
+        ctx:wait "more"
+        local ok, e = pcall(ctx.wait, ctx, "go", { timeout = 1 })
+        return { first, ok and "twice" or e.code }
+      end }
+      return w]] }
+    here:ends(5, "run", "-q", "--no-wait", "w.lua")
+    here:ends(0, "signal", "@last", "go", "7")
+    here:ends(5, "resume", "@last", "--no-wait")
+    here:ends(0, "signal", "@last", "more")
+    here:ends(0, "resume", "@last")
+    assert.equal('[7,"signal_timeout"]', here:query("SELECT output FROM runs")[1].output)
+  end)
+end)
+
+describe("a handler that was read back", function()
+  it("is given nothing of an attempt that took other steps", function()
+    local here <close> = place.new { ["w.lua"] = [[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "other", output = "${nodes.a}" }
+      w.a = { retry = { max = 1, delay = 0 }, run = function(ctx)
+        local first, strands = ctx.attempt == 1, nil
+        local function taken(name) return ctx:step(name, function() return ctx.attempt end) end
+        pcall(ctx.step, ctx, "s", function() if first then error "no" end end)
+        taken(first and "y" or "z")
+        if first then taken "w" else ctx:wait "go" end
+        strands = flow.gather { function() return taken "in a strand" end }
+        local v = taken "v"
+        if first then error "again" end
+        return { v, strands[1] }
+      end }
+      return w]] }
+    here:ends(5, "run", "-q", "--no-wait", "w.lua")
+    here:ends(0, "signal", "@last", "go", "7")
+    here:ends(0, "resume", "@last")
+    assert.equal("[2,2]", here:query("SELECT output FROM runs")[1].output)
   end)
 end)

@@ -1,5 +1,5 @@
--- What ends a run from outside, on real processes: signals that the loop does not get to see, and readers that go away.
--- The waits are real because signals and pipes are.
+-- What ends a run from outside, on real processes: signals that the loop does not get to see, and
+-- readers that go away. The waits are real because signals and pipes are.
 
 local command = require "spec.support.command"
 
@@ -13,13 +13,14 @@ local PIPED = [[
 local flow = require "orrery"
 local w = flow.workflow { name = "piped" }
 w.a = flow.exec { shell = "echo $$ >pid; exec sleep 4747" }
-w.b = { run = function(ctx) for i = 1, 200 do ctx:sleep("10ms") ctx:log("info", "tick") end end }
+w.b = { run = function(ctx) while true do ctx:sleep("10ms") ctx:log("info", "tick") end end }
 w.c = { after = { "a", "b" }, join = "done", run = function() io.stderr:write("cleaned up\n") end }
 return w]]
 
 local function in_folder(text, line)
   return command.shell(([[
     dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+    runs() { [ -n "$(cat /proc/$1/cmdline 2>/dev/null | tr '\0' ' ')" ]; } # not so one that none has reaped
     cat >$dir/w.lua <<'END'
 %s
 END
@@ -32,9 +33,92 @@ describe("a second signal", function()
       ORRERY run $dir/w.lua 2>$dir/err &
       pid=$!
       while ! grep -q begun $dir/err; do sleep 0.01; done
-      kill -INT $pid; sleep 0.05; kill -INT $pid
+      kill -INT $pid
+      while grep -q '^ShdPnd:.*[2367abef]$' /proc/$pid/status; do sleep 0.01; done # it has not got it yet
+      kill -INT $pid
       wait $pid; echo "code $?"]])
     assert.truthy(done.out:find("code 130", 1, true), done.out .. done.err)
+  end)
+end)
+
+local HELLO = [[
+local w = require("orrery").workflow { name = "hello" }
+w.a = { run = function() end }
+return w]]
+
+describe("a Ctrl-C at any moment", function()
+  -- A shell has its background jobs ignore it.
+  it("ends a command with a word, and no traceback", function()
+    local done = in_folder(HELLO, [[
+      for i in 1 2 3 4 5 6 7 8; do ORRERY run $dir/w.lua -q --store $dir/x.db; done
+      for i in 0 1 2 3 4 5 6 7 8 9; do
+        for j in 0 3 6; do
+          env --default-signal=INT ORRERY runs --store $dir/x.db >$dir/out 2>>$dir/err & pid=$!
+          sleep 0.00$i$j; kill -INT $pid 2>/dev/null; wait $pid; echo "code $?"
+        done
+      done
+      cat $dir/err]])
+    local out = done.out:gsub("code 0\n", ""):gsub("code 130\n", "")
+      :gsub("orrery[ runs]*: interrupted\n", "")
+    assert.equal("", out)
+  end)
+end)
+
+-- Runs $dir/w.lua with options and sends it a signal once its command has begun.
+local function signalled(text, options, signal)
+  return in_folder(text, ([[
+    case ORRERY in /*) orrery=ORRERY ;; *) orrery=$PWD/ORRERY ;; esac; cd $dir
+    env --default-signal=HUP,INT,TERM $orrery run w.lua -q %s 2>err & run=$!
+    i=0; while [ ! -s begun ] && [ $i -lt 6000 ]; do sleep 0.01; i=$((i + 1)); done
+    kill -%s $run; wait $run; echo "code $?"; cat log 2>none
+    i=0; while runs $(cat begun) && [ $i -lt 3000 ]; do sleep 0.01; i=$((i + 1)); done
+    runs $(cat begun) || echo "no command is left"; cat err >&2]]):format(options, signal))
+end
+
+local TRAPPED = [[
+local flow = require "orrery"
+local w = flow.workflow { name = "trapped" }
+w.a = flow.exec { shell = "trap 'sleep 0.2; echo cleaned >>log; exit 1' TERM; sleep 60 & echo $$ >begun; wait" }
+return w]]
+
+local ESCAPED = [[
+local flow = require "orrery"
+local w = flow.workflow { name = "escaped" }
+w.a = flow.exec { shell = "setsid sh -c 'echo $$ >begun; exec sleep 60' & wait" }
+w.b = { run = function(ctx) while true do ctx:sleep("10ms") if io.open "leave" then os.exit(7) end end end }
+return w]]
+
+describe("a signal", function()
+  for _, case in ipairs { { "TERM", "x.db", 5 }, { "TERM", "memory:", 3 }, { "HUP", "x.db", 5 },
+    { "HUP", "memory:", 3 }, { "INT", "x.db", 3 } } do
+    it(case[1] .. " gives the commands of a run in " .. case[2] .. " the time to end", function()
+      local done = signalled(TRAPPED, "--store " .. case[2], case[1])
+      assert.truthy(done.out:find(("code %d\ncleaned\n"):format(case[3]), 1, true), done.out .. done.err)
+      assert.truthy(done.out:find("no command is left", 1, true), done.out .. done.err)
+    end)
+  end
+
+  it("HUP leaves a run alone that was started under nohup", function()
+    local done = in_folder(TRAPPED, [[
+      case ORRERY in /*) orrery=ORRERY ;; *) orrery=$PWD/ORRERY ;; esac; cd $dir
+      (trap '' HUP; exec $orrery run w.lua -q --store memory: 2>err) & run=$!
+      while [ ! -s begun ]; do sleep 0.01; done
+      kill -HUP $run; sleep 0.1; kill -0 $run && echo "it runs"; kill -INT $run; wait $run; echo "code $?"]])
+    assert.truthy(done.out:find("it runs\ncode 3", 1, true), done.out .. done.err)
+  end)
+
+  it("that kills the program ends its commands, in sessions of their own too", function()
+    local done = signalled(ESCAPED, "--store x.db", "KILL")
+    assert.truthy(done.out:find("code 137", 1, true), done.out .. done.err)
+    assert.truthy(done.out:find("no command is left", 1, true), done.out .. done.err)
+  end)
+end)
+
+describe("an exit in the middle of a script", function()
+  it("ends its commands", function()
+    local done = signalled(ESCAPED, "--store memory:", "0 $run; touch leave; :")
+    assert.truthy(done.out:find("code 7", 1, true), done.out .. done.err)
+    assert.truthy(done.out:find("no command is left", 1, true), done.out .. done.err)
   end)
 end)
 
@@ -42,8 +126,9 @@ describe("a reader that goes away", function()
   it("cancels the run: commands are ended, cleanup nodes run", function()
     local done = in_folder(PIPED, [[
       case ORRERY in /*) orrery=ORRERY ;; *) orrery=$PWD/ORRERY ;; esac; cd $dir
-      { $orrery run w.lua --json; echo "code $?" >&2; } | head -1
-      test -s pid && ! kill -0 $(cat pid) 2>kill.err && echo "no command is left"]])
+      { $orrery run w.lua --json; echo "code $?" >&2; } | {
+        read -r line; echo "$line"; while [ ! -s pid ]; do sleep 0.01; done; }
+      test -s pid && ! runs $(cat pid) && echo "no command is left"]])
     assert.truthy(done.out:find('"event":"run_started"', 1, true), done.out)
     assert.truthy(done.out:find("no command is left", 1, true), done.out)
     assert.truthy(done.err:find("cleaned up\n", 1, true), done.err)

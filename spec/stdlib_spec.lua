@@ -1,5 +1,6 @@
 -- The node types that come along, run for real; time is virtual where there is any to wait for.
 local flow = require "orrery"
+local command = require "spec.support.command"
 local uv = require "luv"
 
 local function folder()
@@ -76,7 +77,8 @@ describe("log", function()
   it("writes an event of its level", function()
     local seen
     output_of(flow.log { message = "Storm in ${input.city}", level = "warn", fields = { wind = 120 } },
-      { input = { city = "Ulm" }, on_event = function(event) if event.event == "log" then seen = event end end })
+      { input = { city = "Ulm" },
+        on_event = function(event) if event.event == "log" then seen = event end end })
     assert.equal("Storm in Ulm", seen.message)
     assert.equal("warn", seen.level)
     assert.same({ wind = 120 }, seen.fields)
@@ -115,7 +117,8 @@ describe("condition and switch", function()
 
   it("try cases in their order, then the default", function()
     local function cases()
-      return flow.switch { cases = { { silver = "input.total > 50" }, { gold = "input.total > 100" } }, default = "plain" }
+      return flow.switch { cases = { { silver = "input.total > 50" }, { gold = "input.total > 100" } },
+        default = "plain" }
     end
     local way, output = taken(cases(), { total = 200 })
     assert.same({ "on_silver", "silver" }, { way, output })
@@ -127,9 +130,13 @@ describe("condition and switch", function()
   end)
 
   it("choose by value", function()
-    local function by_value() return flow.switch { value = "${input.c}", map = { DE = "gold", FR = "silver" }, default = "plain" } end
+    local function by_value()
+      return flow.switch { value = "${input.c}", map = { DE = "gold", FR = "silver" }, default = "plain" }
+    end
     assert.equal("on_gold", (taken(by_value(), { c = "DE" })))
     assert.equal("on_plain", (taken(by_value(), { c = "XX" })))
+    local by_number = flow.switch { value = "${input.c}", map = { ["1"] = "gold" }, default = "plain" }
+    assert.equal("on_gold", (taken(by_number, { c = 1 })))
   end)
 end)
 
@@ -144,7 +151,8 @@ describe("merge", function()
   end
 
   it("makes one object, array or list", function()
-    assert.same({ x = 1, y = 3, z = 4 }, (merged { a = { x = 1, y = 2 }, b = { y = 3, z = 4 }, as = "object" }))
+    assert.same({ x = 1, y = 3, z = 4 },
+      (merged { a = { x = 1, y = 2 }, b = { y = 3, z = 4 }, as = "object" }))
     assert.same({ 1, 2, 3 }, (merged { a = { 1, 2 }, b = { 3 }, as = "array" }))
     assert.same({ 5, "x" }, (merged { a = 5, b = "x", as = "list" }))
     assert.same({ "x", 5 }, (merged { a = 5, b = "x", as = "list", values = { "${nodes.b}", "${nodes.a}" } }))
@@ -153,6 +161,7 @@ describe("merge", function()
   it("says what does not fit", function()
     local _, e = merged { a = { 1 }, b = { y = 1 }, as = "object" }
     assert.equal("merge_error", e.code)
+    assert.matches('as = "%l+" joins %l+s, and one of the values is of type %l+; as = "list"', e.message)
   end)
 end)
 
@@ -165,9 +174,11 @@ describe("files", function()
   it("are read as text, lines and JSON", function()
     write(dir .. "/a.txt", "one\r\ntwo\n\nfour")
     assert.equal("one\r\ntwo\n\nfour", output_of(flow.file.read { path = dir .. "/a.txt" }))
-    assert.same({ "one", "two", "", "four" }, output_of(flow.file.read { path = dir .. "/a.txt", as = "lines" }))
+    assert.same({ "one", "two", "", "four" },
+      output_of(flow.file.read { path = dir .. "/a.txt", as = "lines" }))
     write(dir .. "/a.json", '{"n": [1, 2.0, null]}')
-    assert.same({ n = { 1, 2.0, flow.json.null } }, output_of(flow.file.read { path = dir .. "/a.json", as = "json" }))
+    assert.same({ n = { 1, 2.0, flow.json.null } },
+      output_of(flow.file.read { path = dir .. "/a.json", as = "json" }))
     write(dir .. "/empty", "")
     assert.equal("", output_of(flow.file.read { dir .. "/empty" }))
     assert.same({}, output_of(flow.file.read { path = dir .. "/empty", as = "lines" }))
@@ -186,13 +197,51 @@ describe("files", function()
 
   it("are written whole, with the folders they need", function()
     local path = dir .. "/deep/er/report.json"
-    assert.same({ path = path, bytes = 13 }, output_of(flow.file.write { path = path, content = { n = 1 }, mkdirs = true }))
+    assert.same({ path = path, bytes = 13 },
+      output_of(flow.file.write { path = path, content = { n = 1 }, mkdirs = true }))
     assert.equal('{\n  "n": 1\n}\n', read(path):gsub("\n+$", "\n"))
     assert.same({ "report.json" }, (function()
       local names, request = {}, uv.fs_scandir(dir .. "/deep/er")
       for name in function() return (uv.fs_scandir_next(request)) end do names[#names + 1] = name end
       return names
     end)())
+  end)
+
+  it("are read up to max_size, and no byte more", function()
+    write(dir .. "/five", "12345")
+    assert.equal("12345", output_of(flow.file.read { path = dir .. "/five", max_size = 5 }))
+    assert.equal("file_too_large", error_of(flow.file.read { path = dir .. "/five", max_size = 4 }).code)
+  end)
+
+  it("are written into a folder that is there with mkdirs, and listed with parts of a second", function()
+    for _ = 1, 2 do
+      output_of(flow.file.write { path = dir .. "/in/it/a", content = "x", mkdirs = true })
+      output_of(flow.file.write { path = dir .. "/in/b", content = "x", mkdirs = true })
+    end
+    uv.fs_utime(dir .. "/in/b", 1000.5, 1000.5)
+    assert.equal(1000.5, output_of(flow.file.list { path = dir .. "/in" })[1].modified)
+  end)
+
+  it("keep a mode that the umask forbids, are on the disk first, and leave nothing where it fails", function()
+    write(dir .. "/open", "old")
+    uv.fs_chmod(dir .. "/open", 438)
+    local fs, done, refused = flow.fs, {}, false
+    function flow.fs(name, ...)
+      if name == "fsync" or name == "rename" then done[#done + 1] = name end
+      if name == "rename" and refused then return fs(name, (...), "/proc/none", select(3, ...)) end
+      return fs(name, ...)
+    end
+    local ok, problem = pcall(function()
+      output_of(flow.file.write { path = dir .. "/open", content = "new" })
+      assert.same({ "fsync", "rename" }, done)
+      assert.equal(438, uv.fs_stat(dir .. "/open").mode & 511)
+      refused = true
+      assert.equal("file_error", error_of(flow.file.write { path = dir .. "/open", content = "newer" }).code)
+      assert.equal("new", read(dir .. "/open"))
+      assert.equal(1, #output_of(flow.file.list { path = dir, hidden = true }))
+    end)
+    flow.fs = fs
+    assert(ok, problem)
   end)
 
   it("keep their mode and their links when they are replaced", function()
@@ -211,6 +260,136 @@ describe("files", function()
     assert.equal("a\nb\n", read(dir .. "/log"))
     local e = error_of(flow.file.write { path = dir .. "/no/such/folder", content = "x" })
     assert.equal("ENOENT", e.details.errno)
+  end)
+
+  local function fifo(name)
+    assert(os.execute(("mkfifo '%s/%s'"):format(dir, name)))
+    return dir .. "/" .. name
+  end
+
+  it("that are FIFOs are read until their writers have closed them", function()
+    local pipe = fifo "pipe"
+    os.execute(("(sleep 0.05; echo one; sleep 0.05; echo two) > '%s' &"):format(pipe))
+    assert.same({ "one", "two" }, output_of(flow.file.read { path = pipe, as = "lines" }))
+  end)
+
+  it("that are FIFOs without a writer take no thread from others, and end with their timeout", function()
+    local w = flow.workflow { name = "fifos", on_error = "continue" }
+    for i = 1, 8 do
+      w["f" .. i] = flow.file.read { path = fifo("pipe" .. i), timeout = 0.2 }
+    end
+    write(dir .. "/small", "read")
+    w.other = flow.file.read { path = dir .. "/small" }
+    local start = uv.hrtime()
+    local run = flow.run(w, { runtime = flow.runtime { grace = 120 } })
+    assert.is_true(uv.hrtime() - start < 60e9) -- nothing has needed its grace
+    assert.equal("completed", run:states().other)
+    for i = 1, 8 do assert.equal("timeout", run:errors()["f" .. i].code) end
+  end)
+
+  -- What stands for a mount that does not answer: a thread that opens a FIFO nobody writes to.
+  local DEAD = [[
+    local flow, uv = require "orrery", require "luv"
+    local w = flow.workflow { name = "dead", on_error = "continue" }
+    local function stuck()
+      return flow.await(function(resume)
+        local handle = flow.fs("open", "fifo", uv.constants.O_RDONLY, 0, resume)
+        return function() handle:unref() return true end
+      end)
+    end
+    for i = 1, 20 do w["f" .. i] = { timeout = 0.3, run = stuck } end
+    w.read = flow.file.read { path = "small" }
+    w.write = flow.file.write { path = "new", content = "x" }
+    w.list = flow.file.list { path = "." }
+  ]]
+
+  local function with_dead(code, arguments)
+    local start = uv.hrtime()
+    local files = { ["w.lua"] = DEAD .. code, small = "read" }
+    local result = command.run_with(files, arguments, nil, "mkfifo fifo;")
+    assert.is_true(uv.hrtime() - start < 60e9)
+    return result
+  end
+
+  it("go on being read where many others do not answer, and the process ends", function()
+    local result = with_dead([[
+      local r = flow.run(w, { runtime = flow.runtime { grace = 0.1 } })
+      print(r:states().read, r:states().write, r:states().list, r:errors().f20.code)
+    ]], { "w.lua" })
+    assert.equal("completed\tcompleted\tcompleted\ttimeout\n", result.out, result.err)
+    assert.equal(0, result.code)
+    result = with_dead("return w", { "run", "--store", "memory:", "w.lua" })
+    assert.equal(1, result.code)
+    assert.truthy(result.err:find("3 completed", 1, true), result.err)
+  end)
+
+  it("go on where they are given up at once, in virtual time too", function()
+    local result = with_dead([[
+      local v = flow.workflow { name = "v" }
+      v.a = { run = function(ctx)
+        flow.fs("open", "fifo", 0, 0, print):unref()
+        ctx:sleep "1h"
+        return flow.file.read "small"
+      end }
+      print(flow.run(v, { clock = "virtual" }):outputs().a)
+    ]], { "w.lua" })
+    assert.equal("read\n", result.out, result.err)
+  end)
+
+  it("are closed once a request that may use them is over", function()
+    local pipe = fifo "late"
+    local fd = uv.fs_open(dir, "r", 0)
+    local function is_open() return uv.fs_readlink("/proc/self/fd/" .. fd) == uv.fs_realpath(dir) end
+    local opened
+    local handle = flow.fs("open", pipe, uv.constants.O_RDONLY, 0, function(_, result) opened = result end)
+    handle:close_after(fd)
+    flow.sleep(0.05)
+    assert.is_true(is_open())
+    local writer = uv.fs_open(pipe, uv.constants.O_RDWR, 0)
+    for _ = 1, 3000 do
+      if not is_open() then break end
+      flow.sleep(0.01)
+    end
+    assert.is_false(is_open())
+    uv.fs_close(opened)
+    uv.fs_close(writer)
+  end)
+
+  it("that are FIFOs or devices are written to, and never replaced", function()
+    local pipe = fifo "pipe"
+    for _, append in ipairs { false, true } do
+      local e = error_of(flow.file.write { path = pipe, content = "x", append = append })
+      assert.equal("ENXIO", e.details.errno)
+      assert.truthy(e.message:find("nobody reads it", 1, true), e.message)
+      os.execute(("cat '%s' > '%s/copy' && : > '%s/done' &"):format(pipe, dir, dir))
+      local text = ("0123456789"):rep(30000)
+      output_of { retry = { max = 100, delay = 0.02, jitter = "none", strategy = "fixed" },
+        run = function() return flow.file.write { path = pipe, content = text, append = append } end }
+      while not uv.fs_stat(dir .. "/done") do flow.sleep(0.01) end
+      uv.fs_unlink(dir .. "/done")
+      assert.equal(text, read(dir .. "/copy"))
+    end
+    assert.equal("fifo", uv.fs_lstat(pipe).type)
+    uv.fs_symlink("pipe", dir .. "/link")
+    error_of(flow.file.write { path = dir .. "/link", content = "x" })
+    assert.equal("fifo", uv.fs_lstat(pipe).type)
+    if not os.execute(("mknod '%s/null' c 1 3 2>/dev/null"):format(dir)) then return end
+    output_of(flow.file.write { path = dir .. "/null", content = "x" })
+    output_of(flow.file.write { path = dir .. "/null", content = "x", append = true })
+    assert.equal("char", uv.fs_lstat(dir .. "/null").type)
+    assert.equal("", output_of(flow.file.read { path = dir .. "/null" }))
+  end)
+
+  it("that stand for the standard output are written after what is there", function()
+    local result = command.run_with({ ["w.lua"] = [[
+      local flow = require "orrery"
+      print "first"
+      io.flush()
+      flow.now(flow.file.write { path = "/dev/stdout", content = "second\n" })
+      print "third"
+    ]] }, { "w.lua" })
+    assert.equal(0, result.code, result.err)
+    assert.truthy(result.out:find "^first\nsecond\nthird\n", result.out)
   end)
 
   it("are listed by pattern, kind and depth", function()
@@ -262,24 +441,25 @@ describe("files", function()
     uv.fs_mkdir(dir .. "/shut", 493)
     write(dir .. "/shut/b", "")
     -- A refusal of the system itself, as whoever runs the specs may be allowed everything.
-    local scandir = uv.fs_scandir
+    local fs = flow.fs
     local denied = { EACCES = "permission denied", EPERM = "operation not permitted" }
     for errno, words in pairs(denied) do
       local refused = dir .. "/shut"
-      function uv.fs_scandir(path, callback)
-        if callback and path == refused then return scandir(path, function() callback(("%s: %s: %s"):format(errno, words, path)) end) end
-        return scandir(path, callback)
+      function flow.fs(name, path, callback)
+        if name ~= "scandir" or path ~= refused then return fs(name, path, callback) end
+        return fs(name, path, function() callback(("%s: %s: %s"):format(errno, words, path)) end)
       end
       local ok, problem = pcall(function()
         local e = error_of(flow.file.list { path = dir, recursive = true })
         assert.same({ "file_error", errno, refused }, { e.code, e.details.errno, e.details.path })
-        local found = output_of(flow.file.list { path = dir, recursive = true, kind = "any", on_denied = "skip" })
+        local found = output_of(flow.file.list { path = dir, recursive = true, kind = "any",
+          on_denied = "skip" })
         assert.same({ "a", "shut" }, { found[1].name, found[2].name })
         assert.equal(2, #found)
         refused = dir
         assert.equal(errno, error_of(flow.file.list { path = dir, on_denied = "skip" }).details.errno)
       end)
-      uv.fs_scandir = scandir
+      flow.fs = fs
       assert(ok, problem)
     end
   end)
@@ -298,9 +478,9 @@ describe("files", function()
     local ok, message = pcall(function() return flow.file.lsit end)
     assert.is_false(ok)
     assert.matches('flow.file has no "lsit"; did you mean "list"%?$', message)
-    ok, message = pcall(function() return flow.http.put end)
+    ok, message = pcall(function() return flow.http.putt end)
     assert.is_false(ok)
-    assert.matches('stdlib_spec.lua:%d+: flow.http has no "put"; expected "get".* or "request"$', message)
+    assert.matches('stdlib_spec.lua:%d+: flow.http has no "putt"; did you mean "put"%?$', message)
   end)
 
   it("are left in the middle of a long list where it is cancelled", function()
@@ -308,6 +488,21 @@ describe("files", function()
     local e = error_of(flow.file.list { path = dir, timeout = 1e-9 })
     assert.equal("timeout", e.code)
     assert.equal(300, #output_of(flow.file.list { path = dir }))
+  end)
+
+  -- The request that was sent has nobody who waits for it, and must not be taken for another's.
+  it("are listed after the watchdog has ended a list as it began", function()
+    write(dir .. "/a", "")
+    local fs = flow.fs
+    function flow.fs(...)
+      fs(...)
+      while true do end
+    end
+    local ok, e = pcall(error_of, flow.file.list { path = dir, kind = "link", timeout = "20ms" })
+    flow.fs = fs
+    assert(ok, e)
+    assert.equal("timeout", e.code)
+    for _ = 1, 3 do assert.equal(1, #output_of(flow.file.list { path = dir })) end
   end)
 
   it("may be called inside a handler", function()
@@ -318,18 +513,21 @@ end)
 
 describe("another workflow as a node", function()
   local function child()
-    local w = flow.workflow { name = "child", input = flow.schema { n = "integer" }, output = "${nodes.double}" }
+    local w = flow.workflow { name = "child", input = flow.schema { n = "integer" },
+      output = "${nodes.double}" }
     w.double = { run = function(ctx) return ctx.input.n * 2 end }
     return w
   end
 
   it("outputs what it outputs", function()
-    assert.equal(10, output_of(flow.call { workflow = child(), input = { n = "${input.k}" } }, { input = { k = 5 } }))
+    assert.equal(10, output_of(flow.call { workflow = child(), input = { n = "${input.k}" } },
+      { input = { k = 5 } }))
     assert.equal(8, output_of { run = function(ctx) return ctx:call(child(), { n = 4 }) end })
   end)
 
   it("runs once for each item", function()
-    assert.same({ 2, 4, 6 }, output_of(flow.call { each = { 1, 2, 3 }, workflow = child(), input = { n = "${item}" } }))
+    assert.same({ 2, 4, 6 },
+      output_of(flow.call { each = { 1, 2, 3 }, workflow = child(), input = { n = "${item}" } }))
   end)
 
   it("is loaded from a file", function()
@@ -343,6 +541,18 @@ describe("another workflow as a node", function()
     remove(dir)
   end)
 
+  it("does not call itself without end", function()
+    local n, w = 0, flow.workflow { name = "self" }
+    w.a = { run = function(ctx)
+      n = n + 1
+      if n > 300 then error "no end" end
+      return ctx:call(w)
+    end }
+    local run = flow.run(w)
+    assert.equal("failed", run.state)
+    assert.equal(101, n)
+  end)
+
   it("fails its node where its input does not fit", function()
     local e = error_of(flow.call { workflow = child(), input = { n = "x" } })
     assert.matches("input%.n", e.message)
@@ -351,10 +561,13 @@ end)
 
 describe("groups, run", function()
   it("give arrays, objects and last outputs", function()
-    local w = flow.workflow { name = "groups", output = { list = "${nodes.list}", named = "${nodes.named}", steps = "${nodes.steps}" } }
+    local w = flow.workflow { name = "groups",
+      output = { list = "${nodes.list}", named = "${nodes.named}", steps = "${nodes.steps}" } }
     w.list = flow.parallel { flow.const { 1 }, flow.const { 2 } }
-    w.named = flow.parallel { after = "list", a = flow.const { "x" }, b = { run = function() return "y" end } }
-    w.steps = flow.sequence { { first = flow.const { 20 } }, { run = function(_, inputs) return inputs.steps_first + 1 end } }
+    w.named = flow.parallel { after = "list", a = flow.const { "x" },
+      b = { run = function() return "y" end } }
+    w.steps = flow.sequence { { first = flow.const { 20 } },
+      { run = function(_, inputs) return inputs.steps_first + 1 end } }
     local run = flow.run(w)
     assert.equal("completed", run.state, run.error and run.error.message)
     assert.same({ list = { 1, 2 }, named = { a = "x", b = "y" }, steps = 21 }, run.output)
@@ -381,12 +594,13 @@ describe("a run", function()
   end)
 
   it("fills in defaults of its input", function()
-    local w = flow.workflow { input = flow.schema { n = { type = "integer", default = 3 } }, output = "${input.n}" }
+    local w = flow.workflow { input = flow.schema { n = { type = "integer", default = 3 } },
+      output = "${input.n}" }
     w.a = flow.const { 1 }
     assert.equal(3, flow.run(w).output)
   end)
 
-  it("tells its events from first to last", function()
+  it("reports its events from first to last", function()
     local w = flow.workflow { name = "told" }
     w.a = flow.const { 1 }
     local names = {}
@@ -404,7 +618,9 @@ describe("a run", function()
   end)
 
   it("fails with the code that a handler gives", function()
-    local e = error_of { run = function() flow.error { code = "too_wet", message = "it rains", details = { mm = 5 } } end }
+    local e = error_of { run = function()
+      flow.error { code = "too_wet", message = "it rains", details = { mm = 5 } }
+    end }
     assert.equal("too_wet", e.code)
     assert.equal("it rains", e.message)
     assert.same({ mm = 5 }, e.details)
@@ -421,7 +637,8 @@ describe("the plan of the runtime", function()
     assert.equal(1, #problems)
     assert.matches("cycle: %a %-> %a %-> %a %-> %a;", problems[1].message)
     local path = problems[1].message:match "cycle: (.-);"
-    assert.is_true(path == "a -> b -> c -> a" or path == "b -> c -> a -> b" or path == "c -> a -> b -> c", path)
+    assert.is_true(path == "a -> b -> c -> a" or path == "b -> c -> a -> b" or path == "c -> a -> b -> c",
+      path)
   end)
 
   it("agrees with the words for what is wrong with edges", function()

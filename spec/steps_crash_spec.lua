@@ -1,9 +1,11 @@
--- Steps across a kill of the process: what was recorded is not done again, and the run ends as if nothing had happened.
+-- Steps across a kill of the process: what was recorded is not done again, and the run ends as if
+-- nothing had happened.
 
 local command = require "spec.support.command"
 
 local SCRIPT = "spec/support/durable_steps.lua"
-local PLACES = { "in a step", "after a step", "after an error", "in a sleep", "after a sleep", "after a gather", "in the child",
+local PLACES = { "in a step", "after a step", "after an error", "in a sleep", "after a sleep",
+  "after a gather", "in the child",
   "after the child", "after a call", "after a signal", "in a wait", "after a timeout" }
 
 local function read(path)
@@ -18,13 +20,15 @@ end
 
 -- What two processes after one another print, and what they did.
 local function run(folder, place)
-  local run_one = ("%s %s sqlite:%s/runs.db %s/did %s 2>&1"):format(command.quote(command.path), SCRIPT, folder, folder,
+  local run_one = ("%s %s sqlite:%s/runs.db %s/did %s 2>&1")
+    :format(command.quote(command.path), SCRIPT, folder, folder,
     command.quote(place))
   shell(("rm -rf %s; mkdir -p %s"):format(folder, folder))
-  local out = shell("(timeout 20 " .. run_one .. ") 2>/dev/null")
+  -- the shell says of a command that it was killed
+  local out = shell("{ timeout 120 " .. run_one .. "; } 2>/dev/null; true")
   if place ~= "nowhere" then
     assert(not out:find "completed", "it was to be killed " .. place)
-    out = shell("timeout 20 " .. run_one:gsub("'" .. place .. "'", "nowhere"))
+    out = shell("timeout 120 " .. run_one:gsub("'" .. place .. "'", "nowhere"))
   end
   return out, read(folder .. "/did")
 end

@@ -1,10 +1,13 @@
 -- Steps: what a handler does once, whatever becomes of its attempts; and what it decides by.
 
 local flow = require "orrery"
+local place = require "spec.support.place"
+local uv = require "luv"
 
 local DURABLE = { journal = true, clock = "virtual" }
 
--- A run of one node `a`, whose handler fails at the end of its first attempt. What `body` returned, by attempt.
+-- A run of one node `a`, whose handler fails at the end of its first attempt. What `body` returned,
+-- by attempt.
 local function twice(body, options, keys)
   local seen, w = {}, flow.workflow { name = "twice" }
   local node = { retry = { max = 1, delay = "1s", jitter = "none" }, run = function(ctx)
@@ -41,11 +44,153 @@ local function counter()
   end
 end
 
+describe("steps in a store", function()
+  it("raise their errors when their records are on disk, and count anew in each node", function()
+    local here <close> = place.new {}
+    local rt = flow.runtime { store = "sqlite:" .. here.db }
+    local w = flow.workflow { name = "stored", output = "${nodes.b}" }
+    local function failing(ctx, name)
+      local ok, e = pcall(ctx.step, ctx, name, function() flow.error { code = "odd", message = name } end)
+      return { ok, e.code, e.message }
+    end
+    w.a = { run = function(ctx)
+      local first = ctx:step("first", function() return 1 end)
+      local waits = { pcall(ctx.step, ctx, "waits", function()
+        ctx:sleep(0.01)
+        flow.error { code = "odd", message = "waits" }
+      end) }
+      return { first, failing(ctx, "second"), waits[1], (flow.gather {
+        function() return failing(ctx, "third") end,
+        function() return ctx:step("fourth", function() end) end })[1] }
+    end }
+    w.b = { after = "a", run = function(ctx, inputs)
+      return { inputs.a, ctx:step("first", function() return 5 end) }
+    end }
+    local run = flow.run(w, { runtime = rt })
+    assert.equal("completed", run.state, run.error and run.error.message)
+    assert.same({ { 1, { false, "odd", "second" }, false, { false, "odd", "third" } }, 5 }, run.output)
+    local firsts = {}
+    for _, record in ipairs(run:journal()) do
+      if record.kind == "step" and record.value.n == "first" then firsts[#firsts + 1] = record.value.o end
+    end
+    assert.same({ 1, 1 }, firsts)
+    rt:close()
+  end)
+end)
+
+describe("ordinals", function()
+  it("count anew in each node and in each of its attempts", function()
+    local w = flow.workflow { name = "ordinals", concurrency = 1 }
+    local function body(ctx)
+      for _, name in ipairs { "x", "y" } do ctx:step(name, function() return ctx.node end) end
+      if ctx.node == "b" and ctx.attempt == 1 then error "again" end
+    end
+    w.a = { run = body }
+    w.b = { after = "a", run = body, retry = { max = 1, delay = 0 } }
+    w.c = { after = "b", run = body }
+    local run = flow.run(w, DURABLE)
+    local ordinals = {}
+    for i, step in ipairs(steps_of(run)) do ordinals[i] = step.n .. step.o end
+    assert.equal("x1 y2 x1 y2 x1 y2", table.concat(ordinals, " "))
+  end)
+end)
+
+describe("a compensation and a fallback", function()
+  it("take steps of their own, whatever those of the attempts were called", function()
+    local taken = {}
+    local function step(as)
+      return function(ctx) taken[as] = ctx:step("x", function() return as end) end
+    end
+    local w = flow.workflow { name = "own" }
+    w.a = { timeout = "1s", compensate = step "undone", run = function(ctx)
+      step "done" (ctx)
+      flow.await(function(resume)
+        local timer = uv.new_timer()
+        timer:start(5000, 0, resume)
+        return function() timer:close() end
+      end)
+    end }
+    assert.equal("compensated", flow.run(w, DURABLE).state)
+    w = flow.workflow { name = "other" }
+    w.a = { fallback = step "instead", run = function(ctx)
+      step "tried" (ctx)
+      error "no"
+    end }
+    assert.equal("completed", flow.run(w, DURABLE).state)
+    assert.same({ done = "done", undone = "undone", tried = "tried", instead = "instead" }, taken)
+  end)
+end)
+
+describe("what a step ends with", function()
+  it("fails it where it cannot be kept, and loses its details where these are too large", function()
+    local run = once(function(ctx)
+      local ok, e = pcall(ctx.step, ctx, "function", function() return print end)
+      local _, large = pcall(ctx.step, ctx, "large", function()
+        flow.error { code = "odd", message = "large", details = { ("x"):rep(5000) } }
+      end)
+      return { ok, type(e) == "table" and e.code or "none", large.code, large.details == nil }
+    end, { journal = true, runtime = flow.runtime { clock = "virtual", output_limit = 1000 } })
+    assert.equal("completed", run.state, run.error and run.error.message)
+    assert.is_false(run.output[1])
+    assert.are_not.equal("none", run.output[2])
+    assert.same({ "odd", true }, { run.output[3], run.output[4] })
+  end)
+end)
+
+describe("a third attempt", function()
+  it("may leave a step of the first behind one of the second, and what it does anew is told", function()
+    local logged, w = {}, flow.workflow { name = "third", output = "${nodes.a}" }
+    w.a = { retry = { max = 2, delay = 0 }, run = function(ctx)
+      local n = ctx.attempt
+      ctx:step("s", function() end)
+      pcall(ctx.step, ctx, "r", function()
+        ctx:log("info", "in attempt " .. n)
+        if n == 1 then error "no" end
+      end)
+      if n == 2 then error "again" end
+      ctx:step(n == 1 and "y" or "z", function() end)
+      if n == 1 then error "again" end
+      return n
+    end }
+    local run = flow.run(w, { journal = true, clock = "virtual",
+      on_event = function(e) if e.event == "log" then logged[#logged + 1] = e.message end end })
+    assert.equal("completed", run.state, run.error and run.error.message)
+    assert.same({ "in attempt 1", "in attempt 2" }, logged)
+  end)
+end)
+
+describe("keys", function()
+  it("are another in each item and each iteration", function()
+    local seen, n = {}, 0
+    local function note(ctx)
+      if not seen[ctx.idempotency_key] then n = n + 1 end
+      seen[ctx.idempotency_key] = true
+    end
+    local w = flow.workflow { name = "keys" }
+    w.items = { each = { 1, 2, 3 }, run = note }
+    w.loops = { loop = { times = 3 }, run = note }
+    assert.equal("completed", flow.run(w, DURABLE).state)
+    assert.equal(6, n)
+  end)
+end)
+
+describe("a step of the same name and of another kind", function()
+  it("is another step", function()
+    local seen = twice(function(ctx)
+      if ctx.attempt == 1 then return ctx:step("x", function() return 1 end) end
+      local _, e = pcall(ctx.wait, ctx, "x", { timeout = 1 })
+      return e.code
+    end)
+    assert.same({ 1, "nondeterminism" }, { seen[1][1], seen[2][1] })
+  end)
+end)
+
 describe("ctx:step", function()
   it("is done once, whatever becomes of its attempts", function()
     local calls, count = counter()
     local seen, run = twice(function(ctx)
-      return ctx:step("one", count("one", { n = 1 })), ctx:step("two", count("two")), ctx:step("three", count("three", false))
+      return ctx:step("one", count("one", { n = 1 })), ctx:step("two", count("two")),
+        ctx:step("three", count("three", false))
     end)
     assert.equal("completed", run.state)
     assert.same({ one = 1, two = 1, three = 1 }, calls)
@@ -66,9 +211,20 @@ describe("ctx:step", function()
     assert.equal(1, #steps_of(run)) -- the step stands for all that happens in it
   end)
 
+  it("takes a node type, and all else that can be called", function()
+    local seen = twice(function(ctx)
+      return ctx:step("const", flow.const, { value = { ctx.attempt } }).value or ctx.attempt,
+        ctx:step("other", setmetatable({}, { __call = function(_, n) return n + ctx.attempt end }), 40)
+    end)
+    assert.equal(41, seen[2][2])
+    local run = once(function(ctx) return ctx:step("told", flow.const, { value = 5 }) end)
+    assert.equal(5, run.output)
+  end)
+
   it("gives back what it recorded, not what became of it", function()
     local seen = twice(function(ctx)
-      local t = ctx:step("table", function() return { list = { 1, 2 }, empty = flow.json.array {}, n = 1.0, bytes = "\xff" } end)
+      local t = ctx:step("table",
+        function() return { list = { 1, 2 }, empty = flow.json.array {}, n = 1.0, bytes = "\xff" } end)
       local was = flow.json.encode { t.list, t.empty, t.n }
       t.list[3], t.n = 3, 2
       return was, t.bytes
@@ -84,7 +240,9 @@ describe("ctx:step", function()
       ctx:step("before", count "before")
       ctx:step("fails", function()
         count "fails" ()
-        if ctx.attempt < 3 then flow.error { code = "shy", message = "not yet", details = { attempt = ctx.attempt } } end
+        if ctx.attempt < 3 then
+          flow.error { code = "shy", message = "not yet", details = { attempt = ctx.attempt } }
+        end
       end)
       return ctx:step("after", count("after", "done"))
     end }
@@ -98,10 +256,12 @@ describe("ctx:step", function()
     for _, options in ipairs { DURABLE, { clock = "virtual" } } do
       local run = once(function(ctx)
         local ok, e = pcall(ctx.step, ctx, "odd", function() error("plain", 0) end)
-        local _, e2 = pcall(ctx.step, ctx, "odder", function() flow.error { code = "mine", retryable = false } end)
+        local _, e2 = pcall(ctx.step, ctx, "odder",
+          function() flow.error { code = "mine", retryable = false } end)
         return { ok, e.code, e.message, type(e.traceback), e2.code, e2.retryable, tostring(e) }
       end, options)
-      assert.same({ false, "handler_error", "plain", "string", "mine", false }, { table.unpack(run.output, 1, 6) })
+      assert.same({ false, "handler_error", "plain", "string", "mine", false },
+        { table.unpack(run.output, 1, 6) })
       assert.matches("plain", run.output[7])
     end
   end)
@@ -129,7 +289,8 @@ describe("ctx:step", function()
   it("does not contain what is recorded by itself", function()
     local child = flow.workflow { name = "child" }
     child.c = { run = function() end }
-    for name, call in pairs { ["ctx:wait"] = function(ctx) ctx:wait "x" end, ["ctx:call"] = function(ctx) ctx:call(child) end } do
+    for name, call in pairs { ["ctx:wait"] = function(ctx) ctx:wait "x" end,
+        ["ctx:call"] = function(ctx) ctx:call(child) end } do
       for _, options in ipairs { DURABLE, { clock = "virtual" } } do
         local run = once(function(ctx) return ctx:step("s", call, ctx) end, options)
         assert.matches(name .. " cannot be used inside ctx:step", run.error.message)
@@ -181,12 +342,16 @@ end)
 
 describe("a sequence of steps", function()
   it("that no longer matches is nondeterminism, and both are shown", function()
-    local _, run = twice(function(ctx) ctx:step(ctx.attempt == 1 and "charge" or "refund", function() end) end)
+    local _, run = twice(function(ctx)
+      ctx:step(ctx.attempt == 1 and "charge" or "refund", function() end)
+    end)
     assert.equal("failed", run.state)
     assert.equal("nondeterminism", run.error.code)
     assert.is_false(run.error.retryable)
-    assert.matches('step 1 of node a was ctx:step%("charge"%) when it was recorded and is ctx:step%("refund"%) now', run.error.message)
-    assert.same({ step = 1, path = "", recorded = { kind = "step", name = "charge" }, asked = { kind = "step", name = "refund" } },
+    assert.matches('step 1 of node a was ctx:step%("charge"%) when it was recorded and is '
+      .. 'ctx:step%("refund"%) now', run.error.message)
+    assert.same({ step = 1, path = "", recorded = { kind = "step", name = "charge" },
+      asked = { kind = "step", name = "refund" } },
       run.error.details)
   end)
 
@@ -209,7 +374,8 @@ describe("a sequence of steps", function()
     local _, run = twice(function(ctx)
       flow.gather { function() if ctx.attempt == 1 then ctx:sleep(1) else ctx:now() end end }
     end)
-    assert.matches("step 1 of strand /1%.1 of node a was ctx:sleep when it was recorded and is ctx:now now", run.error.message)
+    assert.matches("step 1 of strand /1%.1 of node a was ctx:sleep when it was recorded and is ctx:now now",
+      run.error.message)
   end)
 
   it("may take another course after a step that had failed", function()
@@ -239,7 +405,8 @@ describe("a sequence of steps", function()
         strands[i] = function()
           flow.exec { "true" }
           ctx:step("a", function() ctx:sleep(delay) count "a" () end)
-          return ctx:step("b", count("b", i)) + flow.gather { function() return ctx:step("c", count("c", 10 * i)) end }[1]
+          return ctx:step("b", count("b", i))
+            + flow.gather { function() return ctx:step("c", count("c", 10 * i)) end }[1]
         end
       end
       return table.concat(flow.gather(strands), " "), ctx:step("end", count("end", 1))
@@ -258,7 +425,8 @@ describe("a sequence of steps", function()
       if ctx.attempt == 1 then error "again" end
       return v
     end }
-    w.loop = { loop = { ["until"] = function(ctx) return ctx.iteration == 3 end, max = 5 }, run = function(ctx)
+    w.loop = { loop = { ["until"] = function(ctx) return ctx.iteration == 3 end, max = 5 },
+      run = function(ctx)
       return ctx:step("s", count("loop", ctx.iteration))
     end }
     w.falls = { run = function(ctx) ctx:step("run", count "run") error "no" end,
@@ -270,14 +438,18 @@ describe("a sequence of steps", function()
     assert.equal("fell", run:outputs().falls)
   end)
 
-  it("hides what was told before the point that has been reached", function()
+  it("hides what was reported before the point that has been reached", function()
     local told = {}
     twice(function(ctx)
       ctx:log("info", "begin")
       ctx:step("one", function() ctx:log("info", "in one") end)
       ctx:emit("mine", 1)
       ctx:progress(0.5)
-      flow.gather { function() ctx:log("info", "strand") ctx:step("s", function() end) ctx:log("info", "strand ends") end }
+      flow.gather { function()
+        ctx:log("info", "strand")
+        ctx:step("s", function() end)
+        ctx:log("info", "strand ends")
+      end }
       ctx:step("two", function() end)
       ctx:log("info", "live")
     end, { journal = true, clock = "virtual", on_event = function(e)
@@ -285,7 +457,8 @@ describe("a sequence of steps", function()
         told[#told + 1] = e.attempt .. " " .. (e.message or e.event)
       end
     end })
-    assert.same({ "1 begin", "1 in one", "1 mine", "1 progress", "1 strand", "1 strand ends", "1 live", "2 live" }, told)
+    assert.same({ "1 begin", "1 in one", "1 mine", "1 progress", "1 strand", "1 strand ends", "1 live",
+      "2 live" }, told)
   end)
 end)
 

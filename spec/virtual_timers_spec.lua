@@ -1,4 +1,5 @@
--- Timers of luv in handlers: in virtual time they take exactly their time, and otherwise behave as luv's do.
+-- Timers of luv in handlers: in virtual time they take exactly their time, and otherwise behave as
+-- luv's do.
 local core = require "orrery.core"
 local flow = require "orrery"
 local uv = require "luv"
@@ -28,7 +29,8 @@ end
 
 local function sleep(ms) flow.await(function(resume) after(ms, resume) end) end
 
--- What a timer does, in units of time: `fn(t, unit, log, resume)`. `log(word, ...)` notes the time in units, the word and values.
+-- What a timer does, in units of time: `fn(t, unit, log, resume)`. `log(word, ...)` notes the time
+-- in units, the word and values.
 local behaviours = {
   { "fires once after its timeout", "3 tick false 0", function(t, unit, log, resume)
     t:start(3 * unit, 0, function(...)
@@ -36,7 +38,8 @@ local behaviours = {
       resume()
     end)
   end },
-  { "repeats, and is active in its callback", "2 tick true, 5 tick true, 8 tick true", function(t, unit, log, resume)
+  { "repeats, and is active in its callback", "2 tick true, 5 tick true, 8 tick true",
+    function(t, unit, log, resume)
     local n = 0
     t:start(2 * unit, 3 * unit, function()
       n = n + 1
@@ -44,7 +47,8 @@ local behaviours = {
       if n == 3 then t:stop() resume() end
     end)
   end },
-  { "gives what it is left and its repeat", "0 start 0 2 5, 2 tick 5 5, 2 stop 5 false 0", function(t, unit, log, resume)
+  { "gives what it is left and its repeat", "0 start 0 2 5, 2 tick 5 5, 2 stop 5 false 0",
+    function(t, unit, log, resume)
     local result = t:start(2 * unit, 5 * unit, function()
       log("tick", t:get_due_in() / unit, t:get_repeat() / unit)
       local stopped = t:stop()
@@ -53,7 +57,8 @@ local behaviours = {
     end)
     log("start", result, t:get_due_in() / unit, t:get_repeat() / unit)
   end, exact = true },
-  { "takes a new repeat after its next time only", "1 tick, 3 tick, 5 tick, 10 tick", function(t, unit, log, resume)
+  { "takes a new repeat after its next time only", "1 tick, 3 tick, 5 tick, 10 tick",
+    function(t, unit, log, resume)
     local n = 0
     t:start(unit, 2 * unit, function()
       n = n + 1
@@ -70,7 +75,8 @@ local behaviours = {
     end)
     after(2 * unit, function() log("again", t:again()) end)
   end },
-  { "goes on after a stop by `again`, with the same callback", "1 stopped false, 5 again 0 true, 9 tick", function(t, unit, log, resume)
+  { "goes on after a stop by `again`, with the same callback", "1 stopped false, 5 again 0 true, 9 tick",
+    function(t, unit, log, resume)
     t:start(3 * unit, 4 * unit, function()
       log "tick"
       t:stop()
@@ -89,11 +95,13 @@ local behaviours = {
     end)
     after(unit, function() log("again", t:again(), t:is_active()) end)
   end },
-  { "refuses `again` before it was ever started", "0 again nil EINVAL: invalid argument EINVAL", function(t, _, log, resume)
+  { "refuses `again` before it was ever started", "0 again nil EINVAL: invalid argument EINVAL",
+    function(t, _, log, resume)
     log("again", t:again())
     resume()
   end },
-  { "can be stopped at any time, also when it is not set", "0 stop 0, 1 stop 0 false, 4 end false", function(t, unit, log, resume)
+  { "can be stopped at any time, also when it is not set", "0 stop 0, 1 stop 0 false, 4 end false",
+    function(t, unit, log, resume)
     log("stop", t:stop())
     t:start(2 * unit, unit, function() log "tick" end)
     after(unit, function() log("stop", t:stop(), t:is_active()) end)
@@ -121,7 +129,8 @@ local behaviours = {
       end)
     end)
   end },
-  { "is silent once it is closed", "1 closing true false nil EINVAL: invalid argument EINVAL, 1 closed, 4 end",
+  { "is silent once it is closed",
+    "1 closing true false nil EINVAL: invalid argument EINVAL, 1 closed, 4 end",
     function(t, unit, log, resume)
       t:start(2 * unit, unit, function() log "tick" end)
       after(unit, function()
@@ -133,7 +142,8 @@ local behaviours = {
         resume()
       end)
     end },
-  { "may be closed in its own callback, also where it repeats", "2 tick, 4 end true", function(t, unit, log, resume)
+  { "may be closed in its own callback, also where it repeats", "2 tick, 4 end true",
+    function(t, unit, log, resume)
     t:start(2 * unit, unit, function()
       log "tick"
       t:close()
@@ -143,7 +153,8 @@ local behaviours = {
       resume()
     end)
   end },
-  { "fires while something else waits, though it is unreferenced", "0 ref true false, 2 tick, 4 end", function(t, unit, log, resume)
+  { "fires while something else waits, though it is unreferenced", "0 ref true false, 2 tick, 4 end",
+    function(t, unit, log, resume)
     local before = t:has_ref()
     t:start(2 * unit, 0, function() log "tick" end)
     t:unref()
@@ -153,7 +164,8 @@ local behaviours = {
       resume()
     end)
   end },
-  { "may be called by the functions of the module", "0 start 0 true false, 3 tick 2, 5 again 0 0", function(t, unit, log, resume)
+  { "may be called by the functions of the module", "0 start 0 true false, 3 tick 2, 5 again 0 0",
+    function(t, unit, log, resume)
     local n = 0
     local started = uv.timer_start(t, 3 * unit, 2 * unit, function()
       n = n + 1
@@ -230,7 +242,8 @@ describe("a timer of luv in virtual time", function()
     it(name, function() assert.equal(expected, perform(fn, { clock = "virtual" }, 3600000, true)) end)
     if not case.exact then
       it(name .. ", as on the real clock", function()
-        assert.equal((", " .. expected):gsub(", %d+ ", ", "):sub(3), perform(fn, { clock = "real" }, 20, false))
+        assert.equal((", " .. expected):gsub(", %d+ ", ", "):sub(3),
+          perform(fn, { clock = "real" }, 20, false))
       end)
     end
   end
@@ -328,7 +341,8 @@ describe("virtual time", function()
     local times, rts, runs = {}, {}, {}
     for i = 1, 3 do
       rts[i] = core.runtime { clock = "virtual", now = i * 1000 }
-      runs[i] = rts[i]:start(assert(core.plan { name = "spec", on_error = "stop", nodes = { { name = "a", run = function()
+      runs[i] = rts[i]:start(assert(core.plan { name = "spec", on_error = "stop",
+        nodes = { { name = "a", run = function()
         core.gather {
           function() sleep(hours(i)) end,
           coroutine.wrap(function() sleep(1) end),
@@ -396,10 +410,87 @@ describe("virtual time", function()
   end)
 end)
 
+describe("virtual time with a journal", function()
+  -- The core goes on after a record that is durable at once, and nothing else would wake the loop.
+  it("goes on where a timeout or a place in a pool comes next", function()
+    flow.pool("virtual-one", { max = 1 })
+    for _, journal in ipairs { false, true } do
+      local w = flow.workflow { name = "pool", output = "${nodes.a}" }
+      w.a = { pool = "virtual-one", retry = { max = 1, delay = "1s", jitter = "none" }, run = function(ctx)
+        if ctx.attempt == 1 then error "first" end
+        return "second attempt"
+      end }
+      w.b = { pool = "virtual-one", run = function()
+        flow.await(function(resume)
+          local timer = uv.new_timer()
+          timer:start(3000, 0, function() timer:close() resume() end)
+        end)
+      end }
+      local r = flow.run(w, { clock = "virtual", journal = journal })
+      assert.equal("completed", r.state)
+      assert.equal("second attempt", r.output)
+
+      w = flow.workflow { name = "cleanup", timeout = "1s", cleanup_timeout = "1s" }
+      w.a = flow.delay { join = "done", duration = "1h" }
+      r = flow.run(w, { clock = "virtual", journal = journal })
+      assert.equal("run_timeout", r.error.code)
+      assert.equal("cancelled", r:states().a)
+    end
+  end)
+end)
+
+describe("virtual time with a store", function()
+  it("gives each run an id of its own, and the same chance", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local w = flow.workflow { name = "two", output = "${nodes.a}" }
+    w.a = { run = function(ctx) return ctx:random() end }
+    local ids, outputs = {}, {}
+    for i = 1, 3 do
+      local rt = flow.runtime { clock = "virtual", store = "sqlite:" .. path }
+      local r = flow.run(w, { runtime = rt })
+      assert.equal("completed", r.state, r.error and r.error.message)
+      ids[r.id] = true
+      outputs[i] = r.output
+      rt:close()
+    end
+    local n = 0
+    for _ in pairs(ids) do n = n + 1 end
+    assert.equal(3, n)
+    assert.equal(outputs[1], outputs[2])
+    os.execute(("rm -f '%s' '%s'-*"):format(path, path))
+  end)
+end)
+
+describe("the end of virtual time, in the year 2262", function()
+  it("is where what would wait for longer goes on", function()
+    local w = flow.workflow { name = "far", output = "${nodes.d}" }
+    w.a = flow.delay { duration = 5e9 }
+    w.b = { after = "a", retry = { max = 2, delay = 5e9 }, timeout = "1h", run = function(ctx)
+      if ctx.attempt < 3 then error "again" end
+      ctx:sleep(5e9)
+    end }
+    w.c = { after = "b", deadline = "1h", heartbeat = "1m", run = function()
+      flow.await(function(resume)
+        local timer = uv.new_timer()
+        timer:start(1000000000000, 0, function() timer:close() resume() end)
+      end)
+    end }
+    w.d = { after = "c", run = function(ctx) return os.date("!%Y", math.floor(ctx:now())) end }
+    for _, journal in ipairs { false, true } do
+      local r = flow.run(w, { clock = "virtual", journal = journal })
+      assert.equal("completed", r.state, r.error and r.error.message)
+      assert.equal("2262", r.output)
+    end
+  end)
+end)
+
 describe("a callback in virtual time", function()
   it("that fails fails the wait that it would have ended", function()
     local r = run(function()
-      flow.await(function(resume) after(1, function() error { code = "mine", message = tostring(resume) } end) end)
+      flow.await(function(resume)
+        after(1, function() error { code = "mine", message = tostring(resume) } end)
+      end)
     end)
     assert.equal("mine", r.error.code)
     r = run(function()
@@ -415,24 +506,27 @@ describe("a callback in virtual time", function()
     assert.matches("broken", r.error.message, 1, true)
   end)
 
-  it("that fails and belongs to nobody is told, and the run goes on", function()
+  it("that fails and belongs to no run is reported, and the run goes on", function()
     local rt = core.runtime { clock = "virtual" }
-    local told
-    rt:on(function(event) if event.event == "log" then told = event.message end end)
-    local r = rt:start(assert(core.plan { name = "spec", on_error = "stop", nodes = { { name = "a", run = function(ctx)
+    local reported
+    rt:on(function(event) if event.event == "log" then reported = event.message end end)
+    local r = rt:start(assert(core.plan { name = "spec", on_error = "stop",
+      nodes = { { name = "a", run = function(ctx)
       after(1, function() error "of nobody" end)
       ctx:sleep(1)
     end } } }), {})
     rt:wait(r)
     assert.equal("completed", r.state)
-    assert.matches("of nobody", told, 1, true)
+    assert.matches("of nobody", reported, 1, true)
   end)
 
   it("may start a run, and close its runtime", function()
     local rt = core.runtime { clock = "virtual" }
-    local plan = assert(core.plan { name = "inner", on_error = "stop", nodes = { { name = "a", run = function() sleep(1000) end } } })
+    local plan = assert(core.plan { name = "inner", on_error = "stop",
+      nodes = { { name = "a", run = function() sleep(1000) end } } })
     local inner
-    local r = rt:start(assert(core.plan { name = "spec", on_error = "stop", nodes = { { name = "a", run = function()
+    local r = rt:start(assert(core.plan { name = "spec", on_error = "stop",
+      nodes = { { name = "a", run = function()
       flow.await(function(resume) after(1000, function()
         inner = rt:start(plan, {})
         rt:close()
@@ -595,9 +689,12 @@ end)
 describe("luv's functions", function()
   it("say what is wrong with an argument as before", function()
     local fails = {
-      { "bad argument #1 to 'start' (number expected, got string)", function(t) t:start("soon", 0, print) end },
-      { "bad argument #3 to 'start' (function or callable table expected, got nil)", function(t) t:start(1, 0, nil) end },
-      { "bad argument #1 to 'timer_start' (uv_timer expected, got FILE*)", function() uv.timer_start(io.stdout, 1, 0, print) end },
+      { "bad argument #1 to 'start' (number expected, got string)",
+        function(t) t:start("soon", 0, print) end },
+      { "bad argument #3 to 'start' (function or callable table expected, got nil)",
+        function(t) t:start(1, 0, nil) end },
+      { "bad argument #1 to 'timer_start' (uv_timer expected, got FILE*)",
+        function() uv.timer_start(io.stdout, 1, 0, print) end },
       { "bad argument #1 to 'close'", function() uv.close {} end },
       { "is already closing", function(t) t:close() t:close() end },
     }

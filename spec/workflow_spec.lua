@@ -37,7 +37,8 @@ describe("a workflow", function()
     w.fetch = { run = work }
     local ok, e = pcall(function() return w.fecth end)
     assert.is_false(ok)
-    assert.matches('workflow_spec%.lua:%d+: workflow "near" has no node "fecth" so far; did you mean "fetch"%?$', tostring(e))
+    assert.matches('workflow_spec%.lua:%d+: workflow "near" has no node "fecth" so far; did you mean '
+      .. '"fetch"%?$', tostring(e))
   end)
 
   it("takes its name from the file where it has none", function()

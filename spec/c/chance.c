@@ -19,6 +19,10 @@ uint64_t chance_next(chance *c) {
     return z ^ (z >> 31);
 }
 
-uint32_t chance_below(chance *c, uint32_t n) { return (uint32_t)((chance_next(c) >> 32) % n); }
+uint32_t chance_below(chance *c, uint32_t n) {
+    return (uint32_t)((chance_next(c) >> 32) % n);
+}
 
-bool chance_of(chance *c, uint32_t percent) { return chance_below(c, 100) < percent; }
+bool chance_of(chance *c, uint32_t percent) {
+    return chance_below(c, 100) < percent;
+}

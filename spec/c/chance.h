@@ -1,11 +1,14 @@
-/* chance.h - chance for tests that can be had again: every test that uses it prints the seed, ORR_SEED sets it. */
+/* chance.h - chance for tests that can be repeated: every test that uses it prints the seed, and
+ * ORR_SEED sets it. */
 #ifndef SPEC_CHANCE_H
 #define SPEC_CHANCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct chance { uint64_t state; } chance;
+typedef struct chance {
+    uint64_t state;
+} chance;
 
 /* A stream from ORR_SEED, or from a fixed seed when that is not set. Prints `what` and the seed. */
 chance chance_begin(const char *what);

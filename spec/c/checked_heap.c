@@ -44,4 +44,6 @@ static void *hook(void *ud, void *ptr, size_t osize, size_t nsize) {
     return new ? new + 1 : NULL;
 }
 
-orr_alloc checked_heap_hook(checked_heap *heap) { return (orr_alloc){hook, heap}; }
+orr_alloc checked_heap_hook(checked_heap *heap) {
+    return (orr_alloc){hook, heap};
+}

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Gets the corpus's folder, a part of it and the oracle's file; returns the oracle's rows as tables by column and a
- * function from a row to its graph: node names, edges as a flat list of indices from 0, seconds by node. Nothing when
- * the oracle is not there. */
+/* Gets the corpus's folder, a part of it and the oracle's file; returns the oracle's rows as
+ * tables by column and a function from a row to its graph: node names, edges as a flat list of
+ * indices from 0, seconds by node. Nothing when the oracle is not there. */
 static const char READER[] =
     "local root, part, oracle = ...\n"
     "local dir = root .. '/' .. part .. '/'\n"
@@ -38,7 +38,8 @@ static const char READER[] =
     "      edges[#edges + 1], edges[#edges + 2] = assert(index[parent], parent) - 1, i - 1\n"
     "    end\n"
     "  end\n"
-    "  for _, task in ipairs(workflow.execution.tasks) do seconds[index[task.id]] = task.runtimeInSeconds end\n"
+    "  for _, task in ipairs(workflow.execution.tasks) do seconds[index[task.id]] = task.runtimeInSeconds "
+    "end\n"
     "  return names, edges, seconds\n"
     "end\n"
     "readers['task-bench'] = function(row)\n"

@@ -1,5 +1,5 @@
-/* corpus.h - graphs of real workflows and builds, read from the corpus beside the repository (or where ORR_CORPUS
- * says), each with the figures that others have computed for it. */
+/* corpus.h - graphs of real workflows and builds, read from the corpus beside the repository (or
+ * where ORR_CORPUS says), each with the figures that others have computed for it. */
 #ifndef SPEC_CORPUS_H
 #define SPEC_CORPUS_H
 
@@ -27,8 +27,8 @@ void corpus_close(corpus *c);
 /* Goes to the next row of the oracle; false after the last. */
 bool corpus_next(corpus *c);
 
-/* A field of the present row by its column's name: as text (valid until the next call) and as a number. An unknown
- * column ends the program. */
+/* A field of the present row by its column's name: as text (valid until the next call) and as a
+ * number. An unknown column ends the program. */
 const char *corpus_text(corpus *c, const char *column);
 double corpus_number(corpus *c, const char *column);
 

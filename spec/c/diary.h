@@ -1,14 +1,15 @@
-/* diary.h - the records of a run, kept as a journal would keep them, and what a run looks like to those that compare two. */
+/* diary.h - the records of a run, kept as a journal would keep them, and what a run looks like
+ * to those that compare two. */
 #ifndef SPEC_DIARY_H
 #define SPEC_DIARY_H
 
-#include "../../runtime/core/core.h"
+#include "core/core.h"
 
-/* All that records tell of a run. */
+/* All that records say of a run. */
 typedef struct look {
     uint32_t n_cells;
     uint64_t *cells; /* some words each */
-    uint64_t run[11];
+    uint64_t run[15];
 } look;
 
 look look_at(const orr_run *run);
@@ -37,9 +38,11 @@ void diary_cut(diary *d, uint32_t n);
 void diary_free(diary *d);
 orr_record diary_record(const diary *d, uint32_t at);
 
-/* Folds the first n into a run; fails the test where one is refused or, where looks are kept, another state is found. */
+/* Folds the first n into a run; fails the test where one is refused or, where looks are kept,
+ * another state is found. */
 void diary_fold(const diary *d, uint32_t n, orr_run *run, const char *what);
-/* Fails the test unless the run looks like one that is rebuilt from the whole diary in a core of its own. */
+/* Fails the test unless the run looks like one that is rebuilt from the whole diary in a core of
+ * its own. */
 void diary_assert_same(const diary *d, const orr_run *run, const char *what);
 
 #endif

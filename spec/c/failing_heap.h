@@ -1,4 +1,5 @@
-/* failing_heap.h - a heap that fails on demand, in the shape that Lua and the engine take, and counts what is in use. */
+/* failing_heap.h - a heap that fails on demand, in the shape that Lua and the engine take, and
+ * counts what is in use. */
 #ifndef ORR_SPEC_FAILING_HEAP_H
 #define ORR_SPEC_FAILING_HEAP_H
 
@@ -13,7 +14,8 @@ typedef struct failing_heap {
     size_t bytes;   /* in use */
 } failing_heap;
 
-/* A lua_Alloc and an orr_alloc_fn; `ud` is a failing_heap. Shrinking never fails: Lua takes that for granted. */
+/* A lua_Alloc and an orr_alloc_fn; `ud` is a failing_heap. Shrinking never fails: Lua takes that
+ * for granted. */
 void *failing_heap_fn(void *ud, void *ptr, size_t osize, size_t nsize);
 
 #endif

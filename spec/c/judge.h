@@ -53,7 +53,8 @@ typedef struct judge {
     bool meddles; /* cancels, pauses and resumes at random */
 } judge;
 
-/* A core with the limits of wild plans, and `n_runs` runs of which each has a workflow of its own. */
+/* A core with the limits of wild plans, and `n_runs` runs of which each has a workflow of its
+ * own. */
 void judge_begin(judge *j, uint64_t seed, uint32_t n_runs, uint32_t n_nodes, uint32_t flags, bool meddles);
 /* Runs them to their end and looks at what is left. */
 void judge_finish(judge *j);

@@ -2,8 +2,8 @@
 #ifndef ORR_SPEC_PLACE_H
 #define ORR_SPEC_PLACE_H
 
-#include "../../runtime/store/journal.h"
-#include "../../runtime/store/sqlite.h"
+#include "store/record/record.h"
+#include "store/sqlite/inner.h"
 
 extern char place_directory[64], place_path[96]; /* the folder, and the file in it */
 
@@ -11,20 +11,29 @@ extern char place_directory[64], place_path[96]; /* the folder, and the file in 
 int place_make(void **state);
 int place_remove(void **state);
 
-/* NULL, and why in the message. */
-orr_store *place_try(orr_store_mode mode, char *message, size_t size);
+/* NULL, and why in the reason. */
+orr_store *place_try(orr_store_mode mode, orr_reason *reason);
 /* Fails the test where that is not possible. */
 orr_store *place_open(orr_store_mode mode);
 
-/* The id of run n, its journal made or claimed, and its record `seq`: the first one creates the run, others start its only node. */
+/* The id of run n, its journal made or claimed, and its record `seq`: the first one creates the
+ * run, others start its only node. */
 void place_id(uint8_t id[16], uint32_t n);
 orr_journal *place_create(orr_store *s, uint32_t n);
-orr_journal *place_claim(orr_store *s, uint32_t n, bool force, orr_status *status, char message[ORR_SQLITE_MESSAGE]);
+orr_journal *place_claim(orr_store *s, uint32_t n, bool force, orr_status *status, orr_reason *reason);
 orr_status place_append(orr_journal *j, uint64_t seq);
 
-/* The sequence number of the last record of run n, 0 without one; all from the first on must be there. */
+/* The sequence number of the last record of run n, 0 without one; all from the first on must be
+ * there. */
 uint64_t place_last(orr_store *s, uint32_t n);
 /* What a SELECT gives that gives one number. */
 int64_t place_number(orr_store *s, const char *sql);
+
+/* Makes a store one of version 4, or of version 3: what came later goes. */
+#define PLACE_UNDO_5 "DROP TABLE IF EXISTS state; DROP TABLE IF EXISTS arrivals; "
+#define PLACE_UNDO_4                                                                                         \
+    PLACE_UNDO_5                                                                                             \
+    "ALTER TABLE nodes DROP COLUMN items; ALTER TABLE nodes DROP COLUMN item_names; "                        \
+    "DROP TABLE IF EXISTS run_locks; "
 
 #endif

@@ -1,5 +1,5 @@
-/* rerun.h - one run that goes from process to process, with handlers that are written down. Times are in nanoseconds since the
- * first process began. */
+/* rerun.h - one run that goes from process to process, with handlers that are written down.
+ * Times are in nanoseconds since the first process began. */
 #ifndef SPEC_RERUN_H
 #define SPEC_RERUN_H
 
@@ -10,17 +10,20 @@
 enum { RERUN_NODES = 16, RERUN_TRIES = 8 };
 
 typedef struct rerun {
-    sim_deed deeds[RERUN_NODES][RERUN_TRIES]; /* by node and attempt - 1; the last one given repeats; none: 1 s, completes */
+    /* by node and attempt - 1; the last one given repeats; none: 1 s, completes */
+    sim_deed deeds[RERUN_NODES][RERUN_TRIES];
     uint32_t given[RERUN_NODES];
-    uint32_t items;  /* of every list */
-    uint32_t until;  /* loops are done after so many iterations */
+    uint32_t items;    /* of every list */
+    uint32_t until;    /* loops are done after so many iterations */
     uint32_t bad_item; /* from 1: this item fails in attempts below `good_from` */
     uint32_t good_from;
-    bool edges;      /* what edges say */
+    bool edges; /* what edges say */
+    bool waits; /* the run is to be let begin */
     uint32_t crash_limit;
+    const char *pool; /* that each process has, with one place; or NULL */
     orr_plan *plan;
     sim *s;
-    orr_run *run;
+    orr_run *run; /* others of a process are not written down, and their nodes take a second */
     diary d;
     uint32_t events[ORR_EVENT_COUNT], asked[5]; /* in this process, by kind */
 } rerun;

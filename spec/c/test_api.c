@@ -15,8 +15,7 @@ typedef struct seen {
     char code[64], message[1024];
 } seen;
 
-static void on_error(void *ud, const orr_error_info *error)
-{
+static void on_error(void *ud, const orr_error_info *error) {
     seen *s = ud;
     s->errors++;
     s->status = error->status;
@@ -24,14 +23,12 @@ static void on_error(void *ud, const orr_error_info *error)
     snprintf(s->message, sizeof s->message, "%s", error->message);
 }
 
-static void on_event(void *ud, const char *json)
-{
+static void on_event(void *ud, const char *json) {
     seen *s = ud;
     s->events += json[0] == '{';
 }
 
-static orr_runtime *open_one(seen *s, int clock)
-{
+static orr_runtime *open_one(seen *s, int clock) {
     orr_config config;
     orr_config_init(&config);
     config.clock = clock;
@@ -39,24 +36,23 @@ static orr_runtime *open_one(seen *s, int clock)
     config.on_error = on_error;
     config.on_event = on_event;
     orr_runtime *rt = orr_open(&config);
-    if (rt == NULL)
-        fail_msg("orr_open: %s", s->message);
+    if (rt == NULL) fail_msg("orr_open: %s", s->message);
     return rt;
 }
 
-static const char hello[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'hello', input = flow.schema { who = 'string' }, output = '${nodes.greet}' }\n"
-    "w.greet = function(ctx) end\n";
+static const char hello[] = "local flow = require 'orrery'\n"
+                            "local w = flow.workflow { name = 'hello', input = flow.schema { who = 'string' "
+                            "}, output = '${nodes.greet}' }\n"
+                            "w.greet = function(ctx) end\n";
 
 static const char greet[] =
     "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'hello', input = flow.schema { who = 'string' }, output = '${nodes.greet}' }\n"
+    "local w = flow.workflow { name = 'hello', input = flow.schema { who = 'string' }, output = "
+    "'${nodes.greet}' }\n"
     "w.greet = { run = function(ctx) ctx:sleep('3d') return 'Hello, ' .. ctx.input.who end }\n"
     "return w\n";
 
-static void runs_a_script(void **state)
-{
+static void runs_a_script(void **state) {
     seen s = {0};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_VIRTUAL);
     (void)state;
@@ -81,8 +77,132 @@ static void runs_a_script(void **state)
     orr_close(rt);
 }
 
-static void says_what_is_wrong(void **state)
-{
+static const char triggered[] = "local flow = require 'orrery'\n"
+                                "local w = flow.workflow { name = 'w', output = '${nodes.t.kind}' }\n"
+                                "w.t = flow.trigger {}\n"
+                                "return w\n";
+
+static void says_who_started_it(void **state) {
+    seen s = {0};
+    orr_runtime *rt = open_one(&s, ORR_CLOCK_VIRTUAL);
+    (void)state;
+    orr_workflow *w = orr_load_string(rt, triggered, "w.lua");
+    assert_non_null(w);
+    orr_run_id run = orr_start(rt, w, "{\"n\":1}", NULL);
+    assert_int_equal(orr_wait(rt, run), ORR_OK);
+    assert_string_equal(orr_output(rt, run), "\"c_api\"");
+    orr_close(rt);
+}
+
+static const char one_at_a_time[] =
+    "local flow = require 'orrery'\n"
+    "local w = flow.workflow { name = 'one', singleton = true, on_conflict = %s }\n"
+    "w.a = { run = function(ctx) ctx:sleep('1d') end }\n"
+    "return w\n";
+
+static orr_workflow *load_one(orr_runtime *rt, const char *conflict) {
+    char text[512];
+    snprintf(text, sizeof text, one_at_a_time, conflict);
+    orr_workflow *w = orr_load_string(rt, text, "one.lua");
+    assert_non_null(w);
+    return w;
+}
+
+/* Of a workflow with a lock: the second run waits, is the first, or is refused. */
+static void one_run_at_a_time(void **state) {
+    static const orr_run_id none;
+    seen s = {0};
+    orr_runtime *rt = open_one(&s, ORR_CLOCK_VIRTUAL);
+    (void)state;
+    orr_workflow *w = load_one(rt, "'queue'"), *skip = load_one(rt, "'skip'"), *fail = load_one(rt, "'fail'");
+    orr_run_id a = orr_start(rt, w, NULL, NULL), b = orr_start(rt, w, NULL, NULL);
+    assert_int_equal(orr_state(rt, b), ORR_RUN_PENDING);
+    assert_non_null(strstr(orr_why_json(rt, b, "a"), "\"lock\""));
+    assert_memory_equal(orr_start(rt, skip, NULL, NULL).bytes, a.bytes, sizeof a);
+    assert_memory_equal(orr_start(rt, fail, NULL, NULL).bytes, none.bytes, sizeof none);
+    assert_int_equal(s.status, ORR_ESTATE);
+    assert_string_equal(s.code, "conflict");
+    assert_int_equal(orr_wait(rt, b), ORR_OK);
+    assert_int_equal(orr_state(rt, a), ORR_RUN_COMPLETED);
+    assert_int_equal(orr_state(rt, b), ORR_RUN_COMPLETED);
+    orr_close(rt);
+}
+
+static const char draws[] = "local flow = require 'orrery'\n"
+                            "local w = flow.workflow { name = 'draws', output = '${nodes.last}' }\n"
+                            "w.each = { each = { 1, 2, 3, 4 }, run = function(ctx)\n"
+                            "  return ctx:random(1000000000)\n"
+                            "end }\n"
+                            "w.last = { after = 'each', run = function(_, inputs) return inputs.each end }\n"
+                            "return w\n";
+
+static const char fails_at_its_end[] =
+    "local flow = require 'orrery'\n"
+    "local w = flow.workflow { name = 'ends', output = '${nodes.a.x + 1}' }\n"
+    "w.a = { run = function() return { x = 'no number' } end }\n"
+    "return w\n";
+
+static void output_of(orr_runtime *rt, orr_workflow *w, const orr_start_options *o, char *to, size_t size) {
+    orr_run_id run = orr_start(rt, w, NULL, o);
+    assert_int_equal(orr_wait(rt, run), ORR_OK);
+    assert_int_equal(orr_state(rt, run), ORR_RUN_COMPLETED);
+    snprintf(to, size, "%s", orr_output(rt, run));
+}
+
+/* The same seed gives the same chance, another one another. */
+static void takes_a_seed(void **state) {
+    seen s = {0};
+    orr_start_options o;
+    char first[256], again[256], other[256];
+    (void)state;
+    orr_runtime *rt = open_one(&s, ORR_CLOCK_VIRTUAL);
+    orr_workflow *w = orr_load_string(rt, draws, "draws.lua");
+    assert_non_null(w);
+    orr_start_options_init(&o);
+    o.seed = 7;
+    output_of(rt, w, &o, first, sizeof first);
+    output_of(rt, w, &o, again, sizeof again);
+    o.seed = 8;
+    output_of(rt, w, &o, other, sizeof other);
+    assert_string_equal(first, again);
+    assert_string_not_equal(first, other);
+    orr_close(rt);
+}
+
+/* All nodes did well, but what the run is to output cannot be computed: it has failed. */
+static void a_run_whose_output_fails(void **state) {
+    seen s = {0};
+    (void)state;
+    orr_runtime *rt = open_one(&s, ORR_CLOCK_VIRTUAL);
+    orr_workflow *w = orr_load_string(rt, fails_at_its_end, "ends.lua");
+    assert_non_null(w);
+    orr_run_id run = orr_start(rt, w, NULL, NULL);
+    assert_int_equal(orr_wait(rt, run), ORR_OK);
+    assert_int_equal(orr_node(rt, run, "a"), ORR_NODE_COMPLETED);
+    assert_int_equal(orr_state(rt, run), ORR_RUN_FAILED);
+    assert_non_null(strstr(orr_run_error_json(rt, run), "config_error"));
+    orr_close(rt);
+}
+
+/* A definition that is data does what it is allowed, whatever its name. */
+static void allows_what_it_is_told(orr_runtime *rt) {
+    static const char runs[] =
+        "{\"name\":\"x\",\"nodes\":[{\"id\":\"a\",\"type\":\"exec\",\"with\":{\"argv\":[\"true\"]}}]}";
+    assert_null(orr_load_json(rt, runs, NULL, NULL));
+    assert_non_null(strstr(orr_last_error(rt), "not allowed"));
+    assert_null(orr_load_string(rt, runs, "x.json"));
+    orr_workflow *w = orr_load_json(rt, runs, NULL, "{\"types\":[\"exec\"],\"commands\":[\"true\"]}");
+    assert_non_null(w);
+    orr_workflow_free(w);
+    assert_null(orr_load_json(rt, runs, NULL, "{\"type\":[\"exec\"]}"));
+    assert_null(orr_load_json(rt, runs, NULL, "[1"));
+    assert_null(orr_load_json(rt, runs, NULL, "1"));
+    assert_null(orr_load_json(rt, NULL, NULL, NULL));
+    assert_null(orr_load_json(rt, "return 1", "x.lua", NULL));
+    assert_non_null(strstr(orr_last_error(rt), "not valid JSON"));
+}
+
+static void says_what_is_wrong(void **state) {
     seen s = {0};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_REAL);
     (void)state;
@@ -92,9 +212,11 @@ static void says_what_is_wrong(void **state)
     assert_non_null(strstr(orr_last_error(rt), "broken.lua:1"));
     assert_null(orr_load_file(rt, "/nowhere/at/all.lua"));
     assert_non_null(strstr(orr_last_error(rt), "/nowhere/at/all.lua"));
-    assert_null(orr_load_string(rt, "{\"name\":\"x\",\"nodes\":[{\"id\":\"a\",\"type\":\"dealy\"}]}", "x.json"));
+    assert_null(
+        orr_load_string(rt, "{\"name\":\"x\",\"nodes\":[{\"id\":\"a\",\"type\":\"dealy\"}]}", "x.json"));
     assert_int_equal(s.status, ORR_EDEFINITION);
     assert_non_null(strstr(orr_last_error(rt), "delay"));
+    allows_what_it_is_told(rt);
     assert_null(orr_load_file(rt, NULL));
     orr_workflow *w = orr_load_string(rt, greet, "greet.lua");
     assert_true(orr_run_id_is_none(orr_start(rt, w, "{\"who\":1}", NULL)));
@@ -105,7 +227,7 @@ static void says_what_is_wrong(void **state)
     orr_close(rt);
 }
 
-/* ---- native types --------------------------------------------------------------------------------------------------- */
+/* ---- native types ---------------------------------------------------------------------------- */
 
 typedef struct worker {
     orr_token token;
@@ -114,52 +236,44 @@ typedef struct worker {
     bool at_once;
 } worker;
 
-static void work(void *ud, orr_runtime *rt, const orr_call *call)
-{
+static void work(void *ud, orr_runtime *rt, const orr_call *call) {
     worker *w = ud;
     w->token = call->token;
     w->started++;
     snprintf(w->config, sizeof w->config, "%s", call->config);
     snprintf(w->inputs, sizeof w->inputs, "%s", call->inputs);
-    if (w->at_once)
-        assert_int_equal(orr_complete(rt, call->token, "{\"n\":1.0}"), ORR_OK);
+    if (w->at_once) assert_int_equal(orr_complete(rt, call->token, "{\"n\":1.0}"), ORR_OK);
 }
 
-static void stop_work(void *ud, orr_runtime *rt, orr_token token)
-{
+static void stop_work(void *ud, orr_runtime *rt, orr_token token) {
     worker *w = ud;
     w->cancelled++;
     orr_fail(rt, token, "stopped", "it was asked to", false);
 }
 
-static const char native[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'n', output = '${nodes.b}' }\n"
-    "w.a = flow.test.work { level = 3, retry = 1, timeout = '10s' }\n"
-    "w.b = { after = 'a', run = function(_, inputs) return inputs.a end }\n"
-    "return w\n";
+static const char native[] = "local flow = require 'orrery'\n"
+                             "local w = flow.workflow { name = 'n', output = '${nodes.b}' }\n"
+                             "w.a = flow.test.work { level = 3, retry = 1, timeout = '10s' }\n"
+                             "w.b = { after = 'a', run = function(_, inputs) return inputs.a end }\n"
+                             "return w\n";
 
-static orr_run_id start_native(orr_runtime *rt, worker *w)
-{
+static orr_run_id start_native(orr_runtime *rt, worker *w) {
     orr_type type = {.size = sizeof type, .name = "test.work", .ud = w, .start = work, .cancel = stop_work};
     assert_int_equal(orr_register(rt, &type), ORR_OK);
     assert_int_equal(orr_register(rt, &type), ORR_EINVAL); /* the name is taken */
     orr_workflow *flow = orr_load_string(rt, native, "native.lua");
-    if (flow == NULL)
-        fail_msg("%s", orr_last_error(rt));
+    if (flow == NULL) fail_msg("%s", orr_last_error(rt));
     return orr_start(rt, flow, NULL, NULL);
 }
 
-static void drain(orr_runtime *rt)
-{
+static void drain(orr_runtime *rt) {
     int more;
     while ((more = orr_step(rt, 1000000)) > 0) {
     }
     assert_int_equal(more, 0);
 }
 
-static void native_at_once(void **state)
-{
+static void native_at_once(void **state) {
     seen s = {0};
     worker w = {.at_once = true};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_REAL);
@@ -173,8 +287,7 @@ static void native_at_once(void **state)
     orr_close(rt);
 }
 
-static void native_later(void **state)
-{
+static void native_later(void **state) {
     seen s = {0};
     worker w = {0};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_VIRTUAL);
@@ -195,8 +308,7 @@ static void native_later(void **state)
     orr_close(rt);
 }
 
-static void native_cancelled(void **state)
-{
+static void native_cancelled(void **state) {
     seen s = {0};
     worker w = {0};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_REAL);
@@ -211,8 +323,7 @@ static void native_cancelled(void **state)
 }
 
 /* Closing with a native attempt under way: nothing is called any more, nothing leaks. */
-static void closed_in_the_middle(void **state)
-{
+static void closed_in_the_middle(void **state) {
     seen s = {0};
     worker w = {0};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_REAL);
@@ -222,24 +333,21 @@ static void closed_in_the_middle(void **state)
     orr_close(rt);
 }
 
-/* ---- graphs of C functions -------------------------------------------------------------------------------------- */
+/* ---- graphs of C functions ------------------------------------------------------------------- */
 
-static int count(void *ud, uint32_t node)
-{
+static int count(void *ud, uint32_t node) {
     uint32_t *order = ud;
     order[order[0]++ + 1] = node;
     return node == 99 ? ORR_EINVAL : ORR_OK;
 }
 
-static void built_graph(void **state)
-{
+static void built_graph(void **state) {
     seen s = {0};
     uint32_t order[8] = {0};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_REAL);
     (void)state;
     orr_builder *b = orr_build(rt, "diamond", 4, 4);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(orr_build_node(b, NULL, count, order), i);
+    for (int i = 0; i < 4; i++) assert_int_equal(orr_build_node(b, NULL, count, order), i);
     orr_build_edge(b, 3, 0);
     orr_build_edge(b, 3, 1);
     orr_build_edge(b, 0, 2);
@@ -254,8 +362,7 @@ static void built_graph(void **state)
     orr_close(rt);
 }
 
-static void built_wrong(void **state)
-{
+static void built_wrong(void **state) {
     seen s = {0};
     uint32_t order[8] = {0};
     orr_runtime *rt = open_one(&s, ORR_CLOCK_REAL);
@@ -272,39 +379,34 @@ static void built_wrong(void **state)
     orr_close(rt);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 typedef struct heap {
     size_t bytes;
     uint64_t calls, fail_at;
 } heap;
 
-static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize)
-{
+static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
     heap *h = ud;
-    if (nsize > osize && h->fail_at > 0 && ++h->calls >= h->fail_at)
-        return NULL;
+    if (nsize > osize && h->fail_at > 0 && ++h->calls >= h->fail_at) return NULL;
     if (nsize == 0) {
         free(ptr);
         h->bytes -= ptr != NULL ? osize : 0;
         return NULL;
     }
     void *p = realloc(ptr, nsize);
-    if (p != NULL)
-        h->bytes += nsize - (ptr != NULL ? osize : 0);
+    if (p != NULL) h->bytes += nsize - (ptr != NULL ? osize : 0);
     return p;
 }
 
-static void one_life(heap *h)
-{
+static void one_life(heap *h) {
     orr_config config;
     orr_config_init(&config);
     config.alloc = allocate;
     config.alloc_ud = h;
     config.clock = ORR_CLOCK_VIRTUAL;
     orr_runtime *rt = orr_open(&config);
-    if (rt == NULL)
-        return;
+    if (rt == NULL) return;
     orr_workflow *w = orr_load_string(rt, greet, "greet.lua");
     if (w != NULL) {
         orr_run_id run = orr_start(rt, w, "{\"who\":\"you\"}", NULL);
@@ -316,10 +418,10 @@ static void one_life(heap *h)
     orr_close(rt);
 }
 
-/* From some allocation on there is no memory any more: whatever that hits, everything is given back. Opening takes some
- * 20,000 allocations, most of them the loading of modules, so only some are tried. */
-static void no_memory(void **state)
-{
+/* From some allocation on there is no memory any more: whatever that hits, everything is given
+ * back. Opening takes some 20,000 allocations, most of them the loading of modules, so only some
+ * are tried. */
+static void no_memory(void **state) {
     heap h = {0};
     (void)state;
     h.fail_at = UINT64_MAX;
@@ -335,8 +437,7 @@ static void no_memory(void **state)
     }
 }
 
-static void words(void **state)
-{
+static void words(void **state) {
     (void)state;
     assert_string_equal(orr_strerror(ORR_OK), "success");
     assert_string_equal(orr_strerror(-99), "unknown status");
@@ -347,12 +448,21 @@ static void words(void **state)
     assert_string_equal(text, "0193af00-0000-7000-8000-00000000000f");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words), cmocka_unit_test(runs_a_script), cmocka_unit_test(says_what_is_wrong),
-        cmocka_unit_test(native_at_once), cmocka_unit_test(native_later), cmocka_unit_test(native_cancelled),
-        cmocka_unit_test(closed_in_the_middle), cmocka_unit_test(built_graph), cmocka_unit_test(built_wrong),
+        cmocka_unit_test(words),
+        cmocka_unit_test(runs_a_script),
+        cmocka_unit_test(says_who_started_it),
+        cmocka_unit_test(one_run_at_a_time),
+        cmocka_unit_test(takes_a_seed),
+        cmocka_unit_test(a_run_whose_output_fails),
+        cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(native_at_once),
+        cmocka_unit_test(native_later),
+        cmocka_unit_test(native_cancelled),
+        cmocka_unit_test(closed_in_the_middle),
+        cmocka_unit_test(built_graph),
+        cmocka_unit_test(built_wrong),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

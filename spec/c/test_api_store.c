@@ -16,23 +16,22 @@ typedef struct host {
     char folder[64], url[128];
     orr_runtime *rt;
     int errors, recovered, status;
-    const char *watched; /* an event, and when the first of it said that it happened: ns since the epoch */
+    /* an event, and when the first of it said that it happened: ns since the epoch */
+    const char *watched;
     int64_t happened;
     char message[1024];
     orr_token tokens[64]; /* of native attempts that are under way */
     int attempts;
 } host;
 
-static void on_error(void *ud, const orr_error_info *error)
-{
+static void on_error(void *ud, const orr_error_info *error) {
     host *h = ud;
     h->errors++;
     h->status = error->status;
     snprintf(h->message, sizeof h->message, "%s: %s", error->code, error->message);
 }
 
-static void on_event(void *ud, const char *json)
-{
+static void on_event(void *ud, const char *json) {
     host *h = ud;
     h->recovered += strstr(json, "\"run_recovered\"") != NULL;
     const char *time = strstr(json, "\"time\":");
@@ -40,16 +39,13 @@ static void on_event(void *ud, const char *json)
         h->happened = (int64_t)(strtod(time + strlen("\"time\":"), NULL) * 1e9);
 }
 
-static void work(void *ud, orr_runtime *rt, const orr_call *call)
-{
+static void work(void *ud, orr_runtime *rt, const orr_call *call) {
     host *h = ud;
     (void)rt;
-    if (h->attempts < 64)
-        h->tokens[h->attempts++] = call->token;
+    if (h->attempts < 64) h->tokens[h->attempts++] = call->token;
 }
 
-static orr_config config_of(host *h)
-{
+static orr_config config_of(host *h) {
     orr_config config;
     orr_config_init(&config);
     config.ud = h;
@@ -59,35 +55,28 @@ static orr_config config_of(host *h)
     return config;
 }
 
-static void open_host(host *h, const orr_config *config)
-{
+static void open_host(host *h, const orr_config *config) {
     h->rt = orr_open(config);
-    if (h->rt == NULL)
-        fail_msg("orr_open: %s", h->message);
+    if (h->rt == NULL) fail_msg("orr_open: %s", h->message);
 }
 
-static void reopen(host *h)
-{
+static void reopen(host *h) {
     orr_config config = config_of(h);
     orr_close(h->rt);
     open_host(h, &config);
 }
 
-static void register_work(host *h)
-{
+static void register_work(host *h) {
     orr_type type = {.size = sizeof type, .name = "test.work", .ud = h, .start = work};
     h->attempts = 0;
     assert_int_equal(orr_register(h->rt, &type), ORR_OK);
 }
 
-static int set_up(void **state)
-{
+static int set_up(void **state) {
     host *h = calloc(1, sizeof *h);
-    if (h == NULL)
-        return -1;
+    if (h == NULL) return -1;
     snprintf(h->folder, sizeof h->folder, "/tmp/orrery-api-XXXXXX");
-    if (mkdtemp(h->folder) == NULL)
-        return -1;
+    if (mkdtemp(h->folder) == NULL) return -1;
     snprintf(h->url, sizeof h->url, "sqlite:%s/runs.db", h->folder);
     orr_config config = config_of(h);
     open_host(h, &config);
@@ -95,8 +84,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
+static int tear_down(void **state) {
     host *h = *state;
     char line[128];
     orr_close(h->rt);
@@ -106,46 +94,37 @@ static int tear_down(void **state)
     return status;
 }
 
-static orr_workflow *load(const host *h, const char *source)
-{
+static orr_workflow *load(const host *h, const char *source) {
     orr_workflow *w = orr_load_string(h->rt, source, "test.lua");
-    if (w == NULL)
-        fail_msg("%s", orr_last_error(h->rt));
+    if (w == NULL) fail_msg("%s", orr_last_error(h->rt));
     return w;
 }
 
-static orr_run_id start(const host *h, const char *source, const orr_start_options *options)
-{
+static orr_run_id start(const host *h, const char *source, const orr_start_options *options) {
     orr_run_id run = orr_start(h->rt, load(h, source), NULL, options);
-    if (orr_run_id_is_none(run))
-        fail_msg("%s", orr_last_error(h->rt));
+    if (orr_run_id_is_none(run)) fail_msg("%s", orr_last_error(h->rt));
     return run;
 }
 
-static bool same(orr_run_id a, orr_run_id b)
-{
+static bool same(orr_run_id a, orr_run_id b) {
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
-/* Steps until the run is in that state, for a few seconds at most. */
-static void until(const host *h, orr_run_id run, orr_run_state state)
-{
-    for (int i = 0; i < 5000 && orr_state(h->rt, run) != state; i++)
-        if (orr_step(h->rt, 1000000) == 0)
-            usleep(1000);
+/* Steps until the run is in that state, for a minute at most. */
+static void until(const host *h, orr_run_id run, orr_run_state state) {
+    for (int i = 0; i < 60000 && orr_state(h->rt, run) != state; i++)
+        if (orr_step(h->rt, 1000000) == 0) usleep(1000);
     assert_string_equal(orr_run_state_name(orr_state(h->rt, run)), orr_run_state_name(state));
 }
 
-static const char order[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'order', output = '${nodes.ship}' }\n"
-    "w.price = { run = function() return 42 end }\n"
-    "w.ship = { after = 'price', run = function(ctx, inputs)\n"
-    "  return { price = inputs.price, by = ctx:wait('shipped').by } end }\n"
-    "return w\n";
+static const char order[] = "local flow = require 'orrery'\n"
+                            "local w = flow.workflow { name = 'order', output = '${nodes.ship}' }\n"
+                            "w.price = { run = function() return 42 end }\n"
+                            "w.ship = { after = 'price', run = function(ctx, inputs)\n"
+                            "  return { price = inputs.price, by = ctx:wait('shipped').by } end }\n"
+                            "return w\n";
 
-static void outlives_its_runtime(void **state)
-{
+static void outlives_its_runtime(void **state) {
     host *h = *state;
     orr_run_id run = start(h, order, NULL);
     until(h, run, ORR_RUN_WAITING);
@@ -156,7 +135,8 @@ static void outlives_its_runtime(void **state)
     assert_int_equal(orr_node(h->rt, run, "nobody"), ORR_NODE_STATE_COUNT);
     assert_int_equal(orr_wait(h->rt, run), ORR_ESTATE);
     assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":"), ORR_ESCRIPT);
-    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":\"sea\"}"), ORR_OK); /* waits in the inbox */
+    /* waits in the inbox */
+    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":\"sea\"}"), ORR_OK);
     assert_int_equal(orr_resume(h->rt, run), ORR_OK);
     assert_int_equal(orr_wait(h->rt, run), ORR_OK);
     assert_non_null(strstr(orr_output(h->rt, run), "\"sea\""));
@@ -175,8 +155,7 @@ static void outlives_its_runtime(void **state)
     assert_non_null(strstr(json, "\"shipped\""));
 }
 
-static void is_suspended(void **state)
-{
+static void is_suspended(void **state) {
     host *h = *state;
     orr_run_id run = start(h, order, NULL);
     until(h, run, ORR_RUN_WAITING);
@@ -192,8 +171,7 @@ static void is_suspended(void **state)
     assert_int_equal(orr_suspend(h->rt, run), ORR_ESTATE);
 }
 
-static void has_a_key(void **state)
-{
+static void has_a_key(void **state) {
     host *h = *state;
     orr_start_options options;
     orr_start_options_init(&options);
@@ -222,33 +200,32 @@ static void has_a_key(void **state)
     assert_non_null(strstr(h->message, "durability"));
 }
 
-static const char native[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'native', output = '${nodes.b}' }\n"
-    "w.a = flow.test.work { n = 1 }\n"
-    "w.b = { after = 'a', run = function(_, inputs) return inputs.a end }\n"
-    "return w\n";
+static const char native[] = "local flow = require 'orrery'\n"
+                             "local w = flow.workflow { name = 'native', output = '${nodes.b}' }\n"
+                             "w.a = flow.test.work { n = 1 }\n"
+                             "w.b = { after = 'a', run = function(_, inputs) return inputs.a end }\n"
+                             "return w\n";
 
 #define RUNS 12
 
-/* Steps for a while: nothing is left to be done at once. */
-static void settle(const host *h)
-{
+/* Steps until nothing is left to be done at once, also once the disk has been waited for. */
+static void settle(const host *h) {
     for (int quiet = 0; quiet < 30;) {
-        if (orr_step(h->rt, 1000000) > 0)
+        if (orr_step(h->rt, 1000000) > 0) {
+            quiet = 0;
             continue;
+        }
+        assert_int_equal(orr_sync(h->rt), ORR_OK);
         quiet++;
         usleep(1000);
     }
 }
 
-static void resumes_a_few_at_a_time(void **state)
-{
+static void resumes_a_few_at_a_time(void **state) {
     host *h = *state;
     orr_run_id runs[RUNS], waiting = start(h, order, NULL);
     register_work(h);
-    for (int i = 0; i < RUNS; i++)
-        runs[i] = start(h, native, NULL);
+    for (int i = 0; i < RUNS; i++) runs[i] = start(h, native, NULL);
     settle(h);
     assert_int_equal(h->attempts, RUNS);
     reopen(h);
@@ -264,15 +241,13 @@ static void resumes_a_few_at_a_time(void **state)
     assert_false(orr_resuming(h->rt));
     assert_int_equal(h->recovered, RUNS + 1);
     assert_int_equal(h->errors, 0);
-    for (int i = 0; i < RUNS; i++)
-        assert_string_equal(orr_output(h->rt, runs[i]), "7");
+    for (int i = 0; i < RUNS; i++) assert_string_equal(orr_output(h->rt, runs[i]), "7");
     assert_int_equal(orr_state(h->rt, waiting), ORR_RUN_WAITING);
     assert_int_equal(orr_signal(h->rt, waiting, "shipped", "{\"by\":\"land\"}"), ORR_OK);
     until(h, waiting, ORR_RUN_COMPLETED);
 }
 
-static void says_what_cannot_go_on(void **state)
-{
+static void says_what_cannot_go_on(void **state) {
     host *h = *state;
     register_work(h);
     orr_run_id run = start(h, native, NULL);
@@ -301,23 +276,19 @@ static void says_what_cannot_go_on(void **state)
     assert_string_equal(orr_output(h->rt, run), "8");
 }
 
-static void resuming_host(host *h, uint32_t limit)
-{
+static void resuming_host(host *h, uint32_t limit) {
     orr_config config = config_of(h);
     orr_close(h->rt);
     config.resume = limit == 0;
     open_host(h, &config);
-    if (limit > 0)
-        assert_int_equal(orr_resume_all(h->rt, limit), ORR_OK);
+    if (limit > 0) assert_int_equal(orr_resume_all(h->rt, limit), ORR_OK);
     assert_true(orr_resuming(h->rt));
 }
 
-static void waits_for_what_is_taken_up_later(void **state)
-{
+static void waits_for_what_is_taken_up_later(void **state) {
     host *h = *state;
     orr_run_id runs[RUNS];
-    for (int i = 0; i < RUNS; i++)
-        runs[i] = start(h, order, NULL);
+    for (int i = 0; i < RUNS; i++) runs[i] = start(h, order, NULL);
     settle(h);
     for (uint32_t limit = 0; limit < 2; limit++) {
         orr_run_id last = runs[RUNS - 1 - limit];
@@ -330,20 +301,30 @@ static void waits_for_what_is_taken_up_later(void **state)
     assert_int_equal(orr_wait(h->rt, runs[RUNS - 1]), ORR_OK); /* it is over, in the store */
 }
 
-static const char hasty[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'hasty', timeout = '50ms' }\n"
-    "w.a = { run = function(ctx) ctx:wait('never') end }\n"
-    "return w\n";
+static const char hasty[] = "local flow = require 'orrery'\n"
+                            "local w = flow.workflow { name = 'hasty', timeout = %u }\n"
+                            "w.a = { run = function(ctx) ctx:wait('never') end }\n"
+                            "return w\n";
+
+/* A run that was suspended before its time was over, which it is now. */
+static orr_run_id overdue(const host *h) {
+    for (unsigned seconds = 1; seconds < 100; seconds *= 5) { /* more on a slow machine */
+        char source[256];
+        snprintf(source, sizeof source, hasty, seconds);
+        orr_run_id run = start(h, source, NULL);
+        assert_true(orr_step(h->rt, 0) >= 0);
+        if (orr_suspend(h->rt, run) != ORR_OK) continue;
+        usleep(seconds * 1000000 + 100000);
+        return run;
+    }
+    fail_msg("the run could not be suspended in time");
+    return (orr_run_id){0};
+}
 
 /* It ends as it is taken up. */
-static void waits_for_what_is_over_at_once(void **state)
-{
+static void waits_for_what_is_over_at_once(void **state) {
     host *h = *state;
-    orr_run_id run = start(h, hasty, NULL);
-    assert_int_equal(orr_step(h->rt, 0) >= 0, 1);
-    assert_int_equal(orr_suspend(h->rt, run), ORR_OK);
-    usleep(100000);
+    orr_run_id run = overdue(h);
     start(h, order, NULL);
     resuming_host(h, 0);
     assert_int_equal(orr_wait(h->rt, run), ORR_OK);
@@ -352,13 +333,11 @@ static void waits_for_what_is_over_at_once(void **state)
 }
 
 /* Those behind it need not be taken up first for the answer. */
-static void waits_no_longer_for_what_cannot_go_on(void **state)
-{
+static void waits_no_longer_for_what_cannot_go_on(void **state) {
     host *h = *state, other = {0};
     register_work(h);
     orr_run_id run = start(h, native, NULL);
-    for (int i = 0; i < RUNS; i++)
-        start(h, order, NULL);
+    for (int i = 0; i < RUNS; i++) start(h, order, NULL);
     settle(h);
     resuming_host(h, 0); /* nobody has registered the type */
     assert_int_equal(orr_wait(h->rt, run), ORR_ESTATE);
@@ -381,49 +360,44 @@ static void waits_no_longer_for_what_cannot_go_on(void **state)
     orr_close(other.rt);
 }
 
-/* ---- times of a host that seldom steps ---------------------------------------------------------------------------------- */
+/* ---- times of a host that seldom steps ------------------------------------------------------- */
 
-static int64_t wall(void)
-{
+static int64_t wall(void) {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* Nobody steps for 0.3 s; the time after that. */
-static int64_t idle(host *h, const char *event)
-{
+static int64_t idle(host *h, const char *event) {
     h->watched = event;
     h->happened = 0;
     usleep(300000);
     return wall() - 1000000;
 }
 
-static void assert_told_after(const host *h, int64_t time)
-{
+static void assert_notified_after(const host *h, int64_t time) {
     settle(h);
     if (h->happened < time)
         fail_msg("%s: told as of %.3f s too early", h->watched, (double)(time - h->happened) / 1e9);
 }
 
-static const char two[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'two' }\n"
-    "w.a = { run = function(ctx) ctx:wait('never') end }\n"
-    "w.b = { after = 'a', run = function() end }\n"
-    "return w\n";
+static const char two[] = "local flow = require 'orrery'\n"
+                          "local w = flow.workflow { name = 'two' }\n"
+                          "w.a = { run = function(ctx) ctx:wait('never') end }\n"
+                          "w.b = { after = 'a', run = function() end }\n"
+                          "return w\n";
 
-static void what_a_host_does_happens_now(void **state)
-{
+static void what_a_host_does_happens_now(void **state) {
     host *h = *state, other = {0};
     orr_run_id run = start(h, two, NULL);
     until(h, run, ORR_RUN_WAITING);
     int64_t now = idle(h, "\"run_paused\"");
     assert_int_equal(orr_pause(h->rt, run), ORR_OK);
-    assert_told_after(h, now);
+    assert_notified_after(h, now);
     now = idle(h, "\"run_resumed\"");
     assert_int_equal(orr_resume(h->rt, run), ORR_OK);
-    assert_told_after(h, now);
+    assert_notified_after(h, now);
 
     orr_config config = config_of(h);
     config.ud = &other;
@@ -432,43 +406,40 @@ static void what_a_host_does_happens_now(void **state)
     assert_int_equal(orr_sync(other.rt), ORR_OK);
     orr_close(other.rt);
     now = idle(h, "\"run_paused\"");
-    assert_told_after(h, now);
+    assert_notified_after(h, now);
 
     assert_int_equal(orr_suspend(h->rt, run), ORR_OK);
     settle(h);
     now = idle(h, "\"run_recovered\"");
     assert_int_equal(orr_resume(h->rt, run), ORR_OK);
-    assert_told_after(h, now);
+    assert_notified_after(h, now);
     now = idle(h, "\"node_cancelled\"");
     assert_int_equal(orr_cancel(h->rt, run), ORR_OK);
-    assert_told_after(h, now);
+    assert_notified_after(h, now);
     assert_int_equal(orr_state(h->rt, run), ORR_RUN_CANCELLED);
     now = idle(h, "\"run_recovered\"");
     assert_int_equal(orr_retry_run(h->rt, run), ORR_OK);
-    assert_told_after(h, now);
+    assert_notified_after(h, now);
 }
 
-static void a_native_answer_counts_when_it_is_taken(void **state)
-{
+static void a_native_answer_counts_when_it_is_taken(void **state) {
     host *h = *state;
     register_work(h);
     orr_run_id run = start(h, native, NULL);
     settle(h);
     int64_t now = idle(h, "\"node_completed\"");
     assert_int_equal(orr_complete(h->rt, h->tokens[0], "7"), ORR_OK);
-    assert_told_after(h, now);
+    assert_notified_after(h, now);
     assert_string_equal(orr_output(h->rt, run), "7");
 }
 
-static int nothing(void *ud, uint32_t node)
-{
+static int nothing(void *ud, uint32_t node) {
     (void)ud;
     (void)node;
     return ORR_OK;
 }
 
-static void a_graph_of_functions_is_not_kept(void **state)
-{
+static void a_graph_of_functions_is_not_kept(void **state) {
     host *h = *state;
     orr_builder *b = orr_build(h->rt, "frame", 2, 1);
     orr_build_node(b, "a", nothing, NULL);
@@ -481,14 +452,12 @@ static void a_graph_of_functions_is_not_kept(void **state)
     assert_null(orr_run_json(h->rt, run));
 }
 
-static const char large[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'large', output = '${nodes.a}' }\n"
-    "w.a = { run = function() return ('x'):rep(2000000) end }\n"
-    "return w\n";
+static const char large[] = "local flow = require 'orrery'\n"
+                            "local w = flow.workflow { name = 'large', output = '${nodes.a}' }\n"
+                            "w.a = { run = function() return ('x'):rep(2000000) end }\n"
+                            "return w\n";
 
-static void large_outputs(void **state)
-{
+static void large_outputs(void **state) {
     host *h = *state;
     orr_run_id run = start(h, large, NULL);
     assert_int_equal(orr_wait(h->rt, run), ORR_OK);
@@ -507,8 +476,7 @@ static void large_outputs(void **state)
     assert_non_null(strstr(orr_run_json(h->rt, run), "\"relaxed\""));
 }
 
-static void without_a_store(void **state)
-{
+static void without_a_store(void **state) {
     host *h = *state;
     orr_config config = config_of(h);
     orr_close(h->rt);
@@ -542,8 +510,7 @@ static void without_a_store(void **state)
 }
 
 /* A program that was compiled before there were stores. */
-static void an_older_program(void **state)
-{
+static void an_older_program(void **state) {
     host *h = *state;
     orr_config config = config_of(h);
     orr_start_options options;
@@ -558,8 +525,7 @@ static void an_older_program(void **state)
     assert_null(orr_run_json(h->rt, run));
 }
 
-static void texts(void **state)
-{
+static void texts(void **state) {
     char text[37];
     (void)state;
     orr_run_id_text(orr_run_id_from_text("0193AF00-0000-7000-8000-00000000000f"), text);
@@ -570,14 +536,23 @@ static void texts(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(outlives_its_runtime), TEST(is_suspended), TEST(has_a_key), TEST(resumes_a_few_at_a_time),
-        TEST(says_what_cannot_go_on), TEST(a_graph_of_functions_is_not_kept), TEST(large_outputs), TEST(without_a_store),
-        TEST(an_older_program), TEST(waits_for_what_is_taken_up_later), TEST(waits_for_what_is_over_at_once),
-        TEST(waits_no_longer_for_what_cannot_go_on), TEST(what_a_host_does_happens_now),
-        TEST(a_native_answer_counts_when_it_is_taken), cmocka_unit_test(texts),
+        TEST(outlives_its_runtime),
+        TEST(is_suspended),
+        TEST(has_a_key),
+        TEST(resumes_a_few_at_a_time),
+        TEST(says_what_cannot_go_on),
+        TEST(a_graph_of_functions_is_not_kept),
+        TEST(large_outputs),
+        TEST(without_a_store),
+        TEST(an_older_program),
+        TEST(waits_for_what_is_taken_up_later),
+        TEST(waits_for_what_is_over_at_once),
+        TEST(waits_no_longer_for_what_cannot_go_on),
+        TEST(what_a_host_does_happens_now),
+        TEST(a_native_answer_counts_when_it_is_taken),
+        cmocka_unit_test(texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

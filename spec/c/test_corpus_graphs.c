@@ -1,6 +1,7 @@
-/* test_corpus_graphs.c - plans of recorded workflows, of Task Bench's graphs and of builds against figures that were
- * computed elsewhere. Every graph is compiled twice, its nodes in the order of the file and in the reverse one. */
-#include "../../runtime/core/plan.h"
+/* test_corpus_graphs.c - plans of recorded workflows, of Task Bench's graphs and of builds
+ * against figures that were computed elsewhere. Every graph is compiled twice, its nodes in the
+ * order of the file and in the reverse one. */
+#include "core/plan/plan.h"
 #include "corpus.h"
 
 #include <lua.h> /* corpus.c needs the library */
@@ -13,11 +14,27 @@
 
 #include <cmocka.h>
 
-/* ---- figures of a plan ---- */
+#include "skip.h"
 
-typedef enum { TASKS, EDGES, ROOTS, LEAVES, ISOLATED, COMPONENTS, LAYERS, WIDTH, MAX_IN, MAX_OUT, FIGURES } figure;
+/* ---- figures of a plan ----------------------------------------------------------------------- */
 
-typedef struct figures { uint32_t of[FIGURES]; } figures;
+typedef enum {
+    TASKS,
+    EDGES,
+    ROOTS,
+    LEAVES,
+    ISOLATED,
+    COMPONENTS,
+    LAYERS,
+    WIDTH,
+    MAX_IN,
+    MAX_OUT,
+    FIGURES
+} figure;
+
+typedef struct figures {
+    uint32_t of[FIGURES];
+} figures;
 
 static uint32_t find_root(uint32_t *parent, uint32_t i) {
     while (parent[i] != i) i = parent[i] = parent[parent[i]];
@@ -52,7 +69,7 @@ static figures measure(const orr_plan *p) {
     return f;
 }
 
-/* ---- compiling ---- */
+/* ---- compiling ------------------------------------------------------------------------------- */
 
 static orr_plan *compile(const corpus_graph *g, bool reverse) {
     orr_plan *plan;
@@ -93,7 +110,7 @@ static double critical_seconds(const orr_plan *p) {
     return (double)total / 1e9;
 }
 
-/* ---- against the oracles ---- */
+/* ---- against the oracles --------------------------------------------------------------------- */
 
 /* Which column of an oracle holds which figure; NULL where it has none. */
 typedef struct oracle {
@@ -122,7 +139,7 @@ static void check_row(corpus *c, const oracle *o) {
 
 static void check_part(const oracle *o) {
     corpus c;
-    if (!corpus_open(&c, o->part, o->file)) skip();
+    if (!corpus_open(&c, o->part, o->file)) skip_for("../shared/corpus/%s is absent", o->part);
     while (corpus_next(&c)) check_row(&c, o);
     printf("%s: %d graphs\n", o->part, c.row);
     assert_true(c.row > 0);
@@ -131,25 +148,36 @@ static void check_part(const oracle *o) {
 
 static void test_recorded_workflows(void **state) {
     (void)state;
-    check_part(&(oracle){
-        "wfinstances", "oracle.tsv", "file",
-        {"tasks", "edges", "roots", "leaves", "isolated", "components", "layers", "maxwidth", "maxindeg", "maxoutdeg"},
-        "cp_s"});
+    check_part(&(oracle){"wfinstances",
+                         "oracle.tsv",
+                         "file",
+                         {"tasks", "edges", "roots", "leaves", "isolated", "components", "layers", "maxwidth",
+                          "maxindeg", "maxoutdeg"},
+                         "cp_s"});
 }
 
 static void test_task_bench(void **state) {
     (void)state;
-    check_part(&(oracle){
-        "task-bench", "oracle.tsv", "graph",
-        {[TASKS] = "tasks", [EDGES] = "edges", [ROOTS] = "roots", [LEAVES] = "leaves",
-         [LAYERS] = "layers_longest_path_tasks", [MAX_IN] = "maxindeg", [MAX_OUT] = "maxoutdeg"},
-        NULL});
+    check_part(&(oracle){"task-bench",
+                         "oracle.tsv",
+                         "graph",
+                         {[TASKS] = "tasks",
+                          [EDGES] = "edges",
+                          [ROOTS] = "roots",
+                          [LEAVES] = "leaves",
+                          [LAYERS] = "layers_longest_path_tasks",
+                          [MAX_IN] = "maxindeg",
+                          [MAX_OUT] = "maxoutdeg"},
+                         NULL});
 }
 
 static void test_builds(void **state) {
     (void)state;
-    check_part(&(oracle){"build-graphs", "oracle_graph.tsv", "name",
-                         {[TASKS] = "actions", [EDGES] = "edges", [LAYERS] = "layers"}, "critical_path_s(j1)"});
+    check_part(&(oracle){"build-graphs",
+                         "oracle_graph.tsv",
+                         "name",
+                         {[TASKS] = "actions", [EDGES] = "edges", [LAYERS] = "layers"},
+                         "critical_path_s(j1)"});
 }
 
 int main(void) {

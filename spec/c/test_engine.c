@@ -1,7 +1,7 @@
-/* test_engine.c - actions that wait for their records: in which order they are let go, what is forgotten, and what becomes of them where
- * there is no memory to hold them. Chance as printed.
+/* test_engine.c - actions that wait for their records: in which order they are done, what is
+ * forgotten, and what becomes of them where there is no memory to hold them. Chance as printed.
  */
-#include "../../runtime/loop/engine.h"
+#include "loop/engine.h"
 #include "chance.h"
 #include "checked_heap.h"
 #include <setjmp.h>
@@ -67,15 +67,18 @@ static void wait_for(void *ud, uint64_t ticket) {
 /* A plan of `nodes` nodes without edges and `runs` runs of it, begun: each node is a START. */
 static void begin(world *w, uint32_t nodes, uint32_t runs) {
     memset(w, 0, sizeof *w);
-    orr_engine_options o = {.alloc = checked_heap_hook(&w->heap), .virtual_clock = true,
-                            .driver = {.ud = w, .act = act, .timer = on_timer, .ticket = ticket_of, .wait = wait_for}};
+    orr_engine_options o = {
+        .alloc = checked_heap_hook(&w->heap),
+        .virtual_clock = true,
+        .driver = {.ud = w, .act = act, .timer = on_timer, .ticket = ticket_of, .wait = wait_for}};
     w->engine = orr_engine_new(&o);
     assert_non_null(w->engine);
     orr_plan_builder *b = orr_plan_begin(&o.alloc, &(orr_plan_options){.name = "wide"});
     for (uint32_t i = 0; i < nodes; i++) assert_int_equal(orr_plan_node(b, NULL, 0, 0, NULL), ORR_OK);
     assert_int_equal(orr_plan_end(b, NULL, NULL, &w->plan), ORR_OK);
     for (uint32_t i = 0; i < runs; i++) {
-        w->runs[i] = orr_run_new(orr_engine_core(w->engine), w->plan, &(orr_run_options){.id = {(uint8_t)i}, .seed = i});
+        w->runs[i] = orr_run_new(orr_engine_core(w->engine), w->plan,
+                                 &(orr_run_options){.id = {(uint8_t)i}, .seed = i});
         assert_non_null(w->runs[i]);
         orr_run_begin(w->runs[i]);
     }
@@ -87,8 +90,8 @@ static void end(world *w) {
     assert_int_equal(w->heap.live_bytes, 0);
 }
 
-/* What was done are the decisions that were not for nobody, in their order, but that those of the run that waits for nothing may
- * come before others. */
+/* What was done are the decisions that were not for nobody, in their order, but that those of
+ * the run that waits for nothing may come before others. */
 static void check_order(const world *w, const orr_run *forgotten) {
     uint32_t at = 0;
     for (uint32_t i = 0; i < w->n_decided; i++) {
@@ -148,6 +151,32 @@ static void one_run_does_not_hold_up_another(void **state) {
     assert_int_equal(w.n_done, 50);
     for (uint32_t i = 0; i < 50; i++) assert_ptr_equal(w.done[i].run, w.runs[1]);
     assert_int_equal(orr_engine_held(w.engine), 50);
+    end(&w);
+}
+
+/* What is decided ahead goes to the disk with what came before, and waits for it only where its own
+ * run has to. */
+static void what_is_decided_ahead_waits_for_no_other_run(void **state) {
+    (void)state;
+    world w;
+    bool any = true;
+    begin(&w, 50, 2);
+    w.ticket = 1;
+    w.at_once = w.runs[1];
+    while (any) {
+        any = orr_engine_step(w.engine, 1);
+        any |= orr_engine_decide(w.engine, 64);
+    }
+    assert_int_equal(w.n_done, 50);
+    for (uint32_t i = 0; i < 50; i++) {
+        assert_ptr_equal(w.done[i].run, w.runs[1]);
+        assert_int_equal(w.done[i].node, i);
+    }
+    assert_int_equal(orr_engine_held(w.engine), 50);
+    orr_engine_durable(w.engine, 1);
+    while (orr_engine_step(w.engine, 64)) continue;
+    assert_int_equal(w.n_done, 100);
+    check_order(&w, NULL);
     end(&w);
 }
 
@@ -212,6 +241,11 @@ static void what_was_given_back_is_forgotten_as_well(void **state) {
     assert_false(orr_engine_next(w.engine, &a));
     a = (orr_action){.kind = ORR_ACT_START, .run = w.runs[0], .task = {.node = 99}};
     orr_engine_give_back(w.engine, &a);
+    orr_engine_forget(w.engine, NULL); /* of another run it stays */
+    orr_action same;
+    assert_true(orr_engine_next(w.engine, &same));
+    assert_int_equal(same.task.node, 99);
+    orr_engine_give_back(w.engine, &same);
     orr_engine_forget(w.engine, w.runs[0]);
     assert_false(orr_engine_step(w.engine, 64));
     assert_int_equal(w.n_done, 1);
@@ -256,7 +290,9 @@ static void by_chance(void **state) {
         for (uint32_t i = 0; i < 200; i++) {
             w.ticket += 1 + chance_below(&c, 3);
             orr_engine_step(w.engine, 1 + chance_below(&c, 30));
-            if (chance_of(&c, 40)) orr_engine_durable(w.engine, durable += chance_below(&c, (uint32_t)(w.ticket - durable) + 1));
+            if (chance_of(&c, 40)) orr_engine_decide(w.engine, 1 + chance_below(&c, 30));
+            if (chance_of(&c, 40))
+                orr_engine_durable(w.engine, durable += chance_below(&c, (uint32_t)(w.ticket - durable) + 1));
             for (uint32_t k = 0; k < w.n_done; k++) assert_ptr_not_equal(w.done[k].run, w.never);
             if (!gone && chance_of(&c, 1)) {
                 gone = w.runs[2];
@@ -274,17 +310,55 @@ static void by_chance(void **state) {
     }
 }
 
+/* ---- waking up the loop ---------------------------------------------------------------------- */
+
+static void on_guard(uv_timer_t *guard) {
+    *(bool *)guard->data = true;
+}
+
+/* On a busy machine its time may have come when libuv looks at timers before it blocks. */
+static void a_loop_that_is_woken_before_it_blocks_does_not(void **state) {
+    orr_alloc alloc = {orr_alloc_libc, NULL};
+    uv_loop_t loop;
+    uv_timer_t guard;
+    bool overslept = false;
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    orr_wakeup *wakeup = orr_wakeup_new(&alloc, &loop);
+    assert_non_null(wakeup);
+    uv_timer_init(&loop, &guard);
+    guard.data = &overslept;
+    uv_timer_start(&guard, on_guard, 60000, 0);
+    for (int64_t ms = 0; ms < 4; ms++) {
+        orr_wakeup_arm(wakeup, ms * 1000000);
+        uv_sleep(10);
+        uv_run(&loop, UV_RUN_ONCE);
+        assert_false(overslept);
+        orr_wakeup_disarm(wakeup);
+        orr_wakeup_arm(wakeup, ms * 1000000); /* and one that comes while it blocks */
+        uv_run(&loop, UV_RUN_ONCE);
+        assert_false(overslept);
+        orr_wakeup_disarm(wakeup);
+    }
+    orr_wakeup_free(wakeup);
+    uv_close((uv_handle_t *)&guard, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_held_that_waits_for_nothing),
         cmocka_unit_test(actions_are_let_go_in_their_order),
         cmocka_unit_test(one_run_does_not_hold_up_another),
+        cmocka_unit_test(what_is_decided_ahead_waits_for_no_other_run),
         cmocka_unit_test(what_waits_for_ever_is_dropped),
         cmocka_unit_test(a_run_is_forgotten),
         cmocka_unit_test(what_was_given_back_comes_first),
         cmocka_unit_test(what_was_given_back_is_forgotten_as_well),
         cmocka_unit_test(without_memory_it_waits),
         cmocka_unit_test(by_chance),
+        cmocka_unit_test(a_loop_that_is_woken_before_it_blocks_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* test_json.c - the JSON codec from C: every allocation made to fail in turn, sizes, depth, the process's locale. */
-#include "../../runtime/script/json.h"
+/* test_json.c - the JSON codec from C: every allocation made to fail in turn, sizes, depth, the
+ * process's locale. */
+#include "lua/json.h"
 #include "checked_heap.h"
 
 #include <lauxlib.h>
@@ -13,7 +14,10 @@
 
 #include <cmocka.h>
 
-/* Its keys are sorted and its texts as short as they can be, so that it is written as it was read. */
+#include "skip.h"
+
+/* Its keys are sorted and its texts as short as they can be, so that it is written as it was
+ * read. */
 static const char document[] = "{\"deep\":[[[[{\"x\":[1.0,-2]}]]]],\"id\":9007199254740993,\"ratio\":0.1,"
                                "\"tags\":[\"a\\n\xC3\xA9\",null,true,[],{}]}";
 
@@ -33,13 +37,10 @@ static int round_trip(lua_State *L) {
     size_t n, m;
     const char *text = lua_tolstring(L, 1, &n);
     orr_open_json(L);
-    if (!orr_json_decode(L, text, n, NULL))
-        return lua_error(L);
-    if (!orr_value_check(L, -1, "output", NULL) || !orr_json_encode(L, -1, NULL))
-        return lua_error(L);
+    if (!orr_json_decode(L, text, n, NULL)) return lua_error(L);
+    if (!orr_value_check(L, -1, "output", NULL) || !orr_json_encode(L, -1, NULL)) return lua_error(L);
     const char *back = lua_tolstring(L, -1, &m);
-    if (n != m || memcmp(text, back, n) != 0)
-        return luaL_error(L, "came back as %s", back);
+    if (n != m || memcmp(text, back, n) != 0) return luaL_error(L, "came back as %s", back);
     return 0;
 }
 
@@ -51,16 +52,14 @@ static int refusals(lua_State *L) {
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_setfield(L, -2, "self");
-    if (orr_json_encode(L, -1, NULL))
-        return luaL_error(L, "a cycle was written");
+    if (orr_json_encode(L, -1, NULL)) return luaL_error(L, "a cycle was written");
     lua_pop(L, 1);
-    if (orr_value_check(L, -1, "output", NULL))
-        return luaL_error(L, "a cycle is no plain value");
+    if (orr_value_check(L, -1, "output", NULL)) return luaL_error(L, "a cycle is no plain value");
     return 0;
 }
 
-/* Runs `fn` with the n-th request failing, for n from 1 until none is left to fail. Each time it must end with the memory
- * error alone, and closing the state must give every byte back. */
+/* Runs `fn` with the n-th request failing, for n from 1 until none is left to fail. Each time it
+ * must end with the memory error alone, and closing the state must give every byte back. */
 static void fail_each(lua_CFunction fn, const char *text, size_t len) {
     uint64_t n = 0, last;
     int status;
@@ -78,16 +77,14 @@ static void fail_each(lua_CFunction fn, const char *text, size_t len) {
         heap.fail_at = 0;
         if (status != LUA_OK) {
             const char *message = lua_tostring(L, -1);
-            if (!failed || !strstr(message, "memory"))
-                fail_msg("request %d: %s", (int)n, message);
+            if (!failed || !strstr(message, "memory")) fail_msg("request %d: %s", (int)n, message);
             lua_pop(L, 1);
         }
         assert_int_equal(lua_gettop(L), base);
         lua_close(L);
         assert_int_equal(heap.live_bytes, 0);
         assert_true(n < 100000);
-        if (!failed)
-            break;
+        if (!failed) break;
     } while (true);
     assert_int_equal(status, LUA_OK);
     assert_true(n > 10);
@@ -113,8 +110,7 @@ static void every_allocation_of_many_fields_may_fail(void **state) {
     static char text[20000];
     size_t n = 0;
     text[n++] = '{';
-    for (int i = 100; i < 400; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "\"k%d\":[%d],", i, i);
+    for (int i = 100; i < 400; i++) n += (size_t)snprintf(text + n, sizeof text - n, "\"k%d\":[%d],", i, i);
     text[n - 1] = '}';
     fail_each(round_trip, text, n);
 }
@@ -188,9 +184,8 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
     for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++)
         found = setlocale(LC_NUMERIC, names[i]) && localeconv()->decimal_point[0] == ',';
     if (!found) {
-        printf("skipped: no locale with a decimal comma is installed\n");
         lua_close(L);
-        skip();
+        skip_for("no locale with a decimal comma is installed");
     }
     assert_true(orr_json_decode(L, "[0.5,1.5e300]", 13, NULL));
     assert_true(orr_json_encode(L, -1, NULL));
@@ -199,7 +194,8 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
     lua_close(L);
 }
 
-/* A value that is fine leaves the stack as it was; one that is not leaves its message alone on it. */
+/* A value that is fine leaves the stack as it was; one that is not leaves its message alone on
+ * it. */
 static void the_check_says_what_and_where(void **state) {
     (void)state;
     lua_State *L = luaL_newstate();
@@ -214,8 +210,9 @@ static void the_check_says_what_and_where(void **state) {
     lua_setfield(L, -2, "items");
     assert_false(orr_value_check(L, -1, "input", "a run takes plain data"));
     assert_int_equal(lua_gettop(L), 2);
-    assert_string_equal(lua_tostring(L, -1), "input.items[1] is a userdata; a run takes plain data: nil, boolean, "
-                                             "number, string, array or table of those");
+    assert_string_equal(lua_tostring(L, -1),
+                        "input.items[1] is a userdata; a run takes plain data: nil, boolean, "
+                        "number, string, array or table of those");
     lua_close(L);
 }
 

@@ -1,6 +1,6 @@
-/* test_plan.c - the plan's builder by examples: graphs and their layers, every kind of mistake, names, outcomes,
- * the critical path, and the failure of each allocation. */
-#include "../../runtime/core/plan.h"
+/* test_plan.c - the plan's builder by examples: graphs and their layers, every kind of mistake,
+ * names, outcomes, the critical path, and the failure of each allocation. */
+#include "core/plan/plan.h"
 #include "checked_heap.h"
 
 #include <setjmp.h>
@@ -11,11 +11,14 @@
 
 #include <cmocka.h>
 
-/* ---- graphs as text ---- */
+/* ---- graphs as text -------------------------------------------------------------------------- */
 
 static const char *const KINDS[] = {"name", "twice", "self", "unknown", "cycle", "need", "empty", "mixed"};
 
-typedef struct text { char s[2048]; size_t n; } text;
+typedef struct text {
+    char s[2048];
+    size_t n;
+} text;
 
 static void append(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void append(text *t, const char *format, ...) {
@@ -32,13 +35,12 @@ static void append_problem(void *ud, const orr_problem *p) {
     append(t, "%s%s", t->n ? "; " : "", KINDS[p->kind]);
     if (p->kind == ORR_BAD_CYCLE)
         for (uint32_t i = 0; i < p->n_path; i++) append(t, " %u", p->path[i]);
-    else if (p->kind == ORR_BAD_NEED)
-        append(t, " %u", p->a);
-    else if (p->kind != ORR_BAD_EMPTY)
-        append(t, " %u %u", p->a, p->b);
+    else if (p->kind == ORR_BAD_NEED) append(t, " %u", p->a);
+    else if (p->kind != ORR_BAD_EMPTY) append(t, " %u %u", p->a, p->b);
 }
 
-/* Adds edges written as "0>1 0:gold>2 1>2?": from, optionally an outcome, to, and `?` for a `when`. */
+/* Adds edges written as "0>1 0:gold>2 1>2?": from, optionally an outcome, to, and `?` for a
+ * `when`. */
 static orr_status add_edges(orr_plan_builder *b, const char *edges) {
     while (*edges) {
         uint16_t port = ORR_PORT_ANY;
@@ -75,20 +77,23 @@ static orr_plan *make(uint32_t n, const char *edges) {
     return plan;
 }
 
-/* ---- layers and order ---- */
+/* ---- layers and order ------------------------------------------------------------------------ */
 
 static void test_layers(void **state) {
     (void)state;
-    static const struct { uint32_t n; const char *edges, *layers; } rows[] = {
+    static const struct {
+        uint32_t n;
+        const char *edges, *layers;
+    } rows[] = {
         {1, "", "0"},
         {3, "", "0 0 0"},
         {3, "0>1 1>2", "0 1 2"},
         {3, "2>1 1>0", "2 1 0"},
         {4, "0>1 0>2 1>3 2>3", "0 1 1 2"},
-        {4, "0>3 0>1 1>2 2>3", "0 1 2 3"},       /* the longest path counts, not the first edge */
-        {4, "3>0 3>1 1>2 2>0", "3 1 2 0"},       /* the same, not in order of index */
-        {5, "0>2 1>2 3>4", "0 0 1 0 1"},         /* two components */
-        {3, "0:a>1 0:b>1 0>2?", "0 1 1"},        /* outcomes */
+        {4, "0>3 0>1 1>2 2>3", "0 1 2 3"}, /* the longest path counts, not the first edge */
+        {4, "3>0 3>1 1>2 2>0", "3 1 2 0"}, /* the same, not in order of index */
+        {5, "0>2 1>2 3>4", "0 0 1 0 1"},   /* two components */
+        {3, "0:a>1 0:b>1 0>2?", "0 1 1"},  /* outcomes */
         {6, "5>0 4>5 0>1 4>1 1>3", "2 3 0 4 0 1"},
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
@@ -139,11 +144,14 @@ static void test_outcomes_and_conditions(void **state) {
     orr_plan_unref(plan);
 }
 
-/* ---- mistakes ---- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 static void test_mistakes(void **state) {
     (void)state;
-    static const struct { uint32_t n; const char *edges, *problems; } rows[] = {
+    static const struct {
+        uint32_t n;
+        const char *edges, *problems;
+    } rows[] = {
         {0, "", "empty"},
         {0, "0>1", "empty; unknown 0 1"},
         {2, "0>2 7>1 4294967295>0", "unknown 0 2; unknown 7 1; unknown 4294967295 0"},
@@ -160,10 +168,10 @@ static void test_mistakes(void **state) {
         {2, "0>1 1>0", "cycle 0 1"},
         {3, "1>0 2>1 0>2", "cycle 0 2 1"},
         {4, "3>1 1>2 2>3 0>1", "cycle 1 2 3"},
-        {4, "0>1 1>2 2>0 2>3", "cycle 0 1 2"},             /* 3 depends on the cycle and is not of it */
-        {5, "0>1 1>2 2>3 3>0 2>1", "cycle 1 2"},           /* the shortest one of the component */
+        {4, "0>1 1>2 2>0 2>3", "cycle 0 1 2"},   /* 3 depends on the cycle and is not of it */
+        {5, "0>1 1>2 2>3 3>0 2>1", "cycle 1 2"}, /* the shortest one of the component */
         {6, "4>5 5>4 1>0 0>1 2>3 1>4", "cycle 0 1; cycle 4 5"},
-        {6, "0>1 1>2 2>0 0>3 3>4 4>0", "cycle 0 1 2"},     /* two as short: the first edges win */
+        {6, "0>1 1>2 2>0 0>3 3>4 4>0", "cycle 0 1 2"}, /* two as short: the first edges win */
         {3, "0>1 1>0 0>0 1>2 1>2 2>5", "self 0 0; unknown 2 5; twice 1 2; cycle 0 1"},
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
@@ -182,7 +190,10 @@ static void test_mistakes(void **state) {
 
 static void test_need(void **state) {
     (void)state;
-    static const struct { uint32_t need; const char *edges, *problems; } rows[] = {
+    static const struct {
+        uint32_t need;
+        const char *edges, *problems;
+    } rows[] = {
         {1, "", "need 3"},
         {0, "0>3 1>3 2>3", "need 3"},
         {1, "0>3 1>3 2>3", ""},
@@ -228,7 +239,7 @@ static void test_arguments_out_of_range(void **state) {
     orr_plan_unref(plan);
 }
 
-/* ---- names ---- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void test_names(void **state) {
     (void)state;
@@ -275,7 +286,7 @@ static void test_names_given_twice(void **state) {
     assert_null(plan);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void test_options(void **state) {
     (void)state;
@@ -299,14 +310,18 @@ static void test_options(void **state) {
 
 static void test_critical_path(void **state) {
     (void)state;
-    static const struct { const char *edges; int64_t estimate[5], unknown, total; const char *path; } rows[] = {
+    static const struct {
+        const char *edges;
+        int64_t estimate[5], unknown, total;
+        const char *path;
+    } rows[] = {
         {"", {3, 9, 4, 9, 0}, 1, 9, "1"},
         {"0>1 1>2 0>3 3>4", {1, 1, 1, 1, 5}, 0, 7, "0 3 4"},
         {"0>1 1>2 0>3 3>4", {1, 1, 1, 1, 1}, 0, 3, "0 1 2"},       /* a tie: the lower last node */
         {"2>4 1>4 3>4", {1, 2, 2, 1, 1}, 0, 3, "2 4"},             /* a tie: the earlier edge */
         {"4>3 3>2 2>1 1>0", {1, 0, 3, 0, 5}, 10, 29, "4 3 2 1 0"}, /* without an estimate: 10 */
         {"0>1 1>2", {0, 0, 0, 0, 0}, -5, 0, "0"},                  /* nothing known: any node will do */
-        {"0>1", {INT64_MAX, INT64_MAX, 1, 1, 1}, 0, INT64_MAX, "0"},
+        {"0>1", {INT64_MAX - 1, INT64_MAX - 1, 1, 1, 1}, 0, INT64_MAX, "0 1"},
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         orr_plan *plan;
@@ -334,8 +349,9 @@ static void test_critical_path(void **state) {
 
 typedef enum { UPWARDS, DOWNWARDS, MISTAKEN, SHAPES } shape;
 
-/* Everything that asks for memory: names, policies, outcomes, both directions; if MISTAKEN, all mistakes as well.
- * A call that fails is repeated once, which must then do as if nothing had been. */
+/* Everything that asks for memory: names, policies, outcomes, both directions; if MISTAKEN, all
+ * mistakes as well. A call that fails is repeated once, which must then do as if nothing had
+ * been. */
 static orr_status build_all(checked_heap *heap, shape how, text *problems, orr_plan **plan) {
     static const char *const codes[] = {"timeout", "refused"};
     orr_alloc alloc = checked_heap_hook(heap);
@@ -348,7 +364,8 @@ static orr_status build_all(checked_heap *heap, shape how, text *problems, orr_p
         orr_policy p;
         orr_policy_init(&p);
         p.timeout = i, p.pool = "disk", p.retry.on = codes, p.retry.n_on = 2;
-        int len = snprintf(name, sizeof name, "a_node_with_a_rather_long_name_%u", how == MISTAKEN ? i / 2 : i);
+        int len = snprintf(name, sizeof name, "a_node_with_a_rather_long_name_%u",
+                           how == MISTAKEN ? i / 2 : i);
         if (orr_plan_policy(b, &p, &policy)) assert_int_equal(orr_plan_policy(b, &p, &policy), ORR_OK);
         assert_int_equal(policy, i + 1);
         if (orr_plan_node(b, i > 3 ? name : NULL, (size_t)len, policy, NULL))
@@ -386,7 +403,8 @@ static void test_every_allocation_fails_once(void **state) {
             plan = NULL;
             orr_status status = build_all(&heap, how, &problems, &plan);
             n_failed += status == ORR_ENOMEM;
-            if (status != ORR_ENOMEM) { /* the call that failed was repeated: all is as without the failure */
+            /* the call that failed was repeated: all is as without the failure */
+            if (status != ORR_ENOMEM) {
                 assert_int_equal(status, whole_status);
                 assert_string_equal(problems.s, expected.s);
             }

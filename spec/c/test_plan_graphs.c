@@ -1,5 +1,6 @@
-/* test_plan_graphs.c - plans of random graphs against naive oracles, and graphs of a million nodes. */
-#include "../../runtime/core/plan.h"
+/* test_plan_graphs.c - plans of random graphs against naive oracles, and graphs of a million
+ * nodes. */
+#include "core/plan/plan.h"
 #include "chance.h"
 #include "checked_heap.h"
 
@@ -12,11 +13,15 @@
 
 #include <cmocka.h>
 
-/* ---- random graphs ---- */
+/* ---- random graphs --------------------------------------------------------------------------- */
 
 enum { MAX_NODES = 20, MAX_EDGES = 80, MAX_FOUND = 4 * MAX_EDGES, FAR = 1000, ROUNDS = 6000 };
 
-typedef struct edge { uint32_t from, to; uint16_t port; bool when; } edge;
+typedef struct edge {
+    uint32_t from, to;
+    uint16_t port;
+    bool when;
+} edge;
 
 typedef struct graph {
     uint32_t n, m;
@@ -33,7 +38,8 @@ static bool has_pair(const graph *g, uint32_t from, uint32_t to) {
     return false;
 }
 
-/* FORWARD and ACYCLIC graphs are without mistakes; CYCLIC ones may have cycles, BROKEN ones everything. */
+/* FORWARD and ACYCLIC graphs are without mistakes; CYCLIC ones may have cycles, BROKEN ones
+ * everything. */
 static graph random_graph(chance *c, flavour f) {
     graph g = {.n = 1 + chance_below(c, MAX_NODES)};
     uint32_t rank[MAX_NODES], tries = chance_below(c, MAX_EDGES + 1);
@@ -80,12 +86,17 @@ static orr_plan_builder *begin(const graph *g, const orr_alloc *alloc, bool name
     return b;
 }
 
-/* ---- oracles ---- */
+/* ---- oracles --------------------------------------------------------------------------------- */
 
-static bool edge_ok(const graph *g, const edge *e) { return e->from < g->n && e->to < g->n && e->from != e->to; }
+static bool edge_ok(const graph *g, const edge *e) {
+    return e->from < g->n && e->to < g->n && e->from != e->to;
+}
 
-/* Length of the shortest way of one edge or more between any two nodes (Floyd-Warshall), FAR for none. */
-typedef struct distances { uint32_t d[MAX_NODES][MAX_NODES]; } distances;
+/* Length of the shortest way of one edge or more between any two nodes (Floyd-Warshall), FAR for
+ * none. */
+typedef struct distances {
+    uint32_t d[MAX_NODES][MAX_NODES];
+} distances;
 
 static distances all_distances(const graph *g) {
     distances m;
@@ -215,12 +226,10 @@ static void expect_of_edge(found *f, uint32_t number) {
         twice |= g->edges[k].port == e->port;
     }
     for (uint32_t k = number; k < g->m; k++)
-        mixed |= g->edges[k].from == e->from && g->edges[k].to == e->to
-                 && (g->edges[k].port == ORR_PORT_ANY) != (e->port == ORR_PORT_ANY);
-    if (e->from >= g->n || e->to >= g->n)
-        expect(f, ORR_BAD_UNKNOWN_NODE, e->from, e->to);
-    else if (e->from == e->to)
-        expect(f, ORR_BAD_SELF_EDGE, e->from, e->to);
+        mixed |= g->edges[k].from == e->from && g->edges[k].to == e->to &&
+                 (g->edges[k].port == ORR_PORT_ANY) != (e->port == ORR_PORT_ANY);
+    if (e->from >= g->n || e->to >= g->n) expect(f, ORR_BAD_UNKNOWN_NODE, e->from, e->to);
+    else if (e->from == e->to) expect(f, ORR_BAD_SELF_EDGE, e->from, e->to);
     else {
         if (twice) expect(f, ORR_BAD_DUPLICATE_EDGE, e->from, e->to);
         if (first && mixed) expect(f, ORR_BAD_MIXED_EDGE, e->from, e->to);
@@ -233,7 +242,8 @@ static void expect_all(found *f) {
     for (uint32_t i = 0; i < g->n; i++) {
         uint32_t origins = 0;
         for (uint32_t j = 0; j < g->n; j++) origins += i != j && has_pair(g, j, i);
-        if (g->need[i] != ORR_NONE && (g->need[i] == 0 || g->need[i] > origins)) expect(f, ORR_BAD_NEED, i, i);
+        if (g->need[i] != ORR_NONE && (g->need[i] == 0 || g->need[i] > origins))
+            expect(f, ORR_BAD_NEED, i, i);
     }
 }
 
@@ -275,16 +285,16 @@ static void test_random_graphs(void **state) {
             check_rows(plan, &g);
             check_layers_and_path(plan, &g);
             assert_int_equal(orr_plan_bytes(plan), heap.live_bytes);
-        } else
-            bad++;
+        } else bad++;
         orr_plan_unref(plan);
         assert_int_equal(heap.live_blocks, 0);
     }
     printf("random graphs: %u plans, %u refused, %u cycles\n", good, bad, cycles);
-    assert_true(good > ROUNDS / 2 && bad > ROUNDS / 4 && cycles > ROUNDS / 10); /* the mix is what it should be */
+    /* the mix is what it should be */
+    assert_true(good > ROUNDS / 2 && bad > ROUNDS / 4 && cycles > ROUNDS / 10);
 }
 
-/* ---- a million nodes ---- */
+/* ---- a million nodes ------------------------------------------------------------------------- */
 
 static const uint32_t MILLION = 1000000;
 
@@ -370,7 +380,9 @@ static void test_fan_with_names(void **state) {
     orr_plan_unref(plan);
 }
 
-typedef struct cycle_seen { uint32_t times, n, first; } cycle_seen;
+typedef struct cycle_seen {
+    uint32_t times, n, first;
+} cycle_seen;
 
 static void see_cycle(void *ud, const orr_problem *p) {
     cycle_seen *seen = ud;
@@ -378,8 +390,8 @@ static void see_cycle(void *ud, const orr_problem *p) {
     *seen = (cycle_seen){seen->times + 1, p->n_path, p->path[0]};
 }
 
-/* A ring of a million has one cycle; one with a chord back from every node has a million, all equally short, so
- * that no search is cut off early and only the bound on work ends it. */
+/* A ring of a million has one cycle; one with a chord back from every node has a million, all
+ * equally short, so that no search is cut off early and only the bound on work ends it. */
 static void test_huge_cycles_are_found_in_time(void **state) {
     (void)state;
     const uint32_t back = 500; /* the ring of chords alone is longer than a chord and the way back */

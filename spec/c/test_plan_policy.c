@@ -1,5 +1,6 @@
-/* test_plan_policy.c - policies and outcome names: equal ones are shared, strings copied, bad ones refused. */
-#include "../../runtime/core/plan.h"
+/* test_plan_policy.c - policies and outcome names: equal ones are shared, strings copied, bad
+ * ones refused. */
+#include "core/plan/plan.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -12,7 +13,10 @@
 
 /* Changes one thing about a policy; each number another thing. False past the last one. */
 static bool vary(orr_policy *p, int i) {
-    static const char *const one[] = {"timeout"}, *const other[] = {"refused"}, *const two[] = {"timeout", "refused"};
+    static const char *const one[] = {"timeout"}, *const other[] = {"refused"},
+                             *const two[] = {"timeout", "refused"};
+    static const orr_retry more[] = {{.max = 1, .factor = 2, .on = one, .n_on = 1},
+                                     {.max = 1, .factor = 2, .on = other, .n_on = 1}};
     switch (i) {
     case 0: p->join = ORR_JOIN_ANY; return true;
     case 1: p->priority = ORR_PRIO_HIGH; return true;
@@ -58,6 +62,19 @@ static bool vary(orr_policy *p, int i) {
     case 41: p->compensate_retry.on = two, p->compensate_retry.n_on = 2; return true;
     case 42: p->compensate_retry.unless = one, p->compensate_retry.n_unless = 1; return true;
     case 43: p->compensate_retry.unless = other, p->compensate_retry.n_unless = 1; return true;
+    case 44: p->watches = true; return true;
+    case 45: p->each_on_failure = ORR_EACH_DRAIN; return true;
+    case 46: p->each_parallel = 1; return true;
+    case 47: p->loop_times = 1; return true;
+    case 48: p->retries = &more[0], p->n_retries = 1; return true;
+    case 49: p->retries = &more[1], p->n_retries = 1; return true;
+    case 50: p->retries = more, p->n_retries = 2; return true;
+    case 54: p->compensate_retries = &more[0], p->n_compensate_retries = 1; return true;
+    case 55: p->compensate_retries = &more[1], p->n_compensate_retries = 1; return true;
+    case 56: p->compensate_retries = more, p->n_compensate_retries = 2; return true;
+    case 51: p->retry.after_max = 1; return true;
+    case 53: p->instant = true; return true;
+    case 52: p->compensate_retry.after_max = 1; return true;
     default: return false;
     }
 }
@@ -93,7 +110,8 @@ static void test_equal_policies_are_shared(void **state) {
 
 static void test_policy_strings_are_copied(void **state) {
     (void)state;
-    char pool[] = "disk", breaker[] = "api", on1[] = "timeout", on2[] = "refused", unless[] = "denied", undo[] = "busy";
+    char pool[] = "disk", breaker[] = "api", on1[] = "timeout", on2[] = "refused", unless[] = "denied",
+         undo[] = "busy";
     const char *on_codes[] = {on1, on2}, *unless_codes[] = {unless}, *undo_codes[] = {undo};
     orr_plan *plan;
     orr_policy p;
@@ -101,7 +119,8 @@ static void test_policy_strings_are_copied(void **state) {
     orr_policy_init(&p);
     p.pool = pool, p.breaker = breaker;
     p.retry = (orr_retry){.max = 3, .on = on_codes, .n_on = 2, .unless = unless_codes, .n_unless = 1};
-    p.compensate_retry = (orr_retry){.max = 2, .on = undo_codes, .n_on = 1, .unless = on_codes, .n_unless = 2};
+    p.compensate_retry =
+        (orr_retry){.max = 2, .on = undo_codes, .n_on = 1, .unless = on_codes, .n_unless = 2};
     orr_plan_builder *b = orr_plan_begin(NULL, NULL);
     assert_int_equal(orr_plan_policy(b, &p, &index), ORR_OK);
     char *const sources[] = {pool, breaker, on1, on2, unless, undo};
@@ -160,18 +179,16 @@ static void test_policies_out_of_range(void **state) {
     orr_plan_abandon(b);
 }
 
-/* A policy that differs from others of the same parity in one string alone, so that strings must be told apart where
- * hashes are not: among so many, some are equal. */
+/* A policy that differs from others of the same parity in one string alone, so that strings must be
+ * distinguished where hashes are not: among so many, some are equal. */
 static orr_policy numbered(uint32_t i) {
     static char name[16];
     static const char *codes[1] = {name};
     orr_policy p;
     orr_policy_init(&p);
     snprintf(name, sizeof name, "%u", i);
-    if (i % 2)
-        p.pool = name;
-    else
-        p.retry.on = codes, p.retry.n_on = 1;
+    if (i % 2) p.pool = name;
+    else p.retry.on = codes, p.retry.n_on = 1;
     return p;
 }
 

@@ -1,10 +1,8 @@
-/* test_project.c - the tables that people query say what the journal says: record by record, in slices of any size, rebuilt, and for
- * runs of the real engine.
+/* test_project.c - the tables that people query say what the journal says: record by record, in
+ * slices of any size, and rebuilt; the views over them, and what the projector knows of JSON.
  */
-#include "../../runtime/store/sqlite.h"
+#include "tables.h"
 
-#include "../../runtime/store/journal.h"
-#include "../../runtime/store/project_impl.h"
 #include "chance.h"
 #include "wild.h"
 
@@ -17,233 +15,18 @@
 
 #include <cmocka.h>
 
-/* ---- a database -------------------------------------------------------------------------------------------------------------- */
-
-typedef struct fixture {
-    sqlite3 *db;
-    orr_projector *p;
-} fixture;
-
-static void run_sql(sqlite3 *db, const char *sql)
-{
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-}
-
-static fixture open_db(void)
-{
-    fixture f;
-    char message[256] = "";
-    assert_int_equal(sqlite3_open(":memory:", &f.db), SQLITE_OK);
-    if (orr_sqlite_migrate(f.db, message, sizeof message) != ORR_OK)
-        fail_msg("%s", message);
-    f.p = orr_projector_new(f.db);
-    assert_non_null(f.p);
-    return f;
-}
-
-static void close_db(fixture *f)
-{
-    orr_projector_free(f->p);
-    assert_int_equal(sqlite3_close(f->db), SQLITE_OK); /* no statement is left */
-}
-
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s;
-    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    return s;
-}
-
-static int64_t new_run(sqlite3 *db, const char *bundle)
-{
-    sqlite3_stmt *s = prepare(db, "INSERT INTO runs(id, workflow, bundle, durability, created) "
-                                  "VALUES(hex(randomblob(16)), 'w', ?1, 'strict', 0.5)");
-    sqlite3_bind_text(s, 1, bundle, -1, SQLITE_STATIC);
-    assert_int_equal(sqlite3_step(s), SQLITE_DONE);
-    sqlite3_finalize(s);
-    return sqlite3_last_insert_rowid(db);
-}
-
-static void new_bundle(sqlite3 *db, const char *hash, const char *definition)
-{
-    sqlite3_stmt *s = prepare(db, "INSERT INTO bundles(hash, workflow, definition) VALUES(?1, 'w', ?2)");
-    sqlite3_bind_text(s, 1, hash, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 2, definition, -1, SQLITE_STATIC);
-    assert_int_equal(sqlite3_step(s), SQLITE_DONE);
-    sqlite3_finalize(s);
-}
-
-/* ---- text of rows -------------------------------------------------------------------------------------------------------------- */
-
-typedef struct text {
-    char *at;
-    size_t size, cap;
-} text;
-
-static void add(text *t, const char *word, size_t size)
-{
-    if (t->at == NULL || t->size + size + 1 > t->cap) {
-        t->cap = (t->size + size + 1) * 2;
-        t->at = realloc(t->at, t->cap);
-        if (t->at == NULL)
-            abort();
-    }
-    memcpy(t->at + t->size, word, size);
-    t->size += size;
-    t->at[t->size] = 0;
-}
-
-/* Values joined by "|" and rows by "; ", NULL is "-". */
-static void add_rows(text *t, sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s = prepare(db, sql);
-    int rc;
-    for (bool first = true; (rc = sqlite3_step(s)) == SQLITE_ROW; first = false) {
-        if (!first)
-            add(t, "; ", 2);
-        for (int i = 0; i < sqlite3_column_count(s); i++) {
-            const char *word = (const char *)sqlite3_column_text(s, i);
-            if (i > 0)
-                add(t, "|", 1);
-            add(t, word != NULL ? word : "-", word != NULL ? (size_t)sqlite3_column_bytes(s, i) : 1);
-        }
-    }
-    if (rc != SQLITE_DONE)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    add(t, "", 0);
-    sqlite3_finalize(s);
-}
-
-static void expect(fixture *f, const char *name, const char *sql, const char *wanted)
-{
-    text t = {0};
-    add_rows(&t, f->db, sql);
-    if (strcmp(t.at, wanted) != 0)
-        fail_msg("%s: %s\n  gives  %s\n  not    %s", name, sql, t.at, wanted);
-    free(t.at);
-}
-
-static int64_t number_of(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s = prepare(db, sql);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return n;
-}
-
-/* All that the projector makes. */
-static text all_tables(sqlite3 *db)
-{
-    static const char *const tables[] = {
-        "SELECT * FROM runs ORDER BY number", "SELECT * FROM nodes ORDER BY run, idx, item",
-        "SELECT * FROM attempts ORDER BY run, node, item, iteration, attempt", "SELECT * FROM steps ORDER BY 1, 2, 3, 4, 5, 6, 7",
-        "SELECT * FROM signals ORDER BY run, seq", "SELECT * FROM timers ORDER BY run, node, item, kind",
-        "SELECT value FROM meta WHERE name = 'projected'"};
-    text t = {0};
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        add_rows(&t, db, tables[i]);
-        add(&t, "\n", 1);
-    }
-    return t;
-}
-
-/* ---- a journal -------------------------------------------------------------------------------------------------------------------- */
-
-static size_t put_size(unsigned char *to, size_t size)
-{
-    size_t n = 0;
-    for (; size >= 0x80; size >>= 7)
-        to[n++] = (unsigned char)(size | 0x80);
-    to[n++] = (unsigned char)size;
-    return n;
-}
-
-static void put_record(text *row, const orr_entry *e)
-{
-    unsigned char *bytes = malloc(orr_entry_bound(e)), head[10];
-    size_t size = orr_entry_encode(e, bytes);
-    add(row, (const char *)head, put_size(head, size));
-    add(row, (const char *)bytes, size);
-    free(bytes);
-}
-
-static void put_row(sqlite3 *db, int64_t run, uint64_t first, const void *bytes, size_t size)
-{
-    sqlite3_stmt *s = prepare(db, "INSERT INTO journal(run, first, fence, records) VALUES(?1, ?2, 1, ?3)");
-    sqlite3_bind_int64(s, 1, run);
-    sqlite3_bind_int64(s, 2, (int64_t)first);
-    sqlite3_bind_blob(s, 3, bytes, (int)size, SQLITE_STATIC);
-    if (sqlite3_step(s) != SQLITE_DONE)
-        fail_msg("%s", sqlite3_errmsg(db));
-    sqlite3_finalize(s);
-}
-
-static void project_all(fixture *f, uint32_t rows)
-{
-    bool more = true;
-    while (more) {
-        run_sql(f->db, "BEGIN IMMEDIATE");
-        if (orr_sqlite_project(f->p, rows, &more) != ORR_OK)
-            fail_msg("%s", sqlite3_errmsg(f->db));
-        run_sql(f->db, "COMMIT");
-    }
-}
-
-static void assert_same(const char *name, const char *how, const text *got, const text *wanted)
-{
-    size_t at = 0, from;
-    while (got->at[at] == wanted->at[at] && got->at[at] != 0)
-        at++;
-    from = at > 100 ? at - 100 : 0;
-    if (strcmp(got->at, wanted->at) != 0)
-        fail_msg("%s, %s: ...%.160s\nbut at once: ...%.160s", name, how, got->at + from, wanted->at + from);
-}
-
-/* Whatever the slices, by whichever of two projectors, and rebuilt: the tables are the same. */
-static void same_in_slices(fixture *f, const char *name)
-{
-    static const uint32_t slices[] = {1, 7, 1000};
-    orr_projector *other = orr_projector_new(f->db);
-    text wanted = all_tables(f->db);
-    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) {
-        run_sql(f->db, "DELETE FROM nodes; DELETE FROM attempts; DELETE FROM steps; DELETE FROM signals; DELETE FROM timers;"
-                       "UPDATE runs SET state = 'pending', input = NULL, output = NULL, error = NULL, started = NULL, ended = NULL,"
-                       "  seq = 0, nodes = 0, completed = 0, failed = 0, skipped = 0, cancelled = 0, running = 0, waiting = 0;"
-                       "UPDATE meta SET value = 0 WHERE name = 'projected'");
-        bool more = true;
-        for (int turn = 0; more; turn++) {
-            run_sql(f->db, "BEGIN");
-            assert_int_equal(orr_sqlite_project(turn % 2 == 0 ? f->p : other, slices[i], &more), ORR_OK);
-            run_sql(f->db, "COMMIT");
-        }
-        text got = all_tables(f->db);
-        assert_same(name, slices[i] == 1 ? "row by row" : slices[i] == 7 ? "in sevens" : "in thousands", &got, &wanted);
-        free(got.at);
-    }
-    run_sql(f->db, "BEGIN; UPDATE nodes SET state = 'nonsense'; UPDATE runs SET seq = 77, error = 'x'");
-    assert_int_equal(orr_sqlite_rebuild(f->p), ORR_OK);
-    run_sql(f->db, "COMMIT");
-    text got = all_tables(f->db);
-    assert_same(name, "rebuilt", &got, &wanted);
-    free(got.at);
-    free(wanted.at);
-    orr_projector_free(other);
-}
-
-/* ---- the table --------------------------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define NODE(n, tries) .task = {n, ORR_NONE, 0, tries}
 #define ITEM(n, i, tries) .task = {n, i, 0, tries}
 #define RUN .task = {ORR_NONE, ORR_NONE, 0, 0}
-#define SEC(n) ((int64_t)(n) * SECOND)
+#define SEC(n) ((int64_t)(n)*SECOND)
 
 static const orr_error broken = {"broken", "it \"broke\"\n", false, -1, 0};
 
 typedef struct line {
-    orr_record record; /* seq and time are filled in: record n is at n s; `port` counts from 1 here, 0 is none */
+    /* seq and time are filled in: record n is at n s; `port` counts from 1 here, 0 is none */
+    orr_record record;
     const char *payload;
     bool is_blob;
 } line;
@@ -258,14 +41,30 @@ typedef struct row {
     } checks[CHECKS];
 } row;
 
-#define CREATED {.record = {.kind = ORR_REC_RUN_CREATED, RUN}, .payload = "{\"input\":{\"n\":1},\"context\":null}"}
-#define STARTED(n, tries) {.record = {.kind = ORR_REC_ATTEMPT_STARTED, NODE(n, tries)}}
-#define COMPLETED(n, tries, output) {.record = {.kind = ORR_REC_COMPLETED, NODE(n, tries)}, .payload = output}
-#define FAILED(n, tries) {.record = {.kind = ORR_REC_FAILED, NODE(n, tries), .error = &broken}}
-#define ENDED(how) {.record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_##how}}
-#define RECORD(what, ...) {.record = {.kind = ORR_REC_##what, __VA_ARGS__}}
-#define STATES "SELECT group_concat(node || item || ' ' || state, ', ') FROM (SELECT * FROM nodes ORDER BY idx, item)"
-#define ATTEMPTS "SELECT node, item, iteration, attempt, phase, state, started, ended, interrupted FROM attempts"
+#define CREATED                                                                                              \
+    { .record = {.kind = ORR_REC_RUN_CREATED, RUN}, .payload = "{\"input\":{\"n\":1},\"context\":null}" }
+#define STARTED(n, tries)                                                                                    \
+    {                                                                                                        \
+        .record = {.kind = ORR_REC_ATTEMPT_STARTED, NODE(n, tries) }                                         \
+    }
+#define COMPLETED(n, tries, output)                                                                          \
+    { .record = {.kind = ORR_REC_COMPLETED, NODE(n, tries)}, .payload = output }
+#define FAILED(n, tries)                                                                                     \
+    {                                                                                                        \
+        .record = {.kind = ORR_REC_FAILED, NODE(n, tries), .error = &broken }                                \
+    }
+#define ENDED(how)                                                                                           \
+    {                                                                                                        \
+        .record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_##how }                                 \
+    }
+#define RECORD(what, ...)                                                                                    \
+    {                                                                                                        \
+        .record = {.kind = ORR_REC_##what, __VA_ARGS__ }                                                     \
+    }
+#define STATES                                                                                               \
+    "SELECT group_concat(node || item || ' ' || state, ', ') FROM (SELECT * FROM nodes ORDER BY idx, item)"
+#define ATTEMPTS                                                                                             \
+    "SELECT node, item, iteration, attempt, phase, state, started, ended, interrupted FROM attempts"
 #define BROKEN "{\"code\":\"broken\",\"message\":\"it \\\"broke\\\"\\u000a\"}"
 
 /* a <- b <- c; d stands alone and its failure is ignored. */
@@ -275,23 +74,37 @@ static const char definition[] =
     "{\"name\":\"d\",\"on_error\":\"ignore\"}]}";
 
 static const row rows[] = {
-    {"a run that has only been created", {CREATED},
-     {{"SELECT state, input, context, started, seq, nodes, ended FROM runs", "running|{\"n\":1}|null|1.0|1|4|-"},
+    {"a run that has only been created",
+     {CREATED},
+     {{"SELECT state, input, context, started, seq, nodes, ended FROM runs",
+       "running|{\"n\":1}|null|1.0|1|4|-"},
       {STATES, "a0 pending, b0 pending, c0 pending, d0 pending"}}},
-    {"an attempt that runs", {CREATED, STARTED(0, 1)},
-     {{"SELECT node, idx, state, attempts, iteration, started, ended FROM nodes WHERE idx = 0", "a|0|running|1|1|2.0|-"},
+    {"an attempt that runs",
+     {CREATED, STARTED(0, 1)},
+     {{"SELECT node, idx, state, attempts, iteration, started, ended FROM nodes WHERE idx = 0",
+       "a|0|running|1|1|2.0|-"},
       {ATTEMPTS, "a|0|1|1|run|running|2.0|-|0"},
       {"SELECT state, running, waiting FROM runs", "running|1|0"}}},
     {"an output and an outcome",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_COMPLETED, NODE(0, 1), .port = 2}, .payload = "[1.0,\"x\"]"}},
-     {{"SELECT state, output, outcome, source, error, ended FROM nodes WHERE idx = 0", "completed|[1.0,\"x\"]|right|run|-|3.0"},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_COMPLETED, NODE(0, 1), .port = 2}, .payload = "[1.0,\"x\"]"}},
+     {{"SELECT state, output, outcome, source, error, ended FROM nodes WHERE idx = 0",
+       "completed|[1.0,\"x\"]|right|run|-|3.0"},
       {ATTEMPTS, "a|0|1|1|run|completed|2.0|3.0|0"},
       {"SELECT completed, failed, skipped, cancelled, running FROM runs", "1|0|0|0|0"}}},
     {"from a cache, and a blob as it stands",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_COMPLETED, NODE(0, 1), .reason = ORR_SOURCE_CACHE}, .payload = "{\"$blob\":\"beef\",\"size\":9}", .is_blob = true}},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_COMPLETED, NODE(0, 1), .reason = ORR_SOURCE_CACHE},
+       .payload = "{\"$blob\":\"beef\",\"size\":9}",
+       .is_blob = true}},
      {{"SELECT source, output FROM nodes WHERE idx = 0", "cache|{\"$blob\":\"beef\",\"size\":9}"}}},
     {"a backoff",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_ATTEMPT_FAILED, NODE(0, 1), .due = SEC(9), .error = &broken}, .payload = "{\"details\":{\"a\":[1]}}"}},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_ATTEMPT_FAILED, NODE(0, 1), .due = SEC(9), .error = &broken},
+       .payload = "{\"details\":{\"a\":[1]}}"}},
      {{"SELECT state, due, error FROM nodes WHERE idx = 0",
        "retrying|9.0|{\"code\":\"broken\",\"message\":\"it \\\"broke\\\"\\u000a\",\"details\":{\"a\":[1]}}"},
       {"SELECT node, item, kind, due FROM timers", "a|0|retry|9.0"},
@@ -300,152 +113,228 @@ static const row rows[] = {
     {"a second attempt, and a third that a breaker refused",
      {CREATED, STARTED(0, 1), RECORD(ATTEMPT_FAILED, NODE(0, 1), .due = SEC(9), .error = &broken),
       RECORD(WOKEN, NODE(0, 1), .reason = ORR_NODE_READY), STARTED(0, 2),
-      RECORD(ATTEMPT_FAILED, NODE(0, 2), .due = SEC(12), .error = &broken), RECORD(WOKEN, NODE(0, 2), .reason = ORR_NODE_READY),
+      RECORD(ATTEMPT_FAILED, NODE(0, 2), .due = SEC(12), .error = &broken),
+      RECORD(WOKEN, NODE(0, 2), .reason = ORR_NODE_READY),
       RECORD(ATTEMPT_FAILED, NODE(0, 2), .due = SEC(15), .error = &broken)},
      {{ATTEMPTS, "a|0|1|1|run|failed|2.0|3.0|0; a|0|1|2|run|failed|5.0|6.0|0"},
       {"SELECT attempts, due, started FROM nodes WHERE idx = 0", "2|15.0|2.0"}}},
     {"a fallback",
-     {CREATED, STARTED(0, 1), RECORD(ATTEMPT_FAILED, NODE(0, 1), .due = SEC(3), .phase = ORR_PHASE_FALLBACK, .error = &broken),
-      RECORD(WOKEN, NODE(0, 1), .reason = ORR_NODE_READY), RECORD(ATTEMPT_STARTED, NODE(0, 2), .phase = ORR_PHASE_FALLBACK),
-      COMPLETED(0, 2, "7")},
+     {CREATED, STARTED(0, 1),
+      RECORD(ATTEMPT_FAILED, NODE(0, 1), .due = SEC(3), .phase = ORR_PHASE_FALLBACK, .error = &broken),
+      RECORD(WOKEN, NODE(0, 1), .reason = ORR_NODE_READY),
+      RECORD(ATTEMPT_STARTED, NODE(0, 2), .phase = ORR_PHASE_FALLBACK), COMPLETED(0, 2, "7")},
      {{"SELECT attempt, phase, state, error IS NULL FROM attempts", "1|run|failed|0; 2|fallback|completed|1"},
       {"SELECT output, error FROM nodes WHERE idx = 0", "7|-"}}},
     {"a failure stops the rest",
-     {CREATED, STARTED(0, 1), STARTED(3, 1), FAILED(0, 1), RECORD(STOPPING, RUN, .reason = ORR_STOP_FAILURE, .error = &broken),
-      RECORD(CANCELLED, NODE(1, 0), .reason = ORR_STOP_FAILURE), RECORD(SKIPPED, NODE(2, 0), .reason = ORR_SKIP_UPSTREAM, .count = 1),
+     {CREATED,
+      STARTED(0, 1),
+      STARTED(3, 1),
+      FAILED(0, 1),
+      RECORD(STOPPING, RUN, .reason = ORR_STOP_FAILURE, .error = &broken),
+      RECORD(CANCELLED, NODE(1, 0), .reason = ORR_STOP_FAILURE),
+      RECORD(SKIPPED, NODE(2, 0), .reason = ORR_SKIP_UPSTREAM, .count = 1),
       RECORD(CANCELLED, NODE(3, 1), .reason = ORR_STOP_FAILURE),
-      {.record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_FAILED, .error = &broken}, .payload = "{}"}},
+      {.record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_FAILED, .error = &broken},
+       .payload = "{}"}},
      {{STATES, "a0 failed, b0 cancelled, c0 skipped, d0 cancelled"},
       {"SELECT error FROM nodes WHERE idx = 0", BROKEN},
       {"SELECT why FROM nodes WHERE idx = 2", "{\"kind\":\"settled\",\"skip\":\"upstream\",\"by\":\"b\"}"},
       {"SELECT state, error, output, ended, completed, failed, skipped, cancelled FROM runs",
        "failed|" BROKEN "|-|9.0|0|1|1|2"},
       {"SELECT node, state, ended FROM attempts ORDER BY node", "a|failed|4.0; d|cancelled|8.0"}}},
-    {"skipped by `when`", {CREATED, RECORD(SKIPPED, NODE(0, 0), .reason = ORR_SKIP_WHEN, .count = ORR_NONE)},
-     {{"SELECT state, why, started, ended FROM nodes WHERE idx = 0", "skipped|{\"kind\":\"settled\",\"skip\":\"when\"}|-|2.0"}}},
+    {"skipped by `when`",
+     {CREATED, RECORD(SKIPPED, NODE(0, 0), .reason = ORR_SKIP_WHEN, .count = ORR_NONE)},
+     {{"SELECT state, why, started, ended FROM nodes WHERE idx = 0",
+       "skipped|{\"kind\":\"settled\",\"skip\":\"when\"}|-|2.0"}}},
     {"an interrupted attempt is the same attempt",
      {CREATED, STARTED(0, 1), RECORD(INTERRUPTED, NODE(0, 1), .due = -1, .reason = 1)},
      {{ATTEMPTS, "a|0|1|1|run|interrupted|2.0|3.0|1"},
       {"SELECT state, attempts FROM nodes WHERE idx = 0", "ready|1"},
       {"SELECT state, running FROM runs", "running|0"}}},
     {"and goes on",
-     {CREATED, STARTED(0, 1), RECORD(INTERRUPTED, NODE(0, 1), .reason = 1), STARTED(0, 1), RECORD(SUSPENDED, RUN),
-      RECORD(INTERRUPTED, NODE(0, 1)), STARTED(0, 1), COMPLETED(0, 1, "1")},
-     {{ATTEMPTS, "a|0|1|1|run|completed|2.0|8.0|1"}, {"SELECT state, started FROM nodes WHERE idx = 0", "completed|2.0"}}},
+     {CREATED, STARTED(0, 1), RECORD(INTERRUPTED, NODE(0, 1), .reason = 1), STARTED(0, 1),
+      RECORD(SUSPENDED, RUN), RECORD(INTERRUPTED, NODE(0, 1)), STARTED(0, 1), COMPLETED(0, 1, "1")},
+     {{ATTEMPTS, "a|0|1|1|run|completed|2.0|8.0|1"},
+      {"SELECT state, started FROM nodes WHERE idx = 0", "completed|2.0"}}},
     {"a crash loop keeps the attempt as it was",
      {CREATED, STARTED(0, 1), RECORD(INTERRUPTED, NODE(0, 1), .reason = 1), FAILED(0, 1)},
      {{ATTEMPTS, "a|0|1|1|run|interrupted|2.0|3.0|1"}, {"SELECT state FROM nodes WHERE idx = 0", "failed"}}},
     {"items",
-     {CREATED, {.record = {.kind = ORR_REC_EXPANDED, NODE(0, 0), .count = 2}, .payload = "[5,6]"}, RECORD(ATTEMPT_STARTED, ITEM(0, 0, 1)),
-      RECORD(ATTEMPT_STARTED, ITEM(0, 1, 1)), RECORD(WAITING, ITEM(0, 1, 1), .due = -1),
+     {CREATED,
+      {.record = {.kind = ORR_REC_EXPANDED, NODE(0, 0), .count = 2}, .payload = "[5,6]"},
+      RECORD(ATTEMPT_STARTED, ITEM(0, 0, 1)),
+      RECORD(ATTEMPT_STARTED, ITEM(0, 1, 1)),
+      RECORD(WAITING, ITEM(0, 1, 1), .due = -1),
       {.record = {.kind = ORR_REC_COMPLETED, ITEM(0, 0, 1)}, .payload = "55"}},
      {{STATES, "a0 running, a1 completed, a2 waiting, b0 pending, c0 pending, d0 pending"},
       {"SELECT output FROM nodes WHERE item = 1", "55"},
-      {"SELECT state, running, waiting, completed FROM runs", "waiting|0|1|0"}, /* the node as a whole is no task */
+      /* the node as a whole is no task */
+      {"SELECT state, running, waiting, completed FROM runs", "waiting|0|1|0"},
       {"SELECT count(*) FROM timers", "0"}}},
     {"a loop",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_ITERATED, NODE(0, 1), .due = SEC(8)}, .payload = "1"},
-      RECORD(WOKEN, .task = {0, ORR_NONE, 1, 0}, .reason = ORR_NODE_READY), RECORD(ATTEMPT_STARTED, .task = {0, ORR_NONE, 1, 1}),
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_ITERATED, NODE(0, 1), .due = SEC(8)}, .payload = "1"},
+      RECORD(WOKEN, .task = {0, ORR_NONE, 1, 0}, .reason = ORR_NODE_READY),
+      RECORD(ATTEMPT_STARTED, .task = {0, ORR_NONE, 1, 1}),
       {.record = {.kind = ORR_REC_COMPLETED, .task = {0, ORR_NONE, 1, 1}}, .payload = "2"}},
      {{ATTEMPTS, "a|0|1|1|run|completed|2.0|3.0|0; a|0|2|1|run|completed|5.0|6.0|0"},
-      {"SELECT state, iteration, attempts, output, started FROM nodes WHERE idx = 0", "completed|2|1|2|2.0"}}},
-    {"a loop that pauses", {CREATED, STARTED(0, 1), RECORD(ITERATED, NODE(0, 1), .due = SEC(8))},
-     {{"SELECT node, kind, due FROM timers", "a|loop|8.0"}, {"SELECT state, iteration FROM nodes WHERE idx = 0", "waiting|2"}}},
+      {"SELECT state, iteration, attempts, output, started FROM nodes WHERE idx = 0",
+       "completed|2|1|2|2.0"}}},
+    {"a loop that pauses",
+     {CREATED, STARTED(0, 1), RECORD(ITERATED, NODE(0, 1), .due = SEC(8))},
+     {{"SELECT node, kind, due FROM timers", "a|loop|8.0"},
+      {"SELECT state, iteration FROM nodes WHERE idx = 0", "waiting|2"}}},
     {"a sleep",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_STEP, NODE(0, 1), .due = SEC(50)}, .payload = "{\"p\":\"\",\"o\":1,\"n\":\"nap\",\"k\":\"sleep\",\"d\":50}"},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_STEP, NODE(0, 1), .due = SEC(50)},
+       .payload = "{\"p\":\"\",\"o\":1,\"n\":\"nap\",\"k\":\"sleep\",\"d\":50}"},
       RECORD(WAITING, NODE(0, 1), .due = SEC(50))},
      {{"SELECT node, item, kind, due FROM timers", "a|0|sleep|50.0"},
       {"SELECT path, ordinal, name, kind, attempt, value, error, time FROM steps", "|1|nap|sleep|1|-|-|3.0"},
       {"SELECT state FROM runs", "waiting"}}},
     {"a sleep that is over",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_STEP, NODE(0, 1), .due = SEC(5)}, .payload = "{\"p\":\"\",\"o\":1,\"n\":\"nap\",\"k\":\"sleep\",\"d\":5}"},
-      RECORD(WAITING, NODE(0, 1), .due = SEC(5)), RECORD(WOKEN, NODE(0, 1), .reason = ORR_NODE_READY),
-      RECORD(WOKEN, NODE(0, 1), .reason = ORR_NODE_RUNNING), COMPLETED(0, 1, "0")},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_STEP, NODE(0, 1), .due = SEC(5)},
+       .payload = "{\"p\":\"\",\"o\":1,\"n\":\"nap\",\"k\":\"sleep\",\"d\":5}"},
+      RECORD(WAITING, NODE(0, 1), .due = SEC(5)),
+      RECORD(WOKEN, NODE(0, 1), .reason = ORR_NODE_READY),
+      RECORD(WOKEN, NODE(0, 1), .reason = ORR_NODE_RUNNING),
+      COMPLETED(0, 1, "0")},
      {{"SELECT count(*) FROM timers", "0"}, {"SELECT state, due FROM nodes WHERE idx = 0", "completed|-"}}},
     {"steps, and one that is tried again",
-     {CREATED, STARTED(0, 1),
-      {.record = {.kind = ORR_REC_STEP, NODE(0, 1)}, .payload = "{\"p\":\"1.2\",\"o\":1,\"n\":\"\\u00e9\\n\\ud83d\\ude00\",\"k\":\"step\",\"v\":{\"x\": [1.0]}}"},
-      {.record = {.kind = ORR_REC_STEP, NODE(0, 1)}, .payload = "{\"p\":\"\",\"o\":2,\"n\":\"s\",\"k\":\"step\",\"e\":{\"code\":\"c\"}}"},
-      {.record = {.kind = ORR_REC_STEP, NODE(0, 2)}, .payload = "{\"p\":\"\",\"o\":2,\"n\":\"s\",\"k\":\"step\",\"v\":null}"}},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_STEP, NODE(0, 1)},
+       .payload =
+           "{\"p\":\"1.2\",\"o\":1,\"n\":\"\\u00e9\\n\\ud83d\\ude00\",\"k\":\"step\",\"v\":{\"x\": [1.0]}}"},
+      {.record = {.kind = ORR_REC_STEP, NODE(0, 1)},
+       .payload = "{\"p\":\"\",\"o\":2,\"n\":\"s\",\"k\":\"step\",\"e\":{\"code\":\"c\"}}"},
+      {.record = {.kind = ORR_REC_STEP, NODE(0, 2)},
+       .payload = "{\"p\":\"\",\"o\":2,\"n\":\"s\",\"k\":\"step\",\"v\":null}"}},
      {{"SELECT path, ordinal, name, attempt, value, error, time FROM steps ORDER BY ordinal",
        "1.2|1|é\n😀|1|{\"x\": [1.0]}|-|3.0; |2|s|2|null|-|5.0"}}},
     {"signals are taken first in, first out",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_SIGNAL, RUN}, .payload = "{\"n\":\"go\",\"v\":1,\"m\":4,\"t\":2.5}"},
-      {.record = {.kind = ORR_REC_SIGNAL, RUN}, .payload = "{\"n\":\"go\",\"v\":2,\"m\":5,\"t\":2.75}"}, {.record = {.kind = ORR_REC_SIGNAL, RUN}, .payload = "{\"n\":\"no\",\"v\":3}"},
-      {.record = {.kind = ORR_REC_STEP, NODE(0, 1)}, .payload = "{\"p\":\"\",\"o\":1,\"n\":\"go\",\"k\":\"wait\",\"v\":1,\"s\":\"go\"}"}},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_SIGNAL, RUN}, .payload = "{\"n\":\"go\",\"v\":1,\"m\":4,\"t\":2.5}"},
+      {.record = {.kind = ORR_REC_SIGNAL, RUN}, .payload = "{\"n\":\"go\",\"v\":2,\"m\":5,\"t\":2.75}"},
+      {.record = {.kind = ORR_REC_SIGNAL, RUN}, .payload = "{\"n\":\"no\",\"v\":3}"},
+      {.record = {.kind = ORR_REC_STEP, NODE(0, 1)},
+       .payload = "{\"p\":\"\",\"o\":1,\"n\":\"go\",\"k\":\"wait\",\"v\":1,\"s\":\"go\"}"}},
      {{"SELECT seq, name, data, sent, received, taken FROM signals ORDER BY seq",
        "3|go|1|2.5|3.0|6.0; 4|go|2|2.75|4.0|-; 5|no|3|5.0|5.0|-"}}},
     {"a long step",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_STEP, NODE(0, 1)}, .payload = "{\"$blob\":\"cafe\",\"size\":60}", .is_blob = true}},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_STEP, NODE(0, 1)},
+       .payload = "{\"$blob\":\"cafe\",\"size\":60}",
+       .is_blob = true}},
      {{"SELECT name, kind, value FROM steps", "big|step|{\"$blob\":\"cafe\",\"size\":60,\"member\":\"v\"}"}}},
-    {"paused", {CREATED, STARTED(0, 1), RECORD(PAUSED, RUN), COMPLETED(0, 1, "1")}, {{"SELECT state FROM runs", "paused"}}},
-    {"resumed", {CREATED, STARTED(0, 1), RECORD(PAUSED, RUN), RECORD(RESUMED, RUN)}, {{"SELECT state FROM runs", "running"}}},
-    {"an output", {CREATED, {.record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_COMPLETED}, .payload = "{\"output\":{\"a\":1.0}}"}},
+    {"paused",
+     {CREATED, STARTED(0, 1), RECORD(PAUSED, RUN), COMPLETED(0, 1, "1")},
+     {{"SELECT state FROM runs", "paused"}}},
+    {"resumed",
+     {CREATED, STARTED(0, 1), RECORD(PAUSED, RUN), RECORD(RESUMED, RUN)},
+     {{"SELECT state FROM runs", "running"}}},
+    {"an output",
+     {CREATED,
+      {.record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_COMPLETED},
+       .payload = "{\"output\":{\"a\":1.0}}"}},
      {{"SELECT state, output, error, ended FROM runs", "completed|{\"a\":1.0}|-|2.0"}}},
     {"an output that could not be computed",
-     {CREATED, {.record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_COMPLETED}, .payload = "{\"error\":{\"code\":\"config_error\"}}"}},
+     {CREATED,
+      {.record = {.kind = ORR_REC_RUN_ENDED, RUN, .reason = ORR_RUN_COMPLETED},
+       .payload = "{\"error\":{\"code\":\"config_error\"}}"}},
      {{"SELECT state, output, error FROM runs", "failed|-|{\"code\":\"config_error\"}"}}},
     {"compensated",
-     {CREATED, STARTED(0, 1), COMPLETED(0, 1, "1"), STARTED(1, 1), COMPLETED(1, 1, "2"), RECORD(COMPENSATING, RUN),
-      RECORD(ATTEMPT_STARTED, NODE(1, 2), .phase = ORR_PHASE_COMPENSATE),
+     {CREATED, STARTED(0, 1), COMPLETED(0, 1, "1"), STARTED(1, 1), COMPLETED(1, 1, "2"),
+      RECORD(COMPENSATING, RUN), RECORD(ATTEMPT_STARTED, NODE(1, 2), .phase = ORR_PHASE_COMPENSATE),
       RECORD(ATTEMPT_FAILED, NODE(1, 2), .phase = ORR_PHASE_COMPENSATE, .due = SEC(20), .error = &broken)},
-     {{STATES, "a0 completed, b0 compensating, c0 pending, d0 pending"}, {"SELECT state, completed FROM runs", "compensating|1"},
-      {"SELECT node, kind, due FROM timers", "b|retry|20.0"}, {"SELECT output, attempts FROM nodes WHERE idx = 1", "2|1"},
-      {"SELECT attempt, phase, state FROM attempts WHERE node = 'b'", "1|run|completed; 2|compensate|failed"}}},
+     {{STATES, "a0 completed, b0 compensating, c0 pending, d0 pending"},
+      {"SELECT state, completed FROM runs", "compensating|1"},
+      {"SELECT node, kind, due FROM timers", "b|retry|20.0"},
+      {"SELECT output, attempts FROM nodes WHERE idx = 1", "2|1"},
+      {"SELECT attempt, phase, state FROM attempts WHERE node = 'b'",
+       "1|run|completed; 2|compensate|failed"}}},
     {"what could not be undone",
-     {CREATED, STARTED(0, 1), COMPLETED(0, 1, "1"), STARTED(1, 1), COMPLETED(1, 1, "2"), RECORD(COMPENSATING, RUN),
-      RECORD(ATTEMPT_STARTED, NODE(1, 2), .phase = ORR_PHASE_COMPENSATE), {.record = {.kind = ORR_REC_COMPENSATED, NODE(1, 2)}, .payload = "3"},
+     {CREATED,
+      STARTED(0, 1),
+      COMPLETED(0, 1, "1"),
+      STARTED(1, 1),
+      COMPLETED(1, 1, "2"),
+      RECORD(COMPENSATING, RUN),
+      RECORD(ATTEMPT_STARTED, NODE(1, 2), .phase = ORR_PHASE_COMPENSATE),
+      {.record = {.kind = ORR_REC_COMPENSATED, NODE(1, 2)}, .payload = "3"},
       RECORD(ATTEMPT_STARTED, NODE(0, 2), .phase = ORR_PHASE_COMPENSATE),
-      RECORD(COMPENSATION_FAILED, NODE(0, 2), .error = &broken), ENDED(COMPENSATION_FAILED)},
+      RECORD(COMPENSATION_FAILED, NODE(0, 2), .error = &broken),
+      ENDED(COMPENSATION_FAILED)},
      {{STATES, "a0 compensation_failed, b0 compensated, c0 pending, d0 pending"},
       {"SELECT output, error, ended FROM nodes WHERE idx < 2", "1|" BROKEN "|3.0; 2|-|5.0"},
-      {"SELECT node, phase, state, output FROM attempts WHERE output IS NOT NULL", "b|compensate|completed|3"},
-      {"SELECT state, completed FROM runs", "compensation_failed|0"}, {"SELECT count(*) FROM timers", "0"}}},
+      {"SELECT node, phase, state, output FROM attempts WHERE output IS NOT NULL",
+       "b|compensate|completed|3"},
+      {"SELECT state, completed FROM runs", "compensation_failed|0"},
+      {"SELECT count(*) FROM timers", "0"}}},
     {"a compensation that is tried again says nothing of its node",
      {CREATED, STARTED(0, 1), COMPLETED(0, 1, "1"), STARTED(1, 1), FAILED(1, 1), RECORD(COMPENSATING, RUN),
-      RECORD(ATTEMPT_STARTED, NODE(0, 2), .phase = ORR_PHASE_COMPENSATE), RECORD(ATTEMPT_FAILED, NODE(0, 2), .error = &broken, .due = SEC(9)),
+      RECORD(ATTEMPT_STARTED, NODE(0, 2), .phase = ORR_PHASE_COMPENSATE),
+      RECORD(ATTEMPT_FAILED, NODE(0, 2), .error = &broken, .due = SEC(9)),
       RECORD(ATTEMPT_STARTED, NODE(0, 3), .phase = ORR_PHASE_COMPENSATE), RECORD(COMPENSATED, NODE(0, 3))},
      {{STATES, "a0 compensated, b0 failed, c0 pending, d0 pending"},
       {"SELECT error FROM nodes WHERE idx = 0", "-"},
-      {"SELECT attempt, state, error FROM attempts WHERE node = 'a' AND phase = 'compensate'", "2|failed|" BROKEN "; 3|completed|-"}}},
+      {"SELECT attempt, state, error FROM attempts WHERE node = 'a' AND phase = 'compensate'",
+       "2|failed|" BROKEN "; 3|completed|-"}}},
     {"items that are undone",
-     {CREATED, RECORD(EXPANDED, NODE(0, 0), .count = 2), RECORD(ATTEMPT_STARTED, ITEM(0, 0, 1)), RECORD(COMPLETED, ITEM(0, 0, 1)),
-      RECORD(COMPLETED, NODE(0, 0)), RECORD(COMPENSATING, RUN), RECORD(ATTEMPT_STARTED, ITEM(0, 0, 2), .phase = ORR_PHASE_COMPENSATE)},
+     {CREATED, RECORD(EXPANDED, NODE(0, 0), .count = 2), RECORD(ATTEMPT_STARTED, ITEM(0, 0, 1)),
+      RECORD(COMPLETED, ITEM(0, 0, 1)), RECORD(COMPLETED, NODE(0, 0)), RECORD(COMPENSATING, RUN),
+      RECORD(ATTEMPT_STARTED, ITEM(0, 0, 2), .phase = ORR_PHASE_COMPENSATE)},
      {{STATES, "a0 compensating, a1 compensating, b0 pending, c0 pending, d0 pending"}}},
     {"a retry sets back what failed and what followed",
      {CREATED, STARTED(3, 1), FAILED(3, 1), STARTED(0, 1), COMPLETED(0, 1, "1"), STARTED(1, 1), FAILED(1, 1),
-      RECORD(SKIPPED, NODE(2, 0), .reason = ORR_SKIP_UPSTREAM, .count = 1), ENDED(FAILED), RECORD(RETRIED, RUN), STARTED(1, 2)},
+      RECORD(SKIPPED, NODE(2, 0), .reason = ORR_SKIP_UPSTREAM, .count = 1), ENDED(FAILED),
+      RECORD(RETRIED, RUN), STARTED(1, 2)},
      {{STATES, "a0 completed, b0 running, c0 pending, d0 failed"},
       {"SELECT state, ended, error, completed, failed, skipped, running FROM runs", "running|-|-|1|1|0|1"},
-      {"SELECT node, attempt, state FROM attempts ORDER BY 1, 2", "a|1|completed; b|1|failed; b|2|running; d|1|failed"},
+      {"SELECT node, attempt, state FROM attempts ORDER BY 1, 2",
+       "a|1|completed; b|1|failed; b|2|running; d|1|failed"},
       {"SELECT error, why, ended, started FROM nodes WHERE idx IN (1, 2)", "-|-|-|11.0; -|-|-|-"}}},
     {"a retry keeps items that completed",
-     {CREATED, RECORD(EXPANDED, NODE(0, 0), .count = 3), RECORD(ATTEMPT_STARTED, ITEM(0, 0, 1)), RECORD(COMPLETED, ITEM(0, 0, 1)),
-      RECORD(ATTEMPT_STARTED, ITEM(0, 1, 1)), RECORD(FAILED, ITEM(0, 1, 1), .error = &broken), RECORD(CANCELLED, ITEM(0, 2, 0)),
-      FAILED(0, 0), RECORD(CANCELLED, NODE(1, 0)), ENDED(FAILED), RECORD(RETRIED, RUN)},
+     {CREATED, RECORD(EXPANDED, NODE(0, 0), .count = 3), RECORD(ATTEMPT_STARTED, ITEM(0, 0, 1)),
+      RECORD(COMPLETED, ITEM(0, 0, 1)), RECORD(ATTEMPT_STARTED, ITEM(0, 1, 1)),
+      RECORD(FAILED, ITEM(0, 1, 1), .error = &broken), RECORD(CANCELLED, ITEM(0, 2, 0)), FAILED(0, 0),
+      RECORD(CANCELLED, NODE(1, 0)), ENDED(FAILED), RECORD(RETRIED, RUN)},
      {{STATES, "a0 running, a1 completed, a2 ready, a3 ready, b0 pending, c0 pending, d0 pending"},
       {"SELECT state, failed, cancelled, running FROM runs", "running|0|0|0"}}},
     {"a record that is missing ends the projection of its run",
-     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_SIGNAL, RUN, .seq = 9}, .payload = "{\"n\":\"x\"}"}, COMPLETED(0, 1, "1")},
+     {CREATED,
+      STARTED(0, 1),
+      {.record = {.kind = ORR_REC_SIGNAL, RUN, .seq = 9}, .payload = "{\"n\":\"x\"}"},
+      COMPLETED(0, 1, "1")},
      {{STATES, "a0 running, b0 pending, c0 pending, d0 pending"},
       {"SELECT state, seq, json_extract(error, '$.code'), json_extract(error, '$.message') FROM runs",
-       "running|2|damaged_journal|record 3 of the journal is missing: what these tables say of the run ends before it"}}},
-    {"one that does not fit", {CREATED, STARTED(0, 1), RECORD(COMPLETED, NODE(4, 1))},
+       "running|2|damaged_journal|record 3 of the journal is missing: what these tables say of the run ends "
+       "before it"}}},
+    {"one that does not fit",
+     {CREATED, STARTED(0, 1), RECORD(COMPLETED, NODE(4, 1))},
      {{"SELECT seq, error LIKE '%record 3 of the journal does not fit%' FROM runs", "2|1"}}},
-    {"a step without a name", {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_STEP, NODE(0, 1)}, .payload = "{\"p\":"}},
-     {{"SELECT seq, json_extract(error, '$.code') FROM runs", "2|damaged_journal"}, {"SELECT count(*) FROM steps", "0"}}},
-    {"damage after the end", {CREATED, ENDED(COMPLETED), RECORD(WOKEN, NODE(0, 0))},
+    {"a step without a name",
+     {CREATED, STARTED(0, 1), {.record = {.kind = ORR_REC_STEP, NODE(0, 1)}, .payload = "{\"p\":"}},
+     {{"SELECT seq, json_extract(error, '$.code') FROM runs", "2|damaged_journal"},
+      {"SELECT count(*) FROM steps", "0"}}},
+    {"damage after the end",
+     {CREATED, ENDED(COMPLETED), RECORD(WOKEN, NODE(0, 0))},
      {{"SELECT state, seq, error FROM runs", "completed|2|-"}}},
 };
 
 /* Writes the lines as a journal of rows of `per` records each. */
-static void write_lines(fixture *f, const row *r, uint32_t per)
-{
-    new_bundle(f->db, "h", definition);
-    run_sql(f->db, "INSERT INTO blobs(hash, size, data) VALUES('cafe', 60, "
-                   "CAST('{\"p\":\"\",\"o\":1,\"n\":\"big\",\"k\":\"step\",\"v\":[1,2,3]}' AS BLOB))");
-    int64_t run = new_run(f->db, "h");
-    text bytes = {0};
+static void write_lines(tables *f, const row *r, uint32_t per) {
+    tables_new_bundle(f->db, "h", definition);
+    tables_run(f->db, "INSERT INTO blobs(hash, size, data) VALUES('cafe', 60, "
+                      "CAST('{\"p\":\"\",\"o\":1,\"n\":\"big\",\"k\":\"step\",\"v\":[1,2,3]}' AS BLOB))");
+    int64_t run = tables_new_run(f->db, "h");
+    rows_text bytes = {0};
     uint64_t first = 1;
     for (uint32_t i = 0; i < LINES && (i == 0 || r->lines[i].record.kind != ORR_REC_RUN_CREATED); i++) {
         const line *l = &r->lines[i];
@@ -453,91 +342,91 @@ static void write_lines(fixture *f, const row *r, uint32_t per)
         e.record.seq = l->record.seq > 0 ? l->record.seq : i + 1;
         e.record.time = SEC(i + 1);
         e.record.port = l->record.port == 0 ? ORR_PORT_ANY : (uint16_t)(l->record.port - 1);
-        put_record(&bytes, &e);
+        tables_put_record(&bytes, &e);
         if ((i + 1) % per == 0) {
-            put_row(f->db, run, first, bytes.at, bytes.size);
+            tables_put_row(f->db, run, first, bytes.at, bytes.size);
             bytes.size = 0;
             first = i + 2;
         }
     }
-    if (bytes.size > 0)
-        put_row(f->db, run, first, bytes.at, bytes.size);
+    if (bytes.size > 0) tables_put_row(f->db, run, first, bytes.at, bytes.size);
     free(bytes.at);
 }
 
-static void each_kind(void **state)
-{
+static void each_kind(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (uint32_t per = 1; per <= LINES; per += 3) {
-            fixture f = open_db();
+            tables f = tables_open();
             write_lines(&f, &rows[i], per);
-            project_all(&f, per == 1 ? 1000 : 2);
+            tables_project(&f, per == 1 ? 1000 : 2);
             for (int k = 0; k < CHECKS && rows[i].checks[k].sql != NULL; k++)
-                expect(&f, rows[i].name, rows[i].checks[k].sql, rows[i].checks[k].wanted);
-            same_in_slices(&f, rows[i].name);
-            close_db(&f);
+                tables_expect(&f, rows[i].name, rows[i].checks[k].sql, rows[i].checks[k].wanted);
+            tables_same_in_slices(&f, rows[i].name);
+            tables_close(&f);
         }
 }
 
-/* ---- around them ------------------------------------------------------------------------------------------------------------------- */
+/* ---- around them ----------------------------------------------------------------------------- */
 
-static void without_a_bundle(void **state)
-{
-    fixture f = open_db();
-    int64_t run = new_run(f.db, NULL);
-    text bytes = {0};
+static void without_a_bundle(void **state) {
+    tables f = tables_open();
+    int64_t run = tables_new_run(f.db, NULL);
+    rows_text bytes = {0};
     (void)state;
-    put_record(&bytes, &(orr_entry){.record = {.kind = ORR_REC_RUN_CREATED, .seq = 1, .time = SEC(1), RUN}});
-    put_record(&bytes, &(orr_entry){.record = {.kind = ORR_REC_ATTEMPT_STARTED, .seq = 2, .time = SEC(2), NODE(2, 1)}});
-    put_row(f.db, run, 1, bytes.at, bytes.size);
-    put_row(f.db, 99, 1, bytes.at, bytes.size); /* a run that was dropped */
-    project_all(&f, 10);
-    expect(&f, "without a bundle", "SELECT run, node, idx, state FROM nodes", "1|#3|2|running");
-    expect(&f, "without a bundle", "SELECT nodes FROM runs", "3");
-    expect(&f, "without a bundle", "SELECT value FROM meta WHERE name = 'projected'", "2");
+    tables_put_record(&bytes,
+                      &(orr_entry){.record = {.kind = ORR_REC_RUN_CREATED, .seq = 1, .time = SEC(1), RUN}});
+    tables_put_record(
+        &bytes,
+        &(orr_entry){.record = {.kind = ORR_REC_ATTEMPT_STARTED, .seq = 2, .time = SEC(2), NODE(2, 1)}});
+    tables_put_row(f.db, run, 1, bytes.at, bytes.size);
+    tables_put_row(f.db, 99, 1, bytes.at, bytes.size); /* a run that was dropped */
+    tables_project(&f, 10);
+    tables_expect(&f, "without a bundle", "SELECT run, node, idx, state FROM nodes", "1|#3|2|running");
+    tables_expect(&f, "without a bundle", "SELECT nodes FROM runs", "3");
+    tables_expect(&f, "without a bundle", "SELECT value FROM meta WHERE name = 'projected'", "2");
     free(bytes.at);
-    close_db(&f);
+    tables_close(&f);
 }
 
 /* What SQLite refuses is said, and after a rollback the same call does it. */
-static void refused(void **state)
-{
-    static const char *const broken_by[] = {"DROP TABLE nodes", "DROP TABLE attempts", "DROP TABLE timers", "DROP TABLE meta",
+static void refused(void **state) {
+    static const char *const broken_by[] = {"DROP TABLE nodes", "DROP TABLE attempts", "DROP TABLE timers",
+                                            "DROP TABLE meta",
                                             "ALTER TABLE runs RENAME COLUMN running TO ran"};
     (void)state;
     for (size_t i = 0; i < sizeof broken_by / sizeof *broken_by; i++)
         for (int warm = 0; warm < 2; warm++) {
-            fixture f = open_db();
+            tables f = tables_open();
             bool more;
             write_lines(&f, &rows[4], 2); /* has a timer */
             if (warm == 1) {
-                run_sql(f.db, "BEGIN");
-                assert_int_equal(orr_sqlite_project(f.p, 100, &more), ORR_OK);
-                run_sql(f.db, "ROLLBACK");
+                tables_run(f.db, "BEGIN");
+                assert_int_equal(orr_project(f.p, 100, &more), ORR_OK);
+                tables_run(f.db, "ROLLBACK");
             }
-            run_sql(f.db, "BEGIN");
-            run_sql(f.db, broken_by[i]);
-            assert_int_equal(orr_sqlite_project(f.p, 100, &more), ORR_EIO);
-            run_sql(f.db, "ROLLBACK");
-            project_all(&f, 100);
+            tables_run(f.db, "BEGIN");
+            tables_run(f.db, broken_by[i]);
+            assert_int_equal(orr_project(f.p, 100, &more), ORR_EIO);
+            tables_run(f.db, "ROLLBACK");
+            tables_project(&f, 100);
             for (int k = 0; k < CHECKS && rows[4].checks[k].sql != NULL; k++)
-                expect(&f, broken_by[i], rows[4].checks[k].sql, rows[4].checks[k].wanted);
-            close_db(&f);
+                tables_expect(&f, broken_by[i], rows[4].checks[k].sql, rows[4].checks[k].wanted);
+            tables_close(&f);
         }
 }
 
-/* Random bytes, cut rows and changed bytes: the run stops, the others go on, and nothing crashes. */
-static void damaged(void **state)
-{
+/* Random bytes, cut rows and changed bytes: the run stops, the others go on, and nothing
+ * crashes. */
+static void damaged(void **state) {
     chance c = chance_begin("damaged journals");
     uint32_t stopped = 0;
     (void)state;
     for (uint32_t i = 0; i < wild_hunt(300); i++) {
         const row *r = &rows[chance_below(&c, sizeof rows / sizeof *rows)];
-        fixture f = open_db();
+        tables f = tables_open();
         write_lines(&f, r, 3);
-        sqlite3_stmt *s = prepare(f.db, "SELECT records FROM journal WHERE id = 1");
+        sqlite3_stmt *s = tables_prepare(f.db, "SELECT records FROM journal WHERE id = 1");
         assert_int_equal(sqlite3_step(s), SQLITE_ROW);
         uint32_t size = (uint32_t)sqlite3_column_bytes(s, 0), cut = chance_below(&c, size + 1);
         unsigned char *bytes = malloc(size);
@@ -545,358 +434,128 @@ static void damaged(void **state)
         sqlite3_finalize(s);
         for (uint32_t k = chance_below(&c, 4); k > 0; k--)
             bytes[chance_below(&c, size)] = (unsigned char)chance_next(&c);
-        s = prepare(f.db, "UPDATE journal SET records = ?1 WHERE id = 1");
+        s = tables_prepare(f.db, "UPDATE journal SET records = ?1 WHERE id = 1");
         sqlite3_bind_blob(s, 1, bytes, (int)(chance_of(&c, 50) ? cut : size), SQLITE_STATIC);
         assert_int_equal(sqlite3_step(s), SQLITE_DONE);
         sqlite3_finalize(s);
-        int64_t well = new_run(f.db, "h");
-        text record = {0};
-        put_record(&record, &(orr_entry){.record = {.kind = ORR_REC_RUN_CREATED, .seq = 1, .time = SEC(1), RUN}});
-        put_row(f.db, well, 1, record.at, record.size);
-        project_all(&f, 1 + chance_below(&c, 4));
-        expect(&f, "the other run", "SELECT state, seq, nodes, error FROM runs ORDER BY number DESC LIMIT 1", "running|1|4|-");
-        stopped += (uint32_t)number_of(f.db, "SELECT count(*) FROM runs WHERE error LIKE '%damaged_journal%'");
-        same_in_slices(&f, "a damaged journal");
+        int64_t well = tables_new_run(f.db, "h");
+        rows_text record = {0};
+        tables_put_record(
+            &record, &(orr_entry){.record = {.kind = ORR_REC_RUN_CREATED, .seq = 1, .time = SEC(1), RUN}});
+        tables_put_row(f.db, well, 1, record.at, record.size);
+        tables_project(&f, 1 + chance_below(&c, 4));
+        tables_expect(&f, "the other run",
+                      "SELECT state, seq, nodes, error FROM runs ORDER BY number DESC LIMIT 1",
+                      "running|1|4|-");
+        stopped += (uint32_t)tables_number(f.db,
+                                           "SELECT count(*) FROM runs WHERE error LIKE '%damaged_journal%'");
+        tables_same_in_slices(&f, "a damaged journal");
         free(record.at);
         free(bytes);
-        close_db(&f);
+        tables_close(&f);
     }
     printf("%u runs stopped\n", stopped);
     assert_true(stopped > 50);
 }
 
-/* ---- the real engine --------------------------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
-typedef struct world {
-    fixture f;
-    wild w;
-    sim *s;
-    orr_run *run;
-    chance c;
-    int64_t number;
-    text bytes; /* of the row that is being made */
-    uint64_t first, last, ticks, looks;
-    orr_entry *entries; /* all, to rebuild the run from */
-    orr_error *errors;
-    uint32_t n, cap, crashes;
-} world;
-
-static char *define(const wild *w)
-{
-    text t = {0};
-    char word[64];
-#define ADD(...) add(&t, word, (size_t)snprintf(word, sizeof word, __VA_ARGS__))
-    ADD("{\"nodes\":[");
-    for (uint32_t i = 0; i < w->plan->n_nodes; i++) {
-        bool ignore = w->plan->policies[w->plan->policy_of[i]].ignore_errors;
-        ADD("%s{\"name\":\"n%u\"%s,\"after\":[", i > 0 ? "," : "", i, ignore ? ",\"on_error\":\"ignore\"" : "");
-        for (uint32_t k = w->plan->in_first[i]; k < w->plan->in_first[i + 1]; k++)
-            ADD(k % 2 == 0 ? "%s\"n%u\"" : "%s{\"node\":\"n%u\"}", k > w->plan->in_first[i] ? "," : "", w->plan->in_from[k]);
-        ADD("]}");
-    }
-    ADD("],\"ports\":[\"a\",\"b\",\"c\"]}");
-#undef ADD
-    return t.at;
-}
-
-static void cut_row(world *w)
-{
-    if (w->bytes.size == 0)
-        return;
-    put_row(w->f.db, w->number, w->first, w->bytes.at, w->bytes.size);
-    w->bytes.size = 0;
-    w->first = w->last + 1;
-}
-
-static void on_record(void *ud, orr_run *run, const orr_record *record)
-{
-    world *w = ud;
-    (void)run;
-    if (w->n == w->cap) {
-        w->cap = w->cap > 0 ? w->cap * 2 : 256;
-        w->entries = realloc(w->entries, w->cap * sizeof *w->entries);
-        w->errors = realloc(w->errors, w->cap * sizeof *w->errors);
-    }
-    w->entries[w->n] = (orr_entry){.record = *record};
-    if (record->error != NULL) {
-        w->errors[w->n] = *record->error;
-        w->errors[w->n].code = strdup(record->error->code);
-        w->errors[w->n].message = strdup(record->error->message);
-    }
-    put_record(&w->bytes, &w->entries[w->n++]);
-    w->last = record->seq;
-    if (chance_of(&w->c, 30))
-        cut_row(w);
-}
-
-static sim_deed deed(void *ud, const orr_run *run, const orr_task *task, uint8_t phase)
-{
-    (void)run;
-    return wild_deed(&((const world *)ud)->w, task, phase);
-}
-
-static bool evaluate(void *ud, orr_run *run, const orr_ask *ask, orr_answer *answer)
-{
-    (void)run;
-    return wild_evaluate(&((const world *)ud)->w, ask, answer);
-}
-
-static void compare_state(world *w, uint32_t node, uint32_t item, const char *shown)
-{
-    const char *is = orr_node_state_name(orr_run_node_state(w->run, node, item));
-    /* that a node is ready has no record of its own */
-    if (strcmp(shown, is) != 0 && !(strcmp(shown, "pending") == 0 && strcmp(is, "ready") == 0))
-        fail_msg("seed %llu, after record %llu: node %u, item %d is %s, the table says %s", (unsigned long long)w->w.seed,
-                 (unsigned long long)w->last, node, (int)item, is, shown);
-}
-
-static void compare_counts(world *w)
-{
-    static const orr_node_state counted[] = {ORR_NODE_COMPLETED, ORR_NODE_FAILED, ORR_NODE_SKIPPED, ORR_NODE_CANCELLED};
-    char wanted[128];
-    orr_run_stats stats;
-    orr_run_get_stats(w->run, &stats);
-    snprintf(wanted, sizeof wanted, "%llu|%u|%u|%u|%u|%u", (unsigned long long)w->last, w->w.plan->n_nodes,
-             stats.by_state[counted[0]], stats.by_state[counted[1]], stats.by_state[counted[2]], stats.by_state[counted[3]]);
-    expect(&w->f, "counts", "SELECT seq, nodes, completed, failed, skipped, cancelled FROM runs", wanted);
-    expect(&w->f, "timers", "SELECT count(*) FROM timers WHERE (run, node, item, due) NOT IN "
-                            "(SELECT run, node, item, due FROM nodes WHERE due IS NOT NULL)", "0");
-    if (number_of(w->f.db, "SELECT count(*) FROM timers") != number_of(w->f.db, "SELECT count(due) FROM nodes"))
-        fail_msg("seed %llu: a node that is due has no timer", (unsigned long long)w->w.seed);
-    if (number_of(w->f.db, "SELECT running FROM runs") !=
-        number_of(w->f.db, "SELECT count(*) FROM nodes WHERE state = 'running' AND (item > 0 OR attempts > 0)"))
-        fail_msg("seed %llu: the count of what runs is wrong", (unsigned long long)w->w.seed);
-}
-
-/* The table as it is now against the run as it is now. */
-static void compare(world *w)
-{
-    cut_row(w);
-    project_all(&w->f, 1 + chance_below(&w->c, 20));
-    sqlite3_stmt *s = prepare(w->f.db, "SELECT idx, item, state FROM nodes");
-    uint32_t wholes = 0;
-    while (sqlite3_step(s) == SQLITE_ROW) {
-        uint32_t item = (uint32_t)sqlite3_column_int(s, 1);
-        wholes += item == 0;
-        compare_state(w, (uint32_t)sqlite3_column_int(s, 0), item - 1, (const char *)sqlite3_column_text(s, 2));
-    }
-    sqlite3_finalize(s);
-    assert_int_equal(wholes, w->w.plan->n_nodes);
-    compare_counts(w);
-    w->looks++;
-}
-
-static void tick(void *ud, sim *s)
-{
-    world *w = ud;
-    uint64_t h = wild_hash(w->w.seed, 21, ++w->ticks, 0) % 100;
-    (void)s;
-    if (w->n > 0 && chance_of(&w->c, 20))
-        compare(w);
-    if (h == 0)
-        orr_run_cancel(w->run);
-    else if (h == 1)
-        orr_run_pause(w->run);
-    else if (h < 5)
-        orr_run_resume(w->run);
-}
-
-static void finish(world *w)
-{
-    sim_run(w->s, INT64_MAX - 1);
-    for (int i = 0; i < 100 && !orr_run_ended(orr_run_get_state(w->run)); i++) { /* it was paused, perhaps at the last tick again */
-        orr_run_resume(w->run);
-        sim_run(w->s, INT64_MAX - 1);
-    }
-    compare(w);
-    assert_string_equal(orr_run_state_name(orr_run_get_state(w->run)),
-                        w->entries[w->n - 1].record.kind == ORR_REC_RUN_ENDED
-                            ? orr_run_state_name((orr_run_state)w->entries[w->n - 1].record.reason) : "?");
-    char wanted[64];
-    snprintf(wanted, sizeof wanted, "%s|0|0", orr_run_state_name(orr_run_get_state(w->run)));
-    expect(&w->f, "at the end", "SELECT state, running, waiting FROM runs", wanted);
-    expect(&w->f, "at the end", "SELECT count(*) FROM timers", "0");
-    expect(&w->f, "at the end", "SELECT count(*) FROM attempts WHERE state = 'running'", "0");
-}
-
-/* As a process does that is started again: a new core, and the run rebuilt from its journal. */
-static void rebuild(world *w)
-{
-    orr_alloc alloc = {orr_alloc_libc, NULL};
-    sim_script script = {.ud = w, .deed = deed, .evaluate = evaluate, .record = on_record, .tick = tick};
-    orr_run_options options = {.seed = w->w.seed};
-    int64_t now = w->s != NULL ? sim_now(w->s) : 1;
-    uint32_t n = w->n;
-    sim_free(w->s);
-    w->s = sim_new_at(&alloc, &script, now, 0);
-    assert_int_equal(wild_limits(sim_core(w->s)), ORR_OK);
-    w->run = orr_run_rebuild(sim_core(w->s), w->w.plan, &options);
-    for (uint32_t i = 0; i < n; i++) {
-        orr_record r = w->entries[i].record;
-        r.error = r.error != NULL ? &w->errors[i] : NULL;
-        assert_int_equal(orr_run_fold(w->run, &r), ORR_OK);
-    }
-}
-
-/* The process ends every now and then, in good order or not. */
-static void go_through_crashes(world *w)
-{
-    for (uint32_t left = chance_below(&w->c, 4); left > 0; left--) {
-        sim_run(w->s, sim_now(w->s) + 1 + (int64_t)(chance_next(&w->c) % (uint64_t)(3 * SECOND)));
-        if (orr_run_ended(orr_run_get_state(w->run)))
-            return;
-        if (chance_of(&w->c, 30))
-            orr_run_suspend(w->run);
-        compare(w);
-        rebuild(w);
-        assert_int_equal(orr_run_recover(w->run, false), ORR_OK);
-        compare(w);
-        w->crashes++;
-    }
-}
-
-typedef struct totals {
-    uint64_t records, looks;
-    uint32_t retries, crashes, undone;
-} totals;
-
-static void play(chance *c, uint32_t n, uint32_t flags, totals *done)
-{
-    orr_alloc alloc = {orr_alloc_libc, NULL};
-    world w = {.f = open_db(), .c = {chance_next(c)}, .first = 1};
-    sim_script script = {.ud = &w, .deed = deed, .evaluate = evaluate, .record = on_record, .tick = tick};
-    w.w = wild_make(&alloc, chance_next(c), n, flags);
-    char *defined = define(&w.w);
-    new_bundle(w.f.db, "h", defined);
-    w.number = new_run(w.f.db, "h");
-    w.s = sim_new(&alloc, &script);
-    assert_int_equal(wild_limits(sim_core(w.s)), ORR_OK);
-    w.run = orr_run_new(sim_core(w.s), w.w.plan, &(orr_run_options){.seed = w.w.seed});
-    orr_run_begin(w.run);
-    go_through_crashes(&w);
-    finish(&w);
-    for (int i = 0; i < 2; i++) {
-        rebuild(&w);
-        if (orr_run_retry(w.run) != ORR_OK)
-            break; /* there is nothing to retry */
-        ++done->retries;
-        go_through_crashes(&w);
-        finish(&w);
-    }
-    same_in_slices(&w.f, "a run of the engine");
-    done->records += w.n;
-    done->looks += w.looks;
-    done->crashes += w.crashes;
-    done->undone += (uint32_t)number_of(w.f.db, "SELECT count(*) FROM nodes WHERE state IN ('compensated', 'compensation_failed')");
-    for (uint32_t i = 0; i < w.n; i++)
-        if (w.entries[i].record.error != NULL) {
-            free((void *)(uintptr_t)w.errors[i].code);
-            free((void *)(uintptr_t)w.errors[i].message);
-        }
-    free(w.entries);
-    free(w.errors);
-    free(w.bytes.at);
-    free(defined);
-    sim_free(w.s);
-    wild_free(&w.w);
-    close_db(&w.f);
-}
-
-static void real_runs(void **state)
-{
-    chance c = chance_begin("tables of runs of the engine");
-    totals done = {0};
-    (void)state;
-    for (uint32_t i = 0; i < wild_hunt(150); i++)
-        play(&c, 1 + chance_below(&c, i % 10 == 0 ? 80 : 16), i % 2 == 0 ? WILD_ALL : WILD_ALL | WILD_UNDO, &done);
-    printf("%llu records, %llu looks, %u crashes, %u retries, %u nodes undone\n", (unsigned long long)done.records,
-           (unsigned long long)done.looks, done.crashes, done.retries, done.undone);
-    assert_true(done.records > 1000 && done.looks > 1000 && done.crashes > 50 && done.retries > 10 && done.undone > 50);
-}
-
-/* ---- views ---------------------------------------------------------------------------------------------------------------------------- */
-
-static void views(void **state)
-{
-    fixture f = open_db();
+static void views(void **state) {
+    tables f = tables_open();
     (void)state;
     /* 20 durations of 1 to 20 s, one run that failed, one that goes on */
-    run_sql(f.db,
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)"
-            "INSERT INTO runs(id, workflow, durability, state, created, started, ended) SELECT 'r' || i, 'w', 'strict', 'completed',"
-            "  100, 100, 100 + i FROM n;"
-            "INSERT INTO runs(id, workflow, durability, state, created, ended) VALUES('f', 'w', 'strict', 'failed', 100, 105);"
-            "INSERT INTO runs(id, workflow, durability, state, created) VALUES('g', 'w', 'strict', 'running', 100);"
-            "INSERT INTO nodes(run, node, item, idx, state, started, ended, source) SELECT number, 'a', 0, 0, state, created, ended, 'run'"
-            "  FROM runs;"
-            "INSERT INTO nodes(run, node, item, idx, state, started, ended, source) VALUES(1, 'a', 1, 0, 'completed', 0, 1000, 'run'),"
-            "  (1, 'b', 0, 1, 'completed', 5, 6, 'cache');"
-            "INSERT INTO attempts(run, node, item, iteration, attempt, phase, state) VALUES(1, 'a', 0, 1, 1, 'run', 'failed'),"
-            "  (1, 'a', 0, 1, 2, 'run', 'completed'), (1, 'a', 0, 1, 3, 'compensate', 'completed'),"
-            "  (2, 'a', 0, 1, 2, 'run', 'completed');");
-    expect(&f, "node_stats", "SELECT * FROM node_stats", "w|a|22|20|1|2|10.0|19.0|20.0; w|b|1|1|0|0|-|-|-");
-    expect(&f, "workflow_stats", "SELECT * FROM workflow_stats", "w|22|1|20|1|0|0|0|0.9524|10.0|19.0|20.0");
-    expect(&f, "run_list", "SELECT id, workflow, state, created, ended, seconds FROM run_list WHERE number = 3",
-           "r3|w|completed|1970-01-01 00:01:40|1970-01-01 00:01:43|3.0");
-    expect(&f, "node_list", "SELECT run_id, node, item, state, seconds FROM node_list WHERE run = 2", "r2|a|0|completed|2.0");
+    tables_run(f.db,
+               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)"
+               "INSERT INTO runs(id, workflow, durability, state, created, started, ended) SELECT 'r' || "
+               "i, 'w', 'strict', 'completed',"
+               "  100, 100, 100 + i FROM n;"
+               "INSERT INTO runs(id, workflow, durability, state, created, ended) VALUES('f', 'w', "
+               "'strict', 'failed', 100, 105);"
+               "INSERT INTO runs(id, workflow, durability, state, created) VALUES('g', 'w', 'strict', "
+               "'running', 100);"
+               "INSERT INTO nodes(run, node, item, idx, state, started, ended, source) SELECT number, "
+               "'a', 0, 0, state, created, ended, 'run'"
+               "  FROM runs;"
+               "INSERT INTO nodes(run, node, item, idx, state, started, ended, source) VALUES(1, 'a', 1, "
+               "0, 'completed', 0, 1000, 'run'),"
+               "  (1, 'b', 0, 1, 'completed', 5, 6, 'cache');"
+               "INSERT INTO attempts(run, node, item, iteration, attempt, phase, state) VALUES(1, 'a', 0, "
+               "1, 1, 'run', 'failed'),"
+               "  (1, 'a', 0, 1, 2, 'run', 'completed'), (1, 'a', 0, 1, 3, 'compensate', 'completed'),"
+               "  (2, 'a', 0, 1, 2, 'run', 'completed');");
+    tables_expect(&f, "node_stats", "SELECT * FROM node_stats",
+                  "w|a|22|20|1|2|10.0|19.0|20.0; w|b|1|1|0|0|-|-|-");
+    tables_expect(&f, "workflow_stats", "SELECT * FROM workflow_stats",
+                  "w|22|1|20|1|0|0|0|0.9524|10.0|19.0|20.0");
+    tables_expect(&f, "run_list",
+                  "SELECT id, workflow, state, created, ended, seconds FROM run_list WHERE number = 3",
+                  "r3|w|completed|1970-01-01 00:01:40|1970-01-01 00:01:43|3.0");
+    tables_expect(&f, "node_list", "SELECT run_id, node, item, state, seconds FROM node_list WHERE run = 2",
+                  "r2|a|0|completed|2.0");
     assert_int_equal(orr_sqlite_views(f.db), ORR_OK); /* once more */
-    close_db(&f);
+    tables_close(&f);
 }
 
 /* The queries that the manual shows. */
-static void manual(void **state)
-{
+static void manual(void **state) {
     static const char open_fence[] = "```sql\n", close_fence[] = "```";
-    fixture f = open_db();
+    tables f = tables_open();
     FILE *file = fopen("docs/store.md", "rb");
-    text page = {0};
+    rows_text page = {0};
     char piece[4096];
     uint32_t n = 0;
     (void)state;
     assert_non_null(file);
-    for (size_t size; (size = fread(piece, 1, sizeof piece, file)) > 0;)
-        add(&page, piece, size);
+    for (size_t size; (size = fread(piece, 1, sizeof piece, file)) > 0;) rows_add(&page, piece, size);
     fclose(file);
-    if (page.at == NULL)
-        abort(); /* the file is empty */
+    if (page.at == NULL) abort(); /* the file is empty */
     for (char *at = page.at; (at = strstr(at, open_fence)) != NULL; n++) {
         char *end = strstr(at += sizeof open_fence - 1, close_fence);
         assert_non_null(end);
         *end = 0;
-        run_sql(f.db, at);
+        tables_run(f.db, at);
         at = end + 1;
     }
     assert_true(n >= 5);
     free(page.at);
-    close_db(&f);
+    tables_close(&f);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
-static orr_span span_of(const char *word)
-{
+static orr_span span_of(const char *word) {
     return (orr_span){word, strlen(word)};
 }
 
-static void json(void **state)
-{
+static void json(void **state) {
     static const struct {
         const char *text, *member, *wanted;
     } cases[] = {
-        {"{\"a\":1}", "a", "1"}, {" { \"a\" : [1, \"}\"] , \"b\":{\"a\":2}}", "b", "{\"a\":2}"}, {"{\"a\":1}", "b", NULL},
-        {"{\"x\":\"\\\"\",\"a\":\"\\\\\"}", "a", "\"\\\\\""}, {"[1]", "a", NULL}, {"{\"a\":", "a", NULL}, {"{\"a\":\"x", "a", NULL},
-        {"{\"a\":{\"b\":1}", "a", NULL}, {"{\"a\" 1}", "a", NULL}, {"{a:1}", "a", NULL}, {"", "a", NULL}, {"{", "a", NULL}, {"7", "a", NULL},
+        {"{\"a\":1}", "a", "1"},   {" { \"a\" : [1, \"}\"] , \"b\":{\"a\":2}}", "b", "{\"a\":2}"},
+        {"{\"a\":1}", "b", NULL},  {"{\"x\":\"\\\"\",\"a\":\"\\\\\"}", "a", "\"\\\\\""},
+        {"[1]", "a", NULL},        {"{\"a\":", "a", NULL},
+        {"{\"a\":\"x", "a", NULL}, {"{\"a\":{\"b\":1}", "a", NULL},
+        {"{\"a\" 1}", "a", NULL},  {"{a:1}", "a", NULL},
+        {"", "a", NULL},           {"{", "a", NULL},
+        {"7", "a", NULL},
     };
     static const struct {
         const char *text, *wanted;
-    } strings[] = {{"\"\"", ""}, {"\"a\\/\\b\\f\\n\\r\\t\\\\\\\"\"", "a/\b\f\n\r\t\\\""}, {"\"\\u0041\\u00e9\\u20ac\"", "Aé€"},
-                   {"\"\\ud83d\\ude00\"", "😀"}, {"\"\\ud83d\"", "\xef\xbf\xbd"}, {"\"\\u0000\"", "\xef\xbf\xbd"}, {"\"\\uZ\"", "uZ"}, {"12", "12"}};
+    } strings[] = {
+        {"\"\"", ""},
+        {"\"a\\/\\b\\f\\n\\r\\t\\\\\\\"\"", "a/\b\f\n\r\t\\\""},
+        {"\"\\u0041\\u00e9\\u20ac\"", "Aé€"},
+        {"\"\\ud83d\\ude00\"", "😀"},
+        {"\"\\ud83d\"", "\xef\xbf\xbd"},
+        {"\"\\u0000\"", "\xef\xbf\xbd"},
+        {"\"\\uZ\"", "uZ"},
+        {"12", "12"},
+    };
     char room[64];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         orr_span got = orr_json_member(span_of(cases[i].text), cases[i].member);
-        if (cases[i].wanted == NULL)
-            assert_null(got.at);
+        if (cases[i].wanted == NULL) assert_null(got.at);
         else if (got.size != strlen(cases[i].wanted) || memcmp(got.at, cases[i].wanted, got.size) != 0)
             fail_msg("%s gives %.*s", cases[i].text, (int)got.size, got.at);
     }
@@ -908,11 +567,10 @@ static void json(void **state)
     assert_true(orr_json_number(span_of("1.5e1"), 0) == 15 && orr_json_number(span_of("x"), 7) == 7);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_kind), cmocka_unit_test(without_a_bundle), cmocka_unit_test(refused),
-                                       cmocka_unit_test(damaged),
-                                       cmocka_unit_test(real_runs), cmocka_unit_test(views), cmocka_unit_test(manual),
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_kind), cmocka_unit_test(without_a_bundle),
+                                       cmocka_unit_test(refused),   cmocka_unit_test(damaged),
+                                       cmocka_unit_test(views),     cmocka_unit_test(manual),
                                        cmocka_unit_test(json)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

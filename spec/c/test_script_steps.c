@@ -1,7 +1,9 @@
-/* test_script_steps.c - recorded steps and signals under hardship: every allocation fails in turn, and a run either ends as it
- * would have or says why not; nothing leaks, nothing crashes, no error leaves protected code, nothing hangs.
+/* test_script_steps.c - recorded steps and signals under hardship: every allocation fails in turn,
+ * and a run either ends as it would have or says why not; nothing leaks, nothing crashes, no error
+ * leaves protected code, nothing hangs.
  */
-#include "../../runtime/script/script.h"
+#include "bind/bind.h"
+#include "run/run.h"
 #include "failing_heap.h"
 #include <lauxlib.h>
 #include <lualib.h>
@@ -15,27 +17,32 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* A step is counted where its function is called: more often than once only where its record could not be made. */
+/* A step is counted where its function is called: more often than once only where its record
+ * could not be made. */
 static const char script[] =
     "local core = ...\n"
     "local rt = core.runtime { clock = 'virtual', grace = 2 }\n"
     "rt:on(function() end)\n"
     "local child = core.plan { name = 'child', output = function(ctx) return ctx.nodes.x end, nodes = {\n"
-    "  { name = 'x', run = function(ctx) return ctx:step('in', function() return { ctx.input } end) end } } }\n"
+    "  { name = 'x', run = function(ctx) return ctx:step('in', function() return { ctx.input } end) end } } "
+    "}\n"
     "core.set_compiler(function(w, input) return w, { input = input } end)\n"
     "local run\n"
-    "local plan = core.plan { name = 'w', on_error = 'continue', output = function(ctx) return ctx.nodes.a end, nodes = {\n"
+    "local plan = core.plan { name = 'w', on_error = 'continue', output = function(ctx) return ctx.nodes.a "
+    "end, nodes = {\n"
     "  { name = 'a', retry = { max = 1, delay = 1 }, run = function(ctx)\n"
     "      local one = ctx:step('one', function() return { n = 1 } end)\n"
     "      pcall(ctx.step, ctx, 'bad', function() if ctx.attempt == 1 then error('plain') end end)\n"
-    "      local t = core.gather { function() ctx:sleep(1) return ctx:step('g', function() ctx:sleep(1) return 2 end) end,\n"
+    "      local t = core.gather { function() ctx:sleep(1) return ctx:step('g', function() ctx:sleep(1) "
+    "return 2 end) end,\n"
     "        function() return ctx:wait('x', { timeout = 5 }) end }\n"
     "      local called = ctx:call(child, 'i')\n"
     "      local _, late = pcall(ctx.wait, ctx, 'y', { timeout = 1 })\n"
     "      ctx:log('info', 'here') ctx:now() ctx:uuid()\n"
     "      if ctx.attempt == 1 then error('again') end\n"
     "      return one.n .. t[1] .. t[2] .. called[1] .. tostring(late.code) end },\n"
-    "  { name = 'b', run = function(ctx) ctx:sleep(1) run:signal('x', 'm') run:signal('z', { 1 }) ctx:wait('z') end },\n"
+    "  { name = 'b', run = function(ctx) ctx:sleep(1) run:signal('x', 'm') run:signal('z', { 1 }) "
+    "ctx:wait('z') end },\n"
     "} }\n"
     "run = rt:start(plan, { journal = true })\n"
     "rt:wait(run)\n"
@@ -52,7 +59,8 @@ static int open_core(lua_State *L) {
     return 1;
 }
 
-/* The whole life of a state in which allocation `from` and the `n` - 1 after it fail. What the script returned is in text. */
+/* The whole life of a state in which allocation `from` and the `n` - 1 after it fail. What the
+ * script returned is in text. */
 static int live(failing_heap *h, long from, long n, char *text, size_t size) {
     uv_loop_t loop;
     assert_int_equal(uv_loop_init(&loop), 0);
@@ -100,7 +108,7 @@ static void every_allocation(long in_a_row) {
     char text[200];
     long i = 1, well = 0;
     for (; i < 100000; i++) {
-        alarm(60);
+        alarm(600);
         int status = live(&h, i, in_a_row, text, sizeof text);
         if (status == LUA_OK && strcmp(text, WELL) == 0) well++;
         if (!h.failed) break;

@@ -1,5 +1,5 @@
 /* test_timer.c - the timer heap against a plain list of what is set. */
-#include "../../runtime/core/timer.h"
+#include "core/timer.h"
 #include "chance.h"
 #include "checked_heap.h"
 
@@ -45,7 +45,10 @@ static void test_empty(void **state) {
 
 static void test_order_of_time_then_of_creation(void **state) {
     (void)state;
-    static const struct { int64_t time; uint32_t task; } set[] = {
+    static const struct {
+        int64_t time;
+        uint32_t task;
+    } set[] = {
         {30, 7}, {10, 1}, {20, 3}, {10, 2}, {INT64_MAX, 8}, {20, 4}, {INT64_MIN, 0}, {20, 5}, {20, 6},
     };
     orr_timers t;
@@ -112,7 +115,8 @@ static void test_reserve_keeps_its_word(void **state) {
     assert_int_equal(heap.live_blocks, 0);
 }
 
-/* Each allocation in turn fails; what was set before is still there, and the call works when repeated. */
+/* Each allocation in turn fails; what was set before is still there, and the call works when
+ * repeated. */
 static void test_every_allocation_fails_once(void **state) {
     (void)state;
     uint64_t k = 1;
@@ -133,12 +137,17 @@ static void test_every_allocation_fails_once(void **state) {
     assert_true(k > 4); /* it did grow several times */
 }
 
-/* ---- against a list ---- */
+/* ---- against a list -------------------------------------------------------------------------- */
 
 enum { SLOTS = 400 };
 
 typedef struct model {
-    struct { int64_t time; uint64_t order; uint32_t id; bool set; } slot[SLOTS];
+    struct {
+        int64_t time;
+        uint64_t order;
+        uint32_t id;
+        bool set;
+    } slot[SLOTS];
     uint64_t order;
 } model;
 
@@ -146,8 +155,8 @@ static uint32_t model_first(const model *m) {
     uint32_t best = ORR_NONE;
     for (uint32_t i = 0; i < SLOTS; i++) {
         if (!m->slot[i].set) continue;
-        bool before = best == ORR_NONE || m->slot[i].time < m->slot[best].time
-                      || (m->slot[i].time == m->slot[best].time && m->slot[i].order < m->slot[best].order);
+        bool before = best == ORR_NONE || m->slot[i].time < m->slot[best].time ||
+                      (m->slot[i].time == m->slot[best].time && m->slot[i].order < m->slot[best].order);
         if (before) best = i;
     }
     return best;
@@ -171,7 +180,8 @@ static void test_random_against_list(void **state) {
         model m = {0};
         orr_timers t;
         orr_timers_init(&t, checked_heap_hook(&heap));
-        uint32_t spread = 1 + chance_below(&c, chance_of(&c, 50) ? 5 : 100000); /* many equal times, or few */
+        /* many equal times, or few */
+        uint32_t spread = 1 + chance_below(&c, chance_of(&c, 50) ? 5 : 100000);
         uint32_t bias = 20 + chance_below(&c, 60);
         for (int step = 0; step < 600; step++) {
             uint32_t i = chance_below(&c, SLOTS);
@@ -190,7 +200,8 @@ static void test_random_against_list(void **state) {
             }
             check_first(&t, &m);
         }
-        for (uint32_t i; (i = model_first(&m)) != ORR_NONE; m.slot[i].set = false) assert_int_equal(pop(&t), i);
+        for (uint32_t i; (i = model_first(&m)) != ORR_NONE; m.slot[i].set = false)
+            assert_int_equal(pop(&t), i);
         orr_timers_free(&t);
         assert_int_equal(heap.live_blocks, 0);
     }

@@ -1,8 +1,10 @@
-/* test_uvtimer.c - luv's timers on a virtual clock under hardship: where an allocation of ours fails luv's functions say so; what is left
- * set when a state is closed is given back, and finalisers that come later find luv's own functions.
+/* test_uvtimer.c - luv's timers on a virtual clock under hardship: where an allocation of ours
+ * fails luv's functions say so; what is left set when a state is closed is given back, and
+ * finalisers that come later find luv's own functions.
  */
-#include "../../runtime/include/orrery.h"
-#include "../../runtime/script/script.h"
+#include "orrery.h"
+#include "bind/bind.h"
+#include "run/run.h"
 #include "failing_heap.h"
 #include <lauxlib.h>
 #include <lualib.h>
@@ -18,22 +20,26 @@
 
 #define WELL "completed 3600 00000"
 
-/* What each call gives is part of the output: 0, or an error of luv's kind. A callback that does not come leaves a run that is told to
- * be stuck. */
+/* What each call gives is part of the output: 0, or an error of luv's kind. A callback that does
+ * not come leaves a run that is reported as stuck. */
 static const char waits[] =
     "local core, uv = ..., require 'luv'\n"
     "local rt = core.runtime { clock = 'virtual' }\n"
     "local began = rt:now()\n"
-    "local plan = core.plan { name = 'w', on_error = 'stop', output = function(ctx) return ctx.nodes.a end, nodes = {\n"
+    "local plan = core.plan { name = 'w', on_error = 'stop', output = function(ctx) return ctx.nodes.a end, "
+    "nodes = {\n"
     "  { name = 'a', run = function(ctx)\n"
     "    local said, timers = {}, { uv.new_timer(), uv.new_timer() }\n"
     "    local function say(result, message, name)\n"
-    "      assert(result == 0 or (result == nil and message == 'ENOMEM: not enough memory' and name == 'ENOMEM'), message)\n"
+    "      assert(result == 0 or (result == nil and message == 'ENOMEM: not enough memory' and name == "
+    "'ENOMEM'), message)\n"
     "      said[#said + 1] = tostring(result)\n"
     "      return result\n"
     "    end\n"
-    "    local close <close> = setmetatable({}, { __close = function() for _, t in ipairs(timers) do t:close() end end })\n"
-    "    local function try(start) return pcall(core.await, function(resume) if not start(resume) then resume() end end) end\n"
+    "    local close <close> = setmetatable({}, { __close = function() for _, t in ipairs(timers) do "
+    "t:close() end end })\n"
+    "    local function try(start) return pcall(core.await, function(resume) if not start(resume) then "
+    "resume() end end) end\n"
     "    try(function(resume) return say(timers[1]:start(1000000, 1000000, resume)) end)\n"
     "    try(function(resume)\n"
     "      timers[1]:stop()\n"
@@ -51,7 +57,8 @@ static const char waits[] =
     "rt:wait(run)\n"
     "return run.state, math.tointeger(rt:now() - began), run.output\n";
 
-/* Leaves timers behind: set and due, without a run and with one, and in a finaliser that comes after all. */
+/* Leaves timers behind: set and due, without a run and with one, and in a finaliser that comes
+ * after all. */
 static const char leaves[] =
     "local core, uv = ..., require 'luv'\n"
     "kept = {}\n"
@@ -63,7 +70,8 @@ static const char leaves[] =
     "      t:start(j * 1000, j % 3 * 1000, function() if j == 1 then t:close() end end)\n"
     "      if j == 4 then t:unref() end\n"
     "      kept[#kept + 1] = setmetatable({}, { __gc = function()\n"
-    "        pcall(t.start, t, 10, 10, print) pcall(t.again, t) pcall(t.is_active, t) pcall(t.get_due_in, t)\n"
+    "        pcall(t.start, t, 10, 10, print) pcall(t.again, t) pcall(t.is_active, t) pcall(t.get_due_in, "
+    "t)\n"
     "        pcall(t.unref, t) pcall(t.stop, t) pcall(uv.now)\n"
     "      end })\n"
     "    end\n"
@@ -88,7 +96,8 @@ static int open_core(lua_State *L) {
     return 1;
 }
 
-/* The whole life of a state in which the allocation `from` of the engine and the `n` - 1 after it fail; Lua and luv have memory. */
+/* The whole life of a state in which the allocation `from` of the engine and the `n` - 1 after
+ * it fail; Lua and luv have memory. */
 static int live(failing_heap *h, const char *program, long from, long n, char *text, size_t size) {
     *h = (failing_heap){0};
     lua_State *L = luaL_newstate();
@@ -125,7 +134,7 @@ static void every_allocation(long in_a_row) {
     char text[2000];
     long i = 1, ended = 0, said = 0;
     for (bool failed = true; failed; i++) {
-        alarm(60);
+        alarm(600);
         int status = live(&h, waits, i, in_a_row, text, sizeof text);
         failed = h.failed;
         if (!failed) {
@@ -139,7 +148,9 @@ static void every_allocation(long in_a_row) {
     assert_true(i > 10);
     assert_true(ended > 0);
     assert_true(said > 0); /* at least one was that of a timer */
-    print_message("  %ld allocations failed; after %ld of them the run ended well, %ld timers could not be set\n", i - 1, ended, said);
+    print_message(
+        "  %ld allocations failed; after %ld of them the run ended well, %ld timers could not be set\n",
+        i - 1, ended, said);
 }
 
 static void one_allocation_fails(void **state) {
@@ -153,7 +164,7 @@ static void all_further_allocations_fail(void **state) {
     (void)state;
     long i = 1;
     for (bool failed = true; failed; i++) {
-        alarm(60);
+        alarm(600);
         live(&h, waits, i, INT32_MAX, text, sizeof text);
         failed = h.failed;
     }
@@ -170,21 +181,20 @@ static void what_is_left_is_given_back(void **state) {
     assert_string_equal(text, "left 24 ");
 }
 
-/* ---- embedded ------------------------------------------------------------------------------------------------------ */
+/* ---- embedded -------------------------------------------------------------------------------- */
 
-static const char patrol[] =
-    "local flow, uv = require 'orrery', require 'luv'\n"
-    "local w = flow.workflow { name = 'patrol', output = '${nodes.watch}' }\n"
-    "w.watch = { timeout = '2d', run = function()\n"
-    "  return flow.await(function(resume)\n"
-    "    local timer, hours = uv.new_timer(), 0\n"
-    "    timer:start(3600000, 3600000, function()\n"
-    "      hours = hours + 1\n"
-    "      if hours == 24 then timer:close(function() resume(hours) end) end\n"
-    "    end)\n"
-    "  end)\n"
-    "end }\n"
-    "return w\n";
+static const char patrol[] = "local flow, uv = require 'orrery', require 'luv'\n"
+                             "local w = flow.workflow { name = 'patrol', output = '${nodes.watch}' }\n"
+                             "w.watch = { timeout = '2d', run = function()\n"
+                             "  return flow.await(function(resume)\n"
+                             "    local timer, hours = uv.new_timer(), 0\n"
+                             "    timer:start(3600000, 3600000, function()\n"
+                             "      hours = hours + 1\n"
+                             "      if hours == 24 then timer:close(function() resume(hours) end) end\n"
+                             "    end)\n"
+                             "  end)\n"
+                             "end }\n"
+                             "return w\n";
 
 static orr_runtime *open_virtual(void) {
     orr_config config;
@@ -201,7 +211,7 @@ static void a_host_steps_through_a_day(void **state) {
     orr_workflow *w = orr_load_string(rt, patrol, "patrol.lua");
     assert_non_null(w);
     orr_run_id run = orr_start(rt, w, NULL, NULL);
-    alarm(60);
+    alarm(600);
     while (orr_step(rt, 0)) continue;
     alarm(0);
     assert_int_equal(orr_state(rt, run), ORR_RUN_COMPLETED);
@@ -209,11 +219,10 @@ static void a_host_steps_through_a_day(void **state) {
     orr_close(rt);
 }
 
-static const char leaving[] =
-    "local flow, uv = require 'orrery', require 'luv'\n"
-    "local w = flow.workflow { name = 'leaving' }\n"
-    "w.a = { run = function() uv.new_timer():close(closed) end }\n"
-    "return w\n";
+static const char leaving[] = "local flow, uv = require 'orrery', require 'luv'\n"
+                              "local w = flow.workflow { name = 'leaving' }\n"
+                              "w.a = { run = function() uv.new_timer():close(closed) end }\n"
+                              "return w\n";
 
 static int n_closed;
 
@@ -223,7 +232,8 @@ static int closed(lua_State *L) {
     return 0;
 }
 
-/* luv frees handles with the state, whether or not the loop is done with them: so it has to be done before. */
+/* luv frees handles with the state, whether or not the loop is done with them: so it has to be
+ * done before. */
 static void a_handle_is_being_closed_when_its_runtime_is(void **state) {
     (void)state;
     orr_runtime *rt = open_virtual();

@@ -1,5 +1,6 @@
-/* wild.h - random workflows whose every chance is a hash of one seed: the same seed is the same workflow, the same
- * answers of its conditions and the same behaviour of its handlers, in whatever order they are asked. */
+/* wild.h - random workflows whose every chance is a hash of one seed: the same seed is the same
+ * workflow, the same answers of its conditions and the same behaviour of its handlers, in
+ * whatever order they are asked. */
 #ifndef SPEC_WILD_H
 #define SPEC_WILD_H
 

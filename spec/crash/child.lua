@@ -1,5 +1,6 @@
--- Starts the runs of a list on a store, each by its key, and waits for all of them. Run again it takes up what is there.
--- Arguments: the store, the list as JSON, [{ "file", "key", "id", "seed", "n" }, …], and how often an attempt may be cut off.
+-- Starts the runs of a list on a store, each by its key, and waits for all of them. Run again, it
+-- resumes the runs that are there. Arguments: the store, the list as JSON, [{ "file", "key", "id",
+-- "seed", "n" }, …], and how often an attempt may be cut off.
 local flow = require "orrery"
 
 local store, list = arg[1], flow.json.decode(arg[2])

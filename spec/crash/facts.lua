@@ -1,5 +1,6 @@
---- What the journals of a store say, gathered row by row in the order of commits: for each run what was begun, ended, recorded and
---- undone, each with the number of the row (that is: what a commit has of a run) that made it true. Rows are numbered as they are seen.
+--- What the journals of a store say, gathered row by row in the order of commits: for each run what
+--- was begun, ended, recorded and undone, each with the number of the row (that is: what a commit
+--- has of a run) that made it true. Rows are numbered as they are seen.
 local journal = require "spec.crash.journal"
 local json = require "orrery.core".json
 
@@ -7,20 +8,23 @@ local facts = {}
 facts.__index = facts
 
 local SETTLED = { completed = true, failed = true, skipped = true, cancelled = true }
-local ENDS_ATTEMPT = { completed = true, iterated = true, attempt_failed = true, failed = true, cancelled = true }
+local ENDS_ATTEMPT = { completed = true, iterated = true, attempt_failed = true, failed = true,
+  cancelled = true }
 
 --- Nothing known yet.
 ---@param store orrery.Store
 function facts.new(store)
-  return setmetatable({ store = store, last = 0, settled = 0, runs = {}, list = {}, definitions = {}, records = 0, rows = 0 }, facts)
+  return setmetatable({ store = store, last = 0, settled = 0, runs = {}, list = {}, definitions = {},
+    records = 0, rows = 0 }, facts)
 end
 
 local function definition(self, hash)
   local known = self.definitions[hash]
   if known then return known end
   local row = self.store:query("SELECT definition FROM bundles WHERE hash = ?", hash)[1]
-  known = { names = {}, nodes = {} }
-  for i, node in ipairs(json.decode(row.definition).nodes) do
+  local whole = json.decode(row.definition)
+  known = { names = {}, nodes = {}, on_error = whole.on_error, concurrency = whole.concurrency }
+  for i, node in ipairs(whole.nodes) do
     known.names[i - 1], known.nodes[node.name] = node.name, node
   end
   self.definitions[hash] = known
@@ -31,15 +35,19 @@ local function run_of(self, id)
   local run = self.runs[id]
   if run then return run end
   local row = self.store:query("SELECT number, workflow, bundle FROM runs WHERE id = ?", id)[1]
-  run = { id = id, workflow = row.workflow, number = row.number, definition = definition(self, row.bundle), records = {}, started = {},
-    ended = {}, settled = {}, interrupted = {}, steps = {}, undoing = {}, undone = {}, undone_list = {}, open = {}, fences = {} }
+  run = { id = id, workflow = row.workflow, number = row.number, definition = definition(self, row.bundle),
+    records = {}, started = {},
+    ended = {}, settled = {}, interrupted = {}, steps = {}, undoing = {}, undone = {}, undone_list = {},
+    open = {}, fences = {}, expanded = {}, iterated = {}, started_by = {}, ahead = {} }
   self.runs[id] = run
   self.list[#self.list + 1] = run
   return run
 end
 
 --- One attempt by name, in the numbers that handlers see.
-function facts.attempt(node, item, iteration, attempt) return ("%s/%d/%d/%d"):format(node, item, iteration, attempt) end
+function facts.attempt(node, item, iteration, attempt)
+  return ("%s/%d/%d/%d"):format(node, item, iteration, attempt)
+end
 
 --- A node or item of it, whatever the iteration and the attempt.
 function facts.task(node, item) return ("%s/%d"):format(node, item) end
@@ -53,6 +61,7 @@ local on = {}
 function on.attempt_started(run, record, attempt, task, row)
   if record.phase ~= "compensate" then
     first(run.started, attempt, row)
+    first(run.started_by, attempt, run.fence)
   elseif not run.open[attempt] then
     run.undoing[task] = run.undoing[task] or {}
     table.insert(run.undoing[task], row)
@@ -69,7 +78,8 @@ function on.step(run, record, _, task, row)
   local v = record.value
   local place = ("%s/%d"):format(task, record.iteration + 1)
   run.steps[place] = run.steps[place] or {}
-  table.insert(run.steps[place], { path = v.p or "", ordinal = v.o, name = v.n, kind = v.k, attempt = record.attempt, ok = v.e == nil,
+  table.insert(run.steps[place],
+    { path = v.p or "", ordinal = v.o, name = v.n, kind = v.k, attempt = record.attempt, ok = v.e == nil,
     signal = v.s, row = row })
 end
 
@@ -79,6 +89,12 @@ function on.compensated(run, record, attempt, task, row)
   table.insert(run.undone_list, { task = task, seq = record.seq })
 end
 on.compensation_failed = on.compensated
+
+function on.expanded(run, record, _, _, row) first(run.expanded, record.name, row) end
+
+function on.iterated(run, record, _, task, row)
+  first(run.iterated, ("%s/%d"):format(task, record.iteration + 1), row)
+end
 
 function on.run_ended(run, record, _, _, row) run.over = { row = row, state = record.reason } end
 
@@ -94,18 +110,22 @@ local function add(run, record, row)
     first(run.ended, attempt, row)
     run.open[attempt] = nil
   end
-  if SETTLED[record.kind] then first(run.settled, task, { row = row, kind = record.kind, seq = record.seq, attempt = record.attempt }) end
+  if SETTLED[record.kind] then
+    first(run.settled, task, { row = row, kind = record.kind, seq = record.seq, attempt = record.attempt })
+  end
   if on[record.kind] then on[record.kind](run, record, attempt, task, row) end
   run.records[#run.records + 1] = record
 end
 
--- What was seen when it was committed stands in the journal as it was. The number of records that are new.
+-- What was seen when it was committed stands in the journal as it was. The number of records that
+-- are new.
 local function recognize(run, records)
   local known = #run.records
   assert(records[1].seq <= known + 1, ("run %s: record %d follows %d"):format(run.id, records[1].seq, known))
   for _, record in ipairs(records) do
     local before = run.records[record.seq]
-    assert(not before or before.bytes == record.bytes, ("run %s: record %d is another than was committed"):format(run.id, record.seq))
+    assert(not before or before.bytes == record.bytes,
+      ("run %s: record %d is another than was committed"):format(run.id, record.seq))
   end
   return records[#records].seq - known
 end
@@ -118,8 +138,13 @@ function facts:read()
     local new = recognize(run, row.records)
     self.settled = row.id or self.settled
     if new > 0 then
-      assert(not run.fences[row.fence] or run.fence == row.fence, ("run %s: an owner wrote after another had taken the run"):format(run.id))
+      assert(not run.fences[row.fence] or run.fence == row.fence,
+        ("run %s: an owner wrote after another had taken the run"):format(run.id))
       run.fence, run.fences[row.fence] = row.fence, true
+      if not run.made_by then
+        run.made_by = row.fence
+        run.maker = self.store:query("SELECT pid FROM owners WHERE id = ?", row.fence)[1].pid
+      end
       self.last, self.rows, self.records = self.last + 1, self.rows + 1, self.records + new
       for i = #row.records - new + 1, #row.records do add(run, row.records[i], self.last) end
     end
@@ -127,7 +152,8 @@ function facts:read()
   return self.last
 end
 
---- Whether a kill now may be the last that an attempt is allowed: it has been cut off twice, or will have been.
+--- Whether a kill now may be the last that an attempt is allowed: it has been cut off twice, or
+--- will have been.
 ---@return boolean
 function facts:in_danger()
   for _, run in ipairs(self.list) do

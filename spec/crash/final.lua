@@ -1,14 +1,15 @@
---- What must hold once all runs have ended: checked in the journals, in the log as a whole, in the tables, and against runs that nobody
---- disturbed.
+--- What must hold once all runs have ended: checked in the journals, in the log as a whole, in the
+--- tables, and against runs that nobody disturbed.
 local facts = require "spec.crash.facts"
 
 local final = {}
 
-local ENDED = { [4] = "completed", [5] = "failed", [6] = "cancelled", [8] = "compensated", [9] = "compensation_failed" }
+local ENDED = { [4] = "completed", [5] = "failed", [6] = "cancelled", [8] = "compensated",
+  [9] = "compensation_failed" }
 
--- ---- one run: its journal and its log -----------------------------------------------------------------------
+-- ---- one run: its journal and its log -----------------------------------------------------------
 
--- A step began only once those before it in its coroutine were on disk.
+-- A step began only after those before it in its coroutine were on disk.
 local function check_step_order(watch)
   for _, seen in ipairs(watch.step_lines) do
     local line, mine = seen.line, nil
@@ -18,9 +19,11 @@ local function check_step_order(watch)
       if step.name == line.name and same_phase(step) then mine = mine or step end
     end
     for _, step in ipairs(mine and steps or {}) do
-      if same_phase(step) and step.path == mine.path and step.ordinal < mine.ordinal and step.kind ~= "wait" and step.row > seen.rows
+      if same_phase(step) and step.path == mine.path and step.ordinal < mine.ordinal and step.kind ~= "wait"
+        and step.row > seen.rows
         and (step.ok or step.attempt == line.attempt) then
-        watch:complain("run %s: step '%s' of %s began before '%s' was committed", line.run, line.name, line.id, step.name)
+        watch:complain("run %s: step '%s' of %s began before '%s' was committed", line.run, line.name,
+          line.id, step.name)
       end
     end
   end
@@ -53,7 +56,8 @@ local function check_undone(watch, run)
     local whole = node and node.each and record.item == 0
     if record.kind == "completed" and node.compensate and not whole then
       if not undone[task] then watch:complain("run %s: %s completed and was not undone", run.id, task)
-      elseif before and undone[task].i < before then watch:complain("run %s: %s was undone too early", run.id, task) end
+      elseif before and undone[task].i < before then watch:complain("run %s: %s was undone too early", run.id,
+        task) end
       before = undone[task] and undone[task].i or before
     end
   end
@@ -75,20 +79,27 @@ local function check_signals(watch, run, sent)
   end
   for name, n in pairs(sent or {}) do
     all = all + n
-    if names[name] ~= n then watch:complain("run %s: %d signals '%s' were sent, %d came", run.id, n, name, names[name] or 0) end
+    if names[name] ~= n then
+      watch:complain("run %s: %d signals '%s' were sent, %d came", run.id, n, name, names[name] or 0)
+    end
   end
-  if consumed ~= all then watch:complain("run %s: %d signals were sent, %d consumed", run.id, all, consumed) end
+  if consumed ~= all then
+    watch:complain("run %s: %d signals were sent, %d consumed", run.id, all, consumed)
+  end
 end
 
--- What a handler told is what the journal says: whoever completed has told its end.
+-- What handlers wrote to the file agrees with the journal: each that completed has written its end.
 local function check_told(watch, run)
   for _, record in ipairs(run.records) do
     if record.kind == "completed" and record.reason == 0 and record.attempt > 0 then
       local id = facts.attempt(record.name, record.item, record.iteration + 1, record.attempt)
       local began = watch.counts[table.concat({ "begin", run.id, id }, "\t")]
       local ended = watch.counts[table.concat({ "end", run.id, id }, "\t")]
-      if began and not ended then watch:complain("run %s: %s is committed as completed and had not ended", run.id, id) end
-    elseif record.kind == "compensated" and not (run.definition.nodes[record.name].each and record.item == 0) then
+      if began and not ended then
+        watch:complain("run %s: %s is committed as completed and had not ended", run.id, id)
+      end
+    elseif record.kind == "compensated"
+        and not (run.definition.nodes[record.name].each and record.item == 0) then
       if not watch.counts[table.concat({ "undone", run.id, facts.task(record.name, record.item) }, "\t")] then
         watch:complain("run %s: %s is committed as compensated and had not ended", run.id, record.name)
       end
@@ -96,47 +107,57 @@ local function check_told(watch, run)
   end
 end
 
--- ---- the tables ---------------------------------------------------------------------------------------------
+-- ---- the tables ---------------------------------------------------------------------------------
 
 local function check_tables(watch, store)
   for _, run in ipairs(watch.facts.list) do
     local row = store:query("SELECT state, seq FROM runs WHERE id = ?", run.id)[1]
     local state = run.over and ENDED[run.over.state]
-    if not state then watch:complain("run %s (%s) has not ended: the tables say %s", run.id, run.workflow, row.state)
-    elseif row.state ~= state then watch:complain("run %s is %s by its journal, %s by the tables", run.id, state, row.state) end
-    if row.seq ~= #run.records then watch:complain("run %s: the tables show %d of %d records", run.id, row.seq, #run.records) end
+    if not state then watch:complain("run %s (%s) has not ended: the tables say %s", run.id, run.workflow,
+      row.state)
+    elseif row.state ~= state then watch:complain("run %s is %s by its journal, %s by the tables", run.id,
+      state, row.state) end
+    if row.seq ~= #run.records then
+      watch:complain("run %s: the tables show %d of %d records", run.id, row.seq, #run.records)
+    end
   end
-  -- What asks a run to go on may come after its end.
+  -- A message to go on may come after the run's end.
   local left = store:query("SELECT count(*) AS n FROM inbox WHERE taken IS NULL AND name = 'signal'")[1].n
   if left ~= 0 then watch:complain("%d signals were left in the inbox", left) end
   local lost = store:query("SELECT count(*) AS n FROM runs WHERE state = 'pending' AND seq = 0")[1].n
   if lost ~= 0 then watch:complain("%d runs have no journal", lost) end
 end
 
--- ---- against runs that nobody disturbed ---------------------------------------------------------------------
+-- ---- against runs that nobody disturbed ---------------------------------------------------------
 
 local NODES = [[SELECT node, item, state, attempts, iteration, output, json_extract(error, '$.code') AS code, outcome, source
   FROM nodes WHERE run = ? ORDER BY idx, item]]
 
 local function children(store, number)
-  return store:query("SELECT number, id, workflow, state, input, output FROM runs WHERE parent = ? ORDER BY input", number)
+  return store:query("SELECT number, id, workflow, state, input, output FROM runs WHERE parent = ? ORDER BY "
+    .. "input", number)
 end
 
 local compare
 
 local function compare_children(watch, store, row, other, was)
   local here, there = children(store, row.number), children(other, was.number)
-  if #here ~= #there then watch:complain("run %s has %d children, undisturbed it has %d", row.id, #here, #there) end
+  if #here ~= #there then
+    watch:complain("run %s has %d children, undisturbed it has %d", row.id, #here, #there)
+  end
   for i = 1, math.min(#here, #there) do compare(watch, store, here[i], other, there[i]) end
 end
 
 local function compare_nodes(watch, store, row, other, was)
   local here, there = store:query(NODES, row.number), other:query(NODES, was.number)
-  if #here ~= #there then watch:complain("run %s has %d nodes and items, undisturbed %d", row.id, #here, #there) end
+  if #here ~= #there then
+    watch:complain("run %s has %d nodes and items, undisturbed %d", row.id, #here, #there)
+  end
   for i = 1, math.min(#here, #there) do
     for key, value in pairs(there[i]) do
       if here[i][key] ~= value then
-        watch:complain("run %s (%s): %s[%d].%s is %s, undisturbed %s", row.id, row.workflow, there[i].node, there[i].item, key,
+        watch:complain("run %s (%s): %s[%d].%s is %s, undisturbed %s", row.id, row.workflow, there[i].node,
+          there[i].item, key,
           here[i][key], value)
       end
     end
@@ -155,7 +176,8 @@ local BY_THE_MOMENT = { undo = true, tree = true }
 function compare(watch, store, row, other, was)
   for _, key in ipairs { "workflow", "state", "output" } do
     if row[key] ~= was[key] then
-      watch:complain("run %s (%s): its %s is %s, undisturbed %s", row.id, row.workflow, key, row[key], was[key])
+      watch:complain("run %s (%s): its %s is %s, undisturbed %s", row.id, row.workflow, key, row[key],
+        was[key])
     end
   end
   if BY_THE_MOMENT[row.workflow] then return end
@@ -165,8 +187,8 @@ end
 
 local TOP = "SELECT number, id, workflow, state, input, output FROM runs WHERE key = ? AND parent IS NULL"
 
---- All of it. `plan`: the runs that were to be there, with their keys and the signals that they were sent; `other`: the store of their
---- undisturbed twins, which have the keys of `twin`.
+--- All of it. `plan`: the runs that were to be there, with their keys and the signals that they
+--- were sent; `other`: the store of their undisturbed twins, which have the keys of `twin`.
 ---@param watch table
 ---@param store orrery.Store
 ---@param other orrery.Store

@@ -1,4 +1,5 @@
---- The ways to kill: at every commit, at random moments, and two processes on one store at random moments.
+--- The ways to kill: at every commit, at random moments, and two processes on one store at random
+--- moments.
 local core = require "orrery.core"
 local flow = require "orrery"
 local world = require "spec.crash.world"
@@ -12,8 +13,9 @@ harness.__index = harness
 function harness.new(folder, seed)
   math.randomseed(seed)
   assert(os.execute("mkdir -p " .. folder))
-  local self = { folder = folder, seed = seed, worlds = 0, kills = 0, at_commits = 0, resumes = 0, runs = 0, records = 0, commits = 0,
-    repeated = 0, steps = 0, signals = 0, broken = {} }
+  local self = { folder = folder, seed = seed, worlds = 0, kills = 0, at_commits = 0, resumes = 0, runs = 0,
+    records = 0, commits = 0,
+    repeated = 0, steps = 0, ahead = 0, signals = 0, broken = {} }
   self.twins = world.undisturbed(folder .. "/undisturbed")
   return setmetatable(self, harness)
 end
@@ -26,17 +28,21 @@ end
 function harness:leave(w)
   local broken = w:verdict()
   local watch = w.watch
-  self.kills, self.resumes, self.signals = self.kills + w.kills, self.resumes + w.resumes, self.signals + w.signals
-  self.runs, self.records, self.commits = self.runs + #watch.facts.list, self.records + watch.facts.records, self.commits + watch.facts.rows
+  self.kills, self.resumes, self.signals = self.kills + w.kills, self.resumes + w.resumes,
+    self.signals + w.signals
+  self.runs, self.records, self.commits = self.runs + #watch.facts.list, self.records + watch.facts.records,
+    self.commits + watch.facts.rows
   self.repeated, self.steps = self.repeated + watch.repeated, self.steps + watch.steps_repeated
+  self.ahead = self.ahead + watch.ahead
   for _, text in ipairs(broken) do self.broken[#self.broken + 1] = ("%s (in %s)"):format(text, w.folder) end
   w:close()
   if #broken == 0 then os.execute("rm -rf " .. w.folder) end
 end
 
--- ---- at every commit ----------------------------------------------------------------------------------------
+-- ---- at every commit ----------------------------------------------------------------------------
 
--- What lets a run go on, or where it has ended, the children that it did not wait for; nil where nothing is left.
+-- The command that resumes a run or, where it has ended, the children that it did not wait for; nil
+-- where nothing is left.
 local function next_work(w, one)
   local run = w.watch.facts.runs[one.id]
   local force = w.watch.facts:in_danger() and "--force" or nil
@@ -79,7 +85,7 @@ function harness:boundaries(name, most)
   self:leave(w)
 end
 
--- ---- at random moments --------------------------------------------------------------------------------------
+-- ---- at random moments --------------------------------------------------------------------------
 
 local function some_plan(size)
   local plan = {}
@@ -106,7 +112,7 @@ local function all_there(w)
   return true
 end
 
--- What a process is to do: start what is missing, or let go on all, or one.
+-- What a process is to do: start what is missing, or resume all runs, or one.
 local function some_work(w)
   local unfinished = w.watch.facts:unfinished()
   local dice = math.random()
@@ -115,7 +121,9 @@ local function some_work(w)
   if dice < 0.3 then
     local run = unfinished[math.random(#unfinished)]
     for _, one in ipairs(w.plan) do
-      if one.id == run.id then return math.random(2) == 1 and not w.shared and w:running(one) or w:resuming(one.id) end
+      if one.id == run.id then
+        return math.random(2) == 1 and not w.shared and w:running(one) or w:resuming(one.id)
+      end
     end
   end
   return w:resuming(dice < 0.4 and not w.shared and "--force" or nil)
@@ -134,7 +142,7 @@ function harness:random(size)
   self:leave(w)
 end
 
--- ---- two processes on one store -----------------------------------------------------------------------------
+-- ---- two processes on one store -----------------------------------------------------------------
 
 local function seconds_now() return core.hrtime() / 1e9 end
 
@@ -167,7 +175,8 @@ end
 ---@param size integer runs
 function harness:pair(size)
   local w, lives = self:enter(some_plan(size)), {}
-  w.shared, w.crash_limit = true, "1000000" -- one may die for the third time before anybody has seen the second
+  -- one may die for the third time before anybody has seen the second
+  w.shared, w.crash_limit = true, "1000000"
   repeat
     keep_two(w, lives)
     w:deliver(0.15)
@@ -178,14 +187,16 @@ function harness:pair(size)
   self:leave(w)
 end
 
--- ---- telling ------------------------------------------------------------------------------------------------
+-- ---- telling ------------------------------------------------------------------------------------
 
 --- What was done and found, in a sentence.
 ---@return string
-function harness:told()
-  return ("seed %d: %d kills (%d of them at commits), %d resumes, %d runs, %d records in %d commits, %d signals, %d attempts and "
-    .. "%d steps done again, %d promises broken"):format(self.seed, self.kills, self.at_commits, self.resumes, self.runs, self.records,
-    self.commits, self.signals, self.repeated, self.steps, #self.broken)
+function harness:summary()
+  return ("seed %d: %d kills (%d of them at commits), %d resumes, %d runs, %d records in %d commits, %d "
+    .. "signals, %d attempts and "
+    .. "%d steps done again, %d starts seen ahead of their records, %d promises broken")
+      :format(self.seed, self.kills, self.at_commits, self.resumes, self.runs, self.records,
+    self.commits, self.signals, self.repeated, self.steps, self.ahead, #self.broken)
 end
 
 --- Lets go of everything; what was found stays where something was broken.

@@ -1,13 +1,16 @@
---- A journal as it stands in the store, read by nothing of the engine: rows by SQL, records by what runtime/store/journal.h says
---- of the format.
+--- A journal as it stands in the store, read by nothing of the engine: rows by SQL, records by what
+--- runtime/store/record/record.h says of the format.
 local json = require "orrery.core".json
 
 local journal = {}
 
 local VERSION = 1
-local KINDS = { [0] = "run_created", "attempt_started", "attempt_failed", "completed", "failed", "skipped", "cancelled", "expanded",
-  "iterated", "waiting", "woken", "ready", "edge", "stopping", "cleanup", "paused", "resumed", "held", "run_ended", "interrupted",
-  "suspended", "step", "signal", "retried", "compensating", "compensated", "compensation_failed" }
+local KINDS = { [0] = "run_created", "attempt_started", "attempt_failed", "completed", "failed", "skipped",
+  "cancelled", "expanded",
+  "iterated", "waiting", "woken", "ready", "edge", "stopping", "cleanup", "paused", "resumed", "held",
+  "run_ended", "interrupted",
+  "suspended", "step", "signal", "retried", "compensating", "compensated", "compensation_failed",
+  "begun" }
 local TASK, DUE, COUNT, PORT, REASON, PAYLOAD, ERROR = 1, 2, 4, 8, 16, 32, 64
 journal.PHASES = { [0] = "run", "fallback", "compensate" }
 
@@ -109,7 +112,8 @@ end
 local ALL = [[SELECT 0 AS kind, id, run AS number, first, fence, records FROM journal WHERE id > ?
   UNION ALL SELECT 1, id, NULL, NULL, fence, records FROM commits ORDER BY kind, id]]
 
---- The records of the rows of the journal after number `after`, and those that were committed and are not there yet, by run and row.
+--- The records of the rows of the journal after number `after`, and those that were committed and
+--- are not there yet, by run and row.
 ---@param store orrery.Store
 ---@param after integer
 ---@return fun(): table|nil row { id = of the row of the journal, run, fence, records }
@@ -121,9 +125,12 @@ function journal.rows(store, after)
   end
   return coroutine.wrap(function()
     for row in store:each(ALL, after) do
-      local groups = row.kind == 0 and { { number = row.number, records = records_of(row.records, row.first) } } or groups_of(row.records)
+      local groups = row.kind == 0
+        and { { number = row.number, records = records_of(row.records, row.first) } }
+        or groups_of(row.records)
       for _, group in ipairs(groups) do
-        coroutine.yield { id = row.kind == 0 and row.id or nil, run = id_of(group.number), fence = row.fence, records = group.records }
+        coroutine.yield { id = row.kind == 0 and row.id or nil, run = id_of(group.number), fence = row.fence,
+          records = group.records }
       end
     end
   end)

@@ -1,5 +1,6 @@
--- `make crash`: kills processes that keep runs, and checks that nothing that was committed is lost or done again.
--- CRASH_KILLS: how many kills at least (1,000); CRASH_SEED: the seed of every choice; CRASH_ONLY: boundaries, random or pair.
+-- `make crash`: kills processes that keep runs, and checks that nothing that was committed is lost
+-- or done again. CRASH_KILLS: how many kills at least (1,000); CRASH_SEED: the seed of every
+-- choice; CRASH_ONLY: boundaries, random or pair.
 package.path = "./?.lua;" .. package.path
 local harness = require "spec.crash.harness"
 local world = require "spec.crash.world"
@@ -14,7 +15,7 @@ os.remove(folder)
 local all = harness.new(folder .. ".crash", seed)
 
 local function say(what)
-  print(("%4d s  %-12s %s"):format(os.time() - began, what, all:told()))
+  print(("%4d s  %-12s %s"):format(os.time() - began, what, all:summary()))
   io.stdout:flush()
 end
 

@@ -8,7 +8,9 @@ process.__index = process
 local function environment(more)
   local list = {}
   for name, value in pairs(uv.os_environ()) do
-    if name ~= "ORRERY_CRASH" and name ~= "ORRERY_STORE" and more[name] == nil then list[#list + 1] = name .. "=" .. value end
+    if name ~= "ORRERY_CRASH" and name ~= "ORRERY_STORE" and more[name] == nil then
+      list[#list + 1] = name .. "=" .. value
+    end
   end
   for name, value in pairs(more) do list[#list + 1] = name .. "=" .. value end
   return list
@@ -22,7 +24,8 @@ function process.start(arguments, env, log)
   local self = setmetatable({ arguments = arguments }, process)
   local out = assert(uv.fs_open(log, "w", tonumber("644", 8)))
   self.log = log
-  self.handle, self.pid = uv.spawn(command.path, { args = arguments, env = environment(env), stdio = { nil, out, out } },
+  self.handle, self.pid = uv.spawn(command.path,
+    { args = arguments, env = environment(env), stdio = { nil, out, out } },
     function(code, signal)
       self.code, self.signal = code, signal
       self.handle:close()

@@ -1,4 +1,5 @@
---- A store, the runs that are to be on it, the signals that they are to get, and the watch over all of it.
+--- A store, the runs that are to be on it, the signals that they are to get, and the watch over all
+--- of it.
 local check = require "spec.crash.check"
 local core = require "orrery.core"
 local final = require "spec.crash.final"
@@ -8,9 +9,9 @@ local process = require "spec.crash.process"
 local world = {}
 world.__index = world
 
-world.FLOWS = { "chain", "fan", "saga", "undo", "steps", "signals", "parent", "tree", "choices" }
+world.FLOWS = { "chain", "fan", "saga", "undo", "steps", "signals", "parent", "tree", "choices", "wide" }
 local INPUTS = 3 -- so many inputs each
-local SIGNALS = { signals = { "go", "go", "ok", "go", "late" } }
+world.SIGNALS = { signals = { "go", "go", "ok", "go", "late" } }
 
 local function file_of(name) return ("spec/crash/flows/%s.lua"):format(name) end
 
@@ -18,7 +19,8 @@ local made = 0
 
 local function new_id()
   made = made + 1
-  return ("0%07x-%04x-7%03x-8%03x-%012x"):format(math.random(0xfffffff), math.random(0xffff), math.random(0xfff), math.random(0xfff), made)
+  return ("0%07x-%04x-7%03x-8%03x-%012x")
+    :format(math.random(0xfffffff), math.random(0xffff), math.random(0xfff), math.random(0xfff), made)
 end
 
 --- A run to be: its flow, its input, its key, and the key of its undisturbed twin.
@@ -28,7 +30,8 @@ end
 function world.one(name, n, key)
   n = (n - 1) % INPUTS + 1
   local twin = ("%s-%d"):format(name, n)
-  return { flow = name, file = file_of(name), n = n, key = key or twin, twin = twin, id = new_id(), seed = 7919 * n, sent = {}, due = 1 }
+  return { flow = name, file = file_of(name), n = n, key = key or twin, twin = twin, id = new_id(),
+    seed = 7919 * n, sent = {}, due = 1 }
 end
 
 local function create(folder)
@@ -43,7 +46,8 @@ end
 ---@param twins? table the world of the undisturbed runs
 function world.new(folder, plan, twins)
   create(folder)
-  local self = setmetatable({ folder = folder, url = "sqlite:" .. folder .. "/runs.db", plan = plan, twins = twins, lives = 0, kills = 0,
+  local self = setmetatable({ folder = folder, url = "sqlite:" .. folder .. "/runs.db", plan = plan,
+    twins = twins, lives = 0, kills = 0,
     resumes = 0, signals = 0, complaints = {} }, world)
   self.store = core.store(self.url)
   self.watch = check.new(self.store, folder .. "/log")
@@ -52,12 +56,14 @@ end
 
 function world:close() self.store:close() end
 
--- ---- lives --------------------------------------------------------------------------------------------------
+-- ---- lives --------------------------------------------------------------------------------------
 
 --- The words that start what is not there of the plan and take up what is.
 function world:starting()
   local list = {}
-  for i, one in ipairs(self.plan) do list[i] = { file = one.file, key = one.key, id = one.id, seed = one.seed, n = one.n } end
+  for i, one in ipairs(self.plan) do
+    list[i] = { file = one.file, key = one.key, id = one.id, seed = one.seed, n = one.n }
+  end
   return { "spec/crash/child.lua", self.url, flow.json.encode(list), self.crash_limit }
 end
 
@@ -71,7 +77,8 @@ end
 
 --- The words that run one of the plan by itself.
 function world:running(one)
-  return { "run", one.file, "--store", self.url, "-q", "--key", one.key, "--id", one.id, "--seed", tostring(one.seed), "-i",
+  return { "run", one.file, "--store", self.url, "-q", "--key", one.key, "--id", one.id, "--seed",
+    tostring(one.seed), "-i",
     ("n:=%d"):format(one.n) }
 end
 
@@ -99,14 +106,16 @@ function world:ended(life)
   if life.signal == 9 then
     self.kills = self.kills + 1
   elseif not is_good(self, life) then
-    self.watch:complain("'%s' ended with code %d and signal %d:\n%s", table.concat(life.arguments, " "), life.code, life.signal,
+    self.watch:complain("'%s' ended with code %d and signal %d:\n%s", table.concat(life.arguments, " "),
+      life.code, life.signal,
       life:said())
   end
 end
 
--- ---- signals ------------------------------------------------------------------------------------------------
+-- ---- signals ------------------------------------------------------------------------------------
 
-local function send(self, one, name, at)
+--- Sends a run a signal, once for each `at`. False and why where it was not taken.
+function world:send(one, name, at)
   local text = flow.json.encode { name = name, data = { n = at }, sent = core.time() }
   return pcall(self.store.send, self.store, one.id, "signal", text, one.key .. "#" .. at)
 end
@@ -115,12 +124,12 @@ end
 ---@param chance number
 function world:deliver(chance)
   for _, one in ipairs(self.plan) do
-    local names = SIGNALS[one.flow] or {}
+    local names = world.SIGNALS[one.flow] or {}
     local name = names[one.due]
     if name and math.random() < chance then
-      local ok, problem = send(self, one, name, one.due)
+      local ok, problem = self:send(one, name, one.due)
       if ok then
-        if math.random() < 0.3 then send(self, one, name, one.due) end
+        if math.random() < 0.3 then self:send(one, name, one.due) end
         one.sent[name] = (one.sent[name] or 0) + 1
         one.due, self.signals = one.due + 1, self.signals + 1
       elseif not tostring(problem):find("no run", 1, true) then
@@ -130,7 +139,7 @@ function world:deliver(chance)
   end
 end
 
--- ---- time ---------------------------------------------------------------------------------------------------
+-- ---- time ---------------------------------------------------------------------------------------
 
 --- Lives on until a process has ended or this many seconds are over, and sends signals meanwhile.
 ---@param life table
@@ -144,7 +153,7 @@ function world:attend(life, seconds, chance)
   until life:ended() or core.hrtime() / 1e9 >= deadline
 end
 
-local PATIENCE = 20 -- seconds that a process may take that nobody kills
+local PATIENCE = 120 -- seconds that a process may take that nobody kills
 
 --- Lets a process live until it ends by itself.
 function world:outlive(life)
@@ -166,7 +175,7 @@ function world:kill_after(life, seconds, chance)
   self:ended(life)
 end
 
--- ---- the end ------------------------------------------------------------------------------------------------
+-- ---- the end ------------------------------------------------------------------------------------
 
 --- Whether all runs of the plan are there and have ended.
 function world:done()

@@ -21,6 +21,14 @@ local function read_and_remove(path)
   return file:read("a")
 end
 
+--- Whether a process still runs: one that ended and that process 1 has not reaped does not.
+---@param pid integer
+---@return boolean
+function command.runs(pid)
+  local file <close> = io.open(("/proc/%d/cmdline"):format(pid))
+  return file ~= nil and file:read(1) ~= nil
+end
+
 ---@class command.Result
 ---@field out string standard output
 ---@field err string standard error
@@ -37,7 +45,8 @@ function command.shell(line, input)
   file:flush()
   local _, how, code = os.execute(("OLD=$PWD; { %s\n} <%s >%s 2>%s"):format(line, feed, out, err))
   os.remove(feed)
-  return { out = read_and_remove(out), err = read_and_remove(err), code = how == "signal" and 128 + code or code }
+  return { out = read_and_remove(out), err = read_and_remove(err),
+    code = how == "signal" and 128 + code or code }
 end
 
 --- Runs the shell line `before`, the command and its arguments, with `input` as standard input.
@@ -51,12 +60,14 @@ function command.run(arguments, input, before)
   return command.shell((before or "") .. " " .. table.concat(words, " "), input)
 end
 
---- Runs the command in a folder made for it, that holds files of these texts and is removed afterwards.
+--- Runs the command in a folder made for it, that holds files of these texts and is removed
+--- afterwards.
 ---@param files table<string, string> name -> text
 ---@param arguments string[]
 ---@param input? string
+---@param before? string a line for the shell, in that folder
 ---@return command.Result
-function command.run_with(files, arguments, input)
+function command.run_with(files, arguments, input, before)
   local folder = os.tmpname()
   os.remove(folder)
   os.execute("mkdir " .. folder)
@@ -64,7 +75,7 @@ function command.run_with(files, arguments, input)
     local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
     file:write(text)
   end
-  local result = command.run(arguments, input, ("cd %s;"):format(folder))
+  local result = command.run(arguments, input, ("cd %s; %s"):format(folder, before or ""))
   os.execute("rm -r " .. folder)
   return result
 end

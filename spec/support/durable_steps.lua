@@ -1,5 +1,6 @@
--- A run of every kind of step in a store, which kills its own process where it is told to; begun, or resumed where it is there.
--- Arguments: the store, a file that tells of side effects, and the place (a name) at which to die.
+-- A run of every kind of step in a store, which kills its own process at a given place. The run is
+-- started, or resumed where it exists. Arguments: the store, a file to which side effects are
+-- written, and the place (a name) at which to die.
 local flow, uv = require "orrery", require "luv"
 
 local store, path, place = arg[1], arg[2], arg[3]
@@ -34,7 +35,8 @@ w.a = { run = function(ctx)
   at "after a step"
   local now, chance, id = ctx:now(), ctx:random(100), ctx:uuid()
   ctx:step("now", function() did("now " .. now) end)
-  local _, bad = pcall(ctx.step, ctx, "bad", function() did "bad" flow.error { code = "bad", message = "x" } end)
+  local _, bad = pcall(ctx.step, ctx, "bad",
+    function() did "bad" flow.error { code = "bad", message = "x" } end)
   at "after an error"
   ctx:log("info", "told")
   soon "in a sleep"
@@ -51,7 +53,8 @@ w.a = { run = function(ctx)
   soon "in a wait"
   local _, late = pcall(ctx.wait, ctx, "never", { timeout = 0.05 })
   at "after a timeout"
-  return { first, now == tonumber(now), chance, id, bad.code, bad.message, tostring(bad), both, called, signal, late.code }
+  return { first, now == tonumber(now), chance, id, bad.code, bad.message, tostring(bad), both, called,
+    signal, late.code }
 end }
 
 local rt = flow.runtime { store = store }

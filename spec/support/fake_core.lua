@@ -1,8 +1,10 @@
---- A stand-in for `orrery.core` for specs of the builder: it plans a definition (mistakes of the graph included) and runs
---- nothing. JSON is the real one's. Specs that run things use the real one altogether.
+--- A stand-in for `orrery.core` for specs of the builder: it plans a definition (mistakes of the
+--- graph included) and runs nothing. JSON is the real one's. Specs that run things use the real one
+--- altogether.
 local fake = {}
 
-local json = require("orrery.core").json
+local real = require "orrery.core"
+local json = real.json
 
 -- Walks along dependencies; returns the nodes of a cycle, each depending on the one before.
 local function find_cycle(def)
@@ -43,8 +45,17 @@ local function edge_problems(def, i, add)
     end
     seen[dep.node] = dep.port or ""
   end
-  if node.join == "need" and (node.need < 1 or node.need > #(node.deps or {})) then add { kind = "need", node = i } end
+  if node.join == "need" and (node.need < 1 or node.need > #(node.deps or {})) then
+    add { kind = "need", node = i }
+  end
 end
+
+-- No node is taken to be like another.
+local function alike(flat, build)
+  for i = 1, flat.count do build(i) end
+end
+
+local function node_setter(_, assign) return assign end
 
 local function plan(def)
   local problems = {}
@@ -60,7 +71,9 @@ end
 --- Makes a fresh one.
 ---@return table core
 function fake.make()
-  local core = { json = json, plan = plan, pools = {}, started = {}, handler = nil }
+  local core = { json = json, here = real.here, copy = real.copy, node_names = real.node_names,
+    plan = plan, alike = alike, node_setter = node_setter,
+    pools = {}, started = {}, handler = nil }
   local runtime = {}
   function runtime.pool(_, name, options) core.pools[name] = options end
   function runtime.has_pool(_, name) return core.pools[name] ~= nil end
@@ -85,35 +98,37 @@ function fake.make()
   return core
 end
 
--- The standard library's modules outside the command, where they are files.
-local function stdlib_searcher(name)
-  local word = name:match "^orrery%.stdlib%.([%w_]+)$"
-  return word and loadfile("stdlib/" .. word .. ".lua") or nil
+-- The file of one of Orrery's modules.
+local function file_of(name)
+  local stdlib = name:match "^orrery%.stdlib%.([%w_.]+)$"
+  if stdlib then return "stdlib/" .. stdlib:gsub("%.", "/") .. ".lua" end
+  return package.searchpath(name, "lua/?.lua;lua/?/init.lua")
+end
+
+-- A `require` that loads Orrery's modules anew, apart from those that may be loaded already, also
+-- those that are asked for late.
+local function require_on(core)
+  local loaded, world = { ["orrery.core"] = core }, {}
+  function world.require(name)
+    if name ~= "orrery" and not name:find "^orrery%." then return require(name) end
+    if loaded[name] == nil then
+      local path = assert(file_of(name))
+      local value = assert(loadfile(path, "t", world))(name, path)
+      if loaded[name] == nil then loaded[name] = value == nil and true or value end
+    end
+    return loaded[name]
+  end
+  setmetatable(world, { __index = _G, __newindex = _G })
+  return world.require
 end
 
 --- Loads the module `orrery` afresh on a fake core, apart from the one that may be loaded already.
 ---@return table flow
 ---@return table core
 function fake.load()
-  local kept = {}
-  for name, module in pairs(package.loaded) do
-    if name == "orrery" or name:find "^orrery%." then
-      kept[name] = module
-      package.loaded[name] = nil
-    end
-  end
-  local core, path = fake.make(), package.path
-  package.loaded["orrery.core"] = core
-  package.path = "lua/?.lua;lua/?/init.lua;" .. path
-  table.insert(package.searchers, 2, stdlib_searcher)
-  local flow = require "orrery"
+  local core = fake.make()
+  local flow = require_on(core) "orrery"
   flow.types()
-  table.remove(package.searchers, 2)
-  package.path = path
-  for name in pairs(package.loaded) do
-    if name == "orrery" or name:find "^orrery%." then package.loaded[name] = kept[name] end
-  end
-  for name, module in pairs(kept) do package.loaded[name] = module end
   return flow, core
 end
 

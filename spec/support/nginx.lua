@@ -1,8 +1,11 @@
--- nginx.lua: a real web server for specs, on free ports of 127.0.0.1, with a folder of its own that is removed at the end.
+-- nginx.lua: a real web server for specs, on free ports of 127.0.0.1, with a folder of its own that
+-- is removed at the end.
 --
---   local server = nginx.start { files = { ["a.json"] = "{}" }, locations = "location /x { return 200 ok; }" }
+--   local server = nginx.start { files = { ["a.json"] = "{}" },
+--     locations = "location /x { return 200 ok; }" }
 --   server.url "/a.json"      http://127.0.0.1:PORT/a.json
---   server.tls "/a.json"      https://…; nil where there is no openssl to make a certificate. server.ca is its file
+--   server.tls "/a.json"      https://…; nil where there is no openssl to make a certificate
+--   server.ca                 the file of that certificate
 --   server.stop()
 local uv = require "luv"
 
@@ -63,17 +66,20 @@ http {
 }
 ]]
 
-local function configuration(port, tls_port, locations)
-  local tls = tls_port and ("listen 127.0.0.1:%d ssl; ssl_certificate ca.pem; ssl_certificate_key key.pem;"):format(tls_port)
+local function configuration(port, tls_port, locations, http2)
+  local tls = tls_port
+    and ("listen 127.0.0.1:%d ssl %s; ssl_certificate ca.pem; ssl_certificate_key key.pem;")
+    :format(tls_port, http2 and "http2" or "")
   return TEMPLATE:format(port, tls or "", locations or "")
 end
 
--- It reads its configuration, binds, and only then leaves the foreground, so that it answers when this returns. A port
--- may be taken by somebody else in the meantime: then there is another try with others.
-local function launch(folder, locations, has_tls)
+-- It reads its configuration, binds, and only then leaves the foreground, so that it answers when
+-- this returns. A port may be taken by somebody else in the meantime: then there is another try
+-- with others.
+local function launch(folder, locations, has_tls, http2)
   for _ = 1, 5 do
     local port, tls_port = free_port(), has_tls and free_port() or nil
-    write(folder .. "/nginx.conf", configuration(port, tls_port, locations))
+    write(folder .. "/nginx.conf", configuration(port, tls_port, locations, http2))
     if os.execute(("%s -p %s -c nginx.conf 2>%s/start.log"):format(nginx.program, folder, folder)) then
       return port, tls_port
     end
@@ -82,14 +88,14 @@ local function launch(folder, locations, has_tls)
 end
 
 --- Starts a server.
----@param options {files: table<string, string>?, locations: string?}
+---@param options {files: table<string, string>?, locations: string?, http2: boolean?}
 ---@return table
 function nginx.start(options)
   local folder = assert(uv.fs_mkdtemp(os.tmpname():match "^(.*/)" .. "nginx-XXXXXX"))
   uv.fs_mkdir(folder .. "/www", 493)
   for name, text in pairs(options.files or {}) do write(folder .. "/www/" .. name, text) end
   local has_tls = make_certificate(folder)
-  local port, tls_port = launch(folder, options.locations, has_tls)
+  local port, tls_port = launch(folder, options.locations, has_tls, options.http2)
   local server = { folder = folder, port = port, ca = has_tls and folder .. "/ca.pem" or nil }
   function server.url(path) return ("http://127.0.0.1:%d%s"):format(port, path) end
   function server.tls(path) return tls_port and ("https://127.0.0.1:%d%s"):format(tls_port, path) or nil end
@@ -97,7 +103,7 @@ function nginx.start(options)
   function server.stop()
     local pid = tonumber((read(folder .. "/nginx.pid"):match "%d+"))
     if pid then uv.kill(pid, "sigterm") end
-    os.execute("rm -r " .. folder)
+    os.execute("rm -rf " .. folder) -- nginx removes its pid file meanwhile
   end
   return server
 end

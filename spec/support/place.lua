@@ -1,4 +1,5 @@
--- place.lua: a folder with workflows and a store of its own, in which the real command runs, stops and goes on.
+-- place.lua: a folder with workflows and a store of its own, in which the real command runs, stops
+-- and goes on.
 local command = require "spec.support.command"
 local core = require "orrery.core"
 local flow = require "orrery"
@@ -74,7 +75,8 @@ function place:start(arguments, env)
   local out, err = ("%s/%d.out"):format(self.folder, n), ("%s/%d.err"):format(self.folder, n)
   local one, two = assert(uv.fs_open(out, "w", 420)), assert(uv.fs_open(err, "w", 420))
   local process = { out = n .. ".out", err = n .. ".err" }
-  process.handle, process.pid = uv.spawn(place.orrery_path, { args = arguments, env = environment(env), cwd = self.folder,
+  process.handle, process.pid =
+    uv.spawn(place.orrery_path, { args = arguments, env = environment(env), cwd = self.folder,
     stdio = { nil, one, two } }, function(code, signal)
     process.code = signal ~= 0 and 128 + signal or code
     process.handle:close()
@@ -86,16 +88,23 @@ function place:start(arguments, env)
   return process
 end
 
---- Waits until `fn` gives something true and returns it; fails after ten seconds.
-function place:until_true(fn, what)
-  local deadline = uv.hrtime() + 10e9
+-- Seconds that anything may take where nothing is said: a machine may have much else to do.
+local PATIENCE = command.sanitized and 400 or 120
+
+--- Waits until `fn` gives something true and returns it; fails after `seconds`.
+function place:until_true(fn, what, seconds)
+  seconds = seconds or PATIENCE
+  local deadline = uv.hrtime() + seconds * 1e9
   while true do
     local found = fn()
     if found then return found end
     if uv.hrtime() > deadline then
       local said = {}
-      for _, process in ipairs(self.processes) do said[#said + 1] = self:read(process.out) .. self:read(process.err) end
-      error(("%s did not happen within ten seconds\n%s"):format(what or "it", table.concat(said, "\n")), 2)
+      for _, process in ipairs(self.processes) do
+        said[#said + 1] = self:read(process.out) .. self:read(process.err)
+      end
+      error(("%s did not happen within %d seconds\n%s")
+        :format(what or "it", seconds, table.concat(said, "\n")), 2)
     end
     flow.sleep(0.01)
   end
@@ -106,6 +115,11 @@ end
 function place:finish(process)
   self:until_true(function() return process.code end, "the end of the process")
   return { out = self:read(process.out), err = self:read(process.err), code = process.code }
+end
+
+--- Stops a process that has runs in the store, as Ctrl-Z does, though not while it locks the store.
+function place:stop(process)
+  assert(os.execute(("spec/support/stop.sh %d %s"):format(process.pid, command.quote(self.db))))
 end
 
 --- Runs the command to its end.
@@ -121,7 +135,8 @@ function place:with(env, ...) return self:finish(self:start({ ... }, env)) end
 function place:ends(code, ...)
   local result = self:orrery(...)
   if result.code ~= code then
-    error(("exit code %s, expected %d: %s\n%s%s"):format(result.code, code, table.concat({ ... }, " "), result.out, result.err), 2)
+    error(("exit code %s, expected %d: %s\n%s%s")
+      :format(result.code, code, table.concat({ ... }, " "), result.out, result.err), 2)
   end
   return result
 end

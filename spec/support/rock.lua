@@ -11,5 +11,6 @@ w.sum = { after = "double", run = function(_, inputs)
 end }
 
 local run = flow.run(w)
-assert(run.state == "completed" and run.output == 12, ("the run ended %s with %s"):format(run.state, run.output))
+assert(run.state == "completed" and run.output == 12,
+  ("the run ended %s with %s"):format(run.state, run.output))
 print(("%s, %s: the rock ran a workflow"):format(_VERSION, package.searchpath("orrery.core", package.cpath)))

@@ -1,14 +1,16 @@
--- run.lua: runs busted specs inside the command, `orrery spec/support/run.lua [--filter=PATTERN] [FILE|FOLDER...]`.
+-- run.lua: runs busted specs inside the command, `orrery spec/support/run.lua [--filter=PATTERN]
+-- [FILE|FOLDER...]`.
 --
--- The whole run is the main fiber, so that a test may wait as a script may. One line a file, every failure in full,
--- and at the end 'N passed, N failed' alone on a line; the exit code is 1 where anything failed or no test ran.
+-- The whole run is the main fiber, so that a test may wait as a script may. One line a file, every
+-- failure in full, and at the end 'N passed, N failed' alone on a line; the exit code is 1 where
+-- anything failed or no test ran.
 
 package.path = "./?.lua;" .. package.path
 
 local busted = require "busted.core"()
 require "busted"(busted)
--- By default busted forgets the modules that a file has loaded. There is one engine in a Lua state, and what one copy
--- of its modules has made is strange to another.
+-- By default busted forgets the modules that a file has loaded. There is one engine in a Lua state,
+-- and one copy of its modules does not know what another has made.
 busted.register("file", "file", {})
 
 local files, filters = {}, {}
@@ -45,7 +47,8 @@ local function count(what)
   total[what] = total[what] + 1
 end
 
--- A test's failure comes with its end; what fails outside a test (a file that does not load, a setup) has none.
+-- A test's failure comes with its end; what fails outside a test (a file that does not load, a
+-- setup) has none.
 local RESULT = { success = "passed", pending = "skipped", failure = "failed", error = "failed" }
 busted.subscribe({ "test", "end" }, function(_, _, status)
   count(RESULT[status])
@@ -59,7 +62,8 @@ for _, kind in ipairs { "failure", "error" } do
   end)
 end
 busted.subscribe({ "pending" }, function(element, _, message)
-  skips[#skips + 1] = ("skipped %s: %s"):format(full_name(element), tostring(message or "pending"))
+  local reason = tostring(message or "pending"):gsub("^[^:%s]+:%d+: ", "") -- without the place of the call
+  skips[#skips + 1] = ("skipped %s: %s"):format(full_name(element), reason)
   return nil, true
 end)
 
@@ -92,5 +96,15 @@ require "busted.modules.test_file_loader"(busted, { "lua" })(files, { "_spec" },
 require "busted.execute"(busted)(1, { sort = true })
 
 for _, text in ipairs(complaints) do print(text) end
+
+-- What was accepted was not tested.
+local accepted = (package.loaded["spec.golden.compare"] or {}).accepted or {}
+for _, path in ipairs(accepted) do
+  print(("FAILED UPDATE_GOLDEN: %s was written anew; look at it, and test without UPDATE_GOLDEN")
+    :format(path))
+  count "failed"
+end
+
 print(summary(total))
-os.exit(total.failed == 0 and total.passed > 0 and 0 or 1, true)
+local found = total.passed + total.skipped > 0 -- a pattern that no test has
+os.exit(total.failed == 0 and found and 0 or 1, true)

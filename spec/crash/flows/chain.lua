@@ -2,7 +2,7 @@
 local flow = require "orrery"
 local did = require "spec.crash.flows.did"
 
-local w = flow.workflow { name = "chain", output = "${nodes.n10}" }
+local w = flow.workflow { name = "chain", output = "${nodes.n10}", singleton = "${input.n}" }
 for i = 1, 10 do
   w["n" .. i] = { after = i > 1 and "n" .. i - 1 or nil, run = did.run(function(ctx, inputs)
     local work = did.work()

@@ -11,7 +11,8 @@ w.last = { after = "first", run = did.run(function(ctx, inputs)
   ctx:sleep "3ms"
   if ctx.input.fails then flow.error { code = "as_told", message = "it was to fail" } end
   if ctx.input.depth > 0 then
-    return inputs.first + ctx:call("spec/crash/flows/child.lua", { n = ctx.input.n, depth = ctx.input.depth - 1, fails = false })
+    return inputs.first + ctx:call("spec/crash/flows/child.lua",
+      { n = ctx.input.n, depth = ctx.input.depth - 1, fails = false })
   end
   return inputs.first
 end) }

@@ -1,15 +1,19 @@
---- What the handlers of these workflows leave behind: one line for each thing they do, appended with one write to the file that
---- CRASH_LOG names. The lines of several processes, dead and alive, stand there in the order in which they happened.
+--- What the handlers of these workflows leave behind: one line for each thing they do, appended
+--- with one write to the file that CRASH_LOG names. The lines of several processes, dead and alive,
+--- stand there in the order in which they happened.
+local uv = require "luv"
+
 local did = {}
 
---- Appends a line: what, run, node, item, iteration, attempt, idempotency key, name.
+--- Appends a line: what, run, node, item, iteration, attempt, idempotency key, name, process.
 ---@param ctx table
 ---@param what string "begin", "end", "undo", "undone", "step", "stepped"
 ---@param name? string of the step
 function did.line(ctx, what, name)
   local file <close> = assert(io.open(os.getenv "CRASH_LOG", "a"))
-  file:write(table.concat({ what, ctx.run.id, ctx.node, ctx.index or 0, ctx.iteration or 1, ctx.attempt, ctx.idempotency_key,
-    name or "-" }, "\t"), "\n")
+  file:write(table.concat({ what, ctx.run.id, ctx.node, ctx.index or 0, ctx.iteration or 1, ctx.attempt,
+    ctx.idempotency_key,
+    name or "-", math.tointeger(uv.os_getpid()) }, "\t"), "\n")
 end
 
 local function between(first, last, fn)

@@ -2,7 +2,8 @@
 local flow = require "orrery"
 local did = require "spec.crash.flows.did"
 
-local w = flow.workflow { name = "fan", concurrency = 4, output = { sum = "${nodes.sum}", polls = "${nodes.poll}" } }
+local w = flow.workflow { name = "fan", concurrency = 4,
+  output = { sum = "${nodes.sum}", polls = "${nodes.poll}" } }
 
 w.list = { run = did.run(function(ctx)
   local items = {}
@@ -17,7 +18,8 @@ w.square = { each = "${nodes.list}", each_failures = 1, run = did.run(function(c
   return ctx.item * ctx.item
 end) }
 
-w.poll = { each = { "a", "b" }, loop = { ["until"] = "output.n >= 3", max = 5, delay = "3ms" }, run = did.run(function(ctx)
+w.poll = { each = { "a", "b" }, loop = { ["until"] = "output.n >= 3", max = 5, delay = "3ms" },
+  run = did.run(function(ctx)
   did.work()
   return { n = ctx.iteration, item = ctx.item }
 end) }

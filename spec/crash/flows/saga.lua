@@ -1,5 +1,5 @@
--- Work that is undone: one after another, with a compensation that needs three attempts and one that takes steps; then a
--- cleanup node.
+-- Work that is undone: one after another, with a compensation that needs three attempts and one
+-- that takes steps; then a cleanup node.
 local flow = require "orrery"
 local did = require "spec.crash.flows.did"
 
@@ -23,7 +23,8 @@ w.label = { after = "pack", run = did.run(work), compensate = did.undo(function(
   ctx:sleep "3ms"
   return { first, did.step(ctx, "burn", function() return "burnt" end) }
 end) }
-w.ship = { after = "label", run = did.run(function() flow.error { code = "no_truck", message = "gone" } end), compensate = did.undo() }
+w.ship = { after = "label", run = did.run(function() flow.error { code = "no_truck", message = "gone" } end),
+  compensate = did.undo() }
 w.told = { after = "ship", run = did.run(work) }
 w.sweep = { after = "ship", join = "done", run = did.run(work) }
 return w

@@ -22,7 +22,8 @@ w.a = { run = did.run(function(ctx)
   return { first, chance, id, bad.code, told, both, ended >= began + 0.005 }
 end) }
 
-w.b = { after = "a", retry = { max = 2, strategy = "fixed", delay = "2ms", jitter = "none" }, run = did.run(function(ctx)
+w.b = { after = "a", retry = { max = 2, strategy = "fixed", delay = "2ms", jitter = "none" },
+  run = did.run(function(ctx)
   local kept = did.step(ctx, "kept", function() return "kept" end)
   local again = did.step(ctx, "again", function()
     if ctx.attempt < 2 then flow.error { code = "once", message = "first try" } end

@@ -1,4 +1,5 @@
--- Branches side by side, one of which fails while others are under way; what there is to undo depends on the moment.
+-- Branches side by side, one of which fails while others are under way; what there is to undo
+-- depends on the moment.
 local flow = require "orrery"
 local did = require "spec.crash.flows.did"
 

@@ -1,5 +1,6 @@
-/* test_core_bare.c - the short way for bare nodes does what the long way does: the same run is gone both ways (a listener
- * forces the long one), and its history, states and numbers are compared. Chance as printed.
+/* test_core_fast_path.c - the fast path does what the general path does. The same run takes both (a
+ * listener forces the general one), and its history, states and numbers are compared. Chance as
+ * printed.
  */
 #include "chance.h"
 #include "shape.h"
@@ -24,53 +25,45 @@ typedef struct world {
     orr_run *run;
 } world;
 
-static chance of(const world *w, const orr_task *task)
-{
+static chance of(const world *w, const orr_task *task) {
     return (chance){orr_chance(w->seed, task, 99)};
 }
 
-static sim_deed deed(void *ud, const orr_run *run, const orr_task *task, uint8_t phase)
-{
+static sim_deed deed(void *ud, const orr_run *run, const orr_task *task, uint8_t phase) {
     chance c = of(ud, task);
     const world *w = ud;
     (void)run;
     (void)phase;
     sim_deed d = {.takes = (int64_t)chance_below(&c, 4) * SECOND, .end = ORR_END_COMPLETED};
-    if (chance_of(&c, w->failing))
-        d.end = ORR_END_FAILED;
-    else if (chance_of(&c, 2))
-        d.end = ORR_END_CANCELLED;
-    if (chance_of(&c, 5))
-        d.sleeps = SECOND;
+    if (chance_of(&c, w->failing)) d.end = ORR_END_FAILED;
+    else if (chance_of(&c, 2)) d.end = ORR_END_CANCELLED;
+    if (chance_of(&c, 5)) d.sleeps = SECOND;
     return d;
 }
 
-static void on_event(void *ud, const orr_event *event)
-{
+static void on_event(void *ud, const orr_event *event) {
     (void)ud;
     (void)event;
 }
 
-static void tick(void *ud, sim *s)
-{
+static void tick(void *ud, sim *s) {
     world *w = ud;
     sim_meddle(&w->meddling, w->run, s);
 }
 
-static orr_plan *random_plan(chance *c, uint32_t *n)
-{
+static orr_plan *random_plan(chance *c, uint32_t *n) {
     orr_policy policies[NODES];
     shape_edge edges[NODES * 4];
     uint32_t n_edges = 0;
-    orr_plan_options options = {.name = "bare", .on_error = (uint8_t)chance_below(c, 3)};
+    orr_plan_options options = {.name = "fast path", .on_error = (uint8_t)chance_below(c, 3)};
     bool same = chance_of(c, 50);
     *n = 1 + chance_below(c, NODES);
     for (uint32_t i = 0; i < *n; i++) {
-        policies[i] = (orr_policy){.priority = same ? ORR_PRIO_NORMAL : (uint8_t)chance_below(c, ORR_PRIO_COUNT)};
+        policies[i] = (orr_policy){.priority = same ? ORR_PRIO_NORMAL
+                                                    : (uint8_t)chance_below(c, ORR_PRIO_COUNT)};
         if (!same && chance_of(c, 30))
             policies[i].retry = (orr_retry){.max = 1 + chance_below(c, 2), .delay = SECOND};
-        if (!same && chance_of(c, 10))
-            policies[i].ignore_errors = true;
+        if (!same && chance_of(c, 10)) policies[i].ignore_errors = true;
         for (uint32_t k = chance_below(c, 4), last = i; k > 0 && last > 0; k--) {
             last = chance_below(c, last);
             edges[n_edges++] = (shape_edge){last, i};
@@ -79,8 +72,7 @@ static orr_plan *random_plan(chance *c, uint32_t *n)
     return shape(&options, *n, policies, n_edges, edges);
 }
 
-static sim *go(world *w, orr_plan *plan, bool listened)
-{
+static sim *go(world *w, orr_plan *plan, bool listened) {
     orr_alloc alloc = {orr_alloc_libc, NULL};
     sim_script script = {w, deed, NULL, listened ? on_event : NULL, NULL, tick};
     sim *s = sim_new(&alloc, &script);
@@ -90,8 +82,7 @@ static sim *go(world *w, orr_plan *plan, bool listened)
     return s;
 }
 
-static void compare(const world *a, sim *sa, const world *b, sim *sb)
-{
+static void compare(const world *a, sim *sa, const world *b, sim *sb) {
     uint32_t na, nb;
     const sim_line *la = sim_history(sa, &na), *lb = sim_history(sb, &nb);
     assert_int_equal(na, nb);
@@ -111,21 +102,19 @@ static void compare(const world *a, sim *sa, const world *b, sim *sb)
     }
 }
 
-static void both_ways(void **state)
-{
-    chance c = chance_begin("bare nodes both ways");
-    uint32_t bare = 0;
+static void both_paths(void **state) {
+    chance c = chance_begin("fast path");
+    uint32_t fast = 0;
     (void)state;
     for (int round = 0; round < 4000; round++) {
         world a = {.seed = chance_next(&c), .failing = chance_of(&c, 50) ? 0 : chance_below(&c, 20)};
         orr_plan *plan = random_plan(&c, &a.n);
-        if (chance_of(&c, 20))
-            a.meddling.cancel_at = 1 + (int64_t)chance_below(&c, 5) * SECOND;
+        if (chance_of(&c, 20)) a.meddling.cancel_at = 1 + (int64_t)chance_below(&c, 5) * SECOND;
         if (chance_of(&c, 20)) {
             a.meddling.pause_at = 1 + (int64_t)chance_below(&c, 5) * SECOND;
             a.meddling.resume_at = a.meddling.pause_at + SECOND;
         }
-        bare += plan->bare;
+        fast += plan->fast_path;
         world b = a;
         sim *sa = go(&a, plan, false), *sb = go(&b, plan, true);
         if (!orr_run_ended(orr_run_get_state(a.run)) && a.meddling.pause_at == 0)
@@ -135,11 +124,11 @@ static void both_ways(void **state)
         sim_free(sb);
         orr_plan_unref(plan);
     }
-    assert_true(bare == 4000); /* retries, priorities and ignored errors do not take a node off the short way */
+    /* retries, priorities and ignored errors do not take a node off the fast path */
+    assert_true(fast == 4000);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(both_ways)};
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(both_paths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

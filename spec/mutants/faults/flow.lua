@@ -1,0 +1,42 @@
+-- Faults in node types of the flow, and in what they are made of.
+local BARRIER, QUERIES = "lua/orrery/runtime/barrier.lua", "runtime/store/sqlite/queries.c"
+local SUGAR = "lua/orrery/definition/sugar.lua"
+
+return {
+  { name = "a barrier opens for one too few", file = QUERIES,
+    from = "AND opened IS NULL) >= :needed;", to = "AND opened IS NULL) >= :needed - 1;", by = "barrier_spec" },
+  { name = "one that comes again waits at the barrier that it has passed", file = QUERIES,
+    from = "OR a.participant = :participant AND ", to = "OR a.participant = :barrier AND ",
+    by = "barrier_spec" },
+  { name = "a node counts at a barrier that has ended without leaving it", file = QUERIES,
+    from = "AND n.item = arrivals.item AND n.state IN", to = "AND n.item = -1 AND n.state IN",
+    by = "barrier_spec" },
+  { name = "what runs had at barriers stays when they go", file = "runtime/store/sqlite/inner.h",
+    from = '    X("run_locks")                                                                                           \\\n'
+      .. '    X("arrivals")', to = '    X("run_locks")', by = "barrier_spec" },
+  { name = "a message that a change leaves has no checksum", file = "runtime/store/sqlite/change.c",
+    from = 'bool sent = action == SQLITE_INSERT && ', to = "bool sent = false && ", by = "barrier_spec" },
+  { name = "who waits too long at a barrier still counts, in a store", file = BARRIER,
+    from = '  self.store:perform("barrier_leave", { barrier = a.barrier, participant = a.participant })\n', to = "",
+    by = "barrier_spec" },
+  { name = "who waits too long at a barrier still counts, in a runtime", file = BARRIER,
+    from = "      table.remove(waiting, i)\n", to = "", by = "barrier_spec" },
+  { name = "another count at a barrier is not noticed", file = BARRIER,
+    from = "waiting[1].needed ~= a.needed then", to = "waiting[1].needed == -1 then", by = "barrier_spec" },
+  { name = "a cleanup does not stay where a part runs", file = "lua/orrery/definition/only.lua",
+    from = '(ends == "last" or ends == "placed") and node.deps', to = "false and node.deps", by = "flow_types_spec" },
+  { name = "a member of a group does not come after a setup", file = SUGAR,
+    from = 'if not comes_after(name) and place ~= "first" then', to = 'if not comes_after(name) and place == "last" then',
+    by = "flow_types_spec" },
+  { name = "the keys of an outer node are lost", file = SUGAR,
+    from = '    if types.is_reserved(T, key) and key ~= "with" then made[key] = value end\n', to = "",
+    by = "flow_types_spec" },
+  { name = "where an edge leads comes after a setup, too", file = SUGAR,
+    from = "return edges[name] or rawget", to = "return rawget", by = "flow_types_spec" },
+  { name = "an assert shows the environment", file = "stdlib/assert.lua",
+    from = 'if not path.text:find "^env%f[%W]" then', to = "if path.text then", by = "flow_types_spec" },
+  { name = "a retried run says what it began with", file = "runtime/durable/restore.c",
+    from = "        r->retried = orr_run_time_now(r);\n", to = "", by = "flow_types_spec" },
+  { name = "what started a run is forgotten at a restart", file = "runtime/durable/journal.c",
+    from = '    set_field(L, r, "trigger", RUN_TRIGGER);\n', to = "", by = "flow_types_spec" },
+}
