@@ -419,6 +419,42 @@ static void keeps_it_after_a_death_in_a_flush(void **state) {
     run_worlds(workloads() / 2, "power cuts after a death in a flush", dies);
 }
 
+/* The log that another store has cut may be back after a power cut. It is all there, or none. */
+static void work_behind_a_log_that_was_cut(void) {
+    enum { LONG = 40 };
+    orr_store *s[2] = {open_again(), open_again()};
+    orr_journal *j[2] = {begin(s[0], 1), NULL};
+    for (uint64_t seq = 1; seq <= LONG; seq++) append(s[0], j[0], 1, seq);
+    j[1] = begin(s[1], 2);
+    append(s[1], j[1], 2, 1); /* it has seen how long the log is, and not made it longer */
+    orr_store_release(j[0], false);
+    orr_store_close(s[0]);
+    pthread_mutex_lock(&mutex);
+    w->fault = NOTHING; /* from here on the power may go at any event */
+    pthread_mutex_unlock(&mutex);
+    append(s[1], j[1], 2, 2);
+    orr_store_release(j[1], false);
+    orr_store_close(s[1]);
+}
+
+static void keeps_it_where_the_log_was_cut(void **state) {
+    (void)state;
+    chance c = chance_begin("power cuts where the log was cut");
+    for (int i = 0; i < 8; i++) {
+        place_make(NULL);
+        new_world();
+        w->c = (chance){chance_next(&c)};
+        w->fault = WRITE_FAILS;
+        w->fault_at = UINT32_MAX;
+        w->cut_every = 1;
+        w->on = true;
+        in_child(work_behind_a_log_that_was_cut);
+        assert_int_equal(w->cuts, MOST_CUTS);
+        in_child(check_all);
+        place_remove(NULL);
+    }
+}
+
 /* Nobody can tell what is missing, so nothing is built on it. */
 static void ends_where_the_log_lost_something(void **state) {
     (void)state;
@@ -496,6 +532,7 @@ int main(void) {
         cmocka_unit_test(waits_for_a_reader_after_a_death_in_a_flush),
         cmocka_unit_test(ends_where_the_log_lost_something),
         cmocka_unit_test(keeps_what_was_durable),
+        cmocka_unit_test(keeps_it_where_the_log_was_cut),
         cmocka_unit_test(keeps_it_after_a_flush_that_failed),
         cmocka_unit_test(keeps_it_after_a_write_that_failed),
         cmocka_unit_test(keeps_it_after_a_death_in_a_flush),

@@ -6,6 +6,10 @@
  * zeros. To SQLite those are nothing: it reads a log up to the first frame whose salt or checksum
  * is wrong (https://www.sqlite.org/fileformat2.html, 4.4). A store that writes little never gets
  * that far.
+ *
+ * Zeros stand behind a header that was flushed, never in place of one. A log that was cut may be
+ * back after a power cut, whole, which does no harm; with zeros in its middle only its first frames
+ * would count, and they are older than what was written back.
  */
 #include "store/sqlite/inner.h"
 
@@ -60,6 +64,10 @@ void orr_sqlite_lengthen(orr_sqlite *s) {
     if (w->frames < FIRST || used + AHEAD * FRAME <= w->log_size || w->log_size >= MOST * (int64_t)FRAME ||
         stat(s->wal_path, &log) != 0)
         return;
+    if (log.st_size < used) { /* another process cut it: the next commit begins it with a header */
+        w->frames = 0;
+        return;
+    }
     w->log_size = log.st_size;
     int64_t wanted = used * 2 < MOST * (int64_t)FRAME ? used * 2 : MOST * (int64_t)FRAME;
     if (wanted > w->log_size) /* where the disk is full commits will say so, and need what is left */
