@@ -496,6 +496,18 @@ static void ends_where_the_log_lost_something(void **state) {
     place_remove(NULL);
 }
 
+static void die_in_a_flush(void) {
+    new_world();
+    w->cut_every = 1;
+    w->cuts = MOST_CUTS;
+    w->fault = DIES_IN_FLUSH;
+    w->fault_at = 20;
+    w->on = true;
+    in_child(work_long);
+    assert_true(w->struck);
+    w->on = false;
+}
+
 /* A process that reads the store for a tenth of a second; the pipe says when it has begun. */
 static pid_t read_a_while(int pipe_end) {
     pid_t pid = fork();
@@ -513,18 +525,10 @@ static pid_t read_a_while(int pipe_end) {
 /* Most commands look at a store for some milliseconds: they make nobody fail. */
 static void waits_for_a_reader_after_a_death_in_a_flush(void **state) {
     (void)state;
-    w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    place_make(NULL);
-    w->cut_every = 1;
-    w->cuts = MOST_CUTS;
-    w->fault = DIES_IN_FLUSH;
-    w->fault_at = 20;
-    w->on = true;
-    in_child(work_long);
-    assert_true(w->struck);
-    w->on = false;
     int ends[2];
     bool reads = false;
+    place_make(NULL);
+    die_in_a_flush();
     assert_int_equal(pipe(ends), 0);
     pid_t reader = read_a_while(ends[1]);
     assert_int_equal(read(ends[0], &reads, 1), 1);
@@ -540,9 +544,33 @@ static void waits_for_a_reader_after_a_death_in_a_flush(void **state) {
     place_remove(NULL);
 }
 
+/* SQLite's own shell writes the log back and begins a new one: nothing is lost, and the mark of the
+ * dead process says nothing of the new log. */
+static void goes_on_where_another_program_wrote_the_log_back(void **state) {
+    static const char *const programs[] = {
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "PRAGMA wal_checkpoint(TRUNCATE); CREATE TABLE other (x); DROP TABLE other",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+        sqlite3 *db = NULL;
+        place_make(NULL);
+        die_in_a_flush();
+        assert_int_equal(sqlite3_open(place_path, &db), SQLITE_OK);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        assert_int_equal(sqlite3_exec(db, programs[i], NULL, NULL, NULL), SQLITE_OK);
+        orr_store *s = place_open(ORR_STORE_OWN);
+        assert_true(place_last(s, 1) >= w->told[0]);
+        orr_store_close(s);
+        sqlite3_close(db);
+        place_remove(NULL);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_for_a_reader_after_a_death_in_a_flush),
+        cmocka_unit_test(goes_on_where_another_program_wrote_the_log_back),
         cmocka_unit_test(ends_where_the_log_lost_something),
         cmocka_unit_test(keeps_what_was_durable),
         cmocka_unit_test(keeps_it_where_the_log_was_cut),

@@ -411,9 +411,8 @@ orr_status orr_sqlite_recheck(orr_sqlite *s, orr_reason *reason);
  * log; what is committed next is flushed then. ORR_EIO with a reason where it cannot be mended now,
  * or at all. */
 orr_status orr_sqlite_heed(const orr_sqlite *s, orr_connection *c, orr_reason *reason);
-/* Says in the lock file that something is about to be flushed; `empties`: which may leave the log
- * empty. */
-void orr_sqlite_mark(const orr_connection *c, bool empties);
+/* Says in the lock file that something is about to be flushed. */
+void orr_sqlite_mark(const orr_connection *c);
 /* Whether that is said now. */
 bool orr_sqlite_is_marked(const orr_connection *c);
 /* Takes that back, unless SQLite's result code says that it failed. */

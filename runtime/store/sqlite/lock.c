@@ -122,13 +122,13 @@ orr_status orr_sqlite_begin(const orr_sqlite *s, orr_connection *c, orr_reason *
 
 orr_status orr_sqlite_finish(orr_connection *c, orr_status status, orr_reason *reason) {
     if (status == ORR_OK) {
-        orr_sqlite_mark(c, false);
+        orr_sqlite_mark(c);
         int rc = orr_sql_run(c, ORR_SQL_COMMIT, NULL, 0);
         if (rc != SQLITE_OK) status = orr_sqlite_explain(c->db, rc, "be written", reason);
         else if (c->stamps) orr_sqlite_stamp(c);
         orr_sqlite_unmark(c, rc);
     } else if ((sqlite3_errcode(c->db) & 0xff) == SQLITE_IOERR)
-        orr_sqlite_mark(c, false); /* what did not fit into memory is written before the commit */
+        orr_sqlite_mark(c); /* what did not fit into memory is written before the commit */
     if (status != ORR_OK) roll_back(c);
     return status;
 }

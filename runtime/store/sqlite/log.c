@@ -83,7 +83,7 @@ void orr_sqlite_checkpoint(const orr_sqlite *s, orr_connection *c, bool all) {
     if (orr_sqlite_lock(s, c, &reason) != ORR_OK) return;
     if (orr_sqlite_present(s, &reason) == ORR_OK && orr_sqlite_heed(s, c, &reason) == ORR_OK && !c->suspect) {
         sqlite3_busy_timeout(c->db, 0); /* a reader is not waited for: others wait for our lock */
-        orr_sqlite_mark(c, true);
+        orr_sqlite_mark(c);
         int rc = sqlite3_wal_checkpoint_v2(
             c->db, NULL, all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         orr_sqlite_stamp(c);

@@ -33,8 +33,8 @@ enum { READERS_MS = 1000 }; /* how long readers are waited for: most look for so
 
 /* As it stands in the lock file, in the byte order of the machine, which no other one reads. */
 typedef struct mark {
-    uint32_t set;     /* SET, or 0 */
-    uint32_t emptied; /* the log may be an empty one by now */
+    uint32_t set; /* SET, or 0 */
+    uint32_t unused;
     uint8_t boot[16];
     uint64_t device, inode; /* of the log */
     /* frames of the log that were committed, the checksum of the last; 0: there may be none */
@@ -94,8 +94,8 @@ bool orr_sqlite_begins_log(const orr_connection *c) {
     return m.frames == 0;
 }
 
-void orr_sqlite_mark(const orr_connection *c, bool empties) {
-    mark m = {.set = SET, .emptied = empties, .device = c->log_device, .inode = c->log_inode};
+void orr_sqlite_mark(const orr_connection *c) {
+    mark m = {.set = SET, .device = c->log_device, .inode = c->log_inode};
     memcpy(m.boot, c->boot, sizeof m.boot);
     take_frames(c->db, &m);
     write_mark(c, &m);
@@ -118,15 +118,17 @@ static int read_file(void *file, void *to, size_t n, int64_t at) {
     return ((sqlite3_file *)file)->pMethods->xRead(file, to, (int)n, at);
 }
 
-/* SQLITE_CORRUPT where the log is away, or has not all the frames that were committed. */
+/* SQLITE_CORRUPT where the log has not all the frames that were committed. One with another salt was
+ * begun after all of the old one was written back, by us or by another program that uses SQLite: a
+ * header is flushed before there are frames behind it. */
 static int check_frames(sqlite3_file *log, const mark *m) {
     orr_frames f = {.read = read_file, .ud = log};
     int rc = orr_frames_begin(&f);
-    if (rc == SQLITE_OK && memcmp(f.salt, m->salt, sizeof m->salt) != 0) rc = SQLITE_CORRUPT;
-    while (rc == SQLITE_OK && f.n < m->frames) rc = orr_frames_next(&f);
+    bool same_log = rc == SQLITE_OK && memcmp(f.salt, m->salt, sizeof m->salt) == 0;
+    while (same_log && rc == SQLITE_OK && f.n < m->frames) rc = orr_frames_next(&f);
     orr_frames_end(&f);
-    bool same = f.sum[0] == m->checksum[0] && f.sum[1] == m->checksum[1];
-    return rc == SQLITE_OK && !same ? SQLITE_CORRUPT : rc;
+    bool same_end = f.sum[0] == m->checksum[0] && f.sum[1] == m->checksum[1];
+    return rc == SQLITE_OK && same_log && !same_end ? SQLITE_CORRUPT : rc;
 }
 
 /* The same bytes at the same places: a reader sees no difference, and the system flushes them. */
@@ -172,8 +174,8 @@ static int mend_log(orr_connection *c, mark *m) {
     if (rc == SQLITE_OK) rc = sqlite3_file_control(c->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
     bool any = log != NULL && log->pMethods != NULL;
     if (rc == SQLITE_OK && any) rc = log->pMethods->xFileSize(log, &size);
-    if (rc == SQLITE_OK && m->frames > 0 && !(size == 0 && m->emptied))
-        rc = any ? check_frames(log, m) : SQLITE_CORRUPT;
+    /* pages that are lost make no file shorter: an empty log was written back and cut */
+    if (rc == SQLITE_OK && m->frames > 0 && size > 0) rc = check_frames(log, m);
     if (rc == SQLITE_OK && any) rc = write_again(log, 0, size);
     if (rc == SQLITE_OK && any) rc = log->pMethods->xSync(log, SQLITE_SYNC_FULL);
     return rc == SQLITE_OK ? mend_pages(c, log, size) : rc;

@@ -177,7 +177,7 @@ static orr_status use_log(orr_sqlite *s, orr_reason *reason) {
         orr_sqlite_unlock(&s->mine);
         return status;
     }
-    orr_sqlite_mark(&s->mine, false);
+    orr_sqlite_mark(&s->mine);
     int rc = sqlite3_prepare_v2(s->mine.db, "PRAGMA journal_mode = WAL", -1, &q, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_step(q);
     bool log = rc == SQLITE_ROW && strcmp(orr_sql_text(q, 0), "wal") == 0;
@@ -207,7 +207,7 @@ static orr_status prepare_tables(orr_sqlite *s, orr_reason *reason) {
     if (status != ORR_OK) return status;
     status = orr_sqlite_heed(s, &s->mine, reason);
     if (status == ORR_OK) {
-        orr_sqlite_mark(&s->mine, false);
+        orr_sqlite_mark(&s->mine);
         status = orr_sqlite_migrate(s->mine.db, reason);
         orr_sqlite_stamp(&s->mine);
         if (status == ORR_OK) orr_sqlite_unmark(&s->mine, SQLITE_OK);
