@@ -9,7 +9,7 @@ local EXCEPTIONS = {}
 
 local function lines_of(command)
   local list = {}
-  local pipe <close> = io.popen(command .. " 2>/dev/null")
+  local pipe <close> = io.popen(("{ %s; } 2>/dev/null"):format(command))
   for line in pipe:lines() do list[#list + 1] = line end
   return list
 end
