@@ -96,11 +96,12 @@ end)
 describe("a copy of a store that is in use", function()
   it("is refused without its log, and a backup of it is not", function()
     local done = story [[begin s.db
-      for i in $(seq 100); do # until the file itself has the process, and nothing is moved into it
-        cp s.db x.db; [ "$(sqlite3 -readonly 'file:x.db?immutable=1' 'SELECT count(*) FROM owners' 2>/dev/null)" = 1 ] && break
+      for i in $(seq 600); do # a copy that is whole and has the process: what was recorded last is in the log
+        cp s.db x.db
+        looks=$(sqlite3 -readonly 'file:x.db?immutable=1' 'SELECT count(*) FROM owners; PRAGMA integrity_check' 2>&1)
+        [ "$(echo $looks)" = "1 ok" ] && break
         sleep 0.05
-      done; rm -f x.db*; sleep 0.5
-      cp s.db copy.db; list copy.db; run copy.db
+      done; mv x.db copy.db; list copy.db; run copy.db
       orrery restore copy.db --store new.db; list new.db; kill_it]]
     has(done, "copy.db' is a copy that was made while a process used the store, and lacks its log: copy "
       .. "it with `orrery backup`, or take what is in it with `orrery restore ", "code 2\n",
@@ -120,11 +121,15 @@ describe("a store that is overwritten while it is open", function()
     local done = story [[run s.db; orrery backup --store sqlite:s.db b.db
       { echo 'BEGIN; SELECT count(*) FROM runs;'; sleep 100; } | sqlite3 s.db >reads & await reads 1
       orrery run w.lua -i sleep:=6 --store sqlite:s.db >out 2>&1 & await out 'b  waits'; rm did
-      cp b.db s.db; await out 'store  error'; grep -c 'was overwritten while it was open: end the processes' out
+      cp b.db s.db; await out 'store  error'; grep 'store  error' out
       ls did; kill -9 $(fuser s.db 2>/dev/null || cat s.db-lock | head -1)
       pkill -P $$ sleep; wait 2>/dev/null
       resume s.db; orrery restore b.db --store s.db --overwrite; list s.db]]
-    has(done, "1\n", "cannot access 'did'", "code 2", '1 "state":"completed"')
+    has(done, "cannot access 'did'", '1 "state":"completed"')
+    -- Who opens the file while cp has emptied it takes the log away, as SQLite does: then the file
+    -- is what the backup was.
+    if done.out:find("-wal' of the store was deleted, moved or replaced", 1, true) then return end
+    has(done, "was overwritten while it was open: end the processes", "code 2")
     -- damaged, where the process has written back into the file before it saw that it is another
     local why = done.err:find("belongs to another file", 1, true) or done.err:find("is damaged", 1, true)
     assert(why, done.err)
