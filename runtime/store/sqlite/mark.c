@@ -119,8 +119,8 @@ static int read_file(void *file, void *to, size_t n, int64_t at) {
 }
 
 /* SQLITE_CORRUPT where the log has not all the frames that were committed. One with another salt
- * was begun after all of the old one was written back, by us or by another program that uses SQLite:
- * a header is flushed before there are frames behind it. */
+ * was begun after all of the old one was written back, by us or by another program that uses
+ * SQLite: a header is flushed before there are frames behind it. */
 static int check_frames(sqlite3_file *log, const mark *m) {
     orr_frames f = {.read = read_file, .ud = log};
     int rc = orr_frames_begin(&f);
