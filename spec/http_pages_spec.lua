@@ -150,6 +150,36 @@ describe("http.pages", function()
     end
     assert.equal("config_error", failure(pages { url = server.url "/", query = { a = { {} } } }).code)
   end)
+
+  it("streams as the first stage of a pipe, one page after the other", function()
+    local most, handed = 0, 0
+    local slow = flow.type { name = "spec.handed", config = flow.schema { rows = "array?" },
+      stage = function(_, rows)
+        return function()
+          local chunk = rows()
+          most, handed = math.max(most, #server.requests - handed), handed + (chunk and 1 or 0)
+          return chunk
+        end
+      end }
+    answer = function(request)
+      local n = tonumber(request.query:match "p=(%d)") or 1
+      return json({ { n = n }, { n = n * 10 } }, { Link = n < 4 and ("<?p=%d>; rel=next"):format(n + 1) or "" })
+    end
+    local out = output(flow.pipe { pages { url = server.url "/" }, slow {},
+      flow.data.filter { "row.n < 30" } })
+    assert.same({ 8, 6 }, { out.rows_in, out.rows_out })
+    assert.same({ pages = 4, complete = true },
+      { pages = out.stages[1].pages, complete = out.stages[1].complete })
+    assert.equal(1, most) -- no page is fetched before the one before it has gone through the pipe
+    out = output(flow.pipe { pages { url = server.url "/", max_items = 3, partial = true } })
+    assert.same({ 3, false, 2 }, { #out.rows, out.stages[1].complete, out.stages[1].pages })
+    local e = failure(flow.pipe { pages { url = server.url "/", max_items = 3 } })
+    assert.equal("http_pages", e.code)
+    local source = flow.json.encode { name = "j", nodes = { { id = "it", type = "pipe",
+      with = { stages = { { type = "http.pages", with = { url = server.url "/" } } } } } } }
+    local run = flow.run(flow.load { source = source, types = { "pipe", "http.pages" }, hosts = { "example.org" } })
+    assert.equal("not_allowed", run.error.code)
+  end)
 end)
 
 describe("flow.url", function()

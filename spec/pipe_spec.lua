@@ -206,6 +206,18 @@ Max,max@x.org,55
     one.contains(e.message, "two stages write")
   end)
 
+  it("makes the folders of the files that it writes, those of rejects, too", function()
+    local p <close> = place.new { ["in.csv"] = "a\n1\n2\n" }
+    one.output(flow.pipe { flow.csv.read(p.folder .. "/in.csv"),
+      flow.data.filter { "row.a == '1'", rejects = p.folder .. "/bad/of/today.jsonl" },
+      flow.csv.write { path = p.folder .. "/out//new/a.csv" } })
+    assert.equal("a\n1\n", p:read "out/new/a.csv")
+    one.contains(p:read "bad/of/today.jsonl", '"row":{"a":"2"}')
+    local e = one.failure(flow.pipe { flow.csv.read(p.folder .. "/in.csv"),
+      flow.csv.write { path = p.folder .. "/in.csv/a.csv" } })
+    assert.same({ "file_error", "ENOTDIR" }, { e.code, e.details.errno })
+  end)
+
   it("is checked with its stages before it runs", function()
     local function mistakes(stages)
       local w = flow.workflow { name = "w" }
@@ -217,6 +229,8 @@ Max,max@x.org,55
     one.contains(mistakes {}, "stages is missing")
     one.contains(mistakes { stages = {} }, "it has no stages")
     one.contains(mistakes { flow.data.filter "row.a" }, "data.filter takes rows, and is the first")
+    one.contains(mistakes { flow.csv.read "in.csv", flow.data.filter { "row.a", rows = { {} } } },
+      "stages[2]: data.filter is given rows, and takes those of the stage before it")
     one.contains(mistakes { flow.csv.read "a", flow.exec { "true" } }, "stages[2]: exec is no stage")
     one.contains(mistakes { flow.csv.read "a", flow.csv.read "b" }, "stages[2]: csv.read reads and takes no "
       .. "rows")
@@ -302,6 +316,33 @@ Max,max@x.org,55
     p:ends(0, "resume", p:newest())
     assert.equal("a\nx\ny\n", p:read "out.csv")
     assert.is_nil(files_in(p.folder):find "tmp")
+  end)
+
+  it("begins with a list that its first stage has in rows, which stays as it is", function()
+    local list = flow.json.array {}
+    for i = 1, 2500 do list[i] = { n = i } end
+    local w = flow.workflow { name = "list", output = { "${nodes.it}", "${nodes.none}", "${nodes.called}" } }
+    w.list = { run = function() return { rows = list } end }
+    w.it = flow.pipe { flow.data.filter { rows = "${nodes.list.rows}", where = "row.n % 2 == 0" },
+      flow.data.map { set = { n = "row.n * 10" } } }
+    w.none = flow.pipe { flow.data.filter { rows = {}, where = "true" } }
+    w.called = { run = function()
+      local stages = { { type = "data.filter", rows = { { n = 1 }, { n = 2 } }, where = "row.n > 1" } }
+      local ok, e = pcall(flow.pipe, stages)
+      assert(not ok and e.message:find('write flow.now { type = "pipe", stages = {', 1, true), e.message)
+      return flow.now { type = "pipe", stages = stages }
+    end }
+    local run = flow.run(w)
+    assert.equal("completed", run.state, run.error and run.error.message)
+    local it, none, called = table.unpack(run.output)
+    assert.same({ 2500, 1250, { n = 20 }, { n = 25000 } },
+      { it.rows_in, it.rows_out, it.rows[1], it.rows[1250] })
+    assert.same({ n = 2500 }, list[2500])
+    assert.same({ 0, {} }, { none.rows_in, none.rows })
+    assert.same({ { n = 2 } }, called.rows)
+    local e = one.failure(flow.pipe { flow.data.filter { rows = "${input.none}", where = "true" } })
+    assert.equal("config_error", e.code)
+    one.contains(e.message, "rows")
   end)
 end)
 

@@ -132,7 +132,7 @@ describe("sqlite.load", function()
     local p <close> = place.new { ["a.csv"] = 'id,"a ""b""",n\n1,x,5\n2,,\n' }
     local out = one.output(flow.pipe { flow.csv.read { path = p.folder .. "/a.csv", types = { id = "integer",
       n = "number" } },
-      load(p, { create = true, key = { "id" }, types = { id = "INTEGER", n = "REAL" } }) })
+      load(p, { create = true, key = "id", types = { id = "INTEGER", n = "REAL" } }) })
     assert.equal(2, out.stages[2].inserted)
     assert.equal("1|x|5.0\n2||", shell(p, "SELECT * FROM t"))
     assert.equal('CREATE TABLE "t" ("id" INTEGER, "a ""b""", "n" REAL, PRIMARY KEY ("id"))',

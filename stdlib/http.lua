@@ -278,56 +278,87 @@ local function items_of(config, page, number)
 end
 
 ---@class stdlib.http.Pages what has been fetched so far
----@field items any[]
+---@field way table how the next page is found
+---@field base string the first page's URL, without what the way adds
+---@field interval number seconds between two pages
+---@field due number when the next one may be fetched
+---@field seen table<string, true> URLs of pages that were fetched
+---@field items integer how many there were
 ---@field pages integer
+---@field complete boolean
 ---@field url string|nil the next page
 
+local function begin_pages(config)
+  local way, interval = paging.way(config.next), paging.interval(config.rate)
+  local base = or_config_error("query", flow.url.with, config.url, config.query)
+  return { way = way, base = base, interval = interval, due = 0, seen = {}, items = 0, pages = 0,
+    complete = false, url = flow.url.with(base, paging.first(way)) }
+end
+
 -- False at the end, and where no more may be fetched.
-local function go_on(config, all, seen)
+local function go_on(config, all)
   if not all.url then return false end
-  if seen[all.url] then paging.fail("page %d names one that was fetched already as the next", all.pages) end
-  seen[all.url] = true
-  if all.pages < config.max_pages and #all.items < (config.max_items or math.huge) then return true end
+  if all.seen[all.url] then
+    paging.fail("page %d names one that was fetched already as the next", all.pages)
+  end
+  all.seen[all.url] = true
+  if all.pages < config.max_pages and all.items < (config.max_items or math.huge) then return true end
   if config.partial then return false end
   paging.fail("there are more pages after %d with %d items; raise max_pages or max_items, or take what "
-    .. "there is "
-    .. "with partial = true", all.pages, #all.items)
+    .. "there is with partial = true", all.pages, all.items)
 end
 
--- The last page may have more items than are wanted.
-local function cut(config, all)
-  local most = config.max_items
-  if not most or #all.items <= most then return all.url == nil end
+-- The items of a page that are wanted: the last one may have more.
+local function wanted(config, all, items)
+  all.items = all.items + #items
+  local beyond = all.items - (config.max_items or math.huge)
+  if beyond <= 0 then return items, all.url == nil end
   if not config.partial then
-    paging.fail("there are %d items; raise max_items, or take the first with partial = true", #all.items)
+    paging.fail("there are %d items; raise max_items, or take the first with partial = true", all.items)
   end
-  for i = #all.items, most + 1, -1 do all.items[i] = nil end
-  return false
+  return table.move(items, 1, #items - beyond, 1, {}), false
 end
 
-local function fetch_page(ctx, config, way, base, all)
+local function wait_for_turn(all)
+  local now = uv.hrtime() / 1e9
+  if all.due > now then flow.sleep(all.due - now) end
+  all.due = math.max(all.due, now) + all.interval
+end
+
+-- The items of the next page, or nil at the end. Waits.
+local function next_items(ctx, config, all)
+  if not go_on(config, all) then return nil end
+  wait_for_turn(all)
   local given = {}
   for key, value in pairs(config) do given[key] = value end
   given.url, given.query = all.url, nil
   local page = perform(given, options_of(ctx, given))
   all.pages = all.pages + 1
   page.items = items_of(config, page, all.pages)
-  table.move(page.items, 1, #page.items, #all.items + 1, all.items)
-  all.url = paging.next(way, page, all.pages, base)
+  all.url = paging.next(all.way, page, all.pages, all.base)
+  local items
+  items, all.complete = wanted(config, all, page.items)
+  return items
 end
 
 local function run_pages(ctx, config)
-  local way, interval = paging.way(config.next), paging.interval(config.rate)
-  local base = or_config_error("query", flow.url.with, config.url, config.query)
-  local all = { items = flow.json.array {}, pages = 0, url = flow.url.with(base, paging.first(way)) }
-  local seen, due = {}, 0
-  while go_on(config, all, seen) do
-    local now = uv.hrtime() / 1e9
-    if due > now then flow.sleep(due - now) end
-    due = math.max(due, now) + interval
-    fetch_page(ctx, config, way, base, all)
+  local all, list = begin_pages(config), flow.json.array {}
+  local items = next_items(ctx, config, all)
+  while items do
+    table.move(items, 1, #items, #list + 1, list)
+    items = next_items(ctx, config, all)
   end
-  return { complete = cut(config, all), items = all.items, pages = all.pages, next = all.url }
+  return { complete = all.complete, items = list, pages = all.pages, next = all.url }
+end
+
+-- Pages as the first stage of a pipe: one at a time is in memory.
+local function stage_pages(config, _, stage)
+  local all = begin_pages(config)
+  return function()
+    local items = next_items(stage.ctx, config, all)
+    stage.report.pages, stage.report.complete = all.pages, all.complete
+    return items
+  end
 end
 
 local PAGES = {
@@ -353,7 +384,8 @@ flow.type {
 how the next page is found: "link" (the header Link with rel="next"), { cursor = "meta.next", query = "after" } (a value in the page, as
 a parameter of the next; without query it is the URL), { page = "page", first = 1, step = 1, more = "has_more" } (a number,
 until a page is empty or `more` is false), or function(page, number) that returns a URL, parameters or nil. Pages of another
-origin than the first are refused. More than max_pages pages or max_items items fail with "http_pages", or with partial = true end it.]],
+origin than the first are refused. More than max_pages pages or max_items items fail with "http_pages", or with partial = true end it.
+The first stage of a pipe may be one: then items stream, with one page in memory.]],
   config = fields(page_fields, PAGES),
   output = { items = "array", pages = "integer", complete = "boolean", next = "string?" },
   check = check,
@@ -361,4 +393,6 @@ origin than the first are refused. More than max_pages pages or max_items items 
   examples = { [[flow.http.pages { url = "https://example.org/orders", items = "data",
   next = { cursor = "meta.next", query = "after" }, rate = "5/s" }]] },
   run = run_pages,
+  source = true,
+  stage = stage_pages,
 }

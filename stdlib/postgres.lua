@@ -1,6 +1,7 @@
 --- `postgres.query`, `postgres.load`: PostgreSQL databases. Values are parameters only, and nothing
 --- blocks the loop.
 local flow = require "orrery"
+local keys = require "orrery.stdlib.shared.keys"
 local statements = require "orrery.stdlib.shared.statements"
 local sorted_names = require "orrery.stdlib.shared.sorted_names"
 
@@ -158,7 +159,7 @@ local function create_sql(self)
     parts[i] = quoted(name) .. " " .. ((config.types or {})[name] or "text")
   end
   if config.key then
-    parts[#parts + 1] = ("PRIMARY KEY (%s)"):format(quoted_list(self.database, config.key))
+    parts[#parts + 1] = ("PRIMARY KEY (%s)"):format(quoted_list(self.database, keys.names(config.key)))
   end
   return ("CREATE TABLE IF NOT EXISTS %s (%s)"):format(self.into, table.concat(parts, ", "))
 end
@@ -172,8 +173,9 @@ local function merge_sql(self)
     return insert .. ("SELECT %s FROM %s ORDER BY ctid ON CONFLICT DO NOTHING")
       :format(names, self.stage_table)
   end
-  local key, is_key, sets = quoted_list(database, config.key), {}, {}
-  for _, name in ipairs(config.key) do is_key[name] = true end
+  local names_of_key = keys.names(config.key)
+  local key, is_key, sets = quoted_list(database, names_of_key), {}, {}
+  for _, name in ipairs(names_of_key) do is_key[name] = true end
   for _, name in ipairs(self.columns) do
     local column = database.quoted(name)
     if not is_key[name] then sets[#sets + 1] = ("%s = EXCLUDED.%s"):format(column, column) end
@@ -282,7 +284,7 @@ flow.type {
     columns = "string[]?", rows = "array?",
     create = { type = "boolean", default = false }, types = { type = "object", optional = true,
       doc = 'column -> "bigint", "jsonb", …, where the table is made' },
-    key = { type = "string[]", optional = true, doc = "the columns of the primary key" },
+    key = { type = "string|string[]", optional = true, doc = "the columns of the primary key" },
     on_conflict = { enum = { "fail", "ignore", "replace" }, default = "fail" },
     empty = { type = "boolean", default = false, doc = "what is in the table goes first, in the same "
       .. "transaction" },

@@ -1,6 +1,7 @@
 --- `sqlite.query`, `sqlite.load`: SQLite databases. Values are parameters only, and nothing blocks
 --- the loop.
 local flow = require "orrery"
+local keys = require "orrery.stdlib.shared.keys"
 local statements = require "orrery.stdlib.shared.statements"
 local sorted_names = require "orrery.stdlib.shared.sorted_names"
 
@@ -113,7 +114,7 @@ local function create_sql(config, columns)
   for i, name in ipairs(columns) do parts[i] = quoted(name) .. type_of(config, name) end
   if config.key then
     local key = {}
-    for i, name in ipairs(config.key) do key[i] = quoted(name) end
+    for i, name in ipairs(keys.names(config.key)) do key[i] = quoted(name) end
     parts[#parts + 1] = ("PRIMARY KEY (%s)"):format(table.concat(key, ", "))
   end
   return ("CREATE TABLE IF NOT EXISTS %s (%s)"):format(quoted(config.table), table.concat(parts, ", "))
@@ -148,7 +149,7 @@ flow.type {
     database = "string", table = "string", columns = "string[]?", rows = "array?",
     create = { type = "boolean", default = false }, types = { type = "object", optional = true,
       doc = 'column -> "INTEGER", "REAL", "TEXT", …' },
-    key = { type = "string[]", optional = true, doc = "the columns of the primary key" },
+    key = { type = "string|string[]", optional = true, doc = "the columns of the primary key" },
     on_conflict = { enum = { "fail", "ignore", "replace" }, default = "fail" },
     empty = { type = "boolean", default = false, doc = "what is in the table goes first, in the same "
       .. "transaction" },

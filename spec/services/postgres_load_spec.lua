@@ -115,7 +115,7 @@ describe("postgres.load", function()
     local rows = { { id = 1, s = "new" }, { id = 2, s = "first" }, { id = 2, s = "last" } }
     assert.equal(1, one.output(load { rows = rows, on_conflict = "ignore" }).inserted)
     assert.equal("1 old o,2 first d,9 old d", server.sql(shown))
-    assert.equal(2, one.output(load { rows = rows, on_conflict = "replace", key = { "id" } }).inserted)
+    assert.equal(2, one.output(load { rows = rows, on_conflict = "replace", key = "id" }).inserted)
     assert.equal("1 new o,2 last d,9 old d", server.sql(shown))
     one.output(load { rows = { { id = 5, s = "z" } }, empty = true })
     assert.equal("5 z d", server.sql(shown))

@@ -37,10 +37,7 @@ local function label_of(item, i)
 end
 
 local function check_inner(node)
-  if type(node.type) ~= "table" or type(node.config) ~= "table" then
-    flow.error { code = "config_error", retryable = false, message = "test.suite: inside a handler it is "
-      .. 'performed by flow.now { type = "test.suite", cases = { { type = "test.case", … } } }' }
-  elseif node.type.name ~= "test.case" then
+  if node.type.name ~= "test.case" then
     flow.error { code = "config_error", retryable = false,
       message = ("test.suite: cases are flow.test.case { … }, and one is %s"):format(node.type.name) }
   end

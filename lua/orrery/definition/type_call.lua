@@ -97,6 +97,12 @@ local function refuse_cleanup(T)
     .. "{ … }"):format(T.name))
 end
 
+-- A call runs a function, and what stands in its config as nodes is compiled with a workflow only.
+local function refuse_nodes(T)
+  config_error(T, ('a call inside a handler takes no nodes; write flow.now { type = "%s", %s = { { type = … }, '
+    .. "… } }"):format(T.name, T.nodes))
+end
+
 local function run_here(T, ctx, config)
   if T.cleanup then refuse_cleanup(T) end
   local given = as_table(T, config)
@@ -111,6 +117,7 @@ local function run_here(T, ctx, config)
   end
   for key, value in pairs(given.with or {}) do given[key] = value end
   given.with = nil
+  if T.nodes and given[T.nodes] ~= nil then refuse_nodes(T) end
   local secret, values = package.loaded["orrery.secret"], given -- none before it is loaded
   if secret then values = secret.resolve(given) end
   local has_secrets = values ~= given

@@ -1,23 +1,10 @@
 --- A stage as a node of its own: it takes a list and outputs a list. A source takes none; a sink
 --- outputs what it has counted and written.
 local core = require "orrery.core"
+local chunks_of = require "orrery.rows.chunks"
 local list_of = require "orrery.rows.list"
 local report = require "orrery.rows.report"
 local stage = require "orrery.rows.stage"
-
-local CHUNK = 1000 -- rows between which the loop may have a turn
-
--- The list in chunks. It is in memory already, and may be another's: chunks are lists of their own.
-local function chunks_of(list)
-  local at = 1
-  return function()
-    if at > #list then return nil end
-    local to = math.min(at + CHUNK - 1, #list)
-    local chunk = table.move(list, at, to, 1, {})
-    at = to + 1
-    return chunk
-  end
-end
 
 ---@param T orrery.NodeType
 ---@param ctx orrery.Context

@@ -83,8 +83,19 @@ end
 local Output = {}
 Output.__index = Output
 
+-- Makes the folder of a file, and those above it. What is there is no failure here: to open the file
+-- says what is wrong.
+local function make_folder_of(path)
+  local folder = path:match "^(.+)/[^/]*$"
+  if not folder then return end
+  local err = request("mkdir", folder, 511) -- 0777, and the process's mask
+  if not tostring(err):find "^ENOENT" then return end
+  make_folder_of(folder)
+  request("mkdir", folder, 511)
+end
+
 --- Opens a file that replaces the one at `path` when it is committed: until then that stays as it
---- is. What is no file (a device, a FIFO) is written to. Waits. Raises `file_error`.
+--- is. Folders that are missing are made. What is no file (a device, a FIFO) is written to. Waits. Raises `file_error`.
 ---@param path string
 ---@param mark string makes the name of what is not committed yet: one that is left over of an attempt that was cut off
 ---  is written anew by the next
@@ -101,6 +112,7 @@ function files.output(path, mark)
   end
   local mode = not stat_err and stat.mode & 4095 or 420 -- 07777; 0644
   output.beside, output.mode = ("%s.%s.tmp"):format(target, mark), not stat_err and mode or nil
+  if stat_err then make_folder_of(target) end
   output.fd = must("write", path, "open", output.beside, O.O_WRONLY | O.O_CREAT | O.O_TRUNC, mode)
   return output
 end

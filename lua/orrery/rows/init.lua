@@ -6,12 +6,16 @@ local rows = core.rows()
 --- Runs stages, each of which pulls the rows of the one before it, and puts the files that they
 --- write in their places. Waits.
 ---@param ctx orrery.Context
----@param list {type: orrery.NodeType, config: table}[] the first takes no rows
+---@param list {type: orrery.NodeType, config: table}[] the first reads, or has `rows` in its config
 ---@return table report counts and paths; `rows` where the last stage writes nothing
 function rows.run(ctx, list)
   local report = require "orrery.rows.report"
   local stream <close> = require "orrery.rows.stage".stream(ctx)
-  local pull, last, collected = stream:join(list), list[#list].type, nil
+  local first, last, source = list[1], list[#list].type, nil
+  if not first.type.source then
+    source = require "orrery.rows.chunks"(require "orrery.rows.list"(first.type.name, first.config))
+  end
+  local pull, collected = stream:join(list, source), nil
   if last.sink then
     while pull() do end -- luacheck: ignore 542
   else
