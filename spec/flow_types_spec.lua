@@ -402,3 +402,24 @@ describe("trigger", function()
     place.has(value("t", fork), id)
   end)
 end)
+
+describe("config that a template leaves without a value", function()
+  local function failure_of(node)
+    local w = flow.workflow { name = "w", on_error = "continue" }
+    w.yes = flow.const { value = { b = 2 } }
+    w["not-run"] = flow.const { when = "false", value = 1 }
+    w.broken = { on_error = "ignore", run = function() error "x" end }
+    w.it = node
+    return flow.run(w):errors().it.message
+  end
+
+  it("is told with the template, and with the nodes in it that have no output", function()
+    local read = flow.file.read
+    assert.equal('file.read: path is missing, expected string, from "${nodes["not-run"].x}", where not-run was skipped',
+      failure_of(read { after = "yes", path = '${nodes["not-run"].x}' }))
+    assert.equal('file.read: path is missing, expected string, from "${nodes.broken.x or nodes.yes.a}", where broken '
+      .. "has failed", failure_of(read { path = "${nodes.broken.x or nodes.yes.a}" }))
+    assert.equal('file.read: path is wrong, expected string, got integer 2, from "${nodes.yes.b}"',
+      failure_of(read { path = "${nodes.yes.b}" }))
+  end)
+end)

@@ -205,6 +205,47 @@ describe("a cleanup node", function()
     end)
     assert.same({ "bad" }, did)
   end)
+
+  it("have the error with which the run ends, whichever node has failed", function()
+    local failed = {}
+    for _, how in ipairs { "stop", "continue" } do
+      local w = flow.workflow { name = "failing", on_error = how }
+      w.ok = { run = function() return 1 end }
+      w.handled = { run = function() error "handled" end }
+      w.handler = { after = "handled", join = "failed", run = function(ctx) failed[#failed + 1] = ctx.run.error or "none" end }
+      w.bad = { after = "handler", run = function() flow.error { code = "no_luck", message = "it is gone" } end }
+      w.tell = flow.log { after = { "ok", "bad" }, join = "failed", handles = false,
+        message = "${run.workflow}: ${run.error.node} ${run.error.message} [${run.error.code}]" }
+      local run = flow.run(w, { clock = "virtual", on_event = function(e)
+        if e.event == "log" then failed[#failed + 1] = e.message end
+      end })
+      assert.equal("no_luck", run.error.code)
+    end
+    local told = "failing: bad it is gone [no_luck]"
+    assert.same({ "none", told, "none", told }, failed)
+  end)
+
+  it("are checked for fields that a run does not have", function()
+    local w = flow.workflow { name = "w" }
+    w.a = flow.log { message = "${run.eror.message} ${run.error.mesage}" }
+    local list = {}
+    for i, problem in ipairs(flow.check(w)) do list[i] = problem.message end
+    assert.same({ 'node "a": message: run has no field "eror"; did you mean "error"?' }, list)
+  end)
+end)
+
+describe("a mention under all_completed", function()
+  it("is waited for and has to complete, as what stands in after", function()
+    local _, states = run(function(w)
+      w.a = { run = function() return 1 end }
+      w.b = { run = function(ctx) ctx:sleep "1s"; return 2 end }
+      w.left_out = { when = "false", run = function() return 3 end }
+      w.both = { after = "a", join = "all_completed", when = "nodes.b == 2", run = does "both" }
+      w.skipped = { after = "a", join = "all_completed", when = "not nodes.left_out", run = does "skipped" }
+    end)
+    assert.same({ "both" }, did)
+    assert.same({ "completed", "skipped" }, { states.both, states.skipped })
+  end)
 end)
 
 describe("an outcome", function()

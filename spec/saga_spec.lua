@@ -253,6 +253,24 @@ describe("compensate", function()
     assert.equal("7 x y", done:compensations()[1].value)
   end)
 
+  it("by a node type has what the node returned as output, of an item its own", function()
+    local w = flow.workflow { name = "w" }
+    local undone = {}
+    local undo = flow.type { name = "spec.undo", config = { id = "any", more = "any?" },
+      run = function(_, config) undone[#undone + 1] = config.id .. (config.more or "") end }
+    w.made = { run = function() return { id = "m" } end,
+      compensate = { type = undo.name, with = { id = "${output.id}", more = "${nodes.made.id}" } } }
+    w.each = { after = "made", each = { "a", "b" }, run = function(ctx) return { id = ctx.item } end,
+      compensate = { type = undo.name, with = { id = "${output.id} of ${item}" } } }
+    w.bad = { after = "each", run = function() error "no" end }
+    local run = flow.run(w)
+    assert.equal("compensated", run.state)
+    assert.same({ "b of b", "a of a", "mm" }, undone)
+    w = flow.workflow { name = "w" }
+    w.a = flow.const { value = "${output.id}" }
+    assert.matches('there is no name "output"', flow.check(w)[1].message)
+  end)
+
   it("is data in a JSON definition", function()
     local text = [[{ "name": "j", "nodes": [
       { "id": "a", "type": "const", "with": { "value": { "id": 3 } },

@@ -166,7 +166,7 @@ static void make_env(lua_State *L) {
 
 /* What changes while it runs. Upvalue 1: the run. */
 static int info_index(lua_State *L) {
-    const orr_runbox *r = orr_unbox(L, lua_upvalueindex(1));
+    orr_runbox *r = orr_unbox(L, lua_upvalueindex(1));
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (!r || !r->run) return 0;
     orr_run_state outlook = orr_run_outlook(r->run);
@@ -174,6 +174,7 @@ static int info_index(lua_State *L) {
     if (cause == ORR_STOP_NONE && outlook == ORR_RUN_FAILED) cause = ORR_STOP_FAILURE;
     if (strcmp(key, "state") == 0) lua_pushstring(L, orr_run_state_name(outlook));
     else if (strcmp(key, "cause") == 0) lua_pushstring(L, orr_stop_name(cause));
+    else if (strcmp(key, "error") == 0 && cause != ORR_STOP_NONE) orr_run_push_failure(L, r);
     else return 0;
     return 1;
 }

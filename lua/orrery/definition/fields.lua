@@ -51,6 +51,18 @@ function fields.wrong(shape, root, keys, from)
   end
 end
 
+local run_shape
+
+--- The shape of `run`.
+---@return table
+function fields.of_run()
+  run_shape = run_shape or require("orrery.schema").compile {
+    id = "string", workflow = "string", started = "number", trigger = "any", state = "string", cause = "string",
+    error = { code = "string", message = "string", node = "string?", retryable = "boolean?", details = "any?",
+      ["..."] = "any" } }.shape
+  return run_shape
+end
+
 local shapes = setmetatable({}, { __mode = "k" }) -- node type -> shape of its output, false: not known
 
 local function compiled(output)

@@ -66,6 +66,8 @@ function Builder:unknown_fields(paths)
     local message
     if path.root == "input" then
       message = fields.wrong(self.input and self.input.shape, "input", path.keys, 1)
+    elseif path.root == "run" then
+      message = fields.wrong(fields.of_run(), "run", path.keys, 1)
     else
       local j = self.flat.index[path.keys[1]]
       local shape = j and fields.of_node(self.flat.specs[j])
@@ -153,6 +155,7 @@ function Builder:value(field, value, is_config)
   local compiled, mistakes = output_path(value), nil
   if not compiled then
     compiled, mistakes = template().compile(value, { where = self.flat.place(self.i), field = field,
+      extra = self.extra_root,
       secrets = is_config and function(name) return secret_named(self, name) end or nil })
   end
   for _, mistake in ipairs(mistakes or {}) do

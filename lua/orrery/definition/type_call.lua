@@ -78,12 +78,13 @@ end
 --- Checks resolved config against the type's schema, with defaults; raises `config_error`.
 ---@param T orrery.NodeType
 ---@param config table
+---@param origin? fun(problem: orrery.schema.Problem): string where a value has come from, as the end of a sentence
 ---@return table
-function types.check(T, config)
+function types.check(T, config, origin)
   local value, problems = T.config:check(config)
   if problems then
     local words = {}
-    for i, problem in ipairs(problems) do words[i] = problem.message end
+    for i, problem in ipairs(problems) do words[i] = problem.message .. (origin and origin(problem) or "") end
     config_error(T, table.concat(words, "; "))
   end
   local message = T.check and T.check(value)

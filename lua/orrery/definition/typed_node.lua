@@ -102,14 +102,15 @@ local function compile_value(b, T, key, value)
   return b:value(field, value, true)
 end
 
--- Splits config into what is fixed and what is resolved for each attempt.
+-- Splits config into what is fixed and what is resolved for each attempt: functions by key, and the
+-- texts that they are made of.
 local function compile_config(b, T, config)
   local constants, resolvers = {}, nil
   for key, value in next, config do
     local constant, resolve = compile_value(b, T, key, value)
     if resolve then
-      resolvers = resolvers or {}
-      resolvers[key] = resolve
+      resolvers = resolvers or { fns = {}, texts = {}, extra = b.extra_root }
+      resolvers.fns[key], resolvers.texts[key] = resolve, type(value) == "string" and value or nil
     else
       constants[key] = constant
     end
@@ -135,12 +136,16 @@ end
 
 -- The config of an attempt, with the values of its templates and of its secrets.
 local function resolver(T, constants, resolvers, has_secrets)
+  local fns, texts = resolvers and resolvers.fns or {}, resolvers and resolvers.texts or {}
+  local extra = resolvers and resolvers.extra -- a further root, and the field of ctx that has its value
   return function(ctx)
     local config = {}
     for key, value in next, constants do config[key] = value end
-    for key, resolve in next, resolvers do config[key] = resolve(ctx) end
+    for key, resolve in next, fns do config[key] = resolve(ctx, extra and ctx[extra]) end
     if has_secrets then config = require("orrery.secret").resolve(config) end
-    return types.check(T, config)
+    return types.check(T, config, function(problem)
+      return require "orrery.definition.unresolved"(texts, problem, ctx)
+    end)
   end
 end
 
@@ -197,7 +202,7 @@ local function cached_handler(b, out, T, constants, resolvers, env)
   local through = require("orrery.definition.cached").through
   local entry = { cache = out.cache, type = T.name, env = env, secret = has_secrets,
     wants_inputs = takes_inputs(T), compilation = b.compilation, T = T.files and T }
-  local resolved = (resolvers or has_secrets) and resolver(T, constants, resolvers or {}, has_secrets)
+  local resolved = (resolvers or has_secrets) and resolver(T, constants, resolvers, has_secrets)
   local guard = T.files and guard_of(b, T)
   return function(ctx, inputs)
     local config = resolved and resolved(ctx) or constants
@@ -363,7 +368,7 @@ end
 -- What gives the config of an inner node for each attempt.
 local function config_maker(b, T, constants, resolvers)
   local guard, has_secrets = guard_of(b, T), uses_secrets(b, constants)
-  local resolved = (resolvers or has_secrets) and resolver(T, constants, resolvers or {}, has_secrets)
+  local resolved = (resolvers or has_secrets) and resolver(T, constants, resolvers, has_secrets)
   return function(ctx)
     local config = resolved and resolved(ctx) or constants
     return guard and guard(config) or config
@@ -438,11 +443,12 @@ end
 
 --- The handler of what undoes the node at hand, where a node type does it:
 --- `{ type = …, with = … }`. It runs when the node has completed, so its templates may mention the
---- node's own output.
+--- node's own output: `output` is that of what is undone, of one item where the node has `each`.
 ---@param value { type: string, with: table|nil }
 ---@return function|nil
 function Builder:undo_handler(value)
-  local own = setmetatable({ mentions = {}, in_worker = false, secret_read = false }, { __index = self })
+  local own = setmetatable({ mentions = {}, in_worker = false, secret_read = false, extra_root = "output" },
+    { __index = self })
   function own.bad(_, field, kind, message)
     local inner = field and field ~= "type" and field ~= "with" and "with." or ""
     self:bad("compensate" .. (field and "." .. inner .. field or ""), kind, "compensate: " .. message)

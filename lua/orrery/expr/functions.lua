@@ -198,6 +198,28 @@ define("format", "pattern, ...", 1, math.huge, function(call, pattern, ...)
   return ok and text or site.fail(call, ('format() does not understand "%s"'):format(site.short(pattern, 40)))
 end)
 
+-- ---- times --------------------------------------------------------------------------------------
+
+local PARTS = "YymdHMSjVGuFT%" -- of a time; none depends on the locale, and UTC on no zone
+local FIRST, LAST = -30610224000, 253402300799 -- the years 1000 to 9999
+
+define("date", "seconds, format", 1, 2, function(call, seconds, pattern)
+  seconds = math.floor(want_number(call, 1, seconds))
+  pattern = pattern == nil and "%F" or want_text(call, 2, pattern)
+  if not (seconds >= FIRST and seconds <= LAST) then
+    site.fail(call, ("%s: date() takes seconds since 1970, in the years 1000 to 9999")
+      :format(site.operand(call.texts[1], seconds)))
+  end
+  fits(call, 5 * #pattern)
+  for part in pattern:gmatch "%%(.?)" do
+    if part == "" or not PARTS:find(part, 1, true) then
+      site.fail(call, ('date() has no "%%%s"; it has %%Y %%m %%d %%H %%M %%S %%F %%T %%j %%V %%G %%u %%y and %%%%')
+        :format(part))
+    end
+  end
+  return os.date("!" .. pattern, seconds)
+end)
+
 -- ---- numbers ------------------------------------------------------------------------------------
 
 local function number_function(name, fn)

@@ -195,7 +195,7 @@ end
 
 function Parser:note(root, keys, at)
   self.used[root] = true
-  if #keys > (root == "nodes" and 1 or 0) and (root == "nodes" or root == "input") then
+  if #keys > (root == "nodes" and 1 or 0) and (root == "nodes" or root == "input" or root == "run") then
     self.paths[#self.paths + 1] = { root = root, keys = keys }
   end
   local example = FIXED[root]

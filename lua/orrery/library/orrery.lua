@@ -131,6 +131,7 @@ function Saga:step(name, action, undo, keys) end
 ---@field state string how the run would end now, for cleanup nodes: "running" while it goes on as it
 --- should, "failed", "cancelled", "compensated", "compensation_failed"
 ---@field cause? "failure"|"cancel"|"timeout"|"stall" why, where it is not "running"
+---@field error? orrery.Error with which it would end, where it is not "running"
 
 ---What a handler is given. It is read only, and valid as long as its attempt.
 ---@class orrery.Context
