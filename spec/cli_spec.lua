@@ -72,6 +72,14 @@ describe("usage", function()
     has(result.err, "--only takes all words up to the next option; give FILE before it.")
   end)
 
+  it("names the first argument that is too many", function()
+    local result = run { "run", "x.lua", "y.lua", "--only", "a" }
+    assert.are.equal(2, result.code)
+    has(result.err, "orrery run: too many arguments: 'y.lua' is not expected.\nUsage: orrery run")
+    has(run({ "runs", "x" }).err, "'x' is not expected")
+    assert.is_nil(run({ "run", "--help" }).out:find("surplus", 1, true))
+  end)
+
   it("prints the version", function()
     local result = run { "version" }
     assert.are.equal(0, result.code)
@@ -564,6 +572,9 @@ describe("new", function()
     assert.are.equal(0, result.code, result.err)
     has(result.out, "flows/ made.\nflows/deep/x.lua written.")
     has(result.out, "orrery run flows/deep/x.lua\nflows/y.lua written.")
+    result = command.shell(('cd "$(mktemp -d)" && case %s in /*) O=%s;; *) O="$OLD"/%s;; esac\n$O new "my flows/it\'s/x"')
+      :format(command.path, command.path, command.path))
+    has(result.out, "Run it: orrery run 'my flows/it'\\''s/x.lua'")
   end)
 
   it("refuses what is no name and a folder that cannot be", function()

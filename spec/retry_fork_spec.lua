@@ -90,6 +90,25 @@ describe("orrery retry", function()
     assert.are.equal(3, math.max(here:counts()["item 2"], here:counts()["item 4"]))
   end)
 
+  it("goes on with a corrected file, as orrery why says of a mistake in it", function()
+    local function flow_of(path)
+      return HEAD .. [[
+local w = flow.workflow { name = "wrong", output = "${nodes.read}" }
+w.none = { run = function() return did("none") end }
+w.read = flow.file.read { after = "none", path = "${]] .. path .. [[}" }
+return w]]
+    end
+    local here <close> = new { ["wrong.lua"] = flow_of "nodes.none.path", ["text"] = "found" }
+    here:ends(1, "run", "wrong.lua", "-q")
+    has(here:ends(0, "why").out, "; with --with-current-code once the workflow is corrected")
+    here:write("wrong.lua", flow_of "'text'")
+    here:ends(1, "retry", "-q")
+    assert.are.equal('"found"\n', here:ends(0, "retry", "--with-current-code", "-q").out)
+    assert.are.equal(1, #here:did())
+    here:ends(1, "run", "items.lua", "-q")
+    assert.is_nil(here:ends(0, "why").out:find("current-code", 1, true))
+  end)
+
   it("takes what was too large before", function()
     local here <close> = new { ["large.lua"] = HEAD .. [[
 local w = flow.workflow { name = "large" }

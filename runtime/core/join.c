@@ -87,7 +87,8 @@ orr_skip_reason orr_skip_because(const orr_run *run, uint32_t node, uint32_t *by
         *by = more != NULL ? more->by : ORR_NONE;
         return ORR_SKIP_OUTCOME;
     }
-    *by = first_that_is(run, node, "SX");
+    /* under `failed` it waited for a failure, and no single dependency is why there was none */
+    *by = orr_policy_of(run, node)->join == ORR_JOIN_FAILED ? ORR_NONE : first_that_is(run, node, "SX");
     return ORR_SKIP_UPSTREAM;
 }
 

@@ -85,7 +85,8 @@ function new.main(args)
   uv.fs_close(fd)
   if not written then return refuse(("cannot write %s: %s"):format(path, problem)) end
   if folder then out.write(folder, "/ made.\n") end
-  out.write(("%s written. Run it: orrery run %s\n"):format(path, path))
+  out.write(("%s written. Run it: orrery run %s\n")
+    :format(path, path:find "^[%w_./-]+$" and path or "'" .. path:gsub("'", [['\'']]) .. "'"))
   return 0
 end
 

@@ -60,10 +60,16 @@ local function see_why(run, name)
   return "see why of that: " .. session.typed(("why %s %s"):format(run.short, name))
 end
 
-local function again(run)
-  return (run.state == "failed" or run.state == "cancelled")
-    and "run it again, and what follows: " .. session.typed("retry " .. run.short)
-    or nil
+-- What failed by such an error fails again until its file is corrected, and a retry goes on with the
+-- code that the run began with.
+local CODE = { config_error = true, handler_error = true }
+
+local function again(run, node)
+  if run.state ~= "failed" and run.state ~= "cancelled" then return nil end
+  local text = "run it again, and what follows: " .. session.typed("retry " .. run.short)
+  local e = node and column.plain(node.error)
+  if type(e) ~= "table" or not CODE[e.code] then return text end
+  return text .. "; with --with-current-code once the workflow is corrected"
 end
 
 -- Of a node that has settled: which of its items failed. Where they are told of one by one, only
@@ -107,7 +113,7 @@ local SETTLED = {
       node.outcome and ", with the outcome " .. term.clean(node.outcome) or "", cache_text(said))
   end,
   failed = function(node, _, run)
-    return failure(node, "failed", node.attempts), again(run)
+    return failure(node, "failed", node.attempts), again(run, node)
   end,
   skipped = function(_, said, run, db)
     local failed = said.skip == "upstream_failed" and first_failure(db, run)(said.by) or nil

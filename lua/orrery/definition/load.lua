@@ -79,7 +79,7 @@ for _, key in ipairs(KEYS) do KNOWN[key] = true end
 local function check_keys(from)
   for key in pairs(from) do
     if not KNOWN[key] then
-      fail("unknown_key", nil, ("flow.load: unknown field %s%s"):format(errors.show(key),
+      fail("unknown_key", nil, ("flow.load: unknown field %q%s"):format(tostring(key),
         errors.suggest(key, KEYS)))
     end
   end

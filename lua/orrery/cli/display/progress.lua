@@ -162,7 +162,7 @@ local REASONS = {
     return by and ("%s took another outcome"):format(by) or "another outcome was taken"
   end,
   upstream = function(by)
-    return by and ("%s did not complete"):format(by) or "its `join` was not met"
+    return by and ("%s did not complete"):format(by) or "nothing before it failed"
   end,
   upstream_failed = function(by, failed)
     if failed and failed ~= by then return ("%s failed, which %s depends on"):format(failed, by) end

@@ -247,6 +247,10 @@ local function build(name)
   for _, entry in ipairs(command.filtered and require("orrery.cli.shared.chosen").options or {}) do
     add(parser, entry)
   end
+  -- takes what is left, for argparse does not say what that is
+  parser:argument("surplus"):args("*"):hidden(true):action(function(_, _, words)
+    if #words > 0 then error { usage = ("too many arguments: '%s' is not expected"):format(words[1]) } end
+  end)
   -- The help flag leaves the parser by an error, so that required arguments are not asked for.
   parser:flag("-h --help", "Show this help."):action(function() error({ help = true }) end)
   local epilog = "Examples:\n   " .. table.concat(command.examples, "\n   ")
