@@ -196,12 +196,33 @@ end)
 
 describe("a limit of the system is named, with what helps", function()
   it("of open files", function()
-    -- without what was inherited, which would count; with a few more the run waits for the store
+    -- without what was inherited, which would count
     local done = story [[run s.db; for n in 11 12 13; do
       ( exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n $n; run s.db ) >out 2>&1
       grep -c "s.db.* (Too many open files): close some, or raise the limit (.ulimit -n.)" out; done
       list s.db]]
     has(done, "code 0\n1\n1\n1\n", '1 "state":"completed"')
+  end)
+
+  it("of open files, in whatever a run has too few of them, and the run ends", function()
+    local done = story [[cat >few.lua <<'END'
+local flow = require "orrery"
+local w = flow.workflow { name = "few", on_error = "continue" }
+w.commands = flow.exec { each = { 1, 2, 3, 4 }, "sleep", "0.2" }
+w.worker = { strategy = "thread", run = function() return 1 end }
+w.fetched = flow.http.get { "http://127.0.0.1:1/", max_time = "5s" }
+w.read = { each = { 1, 2, 3, 4 }, run = function() return #flow.file.read { path = "few.lua" } end }
+return w
+END
+      for n in $(seq 11 26); do
+        ( exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n $n
+          orrery run few.lua -q -j 20 --store f$n.db >out$n 2>&1; echo $? >code$n ) & p=$!
+        for i in $(seq 600); do test -e code$n && break; sleep 0.1; done
+        test -e code$n && wait $p || { echo "hangs with $n"; cat out$n; kill $p; }
+      done
+      cat code*; grep -ch 'oo many open files' out11 out16]]
+    assert(not done.out:find "hangs" and not done.out:find "1[23]%d", done.out)
+    has(done, "\n1\n", "\n2\n")
   end)
 
   it("of the size of a file, which ends no process", function()

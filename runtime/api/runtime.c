@@ -281,7 +281,7 @@ void orr_close(orr_runtime *rt) {
     if (rt->rt != LUA_NOREF) orr_api_call(rt, close_store, rt);
     while (rt->workflows != NULL) orr_workflow_free(rt->workflows);
     if (rt->own_lua && rt->L != NULL) {
-        orr_loop_finish_closing(rt->loop);
+        if (rt->own_loop || rt->config.loop != NULL) orr_loop_finish_closing(rt->loop);
         lua_close(rt->L);
     } else if (rt->L != NULL) orr_api_call(rt, unref_all, rt);
     if (rt->own_loop) close_loop(rt);

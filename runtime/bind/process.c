@@ -120,7 +120,11 @@ static void push_message(lua_State *L, const handle *h, const orr_process_result
         lua_pushfstring(L, "the output of %s found no memory, so it was ended", h->program);
     else if (r->failed == ORR_SPAWN_CWD)
         lua_pushfstring(L, "%s was not started: its cwd is no directory that can be entered", h->program);
-    else if (r->failed == ORR_SPAWN_SYSTEM) lua_pushfstring(L, "%s was not started: %s", h->program, reason);
+    else if (r->failed == ORR_SPAWN_SYSTEM)
+        lua_pushfstring(L, "%s was not started: %s%s", h->program, reason,
+                        r->error == UV_EMFILE || r->error == UV_ENFILE
+                            ? "; run fewer commands at a time, or raise the limit (`ulimit -n`)"
+                            : "");
     else if (r->error == UV_E2BIG)
         lua_pushfstring(L, "%s cannot be given so much: the system bounds its arguments and variables",
                         h->program);

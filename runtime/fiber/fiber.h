@@ -445,6 +445,8 @@ orr_script *orr_fibers_new(lua_State *L, size_t size, const orr_alloc *alloc, co
 void orr_fibers_watch(orr_script *s);
 /* Loads luv on that loop (NULL: on one that it makes); the loop. Raises where it has another. */
 uv_loop_t *orr_luv_open(lua_State *L, uv_loop_t *loop);
+/* luv is to be loaded on that loop. */
+void orr_luv_set_loop(lua_State *L, uv_loop_t *loop);
 /* For a state whose luv_set_loop was called with that loop, on its main coroutine, where callbacks
  * are called: luv is made ours if it is loaded, and is else to be by orr_luv_adopt once it is. */
 uv_loop_t *orr_luv_open_later(lua_State *L, uv_loop_t *loop);

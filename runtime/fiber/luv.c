@@ -33,6 +33,10 @@ void orr_luv_adopt(lua_State *L) {
     luv_set_callback(L, call_for_luv);
 }
 
+void orr_luv_set_loop(lua_State *L, uv_loop_t *loop) {
+    luv_set_loop(L, loop);
+}
+
 uv_loop_t *orr_luv_open(lua_State *L, uv_loop_t *loop) {
     if (loop) luv_set_loop(L, loop);
     require_luv(L);

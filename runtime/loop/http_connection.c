@@ -56,6 +56,8 @@ static curl_socket_t open_socket(void *transfer, curlsocktype purpose, struct cu
         return CURL_SOCKET_BAD;
     }
     c->fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    bool full = c->fd < 0 && (errno == EMFILE || errno == ENFILE);
+    t->reason = full ? "too many files are open; close some, or raise the limit (`ulimit -n`)" : NULL;
     if (c->fd < 0) {
         orr_mem_free(&h->alloc, c, 1, sizeof *c);
         return CURL_SOCKET_BAD;

@@ -82,6 +82,7 @@ struct worker {
     bool has_clock;
     clockid_t clock;
     /* of its own thread */
+    uv_loop_t loop;
     uv_prepare_t before_sleep;
     uv_timer_t patience;
     uv_timer_t pause;

@@ -271,6 +271,7 @@ static void on_wake(void *ud) {
 static int prepare(lua_State *L) {
     worker *w = lua_touserdata(L, 1);
     const orr_worker_setup *setup = &w->all->options.setup;
+    orr_luv_set_loop(L, &w->loop);
     orr_modules_open(L, &w->all->options.modules);
     if (setup->configure) setup->configure(L, setup->ud);
     lua_getglobal(L, "require");
@@ -347,6 +348,20 @@ static const char *serve(worker *w, lua_State *L) {
     return NULL;
 }
 
+static void close_handle(uv_handle_t *handle, void *ud) {
+    (void)ud;
+    if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+/* Its state is closed, which began to close luv's handles. */
+static void close_loop(uv_loop_t *loop) {
+    while (uv_loop_close(loop) == UV_EBUSY) {
+        uv_walk(loop, close_handle, NULL);
+        uv_run(loop, UV_RUN_DEFAULT);
+    }
+}
+
+/* The loop is not luv's own: luv closes that also where it could not be made. */
 void *orr_worker_run(void *ud) {
     worker *w = ud;
     const orr_workers_options *o = &w->all->options;
@@ -354,13 +369,17 @@ void *orr_worker_run(void *ud) {
     sigemptyset(&watchdogs);
     sigaddset(&watchdogs, ORR_WATCHDOG_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &watchdogs, NULL); /* the one signal that threads of ours take */
+    int no_loop = uv_loop_init(&w->loop);
     memory *m = NULL;
-    lua_State *L = orr_worker_state_new(&o->alloc, o->budget, &m);
+    lua_State *L = no_loop ? NULL : orr_worker_state_new(&o->alloc, o->budget, &m);
     if (L) orr_worker_warns(L, w);
-    const char *why = L ? serve(w, L) : "not enough memory for its Lua state";
+    const char *why = no_loop ? uv_strerror(no_loop)
+                      : L     ? serve(w, L)
+                              : "not enough memory for its Lua state";
     char said[256];
-    if (why) snprintf(said, sizeof said, "%s", why);
+    if (why) snprintf(said, sizeof said, "%s%s", no_loop ? "no event loop can be made for it: " : "", why);
     if (L) orr_worker_state_close(L, m);
+    if (!no_loop) close_loop(&w->loop);
     orr_workers_gone(w, why ? said : NULL);
     return NULL;
 }

@@ -327,6 +327,9 @@ orr_status orr_sqlite_finish(orr_connection *c, orr_status status, orr_reason *r
  * committed up again, before the commit lock is let go of: the next owner gets the same number. */
 orr_status orr_sqlite_own(orr_sqlite *s, orr_connection *c, bool *made, orr_reason *reason);
 void orr_sqlite_disown(orr_sqlite *s);
+/* The descriptor of the lock that a living owner holds. Opened with the store, so that what has too
+ * many files open fails there, and not in a run that would wait for them to become fewer. */
+orr_status orr_sqlite_open_owner(orr_sqlite *s, orr_reason *reason);
 /* Says in the lock file that the owner is displaced, or not after all. The connection has had the
  * commit lock. It is set before the runs are taken, so that the owner finds out before its next
  * effect, and not by its next commit. */

@@ -246,6 +246,8 @@ static orr_status open_store(orr_sqlite *s, const char *path, orr_reason *reason
     s->mine.stamps = s->mode == ORR_STORE_LOOK;
     if (status == ORR_OK) status = prepare_tables(s, reason);
     if (status != ORR_OK || s->mode == ORR_STORE_LOOK) return status;
+    if (s->mode == ORR_STORE_OWN) status = orr_sqlite_open_owner(s, reason);
+    if (status != ORR_OK) return status;
     remember_files(s);
     read_crash(s);
     status = orr_sqlite_tag(s, reason);

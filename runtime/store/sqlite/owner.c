@@ -44,20 +44,26 @@ static int insert_owner(orr_connection *c, int64_t *id) {
     return rc;
 }
 
+static orr_status explain_lock(const orr_sqlite *s, int error, orr_reason *reason) {
+    orr_reason_set(reason, "the lock file '%s' of the store cannot be locked (%s): %s", s->lock_path,
+                   strerror(error), orr_sqlite_remedy(error, "keep the store on a local disk"));
+    return ORR_EIO;
+}
+
+orr_status orr_sqlite_open_owner(orr_sqlite *s, orr_reason *reason) {
+    if (s->owner_lock < 0) s->owner_lock = orr_lock_open(s->lock_path, true);
+    return s->owner_lock >= 0 ? ORR_OK : explain_lock(s, errno, reason);
+}
+
 static orr_status become_owner(orr_sqlite *s, orr_connection *c, orr_reason *reason) {
     int64_t id = 0;
     int rc = insert_owner(c, &id);
     if (rc != SQLITE_OK) return orr_sqlite_explain(c->db, rc, "be written", reason);
-    int fd = orr_lock_open(s->lock_path, true);
-    int error = fd >= 0 ? orr_lock_try(fd, ORR_SQLITE_OWNER_BYTE + id) : errno;
-    if (error != 0) {
-        orr_reason_set(reason, "the lock file '%s' of the store cannot be locked (%s): %s", s->lock_path,
-                       strerror(error), orr_sqlite_remedy(error, "keep the store on a local disk"));
-        if (fd >= 0) close(fd);
-        return ORR_EIO;
-    }
+    orr_status status = orr_sqlite_open_owner(s, reason);
+    if (status != ORR_OK) return status;
+    int error = orr_lock_try(s->owner_lock, ORR_SQLITE_OWNER_BYTE + id);
+    if (error != 0) return explain_lock(s, error, reason);
     orr_sqlite_displace(c, id, false);
-    s->owner_lock = fd;
     atomic_store(&s->owner, id);
     return ORR_OK;
 }
