@@ -38,7 +38,7 @@ local RIGHT = {
   deadline = { "1s", 0.5, "1000d", 1e9 },
   heartbeat = { "1s", "1000d" },
   estimate = { 0, "1s", 1e9 },
-  on_error = { "ignore" },
+  on_error = { "ignore", "stop" },
   fallback = { 1, false, { a = 1 }, "${nodes.a}", function() return 2 end, function() error "fallback" end },
   compensate = { function() end, function() error "undo" end,
     { run = function() return 1 end, timeout = "1s", retry = 2 }, { type = "const", with = { value = 1 } } },

@@ -104,7 +104,7 @@ describe("the schema of definitions", function()
       { { max = 1, on = { "x" } }, { max = 2, unless = "y", delay = 1.5, max_delay = "PT5S" } },
       { factor = 1.5 } },
     timeout = { "1s", 0.5, "1h30m", "P1DT2H", "250ms", "0y1ms" }, deadline = { "3d" }, heartbeat = { "1w" },
-    estimate = { 0, "2s" }, on_error = { "ignore" }, handles = { true, false },
+    estimate = { 0, "2s" }, on_error = { "ignore", "stop" }, handles = { true, false },
     fallback = { 1, "${nodes.a}", { a = 1 }, false }, priority = { "high" },
     breaker = { "b", { name = "b", threshold = 5, window = "60s", cooldown = 30, probes = 1 } },
     each = { "${nodes.a}", { 1, 2 }, json.array {} }, doc = { "" },

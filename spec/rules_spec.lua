@@ -234,6 +234,26 @@ describe("a cleanup node", function()
   end)
 end)
 
+describe("on_error = \"stop\" of a node", function()
+  it("ends a run that continues after other failures", function()
+    for own, want in pairs { stop = "cancelled", none = "completed" } do
+      for handled, state in pairs { [true] = "completed", [false] = want } do
+        local w = flow.workflow { name = "w", on_error = "continue" }
+        w.other = { run = function() error "no matter" end }
+        w.slow = { run = function(ctx) ctx:sleep "1h" end }
+        w.tidy = { after = "slow", join = "done", run = function() end }
+        w.bad = flow.fail { message = "it is over", on_error = own ~= "none" and own or nil }
+        if handled then w.handler = { after = "bad", join = "failed", run = function() end } end
+        local run = flow.run(w, { clock = "virtual" })
+        local states = run:states()
+        assert.same({ "failed", state, "completed" }, { run.state, states.slow, states.tidy },
+          ("%s, handled %s"):format(own, handled))
+        assert.equal("no matter", run.error.message:match "no matter")
+      end
+    end
+  end)
+end)
+
 describe("a mention under all_completed", function()
   it("is waited for and has to complete, as what stands in after", function()
     local _, states = run(function(w)

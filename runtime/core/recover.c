@@ -44,13 +44,15 @@ bool orr_find_candidate(orr_run *run, uint32_t node) {
     return true;
 }
 
+static bool is_unhandled(orr_run *run, uint32_t node) {
+    return orr_settled_as(run, node) == ORR_NODE_FAILED && !orr_policy_of(run, node)->ignore_errors &&
+           !orr_find_candidate(run, node);
+}
+
 void orr_first_failure(orr_run *run) {
     uint32_t first = ORR_NONE;
-    for (uint32_t node = 0; node < run->plan->n_nodes; node++) {
-        if (orr_settled_as(run, node) != ORR_NODE_FAILED || orr_policy_of(run, node)->ignore_errors) continue;
-        if (orr_find_candidate(run, node)) continue;
-        if (orr_failed_before(run, node, first)) first = node;
-    }
+    for (uint32_t node = 0; node < run->plan->n_nodes; node++)
+        if (is_unhandled(run, node) && orr_failed_before(run, node, first)) first = node;
     run->failure_node = first;
     run->failed = first != ORR_NONE || run->cause == ORR_STOP_TIMEOUT || run->cause == ORR_STOP_STALL;
 }
@@ -136,9 +138,13 @@ static void ask_edges(orr_run *run) {
         if (orr_is_over(run, node)) orr_ask_edges(run, node);
 }
 
+/* One that stops a run that continues after others need not be the first. */
 static void check_failures(orr_run *run) {
     orr_first_failure(run);
     if (run->failure_node != ORR_NONE) orr_unhandled(run, run->failure_node);
+    if (run->failure_node == ORR_NONE || run->mode != MODE_OPEN) return;
+    for (uint32_t node = 0; node < run->plan->n_nodes && run->mode == MODE_OPEN; node++)
+        if (orr_policy_of(run, node)->stops && is_unhandled(run, node)) orr_unhandled(run, node);
 }
 
 static void check_items(orr_run *run) {

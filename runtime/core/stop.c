@@ -179,8 +179,8 @@ void orr_stop(orr_run *run, orr_stop_cause cause, const orr_error *error) {
 void orr_unhandled(orr_run *run, uint32_t node) {
     run->failed = true;
     if (orr_failed_before(run, node, run->failure_node)) run->failure_node = node;
-    if (run->plan->on_error != ORR_ON_ERROR_CONTINUE && run->mode == MODE_OPEN)
-        orr_stop(run, ORR_STOP_FAILURE, NULL);
+    bool goes_on = run->plan->on_error == ORR_ON_ERROR_CONTINUE && !orr_policy_of(run, node)->stops;
+    if (!goes_on && run->mode == MODE_OPEN) orr_stop(run, ORR_STOP_FAILURE, NULL);
 }
 
 static int64_t cleanup_bound(const orr_run *run) {

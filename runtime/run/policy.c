@@ -192,7 +192,9 @@ void orr_read_policy(lua_State *L, int idx, orr_policy *p) {
     p->need = read_count(L, idx, "need");
     p->cancel_rest = read_flag(L, idx, "cancel_rest");
     lua_getfield(L, idx, "on_error");
-    p->ignore_errors = lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "ignore") == 0;
+    const char *on_error = lua_isstring(L, -1) ? lua_tostring(L, -1) : "";
+    p->ignore_errors = strcmp(on_error, "ignore") == 0;
+    p->stops = strcmp(on_error, "stop") == 0;
     lua_pop(L, 1);
     p->watches = lua_getfield(L, idx, "handles") == LUA_TBOOLEAN && !lua_toboolean(L, -1);
     lua_pop(L, 1);

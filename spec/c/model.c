@@ -261,9 +261,9 @@ static bool act_on_failures(play *p) {
         p->cared[i] = handled || p->cared[i];
         if (handled) continue;
         p->acted_upon[i] = p->failed = true;
-        if (m->on_error == ORR_ON_ERROR_CONTINUE || p->course != GOES) continue;
+        if ((m->on_error == ORR_ON_ERROR_CONTINUE && !m->nodes[i].stops) || p->course != GOES) continue;
         m->racy |= p->cared[i] && something_follows(p, i); /* it was taken care of until just now */
-        p->course = m->on_error == ORR_ON_ERROR_STOP ? STOPS : DRAINS;
+        p->course = m->on_error == ORR_ON_ERROR_DRAIN ? DRAINS : STOPS;
         for (uint32_t k = 0; k < m->n; k++) /* what became ready at this moment has not begun */
             if (m->state[k] == ORR_NODE_RUNNING && p->began_at[k] == p->now && !is_cleanup(p, k)) {
                 m->state[k] = ORR_NODE_CANCELLED;

@@ -28,7 +28,7 @@ typedef struct model_node {
     uint8_t join; /* orr_join */
     uint32_t need;
     bool watches; /* handles = false */
-    bool cancel_rest, ignore, has_when, when, has_fallback, has_each;
+    bool cancel_rest, ignore, stops, has_when, when, has_fallback, has_each;
     uint32_t items, allowed, parallel; /* of `each` */
     uint8_t each_on_failure;           /* orr_each_on_failure */
     uint32_t retries;

@@ -58,6 +58,7 @@ static orr_policy policy_of(const model_node *n) {
     p.need = n->need;
     p.cancel_rest = n->cancel_rest;
     p.ignore_errors = n->ignore;
+    p.stops = n->stops;
     p.watches = n->watches;
     p.has_when = n->has_when;
     p.has_fallback = n->has_fallback;
@@ -115,6 +116,7 @@ static void any_node(chance *c, model_node *n, uint32_t failing) {
     if (chance_of(c, 60)) n->join = (uint8_t)chance_below(c, 6);
     n->cancel_rest = (n->join == ORR_JOIN_ANY || n->join == ORR_JOIN_NEED) && chance_of(c, 30);
     n->ignore = chance_of(c, 8);
+    n->stops = !n->ignore && chance_of(c, 20);
     n->watches = chance_of(c, 8);
     n->has_when = chance_of(c, 15);
     n->when = chance_of(c, 50);

@@ -534,6 +534,31 @@ static void drains_on(void **state) {
     rerun_end(&r);
 }
 
+/* A process that ends between the failure that stops a run and the record that it stops: also where
+ * another failure came first. */
+static void stops_all_the_same(void **state) {
+    orr_policy policies[] = {PLAIN, PLAIN, PLAIN};
+    rerun r = {0};
+    (void)state;
+    policies[1].stops = true;
+    rerun_give(&r, 0, fails);
+    rerun_give(&r, 1, (sim_deed){.takes = 10 * SECOND, .end = ORR_END_FAILED});
+    rerun_give(&r, 2, slow);
+    rerun_begin(&r, shape(&(orr_plan_options){.on_error = ORR_ON_ERROR_CONTINUE}, 3, policies, 0, NULL));
+    rerun_until(&r, 11 * SECOND);
+    uint32_t at = 0;
+    while (at < r.d.n && r.d.entries[at].rec.kind != ORR_REC_STOPPING) at++;
+    assert_in_range(at, 1, r.d.n - 1);
+    rerun_crash(&r);
+    diary_cut(&r.d, at);
+    rerun_recover(&r, 12 * SECOND, false);
+    rerun_to_end(&r);
+    rerun_assert_state(&r, 2, ORR_NODE_CANCELLED);
+    assert_int_equal(orr_run_failure(r.run, NULL), 0);
+    rerun_assert_ended(&r, ORR_RUN_FAILED);
+    rerun_end(&r);
+}
+
 /* ---- taken over from another run ------------------------------------------------------------- */
 
 static orr_run *fresh(rerun *r, orr_plan *plan) {
@@ -698,6 +723,7 @@ int main(void) {
                                        cmocka_unit_test(second_cancel),
                                        cmocka_unit_test(runs_again),
                                        cmocka_unit_test(drains_on),
+                                       cmocka_unit_test(stops_all_the_same),
                                        cmocka_unit_test(adopted),
                                        cmocka_unit_test(all_adopted),
                                        cmocka_unit_test(sources),

@@ -75,6 +75,7 @@ static bool vary(orr_policy *p, int i) {
     case 51: p->retry.after_max = 1; return true;
     case 53: p->instant = true; return true;
     case 52: p->compensate_retry.after_max = 1; return true;
+    case 57: p->stops = true; return true;
     default: return false;
     }
 }

@@ -134,6 +134,7 @@ static orr_policy policy_for(chance *c, uint32_t flags, orr_retry *retries) {
     p.has_fallback = chance_of(c, 12);
     if (chance_of(c, 40)) give_retry(&p.retry, c);
     give_retries(&p, c, retries);
+    p.stops = !p.ignore_errors && chance_of(c, 8) && (flags & WILD_STEADY) == 0;
     p.cancel_rest &= (flags & WILD_STEADY) == 0;
     if ((flags & WILD_TIMES) != 0) give_times(&p, c);
     if ((flags & WILD_LIMITS) != 0) give_limits(&p, c);

@@ -376,7 +376,7 @@ end
 --- The words that a key takes, of those that take one of some.
 keys.CHOICES = {
   join = JOINS,
-  on_error = { "ignore" },
+  on_error = { "ignore", "stop" },
   priority = { "critical", "high", "normal", "low", "background" },
   strategy = { "direct", "thread" },
   each_on_failure = { "stop", "drain", "continue" },

@@ -70,6 +70,7 @@ typedef struct orr_policy {
     /* with ORR_JOIN_NEED or ORR_JOIN_ANY: cancel dependencies that have not settled */
     bool cancel_rest;
     bool ignore_errors; /* on_error = "ignore" */
+    bool stops;         /* on_error = "stop": also a run that continues after failures */
     /* handles = false: it handles no failure, and is a cleanup node whatever its join */
     bool watches;
     bool has_when; /* the flags say what the evaluate hook can be asked for this node */

@@ -67,7 +67,7 @@ static policy_words words_of(const orr_policy *p) {
         p->join,     p->priority, p->cancel_rest,      p->ignore_errors,  p->has_when,
         p->has_each, p->has_loop, p->has_fallback,     p->has_compensate, p->pool_is_dynamic,
         r->strategy, r->jitter,   p->failures_percent, c->strategy,       c->jitter,
-        p->watches,  p->instant,  p->each_on_failure,  p->pool_hold,
+        p->watches,  p->instant,  p->each_on_failure,  p->pool_hold,      p->stops,
     };
     policy_words words = {{0}};
     _Static_assert(sizeof small <= 3 * sizeof *words.w, "three words hold them");

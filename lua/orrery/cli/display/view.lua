@@ -26,6 +26,7 @@ local function marks_of(node)
   if type(retries) == "number" and retries > 0 then marks[#marks + 1] = ("retry %d"):format(retries) end
   if node.fallback then marks[#marks + 1] = "fallback" end
   if node.on_error == "ignore" then marks[#marks + 1] = "errors ignored" end
+  if node.on_error == "stop" then marks[#marks + 1] = "stops the run" end
   return marks
 end
 
