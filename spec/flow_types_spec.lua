@@ -415,10 +415,11 @@ describe("config that a template leaves without a value", function()
 
   it("is told with the template, and with the nodes in it that have no output", function()
     local read = flow.file.read
-    assert.equal('file.read: path is missing, expected string, from "${nodes["not-run"].x}", where not-run was skipped',
+    assert.equal('file.read: path is missing, expected string, from "${nodes["not-run"].x}", where not-run '
+      .. "was skipped",
       failure_of(read { after = "yes", path = '${nodes["not-run"].x}' }))
-    assert.equal('file.read: path is missing, expected string, from "${nodes.broken.x or nodes.yes.a}", where broken '
-      .. "has failed", failure_of(read { path = "${nodes.broken.x or nodes.yes.a}" }))
+    assert.equal('file.read: path is missing, expected string, from "${nodes.broken.x or nodes.yes.a}", '
+      .. "where broken has failed", failure_of(read { path = "${nodes.broken.x or nodes.yes.a}" }))
     assert.equal('file.read: path is wrong, expected string, got integer 2, from "${nodes.yes.b}"',
       failure_of(read { path = "${nodes.yes.b}" }))
   end)

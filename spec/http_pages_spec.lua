@@ -163,7 +163,8 @@ describe("http.pages", function()
       end }
     answer = function(request)
       local n = tonumber(request.query:match "p=(%d)") or 1
-      return json({ { n = n }, { n = n * 10 } }, { Link = n < 4 and ("<?p=%d>; rel=next"):format(n + 1) or "" })
+      return json({ { n = n }, { n = n * 10 } },
+        { Link = n < 4 and ("<?p=%d>; rel=next"):format(n + 1) or "" })
     end
     local out = output(flow.pipe { pages { url = server.url "/" }, slow {},
       flow.data.filter { "row.n < 30" } })
@@ -177,7 +178,8 @@ describe("http.pages", function()
     assert.equal("http_pages", e.code)
     local source = flow.json.encode { name = "j", nodes = { { id = "it", type = "pipe",
       with = { stages = { { type = "http.pages", with = { url = server.url "/" } } } } } } }
-    local run = flow.run(flow.load { source = source, types = { "pipe", "http.pages" }, hosts = { "example.org" } })
+    local run = flow.run(flow.load { source = source, types = { "pipe", "http.pages" },
+      hosts = { "example.org" } })
     assert.equal("not_allowed", run.error.code)
   end)
 end)

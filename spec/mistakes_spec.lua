@@ -150,7 +150,8 @@ local CASES = {
       .. 'of ms s m h d w y',
     } },
   { "priority and on_error", 'w.a = { run = print, priority = "hihg", on_error = "ignored" }', {
-    'bad.lua:3: node "a": on_error: expected "ignore" or "stop", got the string "ignored"; did you mean "ignore"?',
+    'bad.lua:3: node "a": on_error: expected "ignore" or "stop", got the string "ignored"; '
+      .. 'did you mean "ignore"?',
     'bad.lua:3: node "a": priority: expected "critical", "high", "normal", "low" or "background", got the '
       .. 'string "hihg"; '
     .. 'did you mean "high"?' } },

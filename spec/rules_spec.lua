@@ -212,14 +212,15 @@ describe("a cleanup node", function()
       local w = flow.workflow { name = "failing", on_error = how }
       w.ok = { run = function() return 1 end }
       w.handled = { run = function() error "handled" end }
-      w.handler = { after = "handled", join = "failed", run = function(ctx) failed[#failed + 1] = ctx.run.error or "none" end }
-      w.bad = { after = "handler", run = function() flow.error { code = "no_luck", message = "it is gone" } end }
+      w.handler = { after = "handled", join = "failed",
+        run = function(ctx) failed[#failed + 1] = ctx.run.error or "none" end }
+      w.bad = flow.fail { after = "handler", code = "no_luck", message = "it is gone" }
       w.tell = flow.log { after = { "ok", "bad" }, join = "failed", handles = false,
         message = "${run.workflow}: ${run.error.node} ${run.error.message} [${run.error.code}]" }
-      local run = flow.run(w, { clock = "virtual", on_event = function(e)
+      local r = flow.run(w, { clock = "virtual", on_event = function(e)
         if e.event == "log" then failed[#failed + 1] = e.message end
       end })
-      assert.equal("no_luck", run.error.code)
+      assert.equal("no_luck", r.error.code)
     end
     local told = "failing: bad it is gone [no_luck]"
     assert.same({ "none", told, "none", told }, failed)
@@ -244,11 +245,11 @@ describe("on_error = \"stop\" of a node", function()
         w.tidy = { after = "slow", join = "done", run = function() end }
         w.bad = flow.fail { message = "it is over", on_error = own ~= "none" and own or nil }
         if handled then w.handler = { after = "bad", join = "failed", run = function() end } end
-        local run = flow.run(w, { clock = "virtual" })
-        local states = run:states()
-        assert.same({ "failed", state, "completed" }, { run.state, states.slow, states.tidy },
+        local r = flow.run(w, { clock = "virtual" })
+        local states = r:states()
+        assert.same({ "failed", state, "completed" }, { r.state, states.slow, states.tidy },
           ("%s, handled %s"):format(own, handled))
-        assert.equal("no matter", run.error.message:match "no matter")
+        assert.equal("no matter", r.error.message:match "no matter")
       end
     end
   end)

@@ -263,8 +263,7 @@ describe("compensate", function()
     w.each = { after = "made", each = { "a", "b" }, run = function(ctx) return { id = ctx.item } end,
       compensate = { type = undo.name, with = { id = "${output.id} of ${item}" } } }
     w.bad = { after = "each", run = function() error "no" end }
-    local run = flow.run(w)
-    assert.equal("compensated", run.state)
+    assert.equal("compensated", flow.run(w).state)
     assert.same({ "b of b", "a of a", "mm" }, undone)
     w = flow.workflow { name = "w" }
     w.a = flow.const { value = "${output.id}" }

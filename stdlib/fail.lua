@@ -8,7 +8,8 @@ return flow.type {
   name = "fail",
   errors = { "failed" },
   doc = "Fails with a chosen code and message. Where no other node handles that, the run ends with this "
-    .. "error, as the workflow's `on_error` says, and with on_error = \"stop\" at once. It is tried again only with retryable = true.",
+    .. "error, as the workflow's `on_error` says, and with on_error = \"stop\" at once. "
+    .. "It is tried again only with retryable = true.",
   config = flow.schema {
     message = { type = "string", doc = "what is wrong, as one sentence" },
     code = CODE,

@@ -6,7 +6,8 @@ local function place(i, count)
   return i == count and "the last" or ("number %d"):format(i)
 end
 
--- Whether a stage is given rows: in its node, in the node's `with`, or in what the handler has of it.
+-- Whether a stage is given rows: in its node, in the node's `with`, or in what the handler has of
+-- it.
 local function has_rows(item)
   for _, key in ipairs { "config", "with" } do
     local inner = rawget(item, key)
@@ -46,9 +47,9 @@ end
 return flow.type {
   name = "pipe",
   doc = "Streams rows through stages, as one node and one attempt: the first reads, or has a list in "
-    .. "its rows, and each other takes the rows of the one before it. Outputs { rows_in, rows_out, rejected, files, stages }, with counts and "
-    .. "paths of each stage, and rows where the last stage writes nothing. Files are in their places once "
-    .. "all stages have ended.",
+    .. "its rows, and each other takes the rows of the one before it. Outputs { rows_in, rows_out, rejected, "
+    .. "files, stages }, with counts and paths of each stage, and rows where the last stage writes nothing. "
+    .. "Files are in their places once all stages have ended.",
   config = flow.schema { stages = "any[]" },
   output = { rows_in = "integer", rows_out = "integer", rejected = "integer", files = "string[]",
     stages = "object[]", rows = "array?" },

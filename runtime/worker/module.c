@@ -266,7 +266,8 @@ static int core_workers(lua_State *L) {
                              .deliver = deliver};
     orr_modules_read(L, &o.alloc, &o.modules);
     face->workers = orr_workers_open(&o);
-    if (!face->workers) return luaL_error(L, "no workers can be made: not enough memory, or too many open files");
+    if (!face->workers)
+        return luaL_error(L, "no workers can be made: not enough memory, or too many open files");
     lua_pushvalue(L, 2);
     return 1;
 }

@@ -60,8 +60,8 @@ local function see_why(run, name)
   return "see why of that: " .. session.typed(("why %s %s"):format(run.short, name))
 end
 
--- What failed by such an error fails again until its file is corrected, and a retry goes on with the
--- code that the run began with.
+-- What failed by such an error fails again until its file is corrected, and a retry goes on with
+-- the code that the run began with.
 local CODE = { config_error = true, handler_error = true }
 
 local function again(run, node)

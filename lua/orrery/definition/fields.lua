@@ -57,7 +57,8 @@ local run_shape
 ---@return table
 function fields.of_run()
   run_shape = run_shape or require("orrery.schema").compile {
-    id = "string", workflow = "string", started = "number", trigger = "any", state = "string", cause = "string",
+    id = "string", workflow = "string", started = "number", trigger = "any", state = "string",
+    cause = "string",
     error = { code = "string", message = "string", node = "string?", retryable = "boolean?", details = "any?",
       ["..."] = "any" } }.shape
   return run_shape

@@ -91,7 +91,8 @@ local NODE = {
   deadline = optional("of all attempts with all waits", DURATION),
   heartbeat = optional("the longest silence between two signs of life", DURATION),
   estimate = optional("how long it takes, for `orrery plan`", DURATION),
-  on_error = optional("ignore: a failure counts as completed; stop: it stops also a workflow that continues", enum(keys.CHOICES.on_error)),
+  on_error = optional("ignore: a failure counts as completed; stop: it stops also a workflow that "
+    .. "continues", enum(keys.CHOICES.on_error)),
   handles = optional("false: it handles no failure, and is a cleanup node", BOOLEAN),
   fallback = about("takes the place of a failure", {}),
   pool = optional("draws a place from this pool", NAME,

@@ -78,7 +78,8 @@ end
 --- Checks resolved config against the type's schema, with defaults; raises `config_error`.
 ---@param T orrery.NodeType
 ---@param config table
----@param origin? fun(problem: orrery.schema.Problem): string where a value has come from, as the end of a sentence
+---@param origin? fun(problem: orrery.schema.Problem): string where a value has come from, as the end
+--- of a sentence
 ---@return table
 function types.check(T, config, origin)
   local value, problems = T.config:check(config)
@@ -100,8 +101,8 @@ end
 
 -- A call runs a function, and what stands in its config as nodes is compiled with a workflow only.
 local function refuse_nodes(T)
-  config_error(T, ('a call inside a handler takes no nodes; write flow.now { type = "%s", %s = { { type = … }, '
-    .. "… } }"):format(T.name, T.nodes))
+  config_error(T, ("a call inside a handler takes no nodes; "
+    .. 'write flow.now { type = "%s", %s = { { type = … }, … } }'):format(T.name, T.nodes))
 end
 
 local function run_here(T, ctx, config)

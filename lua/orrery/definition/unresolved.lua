@@ -1,5 +1,5 @@
---- Where a value of config that does not fit has come from: the template that gave it, and the nodes
---- in it that have no output, which is what most often is missing.
+--- Where a value of config that does not fit has come from: the template that gave it, and the
+--- nodes in it that have no output, which is what most often is missing.
 local site = require "orrery.expr.site"
 
 local LONGEST = 80 -- bytes of a template that is shown

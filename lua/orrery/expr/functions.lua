@@ -213,8 +213,8 @@ define("date", "seconds, format", 1, 2, function(call, seconds, pattern)
   fits(call, 5 * #pattern)
   for part in pattern:gmatch "%%(.?)" do
     if part == "" or not PARTS:find(part, 1, true) then
-      site.fail(call, ('date() has no "%%%s"; it has %%Y %%m %%d %%H %%M %%S %%F %%T %%j %%V %%G %%u %%y and %%%%')
-        :format(part))
+      site.fail(call, ('date() has no "%%%s"; it has %%Y %%m %%d %%H %%M %%S %%F %%T %%j %%V %%G %%u %%y '
+        .. "and %%%%"):format(part))
     end
   end
   return os.date("!" .. pattern, seconds)

@@ -46,7 +46,8 @@ end
 ---@field roots table<string, boolean> which roots it reads
 ---@field dashed {root: string, name: string, column: integer}[] differences such as `nodes.a-b` that could have been meant as
 --- the node "a-b"; to be written nodes["a-b"]
----@field paths {root: "input"|"nodes"|"run", keys: any[]}[] fields of the input, of outputs and of the run that it reads
+---@field paths {root: "input"|"nodes"|"run", keys: any[]}[] fields of the input, of
+--- outputs and of the run that it reads
 ---@field constant boolean whether it reads nothing, so that its value is always the same
 ---@field named {text: string, fn: function}[]|nil with the option `names`: the paths that it reads, as they are written
 ---@field source string

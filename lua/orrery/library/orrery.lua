@@ -51,8 +51,8 @@
 ---@field timeout? orrery.Duration of an attempt
 ---@field deadline? orrery.Duration of all attempts with their delays, from ready
 ---@field heartbeat? orrery.Duration longest silence between `ctx:progress` or `ctx:heartbeat`
----@field on_error? "ignore"|"stop" ignore: a failure counts as completed with a nil output; stop: one that nobody
---- handles stops the run, also where the workflow continues
+---@field on_error? "ignore"|"stop" ignore: a failure counts as completed with a nil output; stop: one
+--- that nobody handles stops the run, also where the workflow continues
 ---@field handles? boolean (true) false: it handles no failure, and is a cleanup node whatever its join
 ---@field fallback? any a value, or function(ctx, err), that takes the place of a failure
 ---@field pool? string|(fun(ctx: orrery.Context): string)|{name: any, hold: boolean?} hold: until it has settled

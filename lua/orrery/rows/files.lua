@@ -83,8 +83,8 @@ end
 local Output = {}
 Output.__index = Output
 
--- Makes the folder of a file, and those above it. What is there is no failure here: to open the file
--- says what is wrong.
+-- Makes the folder of a file, and those above it. What is there is no failure here: to open the
+-- file says what is wrong.
 local function make_folder_of(path)
   local folder = path:match "^(.+)/[^/]*$"
   if not folder then return end
@@ -95,7 +95,8 @@ local function make_folder_of(path)
 end
 
 --- Opens a file that replaces the one at `path` when it is committed: until then that stays as it
---- is. Folders that are missing are made. What is no file (a device, a FIFO) is written to. Waits. Raises `file_error`.
+--- is. Folders that are missing are made. What is no file (a device, a FIFO) is written
+--- to. Waits. Raises `file_error`.
 ---@param path string
 ---@param mark string makes the name of what is not committed yet: one that is left over of an attempt that was cut off
 ---  is written anew by the next
