@@ -86,6 +86,21 @@ describe("graph", function()
   it("writes Mermaid", function() golden("graph_shop_mermaid.txt", formats.mermaid((shop()))) end)
   it("draws SVG", function() golden("graph_shop_svg.txt", formats.svg((shop()))) end)
 
+  it("draws to a cleanup node only the edges that no other of them implies", function()
+    local view = graph_of("tidy", {
+      { "tmp", "file.temp" }, { "a", "lua", deps = { "tmp" } }, { "b", "lua", deps = { "tmp" } },
+      { "first", "lua", deps = { "a", "b" }, join = "any" }, { "beside", "lua", deps = { "b" } },
+      { "tidy", "lua", deps = { "tmp", "a", "b", "first", "beside" }, join = "done" },
+      { "last", "lua", deps = { "tmp", "a" } },
+    })
+    local drawn = {}
+    for _, edge in ipairs(view.edges) do
+      drawn[#drawn + 1] = view.nodes[edge.from].name .. ">" .. view.nodes[edge.to].name
+    end
+    assert.equal("tmp>a tmp>b a>first b>first b>beside a>tidy first>tidy beside>tidy tmp>last a>last",
+      table.concat(drawn, " "))
+  end)
+
   it("escapes names in every format", function()
     local view = odd_names()
     local svg = formats.svg(view)

@@ -83,7 +83,7 @@ return {
   compensation_failed = {
     "What undoes a node failed for good, so the run ends as `compensation_failed`. The message has"
       .. " the node and its cause.",
-    "Undo it by hand, or mend the cause and `orrery retry` the run.",
+    "Undo it by hand: the run is over, and neither resumed nor retried. `orrery fork` does its work anew.",
     "no",
   },
   config_error = {

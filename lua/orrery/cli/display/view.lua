@@ -30,6 +30,28 @@ local function marks_of(node)
   return marks
 end
 
+-- Of a cleanup node: the dependencies that have settled when the others have, because one of those
+-- waits for them. A node after all others would have an edge from each.
+local WAITS_FOR_ALL = { all = true, all_completed = true, done = true, failed = true }
+
+local function implied(def, node)
+  local after, known = {}, {}
+  if node.join ~= "done" or #(node.deps or {}) < 2 then return known end
+  for _, dep in ipairs(node.deps) do after[dep.node] = true end
+  for i in pairs(after) do
+    local other = def.nodes[i]
+    for _, dep in ipairs(WAITS_FOR_ALL[other.join or "all"] and other.deps or {}) do known[dep.node] = true end
+  end
+  return known
+end
+
+local function edge_of(dep, node, i)
+  local label = dep.port
+  if dep.when then label = label and label .. ", when" or "when" end
+  local dashed = dep.port ~= nil or dep.when ~= nil or node.join == "failed"
+  return { from = dep.node, to = i, label = label, dashed = dashed or nil }
+end
+
 --- Makes the view.
 ---@param def table the definition handed to the engine
 ---@param layers integer[] layer per node, from 1
@@ -40,11 +62,9 @@ function view.of(def, layers)
     nodes[i] = { name = node.name or ("#" .. i), type = node.type or "lua", layer = layers[i],
       marks = marks_of(node) }
     deepest = math.max(deepest, layers[i])
+    local known = implied(def, node)
     for _, dep in ipairs(node.deps or {}) do
-      local label = dep.port
-      if dep.when then label = label and label .. ", when" or "when" end
-      local dashed = dep.port ~= nil or dep.when ~= nil or node.join == "failed"
-      edges[#edges + 1] = { from = dep.node, to = i, label = label, dashed = dashed or nil }
+      if dep.port or dep.when or not known[dep.node] then edges[#edges + 1] = edge_of(dep, node, i) end
     end
   end
   return { name = def.name or "workflow", nodes = nodes, edges = edges, layers = deepest }
