@@ -78,14 +78,16 @@ end
 --- Checks resolved config against the type's schema, with defaults; raises `config_error`.
 ---@param T orrery.NodeType
 ---@param config table
----@param origin? fun(problem: orrery.schema.Problem): string where a value has come from, as the end
---- of a sentence
+---@param texts? table<string, string> the templates that values come from, by key, for messages
+---@param ctx? orrery.Context
 ---@return table
-function types.check(T, config, origin)
+function types.check(T, config, texts, ctx)
   local value, problems = T.config:check(config)
   if problems then
     local words = {}
-    for i, problem in ipairs(problems) do words[i] = problem.message .. (origin and origin(problem) or "") end
+    for i, problem in ipairs(problems) do
+      words[i] = problem.message .. (texts and require "orrery.definition.unresolved"(texts, problem, ctx) or "")
+    end
     config_error(T, table.concat(words, "; "))
   end
   local message = T.check and T.check(value)

@@ -136,16 +136,14 @@ end
 
 -- The config of an attempt, with the values of its templates and of its secrets.
 local function resolver(T, constants, resolvers, has_secrets)
-  local fns, texts = resolvers and resolvers.fns or {}, resolvers and resolvers.texts or {}
+  local fns, texts = resolvers and resolvers.fns or {}, resolvers and resolvers.texts
   local extra = resolvers and resolvers.extra -- a further root, and the field of ctx that has its value
   return function(ctx)
     local config = {}
     for key, value in next, constants do config[key] = value end
     for key, resolve in next, fns do config[key] = resolve(ctx, extra and ctx[extra]) end
     if has_secrets then config = require("orrery.secret").resolve(config) end
-    return types.check(T, config, function(problem)
-      return require "orrery.definition.unresolved"(texts, problem, ctx)
-    end)
+    return types.check(T, config, texts, ctx)
   end
 end
 
