@@ -86,7 +86,8 @@ function types.check(T, config, texts, ctx)
   if problems then
     local words = {}
     for i, problem in ipairs(problems) do
-      words[i] = problem.message .. (texts and require "orrery.definition.unresolved"(texts, problem, ctx) or "")
+      local from = texts and require "orrery.definition.unresolved"(texts, problem, ctx) or ""
+      words[i] = problem.message .. from
     end
     config_error(T, table.concat(words, "; "))
   end

@@ -128,6 +128,12 @@ return {
 
   { name = "a run's timeout begins anew after a restart", file = RECOVER, from = "orr_after(run->since, run->plan->timeout), 0, TIMER_RUN);",
     to = "orr_after(orr_run_now(run), run->plan->timeout), 0, TIMER_RUN);", by = { "test_core_recover", "test_core_crash" } },
+  { name = "a node that says so does not stop a run that continues", file = STOP,
+    from = "== ORR_ON_ERROR_CONTINUE && !orr_policy_of(run, node)->stops;", to = "== ORR_ON_ERROR_CONTINUE;",
+    by = { "test_core_model", "rules_spec" } },
+  { name = "a run that was to be stopped goes on after a restart", file = RECOVER,
+    from = "if (orr_policy_of(run, node)->stops && is_unhandled(run, node)) orr_unhandled(run, node);",
+    to = "if (orr_policy_of(run, node)->stops && is_unhandled(run, node)) return;", by = "test_core_recover" },
   { name = "an edge that was passed by counts as taken", file = DEPENDENTS, from = "run->edge_done[edge] = truth ? EDGE_TRUE : EDGE_FALSE;",
     to = "run->edge_done[edge] = EDGE_TRUE;", by = { "test_core_model", "test_core_properties", "test_join_table" } },
 }

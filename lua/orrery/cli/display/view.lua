@@ -40,7 +40,8 @@ local function implied(def, node)
   for _, dep in ipairs(node.deps) do after[dep.node] = true end
   for i in pairs(after) do
     local other = def.nodes[i]
-    for _, dep in ipairs(WAITS_FOR_ALL[other.join or "all"] and other.deps or {}) do known[dep.node] = true end
+    local waits = WAITS_FOR_ALL[other.join or "all"]
+    for _, dep in ipairs(waits and other.deps or {}) do known[dep.node] = true end
   end
   return known
 end
