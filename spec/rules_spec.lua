@@ -255,20 +255,6 @@ describe("on_error = \"stop\" of a node", function()
   end)
 end)
 
-describe("a mention under all_completed", function()
-  it("is waited for and has to complete, as what stands in after", function()
-    local _, states = run(function(w)
-      w.a = { run = function() return 1 end }
-      w.b = { run = function(ctx) ctx:sleep "1s"; return 2 end }
-      w.left_out = { when = "false", run = function() return 3 end }
-      w.both = { after = "a", join = "all_completed", when = "nodes.b == 2", run = does "both" }
-      w.skipped = { after = "a", join = "all_completed", when = "not nodes.left_out", run = does "skipped" }
-    end)
-    assert.same({ "both" }, did)
-    assert.same({ "completed", "skipped" }, { states.both, states.skipped })
-  end)
-end)
-
 describe("an outcome", function()
   local function optional(size)
     return function(w)

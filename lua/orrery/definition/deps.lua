@@ -141,7 +141,7 @@ local function add_mentions(self, list, out, i)
         b:nearest_node(name)))
     elseif not seen[name] and not (j == i and mention.field == "loop.until") and not known[j] then
       seen[name] = true
-      if out.join and out.join ~= "all_completed" then
+      if out.join then
         b:bad(mention.field, "mention_outside_after",
           ('%s mentions nodes.%s; under join = "%s" only what stands in `after`'
           .. ' is waited for, so add "%s" to it'):format(mention.field, name, out.join, name))
