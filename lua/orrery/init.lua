@@ -113,6 +113,25 @@ function flow.arrive(name, options)
   return place
 end
 
+--- Publishes a message on the bus. See `orrery.bus`.
+---@param topic string
+---@param message any
+---@param options? { stream: boolean?, max_length: integer? }
+---@return { id: string, receivers: integer|nil }
+function flow.publish(topic, message, options)
+  local made = require("orrery.bus").publish(topic, message, options)
+  return made
+end
+
+--- Waits, in a handler, for a message on the bus. See `orrery.bus`.
+---@param topic string
+---@param options? { group: string?, timeout: orrery.Duration? }
+---@return { id: string|nil, message: any }
+function flow.receive(topic, options)
+  local got = require("orrery.bus").receive(topic, options)
+  return got
+end
+
 --- Makes a saga, a workflow of steps that can be undone: `flow.saga "order" :step("reserve",
 --- reserve, release)`.
 ---@param name string
@@ -163,13 +182,15 @@ end
 ---@return orrery.Runtime
 function flow.runtime(options)
   if options == nil then return core.runtime() end
-  local workers = options.workers
-  if workers ~= nil then
+  local workers, bus = options.workers, options.bus
+  if workers ~= nil or bus ~= nil then
     local others = {}
-    for key, value in pairs(options) do others[key] = key ~= "workers" and value or nil end
+    for key, value in pairs(options) do others[key] = value end
+    others.workers, others.bus = nil, nil
     options = others
   end
   local rt = core.runtime(options)
+  if bus ~= nil then require("orrery.bus").set(rt, bus) end
   if workers ~= nil then require("orrery.worker.pools").set(rt, workers) end
   require("orrery.runtime.pools").apply(rt)
   if options.trust and options.store then require("orrery.store.trust").give(options.store) end
@@ -211,6 +232,7 @@ core.set_compiler(start.for_call, function(...) require("orrery.store.resume").t
 local LATER = {
   agent = function() return require "orrery.definition.agent" end,
   connector = function() return require "orrery.definition.connector" end,
+  resp = function() return require("orrery.redis").new end,
   rows = function() return require "orrery.rows" end,
   url = function() return require "orrery.url" end,
   retries = function() return require("orrery.definition.retry_policy").PRESETS end,

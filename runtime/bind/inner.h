@@ -36,6 +36,8 @@ int orr_open_archive(lua_State *L);
 int orr_core_database(lua_State *L);
 /* core.postgres(parameters) -> connection (postgres.c) */
 int orr_core_postgres(lua_State *L);
+/* core.redis_reader(limit) -> reader (redis.c) */
+int orr_core_redis_reader(lua_State *L);
 /* core.store(url [, mode]) -> store (store.c) */
 int orr_core_store(lua_State *L);
 int orr_core_restore(lua_State *L);

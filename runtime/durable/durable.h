@@ -31,6 +31,7 @@ int orr_core_cache_put(lua_State *L);
 
 /* core.state_get, state_set: called by orrery.state. */
 int orr_core_state_get(lua_State *L);
+int orr_core_flushed(lua_State *L);
 int orr_core_state_set(lua_State *L);
 
 /* The store of a runtime's runs, where it is one that others can open; else NULL. */

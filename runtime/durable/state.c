@@ -217,6 +217,14 @@ static int hold(lua_State *L) {
     return orr_hold_all(L, s, orr_fiber_current(s)->run->rt);
 }
 
+/* core.flushed(): waits, in a handler, until all that its run has recorded is on disk, whatever its
+ * durability; for what must not be said to others before. A run without a journal waits for
+ * nothing. */
+int orr_core_flushed(lua_State *L) {
+    const orr_fiber *f = orr_fiber_current(orr_script_of(L));
+    return f && f->run && f->run->journal ? hold(L) : 0;
+}
+
 /* What was decided is durable, and known. */
 static int settled(lua_State *L, int status, lua_KContext k) {
     (void)status;

@@ -14,15 +14,16 @@ end
 -- file.read. Files are loaded when the name is first used, so that a start pays for nothing it does
 -- not need.
 local STDLIB = {
-  action = "action", agent = "agent", assert = "assert", barrier = "barrier", cleanup = "cleanup",
+  action = "action", agent = "agent", assert = "assert", barrier = "barrier", bus = "bus",
+  cleanup = "cleanup",
   condition = "condition", const = "const", csv = "csv",
   data = words_of [[aggregate batch dedupe diff filter flatten group join map merge normalize sort split
     template validate]],
   delay = "delay", exec = "exec", fail = "fail",
   file = words_of "archive copy extract find hash list mkdir move read remove stat temp watch write",
   http = "http", jsonl = "jsonl", log = "log", mail = "mail", notify = "notify",
-  pipe = "pipe", postgres = "postgres", s3 = "s3", setup = "setup", sqlite = "sqlite", state = "state",
-  switch = "switch", test = words_of "case suite", trigger = "trigger", wait = "wait",
+  pipe = "pipe", postgres = "postgres", redis = "redis", s3 = "s3", setup = "setup", sqlite = "sqlite",
+  state = "state", switch = "switch", test = words_of "case suite", trigger = "trigger", wait = "wait",
   workflow = "workflow", xml = "xml",
 }
 

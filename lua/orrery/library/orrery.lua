@@ -728,6 +728,8 @@ function Secret:value() end
 ---@field xml {read: orrery.NodeType, write: orrery.NodeType, decode: orrery.NodeType, encode: orrery.NodeType}
 ---@field sqlite {query: orrery.NodeType, load: orrery.NodeType}
 ---@field postgres {query: orrery.NodeType, load: orrery.NodeType}
+---@field redis {get: orrery.NodeType, set: orrery.NodeType, command: orrery.NodeType, publish: orrery.NodeType, subscribe: orrery.NodeType, stream_add: orrery.NodeType, stream_read: orrery.NodeType}
+---@field bus {publish: orrery.NodeType, wait: orrery.NodeType}
 ---@field data table<string, orrery.NodeType>
 ---@field http table<string, orrery.NodeType> get, post, put, patch, delete, request
 ---@field mail {send: orrery.NodeType}

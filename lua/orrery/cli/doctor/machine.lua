@@ -63,6 +63,10 @@ machine.checks = {
     return library(p, "libpq", "libpq.so.5", "libpq5", "postgres nodes cannot run")
   end,
   function(p)
+    return library(p, "hiredis", "libhiredis.so.0.14", "libhiredis0.14",
+      "redis nodes and a bus on Redis cannot run")
+  end,
+  function(p)
     return library(p, "utf8proc", "libutf8proc.so.2", "libutf8proc2",
       "data.normalize knows no letters but those of ASCII")
   end,
