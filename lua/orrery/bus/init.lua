@@ -92,15 +92,6 @@ local function check_options(who, options, known)
   return options
 end
 
--- The run whose handler this is; nil in a script.
-local function running(who)
-  local ctx, run = core.running(), core.running_run()
-  if ctx and not run then
-    refuse("%s: the bus is on the loop's thread; leave strategy = \"thread\" out", who)
-  end
-  return ctx, run
-end
-
 -- Chance, as text.
 local function unique() return core.sha256(uv.random(32)):sub(1, 32) end
 
@@ -129,9 +120,10 @@ local PUBLISH = { stream = true, max_length = true }
 ---@param options? { stream: boolean?, max_length: integer? } about how many the stream keeps (100000)
 ---@return { id: string, receivers: integer|nil }
 function bus.publish(topic, message, options)
+  if core.ask_bus then return core.ask_bus("publish", topic, message, options) end -- in a worker
   check_name("flow.publish", "topic", topic)
   options = check_options("flow.publish", options, PUBLISH)
-  local ctx = running "flow.publish"
+  local ctx = core.running()
   local source = of(core.running_runtime())
   local made = { id = id_of(ctx), message = copied(message) }
   local id = made.id
@@ -184,19 +176,27 @@ local function signal_of(ctx, topic, group)
     iteration))
 end
 
--- Joins at the loop's next turn: of a wait that has ended before a restart nothing is asked.
+-- Joins at the loop's next turn, unless `stop` is called before: of a wait that has ended before a
+-- restart, nothing is asked any more.
+---@class orrery.bus.Joining
+local Joining = {}
+Joining.__index = Joining
+
+function Joining:stop() if not self.timer:is_closing() then self.timer:close() end end
+
+function Joining:__close()
+  self:stop()
+  if self.joined then self.source:leave(self.waiter) end
+end
+
 local function join_later(source, waiter)
-  local timer = uv.new_timer()
-  local joined = false
-  timer:start(0, 0, function()
-    timer:close()
-    joined = true
+  local self = setmetatable({ source = source, waiter = waiter, timer = uv.new_timer() }, Joining)
+  self.timer:start(0, 0, function()
+    self:stop()
+    self.joined = true
     source:join(waiter)
   end)
-  return setmetatable({}, { __close = function()
-    if not timer:is_closing() then timer:close() end
-    if joined then source:leave(waiter) end
-  end })
+  return self
 end
 
 local function is_timeout(e) return type(e) == "table" and e.code == "signal_timeout" end
@@ -212,10 +212,12 @@ local function wait(ctx, waiter, timeout)
 end
 
 local function once(ctx, source, waiter, timeout)
-  local _ <close> = join_later(source, waiter)
+  local joining <close> = join_later(source, waiter)
   local got = wait(ctx, waiter, timeout)
-  if got.failed then return got end
-  if waiter.group then source:acknowledge(waiter, got) end
+  joining:stop()
+  if got.failed or not waiter.group then return got end
+  ctx:sleep(0) -- one that was cancelled meanwhile ends here, and another is given the message
+  source:acknowledge(waiter, got)
   return got
 end
 
@@ -229,10 +231,11 @@ local RECEIVE = { group = true, timeout = true }
 ---@param options? { group: string?, timeout: orrery.Duration? }
 ---@return { id: string|nil, message: any } id: the same where it comes twice
 function bus.receive(topic, options)
+  if core.ask_bus then return core.ask_bus("receive", topic, options) end
   check_name("flow.receive", "topic", topic)
   options = check_options("flow.receive", options, RECEIVE)
   if options.group ~= nil then check_name("flow.receive", "group", options.group) end
-  local ctx, run = running "flow.receive"
+  local ctx, run = core.running(), core.running_run()
   if not run then refuse "flow.receive waits in a handler; call it there, or write a node of the type bus.wait" end
   local source, token = of(core.running_runtime()), unique()
   while true do

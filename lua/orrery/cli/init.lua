@@ -21,6 +21,15 @@ local FOR_PROGRAMS = { graph = true, plan = true }
 
 local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version" }
 
+-- What has to be so before the command begins; what is wrong with it, or nil.
+local function prepare(args)
+  if args.bus then
+    local ok, e = pcall(require("orrery.bus").set_default, args.bus)
+    if not ok then return type(e) == "table" and e.message or tostring(e) end
+  end
+  return args.require and require("orrery.cli.shared.modules").load(args) or nil
+end
+
 -- What was printed may be in the buffer until here. On a full disk or a closed descriptor it is
 -- lost, so the command has failed.
 local function finish(code)
@@ -45,7 +54,7 @@ function cli.main(argv)
   end
   if args then
     if args.json or FOR_PROGRAMS[name] then out.claim() end
-    local problem = args.require and require("orrery.cli.shared.modules").load(args)
+    local problem = prepare(args)
     if problem then
       out.err("orrery ", name, ": ", problem, "\n")
       return cli.EXIT.usage

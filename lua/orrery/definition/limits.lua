@@ -313,6 +313,13 @@ local function check_postgres(limit, config)
   return config
 end
 
+local function check_redis(limit, config)
+  local at = require "orrery.redis.settings".read(config)
+  if at.path then check_path(limit, at.path)
+  else check_host(limit, (at.host:find ":" and "https://[%s]" or "https://%s"):format(at.host)) end
+  return config
+end
+
 -- The name itself lies in a folder that is allowed, also where it is a link that leads into one.
 local function check_entry(limit, path)
   check_path(limit, path)
@@ -346,6 +353,9 @@ local CHECKS = {
   ["test.case"] = check_tests, ["test.suite"] = check_tests,
   ["xml.read"] = check_rows, ["xml.write"] = check_rows,
   ["postgres.load"] = check_postgres, ["postgres.query"] = check_postgres,
+  ["redis.get"] = check_redis, ["redis.set"] = check_redis, ["redis.command"] = check_redis,
+  ["redis.publish"] = check_redis, ["redis.subscribe"] = check_redis, ["redis.stream_add"] = check_redis,
+  ["redis.stream_read"] = check_redis,
   ["http.pages"] = check_url, ["http.post"] = check_url, ["http.put"] = check_url, ["http.patch"] = check_url,
   ["http.delete"] = check_url,
   ["notify.webhook"] = check_post, ["notify.slack"] = check_post, ["notify.teams"] = check_post,

@@ -11,6 +11,8 @@
 --- | `call` name, arguments | a method of `ctx` |
 --- | `child` reference, arguments | `ctx:call` of a workflow that is a value |
 --- | `state` function, arguments | `core.state_get` or `core.state_set` |
+--- | `bus` function, arguments | `flow.publish` or `flow.receive` |
+--- | `flushed` | `core.flushed` |
 --- | `field` name, key | a field of `ctx`, or one of a field |
 --- | `fields` name | all fields of a field |
 --- | `secret` source | the value of a secret |
@@ -128,6 +130,12 @@ end
 function ASKED.state(self, channel, name, args)
   self:answer(channel, pcall(core[name], self.ctx, message.unpack(args)))
 end
+
+function ASKED.bus(self, channel, name, args)
+  self:answer(channel, pcall(require("orrery.bus")[name], message.unpack(args)))
+end
+
+function ASKED.flushed(self, channel) self:answer(channel, pcall(core.flushed)) end
 
 function ASKED.child(self, channel, named, args)
   local w = require("orrery.bundle.reference").find(named)

@@ -144,6 +144,10 @@ local STATE = { get = of_state "state_get", set = of_state "state_set" }
 
 function methods.state(ctx, options) return require("orrery.state").of(ctx, options, STATE) end
 
+-- Runs and their records are the loop's.
+function core.ask_bus(name, ...) return ask("bus", name, message.pack(...)) end
+function core.flushed() return ask "flushed" end
+
 -- Secrets are looked up by the loop, which masks them in all that comes from here; known here too,
 -- they are masked before a type cuts a text. What a file asks for while it is loaded, it has to
 -- look up itself.

@@ -51,6 +51,7 @@ local INTERPRETER = {
 
 local ENVIRONMENT = {
   { "ORRERY_STORE", "Where runs are kept, unless --store says it." },
+  { "ORRERY_BUS", "Where the bus of runs is, unless --bus says it." },
   { "ORRERY_TRACE", "Topics (core, wait, turn, store, all) of which each thing that happens is told on the "
     .. "standard error." },
   { "NO_COLOR", "No colours." },

@@ -8,6 +8,9 @@ local REQUIRE = { "-l --require", "Require this module first, such as one that d
 local STORE = { "--store",
   "Where runs are kept: sqlite:PATH or memory:. Otherwise ORRERY_STORE, or sqlite:./.orrery/runs.db.",
   argname = "URL" }
+local BUS = { "--bus",
+  "Where the bus of its runs is: redis://HOST:PORT, unix:///PATH, or memory: (in this process). Otherwise "
+  .. "ORRERY_BUS, where a password is better kept.", argname = "URL" }
 local QUIET = { "-q --quiet", "No progress: only the output and errors.", flag = true }
 local FORCE = { "--force",
   "Also a run that a living process owns, which then can write nothing more, and attempts that were"
@@ -46,7 +49,7 @@ options.commands = {
     { "--clock", "virtual: waits take no time, and nothing is kept unless --store names a place.",
       choices = { "real", "virtual" } },
     { "--seed", "Seed of every chance in the run (retry jitter).", number = true, argname = "N" },
-    STORE, TRUST,
+    STORE, BUS, TRUST,
     { "--durability", "strict (each result is on disk before what depends on it starts), relaxed (within 50 "
       .. "ms), none.",
       choices = { "strict", "relaxed", "none" } },
@@ -73,7 +76,7 @@ options.commands = {
   resume = {
     summary = "Lets runs go on whose process is gone: one, several, or all that are unfinished.",
     { "run", "A run's id, its unique beginning, or @last; without one all unfinished runs.", each = "*" },
-    STORE, FORCE, TRUST, CURRENT, CODE, LIMIT, MEMORY,
+    STORE, BUS, FORCE, TRUST, CURRENT, CODE, LIMIT, MEMORY,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
     { "--pool", "Let a paused pool give places again.", argname = "POOL" },
     { "--crash-limit", "Fail a node whose attempt the ends of processes have interrupted so often (3).",
@@ -90,7 +93,7 @@ options.commands = {
     { "run", "A run's id, or its unique beginning; the newest without one, or with @last.", each = "*" },
     { "--items", "Also the items that failed and that each_failures allowed to, of completed runs, too.",
       flag = true },
-    STORE, TRUST, CURRENT, CODE, LIMIT, MEMORY,
+    STORE, BUS, TRUST, CURRENT, CODE, LIMIT, MEMORY,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
     NO_WAIT, REQUIRE, JSON, QUIET, filtered = true,
     examples = { "orrery retry", "orrery retry 0192f3", "orrery retry --items",
@@ -106,7 +109,7 @@ options.commands = {
       argname = "NAME=VALUE" },
     { "--set", "The output of a node instead of running it: nodes.NAME=JSON.", many = true,
       argname = "NODE=VALUE" },
-    STORE, TRUST, CURRENT, CODE, LIMIT, MEMORY, NO_WAIT, REQUIRE, JSON, QUIET,
+    STORE, BUS, TRUST, CURRENT, CODE, LIMIT, MEMORY, NO_WAIT, REQUIRE, JSON, QUIET,
     examples = { "orrery fork 0192f3 --from parse", "orrery fork 0192f3 --from report --input month:=7",
       "orrery fork 0192f3 --set nodes.fetch='{\"rows\":[]}'" },
     exits = true,
