@@ -69,11 +69,12 @@ local function shared_of(s)
   local key = key_of(s)
   local conn = shared[key]
   if conn and is_there(conn) then return conn end
-  if shared[key] == conn or shared[key].failed then
-    shared[key] = connection.open(s)
-    close_later(key, shared[key], s.keep)
-  end
-  return shared[key]
+  local other = shared[key]
+  if other and other ~= conn and not other.failed then return other end -- made meanwhile
+  local made = connection.open(s)
+  shared[key] = made
+  close_later(key, made, s.keep)
+  return made
 end
 
 -- ---- for handlers -------------------------------------------------------------------------------

@@ -1,0 +1,260 @@
+-- What redis.* does with a server that is none, goes away, or says what no server should. What real
+-- ones do stands in spec/services/.
+local command = require "spec.support.command"
+local flow = require "orrery"
+local one = require "spec.support.one_node"
+local place = require "spec.support.place"
+local settings = require "orrery.redis.settings"
+local uv = require "luv"
+
+local server
+
+-- A server that answers each piece that comes with what `answer(piece)` gives: bytes, and whether
+-- the connection ends behind them. The first piece introduces the client; "+PONG\r\n" answers it.
+local function serve(answer, hello)
+  local listener, clients = uv.new_tcp(), {}
+  listener:bind("127.0.0.1", 0)
+  listener:listen(16, function()
+    local client, introduced = uv.new_tcp(), false
+    listener:accept(client)
+    clients[#clients + 1] = client
+    client:read_start(function(_, data)
+      if not data then
+        if not client:is_closing() then client:close() end
+        return
+      end
+      local bytes, ends = hello or "+PONG\r\n", false
+      local rest = not introduced and data:match "^%*1\r\n%$4\r\nPING\r\n(.+)$"
+      if introduced then
+        bytes, ends = answer(data)
+      elseif rest then
+        local more
+        more, ends = answer(rest)
+        bytes = bytes .. (more or "")
+      end
+      introduced = true
+      if bytes then
+        client:write(bytes, function() if ends and not client:is_closing() then client:close() end end)
+      end
+    end)
+  end)
+  server = { port = listener:getsockname().port, clients = clients, stop = function()
+    for _, client in ipairs(clients) do if not client:is_closing() then client:close() end end
+    listener:close()
+  end }
+end
+
+after_each(function()
+  if server then server.stop() end
+  server = nil
+end)
+
+local function fields(config)
+  config.host, config.port, config.keep = "127.0.0.1", server.port, 0
+  return config
+end
+
+local function get(config)
+  config = config or {}
+  config.key = "k"
+  return flow.redis.get(fields(config))
+end
+
+local function failure(node, code, words)
+  local e = one.failure(node)
+  assert.equal(code, e.code, e.message)
+  one.contains(e.message, words)
+  return e
+end
+
+local function answering(bytes, ends)
+  serve(function() return bytes, ends end)
+end
+
+describe("a Redis server", function()
+  it("answers as these tests say it", function()
+    answering "$2\r\nhi\r\n"
+    assert.same({ value = "hi", found = true }, one.output(get()))
+  end)
+
+  it("that answers byte by byte is understood", function()
+    local text, at = "*3\r\n:1\r\n$-1\r\n*2\r\n$4\r\na\r\nb\r\n+OK\r\n", 0
+    serve(function() return nil end)
+    local w = flow.workflow { name = "w", output = "${nodes.it.reply}" }
+    w.it = flow.redis.command(fields { args = { "X" } })
+    local timer = uv.new_timer()
+    timer:start(20, 1, function()
+      local client = server.clients[1]
+      if not client then return end
+      at = at + 1
+      client:write(text:sub(at, at))
+      if at == #text then timer:close() end
+    end)
+    assert.same({ 1, flow.json.null, { "a\r\nb", "OK" } }, flow.run(w).output)
+  end)
+
+  it("that nobody runs is told as such", function()
+    answering ""
+    local port = server.port
+    server.stop()
+    server = nil
+    local e = failure(flow.redis.get { key = "k", host = "127.0.0.1", port = port }, "redis_connection",
+      ("127.0.0.1:%d: it cannot be reached: ECONNREFUSED"):format(port))
+    assert.is_true(e.retryable)
+    failure(flow.redis.get { key = "k", host = "no-such-host.invalid" }, "redis_connection",
+      "no-such-host.invalid has no address")
+    failure(flow.redis.get { key = "k", host = ("x"):rep(5000) }, "redis_connection", "has no address")
+    failure(flow.redis.get { key = "k", host = "/nowhere/socket" }, "redis_connection", "/nowhere/socket: ")
+    failure(flow.redis.subscribe { channels = { "c" }, host = "/nowhere" }, "redis_connection", "/nowhere: ")
+  end)
+
+  it("that goes away within an answer is told as a lost connection", function()
+    for _, half in ipairs { "", "$10\r\nhalf", "$10", "*2\r\n:1\r\n", "+O", ":" } do
+      answering(half, true)
+      assert.is_true(failure(get(), "redis_connection", "the server has closed the connection").retryable)
+      server.stop()
+    end
+    server = nil
+  end)
+
+  it("that says what is no protocol is told as such", function()
+    for _, junk in ipairs { "HTTP/1.1 400 Bad Request\r\n\r\n", ("\0"):rep(100), "$abc\r\n", "$-5\r\n",
+      "*99999999999999999999\r\n", ":9999999999999999999999\r\n", ":\r\n",
+      ("*1\r\n"):rep(100000) } do
+      answering(junk)
+      failure(get(), "redis_connection", "what it says is no reply of Redis")
+      server.stop()
+    end
+    serve(function() return nil end, "220 mail.example.org ESMTP\r\n")
+    failure(get(), "redis_connection", "what it says is no reply of Redis")
+    server.stop()
+    answering "$1\r\na\r\n$1\r\nb\r\n"
+    one.output(get()) -- the second answers nothing that was asked; the connection is not used again
+  end)
+
+  it("that answers for ever is stopped at a bound", function()
+    local piece = ("x"):rep(65536)
+    local function flood(first, config, code, words)
+      local stopped = false
+      serve(function() return first end)
+      local listener = uv.new_timer()
+      listener:start(10, 1, function()
+        local client = server and server.clients[1]
+        if stopped or not client or client:is_closing() then return end
+        if client:get_write_queue_size() < 1000000 then client:write(piece) end
+      end)
+      local e = failure(get(config), code, words)
+      stopped = true
+      listener:close()
+      server.stop()
+      server = nil
+      return e
+    end
+    local e = flood("$536870912\r\n", { max_size = 1000000 }, "redis_too_large",
+      "a reply has more than 1000000 bytes; raise max_size")
+    assert.is_false(e.retryable)
+    flood("+", {}, "redis_connection", "a line has more than 65536 bytes")
+    flood("-", {}, "redis_connection", "a line has more than 65536 bytes")
+    answering "*2147483647\r\n"
+    failure(get(), "redis_too_large", "a reply has more than 1048576 elements")
+    server.stop()
+    answering(("*1000000\r\n"):rep(3))
+    failure(get(), "redis_too_large", "a reply has more than 1048576 elements")
+  end)
+
+  it("that says nothing is waited for as long as the settings and the node's timeout say", function()
+    serve(function() end, "")
+    failure(get { connect_timeout = "100ms" }, "redis_connection", "it is not ready after 0.1 s, connect_timeout")
+    server.stop()
+    serve(function() end)
+    local e = failure(get { max_time = "100ms" }, "redis_timeout", "it does not answer within 0.1 s, max_time")
+    assert.is_true(e.retryable)
+    assert.equal("timeout", one.failure(get { timeout = "100ms" }).code)
+    assert.equal("redis_timeout", one.failure(flow.redis.stream_read(fields { stream = "s", from = "0",
+      timeout = "50ms", max_time = "100ms" })).code)
+  end)
+
+  it("stands still for virtual time", function()
+    answering "$2\r\nhi\r\n"
+    local run = one.run(get { timeout = "1h" }, { clock = "virtual" })
+    assert.equal("completed", run.state, run.error and run.error.message)
+  end)
+
+  it("says why it does not answer", function()
+    for _, case in ipairs {
+      { "NOAUTH Authentication required.", "redis_denied", "give password, a secret" },
+      { "NOPERM this user has no permissions", "redis_denied", "NOPERM" },
+      { "LOADING Redis is loading the dataset in memory", "redis_busy", "LOADING" },
+      { "READONLY You can't write against a read only replica.", "redis_busy", "READONLY" },
+      { "OOM command not allowed when used memory > 'maxmemory'.", "redis_busy", "OOM" },
+      { "MOVED 3999 127.0.0.1:6381", "redis_error", "the server is one of a cluster" },
+      { "ERR anything", "redis_error", "ERR anything" }, { "", "redis_error", "" } } do
+      answering("-" .. case[1] .. "\r\n")
+      assert.equal(case[2] == "redis_busy", failure(get(), case[2], case[3]).retryable)
+      server.stop()
+    end
+    serve(function() end, "-DENIED Redis is running in protected mode\r\n")
+    failure(get(), "redis_denied", "protected mode")
+  end)
+end)
+
+describe("settings of Redis", function()
+  it("are read from a URL and from fields, which come first", function()
+    local s = settings.read { url = "redis://us%40er:pass%2Fword@a.example.org:1234/5" }
+    assert.same({ "a.example.org", 1234, 5, "us@er", "pass/word", "a.example.org:1234/5" },
+      { s.host, s.port, s.database, s.user, s.password, s.shown })
+    s = settings.read { url = "redis://[::1]:5" }
+    assert.same({ "::1", 5, 0, "[::1]:5" }, { s.host, s.port, s.database, s.shown })
+    s = settings.read { url = "redis://:p@h/", host = "x", port = 7, user = "u", database = 2 }
+    assert.same({ "x", 7, 2, "u", "p" }, { s.host, s.port, s.database, s.user, s.password })
+    s = settings.read { url = "unix:///run/redis%20a.sock?db=3" }
+    assert.same({ "/run/redis a.sock", 3, "/run/redis a.sock/3" }, { s.path, s.database, s.shown })
+    s = settings.read {}
+    assert.equal("127.0.0.1:6379", s.shown)
+  end)
+
+  it("that are wrong are told without the password", function()
+    for _, url in ipairs { "http://u:hidden@h/0", "redis://u:hidden@h:x/0", "redis://u:hidden@[::1/0",
+      "redis://u:hidden@h/zero", "redis://u:hidden@h/0?x=1", "redis://u:hidden@h:99999/0", "redis:hidden",
+      "rediss://u:hidden@h/0", "unix:///a?hidden=1", "redis://u:hidden@h%0a/0" } do
+      local ok, e = pcall(settings.read, { url = url })
+      assert.is_false(ok, url)
+      assert.equal("config_error", e.code)
+      assert.is_nil(e.message:find("hidden", 1, true), e.message)
+    end
+    local _, e = pcall(settings.read, { url = "rediss://h" })
+    one.contains(e.message, "rediss:// is not spoken: hiredis, as Debian 12 has it, knows no TLS")
+  end)
+
+  it("lead only where the loader of a definition that is data allows", function()
+    local function code(config, options)
+      config.key = "k"
+      options.source = flow.json.encode { name = "w", nodes = { { id = "a", type = "redis.get",
+        with = config } } }
+      options.types = { "redis.*" }
+      return flow.run(flow.load(options)).error.code
+    end
+    assert.equal("not_allowed", code({}, {}))
+    assert.equal("not_allowed", code({ url = "redis://127.0.0.1:1" }, { hosts = { "example.org" } }))
+    assert.equal("redis_connection", code({ url = "redis://127.0.0.1:1" }, { hosts = { "127.0.0.1" } }))
+    assert.equal("redis_connection", code({ host = "::1", port = 1 }, { hosts = { "[::1]" } }))
+    assert.equal("not_allowed", code({ host = "/tmp/nowhere" }, { hosts = { "*" }, paths = { "/srv" } }))
+    assert.equal("redis_connection", code({ url = "unix:///tmp/nowhere" }, { paths = { "/tmp" } }))
+  end)
+
+  it("need hiredis only when they are used, and say so where it is absent", function()
+    if uv.getuid() ~= 0 then return pending "only root can hide a library" end
+    local here <close> = place.new { ["s.lua"] = [[local flow = require "orrery"
+      local w = flow.workflow { name = "w" }
+      w.it = flow.redis.get { host = "127.0.0.1", port = 1, key = "k" }
+      local e = flow.run(w).error
+      print(e.code, e.message)]] }
+    local said = command.shell(([[cd %s; lib=$(ldconfig -p | sed -n 's/.*libhiredis.so.0.14 .*=> //p' | head -1)
+      unshare -m true 2>/dev/null || echo "no mount"
+      lib=$(readlink -f $lib) unshare -m sh -c 'mount --bind /dev/null $lib && %s s.lua || echo "no mount"']])
+      :format(here.folder, uv.fs_realpath(command.path))).out
+    if said:find "no mount" then return pending "no file system can be mounted here" end
+    one.contains(said, "redis_unavailable\t127.0.0.1:1: Redis needs libhiredis.so.0.14 (Debian's package "
+      .. "libhiredis0.14)")
+  end)
+end)
