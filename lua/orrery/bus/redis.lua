@@ -6,7 +6,7 @@
 --- the last.
 local connection = require "orrery.redis.connection"
 local core = require "orrery.core"
-local failure = require "orrery.redis.failure"
+local mask = require "orrery.mask"
 local redis = require "orrery.redis"
 local streams = require "orrery.redis.streams"
 local uv = require "luv"
@@ -37,7 +37,12 @@ local function key_of(topic) return ("orrery:{%s}"):format(topic) end
 --- A bus in a server. Raises `config_error`.
 ---@param url string
 ---@return orrery.bus.Redis
-function in_redis.new(url) return setmetatable({ redis = redis.new { url = url }, listeners = {} }, Redis) end
+function in_redis.new(url)
+  local self = setmetatable({ redis = redis.new { url = url }, listeners = {} }, Redis)
+  local password = self.redis.settings.password
+  if password then mask.protect(password) end
+  return self
+end
 
 -- ---- messages -----------------------------------------------------------------------------------
 

@@ -191,29 +191,30 @@ local function introductions(settings)
 end
 
 local function become_ready(self)
-  local now = uv.hrtime()
-  self.ready = true
+  local now, unsent = uv.hrtime(), self.unsent
+  self.ready, self.unsent = true, nil
   for i = self.first, self.last do
     self.queue[i].late = now + math.floor(self.queue[i].seconds * 1e9)
   end
   watch_first(self)
   rest_or_not(self)
+  if #unsent > 0 then write(self, table.concat(unsent)) end
 end
 
+-- Commands go out when it is ready: until the server has let the client in, it would refuse them,
+-- and of those that come at once it answers none before it has done all.
 local function introduce(self)
-  local unsent, queue, first, last = self.unsent, self.queue, self.first, self.last
-  self.queue, self.first, self.last, self.unsent = {}, 1, 0, nil
-  local list = introductions(self.settings)
-  for i, args in ipairs(list) do
-    self:send(args, function(err)
+  local list, queue = {}, self.queue
+  for i, args in ipairs(introductions(self.settings)) do
+    list[i] = encoded(args)
+    self.first = self.first - 1
+  end
+  for i = 1, #list do
+    queue[self.first + i - 1] = { seconds = self.settings.connect_timeout, late = 0, callback = function(err)
       if err then fail(self, err) elseif i == #list then become_ready(self) end
-    end)
+    end }
   end
-  for i = first, last do
-    self.last = self.last + 1
-    self.queue[self.last] = queue[i]
-  end
-  if #unsent > 0 then write(self, table.concat(unsent)) end
+  write(self, table.concat(list))
 end
 
 local function connected(self)

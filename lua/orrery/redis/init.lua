@@ -32,7 +32,7 @@ end
 -- ---- the connection that is shared --------------------------------------------------------------
 
 local shared = {} ---@type table<string, orrery.redis.Connection>
-local CHECKED_AFTER = 1000000000 -- ns that a connection has rested, after which it may be gone
+local CHECKED_AFTER = 20000000 -- ns that a connection has rested, after which it may be gone
 
 local function key_of(s)
   return core.sha256(core.json.encode({ s.host or "", s.path or "", s.port, s.database, s.user or "",

@@ -18,6 +18,18 @@
 
 /* ---- our own row ----------------------------------------------------------------------------- */
 
+/* What stands in a URL as a password, "://USER:PASSWORD@", is not kept; of one that was cut off the
+ * end is not there. */
+static void hide_passwords(char *text, bool cut) {
+    for (char *at = text; (at = strstr(at, "://"));) {
+        at += 3;
+        size_t n = strcspn(at, "/?# ");
+        char *colon = memchr(at, ':', n), *end = at + n;
+        while (end > at && *end != '@' && !(cut && !*end)) end--;
+        if (colon && colon < end) memset(colon + 1, '*', (size_t)(end - colon - 1));
+    }
+}
+
 /* The command line with blanks between its words, as far as it fits. */
 static void command_line(char *text, size_t size) {
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
@@ -27,6 +39,7 @@ static void command_line(char *text, size_t size) {
     for (ssize_t i = 0; i < n; i++)
         if (text[i] == '\0') text[i] = ' ';
     text[n > 0 ? n : 0] = '\0';
+    hide_passwords(text, n == (ssize_t)size - 1);
 }
 
 static int insert_owner(orr_connection *c, int64_t *id) {
