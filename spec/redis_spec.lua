@@ -154,10 +154,12 @@ describe("a Redis server", function()
 
   it("that says nothing is waited for as long as the settings and the node's timeout say", function()
     serve(function() end, "")
-    failure(get { connect_timeout = "100ms" }, "redis_connection", "it is not ready after 0.1 s, connect_timeout")
+    failure(get { connect_timeout = "100ms" }, "redis_connection",
+      "it is not ready after 0.1 s, connect_timeout")
     server.stop()
     serve(function() end)
-    local e = failure(get { max_time = "100ms" }, "redis_timeout", "it does not answer within 0.1 s, max_time")
+    local e = failure(get { max_time = "100ms" }, "redis_timeout",
+      "it does not answer within 0.1 s, max_time")
     assert.is_true(e.retryable)
     assert.equal("timeout", one.failure(get { timeout = "100ms" }).code)
     assert.equal("redis_timeout", one.failure(flow.redis.stream_read(fields { stream = "s", from = "0",

@@ -37,6 +37,8 @@ local function hook(more) return { with({ url = "URL/echo?" .. "${secret.SPEC_TY
 
 local POSTGRES = { host = "127.0.0.1", port = 1, user = "u", password = SECRET, database = "d" }
 
+local REDIS = { host = "127.0.0.1", port = 1, user = "u", password = SECRET }
+
 local AGENT = { url = "URL/v1", key = SECRET, model = "m" .. SECRET, prompt = "Say " .. SECRET,
   system = SECRET,
   headers = { ["X-Key"] = SECRET }, max_time = "20s" }
@@ -126,6 +128,17 @@ local CASES = {
   pipe = { uses = { { stages = { { type = "csv.read", with = { path = "DIR/" .. SECRET } },
     { type = "data.map", with = { rename = { a = SECRET } } },
     { type = "csv.write", with = { path = "DIR/piped" .. SECRET } } } } } },
+  ["bus.publish"] = { uses = { { topic = "t" .. SECRET, message = SECRET },
+    { topic = "s" .. SECRET, message = { a = SECRET }, stream = true } } },
+  ["bus.wait"] = { uses = { { topic = "t" .. SECRET, group = "g" .. SECRET, timeout = "10ms",
+    on_timeout = "continue" } }, fails = { { topic = "t" .. SECRET, timeout = "10ms" } } },
+  ["redis.command"] = { fails = { with(REDIS, { args = { "ECHO", SECRET } }) } },
+  ["redis.get"] = { fails = { with(REDIS, { key = SECRET }) } },
+  ["redis.publish"] = { fails = { with(REDIS, { channel = SECRET, message = SECRET }) } },
+  ["redis.set"] = { fails = { with(REDIS, { key = SECRET, value = SECRET }) } },
+  ["redis.stream_add"] = { fails = { with(REDIS, { stream = SECRET, fields = { a = SECRET } }) } },
+  ["redis.stream_read"] = { fails = { with(REDIS, { stream = SECRET, group = SECRET, timeout = "10ms" }) } },
+  ["redis.subscribe"] = { fails = { with(REDIS, { channels = { SECRET }, timeout = "10ms" }) } },
   ["postgres.load"] = { fails = { with(POSTGRES, { table = "t" .. SECRET, rows = ROWS }) } },
   ["postgres.query"] = { fails = { with(POSTGRES, { sql = "SELECT $1", params = { SECRET } }) } },
   ["s3.get"] = { uses = { S3 } }, ["s3.list"] = { fails = { with(BUCKET, { prefix = SECRET }) } },

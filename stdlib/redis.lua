@@ -1,6 +1,6 @@
 --- `redis.get`, `redis.set`, `redis.publish`, `redis.subscribe`, `redis.stream_add`,
---- `redis.stream_read`, `redis.command`: Redis, Valkey and others that speak their protocol. Words of
---- commands are data, never text put together.
+--- `redis.stream_read`, `redis.command`: Redis, Valkey and others that speak their protocol. Words
+--- of commands are data, never text put together.
 local flow = require "orrery"
 local sorted_names = require "orrery.stdlib.shared.sorted_names"
 local uv = require "luv"
@@ -90,6 +90,26 @@ without it. only_if = "absent" or "present" sets it only where there is none or 
   end,
 }
 
+-- These block at the server, or change the connection.
+local REFUSED = {}
+for name in ([[SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC REPLCONF
+  MULTI EXEC DISCARD WATCH UNWATCH SELECT AUTH HELLO QUIT RESET CLIENT BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN
+  BZPOPMAX BZMPOP WAIT WAITAOF]]):gmatch "%S+" do REFUSED[name] = true end
+
+local function check_command(args)
+  local name = args[1]:upper()
+  if REFUSED[name] then
+    flow.error { code = "config_error", retryable = false,
+      message = ("redis.command: %s is refused, for the connection is shared with other nodes"):format(name) }
+  end
+  for _, word in ipairs(name:find "^XREAD" and args or {}) do
+    if word:upper() == "BLOCK" then
+      flow.error { code = "config_error", retryable = false,
+        message = "redis.command: BLOCK would hold up other nodes; redis.stream_read waits" }
+    end
+  end
+end
+
 flow.type {
   name = "redis.command",
   errors = with_errors {},
@@ -107,22 +127,9 @@ several commands that belong together there is EVAL.]],
     end
   end,
   run = function(_, config)
-    local REFUSED = [[ SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC
-      REPLCONF MULTI EXEC DISCARD WATCH UNWATCH SELECT AUTH HELLO QUIT RESET CLIENT BLPOP BRPOP BLMOVE BLMPOP
-      BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP WAIT WAITAOF ]]
     local args = {}
     for i, word in ipairs(config.args) do args[i] = word_of(word) end
-    local name = args[1]:upper()
-    if REFUSED:find("%s" .. name:gsub("%p", "%%%0") .. "%s") then
-      flow.error { code = "config_error", retryable = false, message = ("redis.command: %s is refused, for the "
-        .. "connection is shared with other nodes"):format(name) }
-    end
-    for _, word in ipairs(args) do
-      if word:upper() == "BLOCK" and name:find "^XREAD" then
-        flow.error { code = "config_error", retryable = false,
-          message = "redis.command: BLOCK would hold up other nodes; redis.stream_read waits" }
-      end
-    end
+    check_command(args)
     return { reply = flow.resp(config):call(table.unpack(args)) }
   end,
 }
@@ -266,9 +273,10 @@ with the run, and acknowledged only when that is on disk, so that a crash loses 
 taken and not acknowledged for as long as `claim` is given to another.]],
   config = with_settings {
     stream = "string", group = "string?",
-    consumer = { type = "string", optional = true, doc = "the reader's name in the group; orrery@ and the host's" },
-    from = { type = "string", optional = true, doc = "what comes after this id, 0 for all, or $ for what comes from now on; with "
-      .. "a group where that begins when it is made, 0 without it" },
+    consumer = { type = "string", optional = true,
+      doc = "the reader's name in the group; orrery@ and the host's" },
+    from = { type = "string", optional = true, doc = "what comes after this id; 0: all, $: what comes from "
+      .. "now on; with a group where that begins when it is made, 0 without it" },
     count = { type = "integer", default = 100, min = 1, max = 100000, doc = "at most so many entries" },
     claim = { type = "duration", default = "5m" },
     timeout = { type = "duration", optional = true, doc = "how long it waits for the first entry" },
@@ -288,7 +296,9 @@ taken and not acknowledged for as long as `claim` is given to another.]],
   },
   run = function(ctx, config)
     local redis = flow.resp(config)
-    local made = ctx:step("redis.stream_read " .. config.stream, function() return read_all(redis, config) end)
+    local made = ctx:step("redis.stream_read " .. config.stream, function()
+      return read_all(redis, config)
+    end)
     if config.group and #made.entries > 0 then
       local ids = {}
       for i, entry in ipairs(made.entries) do ids[i] = entry.id end

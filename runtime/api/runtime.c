@@ -148,11 +148,12 @@ static void push_runtime(lua_State *L, const orr_config *config) {
         luaL_error(L, "config.durability: expected an orr_durability, got %d", config->durability);
     push_required(L, "orrery");
     lua_getfield(L, -1, "runtime");
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     orr_set_text(L, "clock", config->clock == ORR_CLOCK_VIRTUAL ? "virtual" : "real");
     orr_set_seconds(L, "now", config->now);
     orr_set_seconds(L, "grace", config->grace);
     orr_set_text(L, "store", config->store);
+    orr_set_text(L, "bus", config->bus);
     orr_set_text(L, "durability", durabilities[config->durability]);
     lua_pushinteger(L, config->output_limit < INT64_MAX ? (lua_Integer)config->output_limit : INT64_MAX);
     lua_setfield(L, -2, "output_limit");

@@ -13,8 +13,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void load(void) {
     if (!orr_library_open(&library)) return;
-#define FIND(member, name)                                                                                   \
-    functions.member = (__typeof__(functions.member))orr_library_find(&library, name)
+#define FIND(member, name) functions.member = (__typeof__(functions.member))orr_library_find(&library, name)
     FIND(create, "redisReaderCreate");
     FIND(free, "redisReaderFree");
     FIND(feed, "redisReaderFeed");

@@ -172,6 +172,10 @@ typedef struct orr_config {
      * own that have ended are then waited for by the runtime after some seconds, others after ten
      * minutes: a program that starts children itself waits for them soon, or leaves this off */
     bool contain;
+    /* where the bus is by which runs give each other messages: "redis://HOST:PORT/DATABASE",
+     * "unix:///PATH" of a Redis server, or "memory:", in this program. NULL: what ORRERY_BUS says,
+     * else in this program */
+    const char *bus;
 } orr_config;
 
 /* Fills in the defaults. Always call it first. */

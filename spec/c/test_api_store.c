@@ -200,6 +200,18 @@ static void has_a_key(void **state) {
     assert_non_null(strstr(h->message, "durability"));
 }
 
+static void with_a_bus(void **state) {
+    host *h = *state;
+    orr_config config = config_of(h);
+    orr_close(h->rt);
+    config.bus = "rediss://user:hidden@127.0.0.1";
+    assert_null(orr_open(&config));
+    assert_non_null(strstr(h->message, "rediss:// is not spoken"));
+    assert_null(strstr(h->message, "hidden"));
+    config.bus = "memory:";
+    open_host(h, &config);
+}
+
 static const char native[] = "local flow = require 'orrery'\n"
                              "local w = flow.workflow { name = 'native', output = '${nodes.b}' }\n"
                              "w.a = flow.test.work { n = 1 }\n"
@@ -546,6 +558,7 @@ int main(void) {
         TEST(a_graph_of_functions_is_not_kept),
         TEST(large_outputs),
         TEST(without_a_store),
+        TEST(with_a_bus),
         TEST(an_older_program),
         TEST(waits_for_what_is_taken_up_later),
         TEST(waits_for_what_is_over_at_once),

@@ -539,6 +539,44 @@ return {
     "Nothing: the other process goes on with them.",
     "–",
   },
+  redis_busy = {
+    "A Redis server cannot do it now: it loads its data, runs a long script, has no memory left, or is a "
+      .. "replica. The message begins with its word for that, as does `details.error`.",
+    "Try again: `retry`.",
+    "yes",
+  },
+  redis_connection = {
+    "A Redis server cannot be reached, is not ready within `connect_timeout`, says what is no Redis, or the "
+      .. "connection was lost; whether it did what it was asked for then, is not known.",
+    "Look at `url`, or `host` and `port`, and whether the server runs; `retry` tries again.",
+    "yes",
+  },
+  redis_denied = {
+    "A Redis server takes no commands without a password, not this user or password, or allows the user no "
+      .. "such command.",
+    "Give `user` and `password`, a secret; allow the command (`ACL SETUSER`).",
+    "no",
+  },
+  redis_error = {
+    "A Redis server has answered with an error; `details.error` is its first word, such as WRONGTYPE.",
+    "Mend the key or the command; the message is the server's.",
+    "no",
+  },
+  redis_timeout = {
+    "A Redis server has not answered within `max_time`. Its connection is closed.",
+    "Raise `max_time`, or ask for less; `retry` tries again.",
+    "yes",
+  },
+  redis_too_large = {
+    "A reply of a Redis server has more bytes than `max_size`, or more than 1,048,576 elements.",
+    "Ask for less at once, as SCAN and GETRANGE do, or raise `max_size`.",
+    "no",
+  },
+  redis_unavailable = {
+    "hiredis, by which Redis is understood, is not there.",
+    "Install it (Debian's package `libhiredis0.14`); `orrery doctor` says whether it is found.",
+    "no",
+  },
   rejected = {
     "Whoever decides an `approval` said no. `details` is the decision.",
     "`on_reject = \"continue\"` makes the decision the output; else it is as it should be.",
@@ -707,6 +745,12 @@ return {
       .. " state could not be opened. The message says why.",
     "Lower `workers.max` of the runtime, or give the process more memory or threads.",
     "by policy",
+  },
+  wait_timeout = {
+    "What a `bus.wait`, `flow.receive`, `redis.subscribe` or `redis.stream_read` waits for did not come "
+      .. "within its `timeout`.",
+    "Raise `timeout`, or give `on_timeout = \"continue\"`; see that somebody publishes under that name.",
+    "yes",
   },
   xml_error = {
     "A text is no XML, is nested too deep or too large, or refers to what stands outside of it; the message "

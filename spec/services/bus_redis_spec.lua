@@ -60,7 +60,8 @@ describe("a message on a bus in Redis", function()
     end
     local name = topic()
     server.call("XADD", ("orrery:{%s}:stream"):format(name), "*", "a", "1", "b", "2")
-    assert.same({ a = "1", b = "2" }, rt:wait(start(flow.bus.wait { topic = name, group = "g" })).output.message)
+    local run = start(flow.bus.wait { topic = name, group = "g" })
+    assert.same({ a = "1", b = "2" }, rt:wait(run).output.message)
   end)
 
   it("is no longer waited for by who was cancelled, or is late", function()

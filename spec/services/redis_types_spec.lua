@@ -198,7 +198,8 @@ describe("redis.stream_add and redis.stream_read", function()
   it("give each entry to one reader of a group, and acknowledge it", function()
     for i = 1, 6 do add("jobs", { i = i }) end
     local w, seen = flow.workflow { name = "w", output = "${nodes.it}" }, {}
-    w.it = flow.redis.stream_read(server.fields { each = { 1, 2, 3 }, stream = "jobs", group = "g", count = 2 })
+    w.it = flow.redis.stream_read(server.fields { each = { 1, 2, 3 }, stream = "jobs", group = "g",
+      count = 2 })
     for _, got in ipairs(flow.run(w).output) do
       for _, entry in ipairs(got.entries) do seen[#seen + 1] = entry.fields.i end
     end

@@ -223,8 +223,8 @@ end
 
 local RECEIVE = { group = true, timeout = true }
 
---- Waits, in a handler, for the next message of a topic: of those that are published from now on; or
---- with `group` of its stream, where each goes to one of the group. It is recorded with the run, so
+--- Waits, in a handler, for the next message of a topic: of those that are published from now on;
+--- or with `group` of its stream, where each goes to one of the group. It is recorded with the run, so
 --- that a handler that runs again sees the same, and acknowledged when the record is on disk. Raises
 --- `wait_timeout`, and what a server raises.
 ---@param topic string
@@ -236,7 +236,9 @@ function bus.receive(topic, options)
   options = check_options("flow.receive", options, RECEIVE)
   if options.group ~= nil then check_name("flow.receive", "group", options.group) end
   local ctx, run = core.running(), core.running_run()
-  if not run then refuse "flow.receive waits in a handler; call it there, or write a node of the type bus.wait" end
+  if not run then
+    refuse "flow.receive waits in a handler; call it there, or write a node of the type bus.wait"
+  end
   local source, token = of(core.running_runtime()), unique()
   while true do
     local waiter = setmetatable({ topic = topic, group = options.group, run = run, token = token,

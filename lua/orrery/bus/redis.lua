@@ -1,5 +1,5 @@
---- The bus in a Redis server, for runs of many processes: a channel for each topic, and a stream for
---- what must not be lost.
+--- The bus in a Redis server, for runs of many processes: a channel for each topic, and a stream
+--- for what must not be lost.
 ---
 --- Who waits for one topic, and for one group of it, shares a connection of its own, on which the
 --- server is asked for the next message. It is made when the first of them waits, and closed with
@@ -74,7 +74,8 @@ end
 ---@param message orrery.bus.Message
 ---@return integer receivers connections that have it
 function Redis:publish(topic, message)
-  return self.redis:call("PUBLISH", key_of(topic), core.json.encode { id = message.id, message = message.message })
+  local text = core.json.encode { id = message.id, message = message.message }
+  return self.redis:call("PUBLISH", key_of(topic), text)
 end
 
 -- A message that was kept already, by an attempt whose answer was lost, is not kept again.
@@ -168,8 +169,8 @@ local function new_listener(self, waiter, key)
     made.conn:close()
   end
   if waiter.group then
-    made.member = { stream = key_of(waiter.topic) .. ":stream", group = waiter.group, count = 1, claim = CLAIM,
-      consumer = "orrery@" .. uv.os_gethostname() }
+    made.member = { stream = key_of(waiter.topic) .. ":stream", group = waiter.group, count = 1,
+      claim = CLAIM, consumer = "orrery@" .. uv.os_gethostname() }
   end
   return made
 end

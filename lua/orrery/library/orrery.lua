@@ -801,6 +801,38 @@ function flow.action(name, what) end
 ---@param options {count: integer, across: "branches"|"runs"|nil, timeout: orrery.Duration?}
 ---@return {place: integer, count: integer} place in the order of arrival, from 1
 function flow.arrive(name, options) end
+---Publishes a message on the bus: to all who wait for its topic now, or with `stream` for each
+---group that reads it.
+---@param topic string
+---@param message any plain data
+---@param options? {stream: boolean?, max_length: integer?}
+---@return {id: string, receivers: integer?}
+function flow.publish(topic, message, options) end
+---Waits, in a handler, for the next message of a topic, or with `group` of its stream. Raises
+---`wait_timeout`.
+---@param topic string
+---@param options? {group: string?, timeout: orrery.Duration?}
+---@return {id: string?, message: any}
+function flow.receive(topic, options) end
+
+---@class orrery.Redis a server; see docs/bus.md
+local Redis = {}
+---@param ... string|number the words of a command
+---@return any reply
+function Redis:call(...) end
+---@return table own a connection for what blocks at the server
+function Redis:own() end
+---@param stream string
+---@param group string
+---@param ids string[]
+function Redis:acknowledge(stream, group, ids) end
+---@return string where it is
+function Redis:name() end
+
+---A server that speaks RESP, as Redis and Valkey do.
+---@param settings {url: string?, host: string?, port: integer?, database: integer?, user: string?, password: string?, connect_timeout: number?, max_time: number?, max_size: integer?, keep: number?}
+---@return orrery.Redis
+function flow.resp(settings) end
 ---Nodes side by side; the output is an array, or an object where all members have names.
 ---@param members table
 ---@return table
@@ -971,6 +1003,7 @@ function flow.fork(id, options) end
 ---@field large_output? integer bytes; an output that takes more is read back when it is used
 ---@field trust? boolean the store may belong to another user, whose code it then runs
 ---@field memory_limit? integer bytes that the outputs of a run may take in memory, about
+---@field bus? string where the bus of its runs is: "redis://HOST:PORT/DATABASE", "unix:///PATH" or "memory:"
 ---@field crash_limit? integer
 ---@field contain? boolean this program becomes a subreaper with its first command
 ---@field workers? { min: integer?, max: integer?, memory: integer?, idle: number? } threads for nodes with `strategy = "thread"`

@@ -249,17 +249,18 @@ end
 local function find(self)
   local settings = self.settings
   if settings.path then return connect(self, { settings.path }, 1) end
-  if settings.host:find "^[%d.]+$" or settings.host:find ":" then return connect(self, { settings.host }, 1) end
+  local host = settings.host
+  if host:find "^[%d.]+$" or host:find ":" then return connect(self, { host }, 1) end
   local function found(err, list)
     if self.failed then return end
     if err then
-      return fail(self, failure.connection(settings, ("%s has no address: %s"):format(settings.host, err)))
+      return fail(self, failure.connection(settings, ("%s has no address: %s"):format(host, err)))
     end
     local addresses = {}
     for i, one in ipairs(list) do addresses[i] = one.addr end
     connect(self, addresses, 1)
   end
-  local request, err = uv.getaddrinfo(settings.host, nil, { socktype = "stream" }, found)
+  local request, err = uv.getaddrinfo(host, nil, { socktype = "stream" }, found)
   if request then self.lookup = request else found(err) end
 end
 

@@ -2,7 +2,7 @@
 local failure = {}
 
 -- The first words of the server's errors.
-local DENIED = { NOAUTH = true, WRONGPASS = true, NOPERM = true }
+local DENIED = { DENIED = true, NOAUTH = true, WRONGPASS = true, NOPERM = true }
 local BUSY = { LOADING = true, BUSY = true, TRYAGAIN = true, MASTERDOWN = true, CLUSTERDOWN = true,
   READONLY = true, OOM = true, NOREPLICAS = true, MISCONF = true }
 local HELP = {
@@ -36,7 +36,9 @@ end
 ---@param too_large boolean
 ---@return table error
 function failure.reply(settings, message, too_large)
-  if too_large then return make(settings, "redis_too_large", false, message .. "; raise max_size, or ask for less") end
+  if too_large then
+    return make(settings, "redis_too_large", false, message .. "; raise max_size, or ask for less")
+  end
   return make(settings, "redis_connection", true, "what it says is no reply of Redis: " .. message)
 end
 
@@ -52,9 +54,10 @@ function failure.unavailable(settings, message) return make(settings, "redis_una
 ---@return table error
 function failure.answer(settings, text)
   local word = text:match "^%-?(%u+)" or ""
-  local code = (DENIED[word] or text:find "^DENIED" or text:find "invalid password") and "redis_denied"
-    or BUSY[word] and "redis_busy" or "redis_error"
-  return make(settings, code, code == "redis_busy", text .. (HELP[word] or ""), { error = word })
+  local message, details = text .. (HELP[word] or ""), { error = word }
+  if BUSY[word] then return make(settings, "redis_busy", true, message, details) end
+  if DENIED[word] then return make(settings, "redis_denied", false, message, details) end
+  return make(settings, "redis_error", false, message, details)
 end
 
 return failure

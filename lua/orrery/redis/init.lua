@@ -100,8 +100,9 @@ function Redis:name() return self.settings.shown end
 ---@return any reply
 function Redis:call(...) return call(shared_of(self.settings), { ... }, self.settings.max_time) end
 
---- Acknowledges entries that the handler has taken, once all that its run has recorded is on disk:
---- so record them before, by ctx:step. A second time does no harm. Waits. Raises as `call` does.
+--- Acknowledges entries that the handler has taken, once all that its run has recorded is on
+--- disk: so record them before, by ctx:step. A second time does no harm. Waits. Raises as `call`
+--- does.
 ---@param stream string
 ---@param group string
 ---@param ids string[]
@@ -139,7 +140,8 @@ function Own:call(args, blocks)
   return call(self.conn, args, (blocks or 0) + self.settings.max_time, function() self.conn:close() end)
 end
 
---- Entries of a stream after an id. Waits, at the server for so many seconds. Raises as `call` does.
+--- Entries of a stream after an id. Waits, at the server for so many seconds. Raises as `call`
+--- does.
 ---@param stream string
 ---@param after string
 ---@param count integer

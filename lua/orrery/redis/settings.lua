@@ -88,7 +88,9 @@ function settings.read(from)
   end
   local host, port = into.host or "127.0.0.1", into.port or 6379
   local is_path = host:find "^/" ~= nil
-  if host:find(is_path and "%c" or "[%c%s]") then wrong("host: %s is no name of a host", errors.show(host)) end
+  if host:find(is_path and "%c" or "[%c%s]") then
+    wrong("host: %s is no name of a host", errors.show(host))
+  end
   if port < 1 or port > 65535 then wrong("port: expected 1 to 65535, got %d", port) end
   local shown = is_path and host or (host:find ":" and "[%s]:%d" or "%s:%d"):format(host, port)
   local database = into.database or 0

@@ -6,7 +6,7 @@ local streams = {}
 
 local null = core.json.null
 
---- How long a member of a group waits at most before it looks for what others have left, in seconds.
+--- Seconds that a member of a group waits at most before it looks for what others have left.
 streams.SLICE = 5
 
 ---@class orrery.redis.Entry
