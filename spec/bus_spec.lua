@@ -286,6 +286,20 @@ describe("the bus", function()
     assert.is_nil(nobody.err:find("open-sesame", 1, true))
   end)
 
+  it("fails who cannot be given a message, and keeps it", function()
+    local here <close> = place.new()
+    local name = topic()
+    local rt = flow.runtime { store = "sqlite:" .. here.folder .. "/runs.db", output_limit = 1000 }
+    local run = waiter({ topic = name, group = "g" }, { runtime = rt })
+    joined(run)
+    flow.publish(name, ("x"):rep(2000), { stream = true })
+    local e = rt:wait(run).error
+    assert.is_false(e.retryable)
+    one.contains(e.message, "1000")
+    assert.equal(2000, #wait(waiter { topic = name, group = "g" }).output.message)
+    rt:close()
+  end)
+
   it("without a server fails who waits, who may try again", function()
     local rt, retries = flow.runtime { bus = "redis://127.0.0.1:1" }, 0
     local w = flow.workflow { name = "w" }

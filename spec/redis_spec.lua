@@ -1,6 +1,7 @@
 -- What redis.* does with a server that is none, goes away, or says what no server should. What real
 -- ones do stands in spec/services/.
 local command = require "spec.support.command"
+local core = require "orrery.core"
 local flow = require "orrery"
 local one = require "spec.support.one_node"
 local place = require "spec.support.place"
@@ -188,6 +189,128 @@ describe("a Redis server", function()
     serve(function() end, "-DENIED Redis is running in protected mode\r\n")
     failure(get(), "redis_denied", "protected mode")
   end)
+end)
+
+-- Replies as the server writes them, and as they are read.
+local function random_reply(depth)
+  local dice = math.random(depth > 0 and 7 or 5)
+  if dice == 1 then
+    local n = math.random(0) >> math.random(0, 63)
+    return (":%d\r\n"):format(n), n
+  elseif dice == 2 then
+    local text = ("x"):rep(math.random(0, 40))
+    return ("+%s\r\n"):format(text), text
+  elseif dice == 3 then
+    return "$-1\r\n", flow.json.null
+  elseif dice <= 5 then
+    local bytes = {}
+    for i = 1, math.random(0, 60) do bytes[i] = string.char(math.random(0, 255)) end
+    local text = table.concat(bytes)
+    return ("$%d\r\n%s\r\n"):format(#text, text), text
+  end
+  local parts, list = {}, {}
+  for i = 1, math.random(0, 5) do parts[i], list[i] = random_reply(depth - 1) end
+  return ("*%d\r\n%s"):format(#list, table.concat(parts)), list
+end
+
+-- What a reader makes of a text that comes in pieces: the replies, and what is wrong behind them.
+local function read_in_pieces(text, longest)
+  local reader, list, at = core.redis_reader(1000000), {}, 1
+  while at <= #text do
+    local n = math.random(longest)
+    reader:feed(text:sub(at, at + n - 1))
+    at = at + n
+    while true do
+      local there, reply = reader:next()
+      if there == nil then
+        reader:close()
+        return list, reply
+      end
+      if not there then break end
+      list[#list + 1] = reply
+    end
+  end
+  reader:close()
+  return list
+end
+
+describe("what a Redis server says", function()
+  local seed = tonumber(os.getenv "REDIS_SEED") or os.time()
+
+  it("is read alike in whatever pieces it comes", function()
+    math.randomseed(seed)
+    for _ = 1, 300 do
+      local parts, expected = {}, {}
+      for i = 1, math.random(8) do parts[i], expected[i] = random_reply(4) end
+      local text = table.concat(parts)
+      for _, longest in ipairs { 1, 7, 100, #text } do
+        assert.same(expected, (read_in_pieces(text, longest)), "REDIS_SEED=" .. seed)
+      end
+    end
+  end)
+
+  it("is no reply, or another one, where bytes of it were changed", function()
+    math.randomseed(seed)
+    for _ = 1, 3000 do
+      local text = random_reply(4) .. random_reply(4)
+      for _ = 1, math.random(3) do
+        local at = math.random(#text)
+        text = text:sub(1, at - 1) .. string.char(math.random(0, 255)) .. text:sub(at + math.random(0, 2))
+      end
+      local whole, wrong = read_in_pieces(text, #text)
+      local again, wrong_again = read_in_pieces(text, 3)
+      assert.same({ whole, wrong ~= nil }, { again, wrong_again ~= nil }, "REDIS_SEED=" .. seed)
+    end
+  end)
+end)
+
+-- A server with one entry in every stream, which asks `seen()` when that is acknowledged.
+local function serve_stream(seen)
+  local ENTRY = "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$6\r\n7423-5\r\n*2\r\n$7\r\nmessage\r\n$2\r\n41\r\n"
+  local given = false
+  serve(function(data)
+    if data:find "XAUTOCLAIM" then return "*2\r\n$3\r\n0-0\r\n*0\r\n" end
+    if data:find "XREADGROUP" then
+      if given then return nil end
+      given = true
+      return ENTRY
+    end
+    if data:find "XACK" then
+      seen()
+      return ":1\r\n"
+    end
+    return "+OK\r\n"
+  end)
+end
+
+describe("an entry of a stream", function()
+  local NODES = {
+    ["redis.stream_read"] = [[flow.redis.stream_read { port = %d, stream = "s", group = "g" }]],
+    ["redis.stream_read in a worker"] =
+      [[flow.redis.stream_read { strategy = "thread", port = %d, stream = "s", group = "g" }]],
+    ["bus.wait"] = [[flow.bus.wait { topic = "s", group = "g" } -- port %d]],
+    ["bus.wait in a worker"] = [[flow.bus.wait { strategy = "thread", topic = "s", group = "g" } -- port %d]],
+  }
+
+  for what, node in pairs(NODES) do
+    for _, durability in ipairs { "strict", "relaxed" } do
+      it(("is acknowledged when the store has it: %s, %s"):format(what, durability), function()
+        local here <close> = place.new()
+        local kept
+        serve_stream(function()
+          kept = (here:read ".orrery/runs.db" .. here:read ".orrery/runs.db-wal"):find("7423-5", 1, true)
+        end)
+        here:write("w.lua", ([[local flow = require "orrery"
+          local w = flow.workflow { name = "w", output = "${nodes.it}" }
+          w.it = %s
+          return w]]):format(node:format(server.port)))
+        local done = here:finish(here:start({ "run", "w.lua", "--durability", durability },
+          { ORRERY_BUS = "redis://127.0.0.1:" .. server.port }))
+        assert.equal(0, done.code, done.err)
+        assert.is_truthy(kept, "it was acknowledged before it was in the store")
+      end)
+    end
+  end
 end)
 
 describe("settings of Redis", function()

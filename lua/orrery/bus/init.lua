@@ -149,17 +149,22 @@ end
 local Waiter = {}
 Waiter.__index = Waiter
 
--- False where the run has ended meanwhile.
+-- False and the error where the run has ended meanwhile, or cannot be given that.
 local function send(self, what)
-  self.given = pcall(self.run.signal, self.run, self.signal, what)
-  return self.given
+  local ok, e = pcall(self.run.signal, self.run, self.signal, what)
+  self.given = self.given or ok
+  return ok, e
 end
 
 --- It has come.
 ---@param message orrery.bus.Message
 ---@return boolean whether the run has taken it
 function Waiter:deliver(message)
-  return send(self, { id = message.id, message = message.message, entry = message.entry })
+  local ok, e = send(self, { id = message.id, message = message.message, entry = message.entry })
+  if not ok and type(e) == "table" and e.code ~= "run_ended" then
+    self:fail { code = e.code, message = e.message, retryable = false } -- it is too large to be recorded
+  end
+  return ok
 end
 
 --- Nothing comes any more.
@@ -216,7 +221,9 @@ local function once(ctx, source, waiter, timeout)
   local got = wait(ctx, waiter, timeout)
   joining:stop()
   if got.failed or not waiter.group then return got end
-  ctx:sleep(0) -- one that was cancelled meanwhile ends here, and another is given the message
+  if ctx.cancelled then -- another is given the message
+    errors.error { code = "cancelled", message = "it was cancelled when the message came", retryable = false }
+  end
   source:acknowledge(waiter, got)
   return got
 end
