@@ -10,7 +10,7 @@ local uv = require "luv"
 
 local server
 
--- A server that answers each piece that comes with what `answer(piece)` gives: bytes, and whether
+-- A server that answers each piece that comes with what `answer(piece, client)` gives: bytes, and whether
 -- the connection ends behind them. The first piece introduces the client; "+PONG\r\n" answers it.
 local function serve(answer, hello)
   local listener, clients = uv.new_tcp(), {}
@@ -25,7 +25,7 @@ local function serve(answer, hello)
         return
       end
       local bytes, ends = hello or "+PONG\r\n", false
-      if introduced then bytes, ends = answer(data) end
+      if introduced then bytes, ends = answer(data, client) end
       introduced = true
       if bytes then
         client:write(bytes, function() if ends and not client:is_closing() then client:close() end end)
@@ -268,15 +268,23 @@ end)
 local function serve_stream(seen)
   local ENTRY = "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$6\r\n7423-5\r\n*2\r\n$7\r\nmessage\r\n$2\r\n41\r\n"
   local given = false
-  serve(function(data)
+  serve(function(data, client)
     if data:find "XAUTOCLAIM" then return "*2\r\n$3\r\n0-0\r\n*0\r\n" end
     if data:find "XREADGROUP" then
+      server.asked = (server.asked or 0) + 1
       if given then return nil end
       given = true
       return ENTRY
     end
     if data:find "XACK" then
-      seen()
+      if seen() == "late" then
+        local timer = uv.new_timer()
+        timer:start(100, 0, function()
+          timer:close()
+          client:write ":1\r\n"
+        end)
+        return nil
+      end
       return ":1\r\n"
     end
     return "+OK\r\n"
@@ -291,6 +299,23 @@ describe("an entry of a stream", function()
     ["bus.wait"] = [[flow.bus.wait { topic = "s", group = "g" } -- port %d]],
     ["bus.wait in a worker"] = [[flow.bus.wait { strategy = "thread", topic = "s", group = "g" } -- port %d]],
   }
+
+  it("is the only one that is asked for, however often its handler runs", function()
+    local here <close> = place.new()
+    serve_stream(function() return "late" end)
+    local rt = flow.runtime { bus = "redis://127.0.0.1:" .. server.port,
+      store = ("sqlite:%s/runs.db"):format(here.folder) }
+    local w, tries = flow.workflow { name = "w", output = "${nodes.it}" }, 0
+    w.it = { retry = { max = 3, delay = 0 }, run = function()
+      tries = tries + 1
+      local got = flow.receive("s", { group = "g" })
+      if tries < 3 then flow.error "again" end
+      return got.message
+    end }
+    assert.same({ 41, 3 }, { flow.run(w, { runtime = rt }).output, tries })
+    rt:close()
+    assert.equal(1, server.asked)
+  end)
 
   for what, node in pairs(NODES) do
     for _, durability in ipairs { "strict", "relaxed" } do

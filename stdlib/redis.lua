@@ -92,9 +92,9 @@ without it. only_if = "absent" or "present" sets it only where there is none or 
 
 -- These block at the server, or change the connection.
 local REFUSED = {}
-for name in ([[SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC REPLCONF
-  MULTI EXEC DISCARD WATCH UNWATCH SELECT AUTH HELLO QUIT RESET CLIENT BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN
-  BZPOPMAX BZMPOP WAIT WAITAOF]]):gmatch "%S+" do REFUSED[name] = true end
+for name in ([[subscribe psubscribe ssubscribe unsubscribe punsubscribe sunsubscribe monitor sync psync replconf
+  multi exec discard watch unwatch select auth hello quit reset client blpop brpop blmove blmpop brpoplpush
+  bzpopmin bzpopmax bzmpop wait waitaof]]):gmatch "%S+" do REFUSED[name:upper()] = true end
 
 local function check_command(args)
   local name = args[1]:upper()

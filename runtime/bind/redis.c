@@ -35,10 +35,9 @@ typedef struct reader {
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
-static redisReplyObjectFunctions bounded; /* hiredis's, but for createArray */
-static void *(*create_array)(const redisReadTask *, int);
+static redisReplyObjectFunctions bounded;                 /* hiredis's, but for createArray */
+static void *(*create_array)(const redisReadTask *, int); /* NULL: there was no memory */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static const redisReplyObjectFunctions *original;
 
 /* Before memory is taken for them. */
 static void *create_bounded(const redisReadTask *task, int elements) {
@@ -52,9 +51,14 @@ static void *create_bounded(const redisReadTask *task, int elements) {
 }
 
 static void bound(void) {
-    bounded = *original;
+    const char *why;
+    const orr_redis_lib *lib = orr_redis_lib_get(&why);
+    redisReader *any = lib->create();
+    if (!any) return;
+    bounded = *any->fn;
     create_array = bounded.createArray;
     bounded.createArray = create_bounded;
+    lib->free(any);
 }
 
 static bool line_is_long(const redisReader *from) {
@@ -162,10 +166,9 @@ int orr_core_redis_reader(lua_State *L) {
     *r = (reader){.lib = lib, .limit = (size_t)limit};
     orr_push_kind(L, READER, close_reader, methods);
     lua_setmetatable(L, -2);
-    r->from = lib->create();
-    if (!r->from) return luaL_error(L, "not enough memory");
-    original = r->from->fn;
     pthread_once(&once, bound);
+    r->from = create_array ? lib->create() : NULL;
+    if (!r->from) return luaL_error(L, "not enough memory");
     r->from->fn = &bounded;
     r->from->privdata = r;
     return 1;

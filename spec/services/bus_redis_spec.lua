@@ -107,6 +107,25 @@ describe("a stream of a bus in Redis", function()
     assert.equal("2", server.call("XLEN", ("orrery:{%s}:stream"):format(name))) -- the first, and a step's
   end)
 
+  it("gives a handler that runs again what it has, and no other message", function()
+    local name, tries = topic(), 0
+    publish(name, "first", { stream = true })
+    publish(name, "second", { stream = true })
+    local here <close> = place.new()
+    local kept = flow.runtime { bus = server.url(), store = "sqlite:" .. here.folder .. "/runs.db" }
+    local w = flow.workflow { name = "w", output = "${nodes.it}" }
+    w.it = { retry = { max = 5, delay = 0 }, run = function()
+      tries = tries + 1
+      local got = flow.receive(name, { group = "g" })
+      if tries < 5 then flow.error "again" end
+      return got.message
+    end }
+    assert.same({ "first", 5 }, { flow.run(w, { runtime = kept }).output, tries })
+    kept:close()
+    assert.equal(0, pending(name, "g"))
+    assert.equal("second", rt:wait(start(flow.bus.wait { topic = name, group = "g" })).output.message)
+  end)
+
   it("gives what a reader has left to another", function()
     local name = topic()
     local key = ("orrery:{%s}:stream"):format(name)

@@ -80,9 +80,9 @@ end
 
 -- A message that was kept already, by an attempt whose answer was lost, is not kept again.
 local APPEND = [[
-if redis.call('SET', KEYS[2], '1', 'NX', 'EX', ARGV[4]) then
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'id', ARGV[1], 'message', ARGV[2])
-end
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'id', ARGV[1], 'message', ARGV[2])
+redis.call('SET', KEYS[2], '1', 'EX', ARGV[4])
 return 1]]
 
 --- Keeps a message for the groups of a topic. Waits. Raises as commands of Redis do.
