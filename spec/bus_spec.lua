@@ -64,6 +64,16 @@ describe("a message on the bus", function()
     assert.same({ 1, 0 }, { outputs.send.receivers, outputs.again.receivers })
   end)
 
+  it("may be sent by hand, as any signal", function()
+    for _, case in ipairs { { { message = "by hand" }, "by hand" }, { 5, 5 }, { {}, nil } } do
+      local name = topic()
+      local run = waiter { topic = name, group = "g" }
+      joined(run)
+      run:signal(("bus %s for g: it"):format(name), case[1])
+      assert.same({ message = case[2] }, wait(run).output)
+    end
+  end)
+
   it("is what it was when it was sent", function()
     local name = topic()
     local run = waiter { topic = name, group = "g" }

@@ -209,9 +209,9 @@ local function is_timeout(e) return type(e) == "table" and e.code == "signal_tim
 -- What was sent while the time was over is taken all the same.
 local function wait(ctx, waiter, timeout)
   local ok, got = pcall(ctx.wait, ctx, waiter.signal, { timeout = timeout })
-  if ok then return got end
-  if not is_timeout(got) then error(got, 0) end
-  if waiter.given then return ctx:wait(waiter.signal) end
+  if not ok and not is_timeout(got) then error(got, 0) end
+  if not ok and waiter.given then ok, got = true, ctx:wait(waiter.signal) end
+  if ok then return type(got) == "table" and got or { message = got } end -- people send what they like
   errors.error { code = "wait_timeout", retryable = true, details = { topic = waiter.topic, group = waiter.group },
     message = ("no message of %q came in time"):format(waiter.topic) }
 end
@@ -224,7 +224,7 @@ local function once(ctx, source, waiter, timeout)
   if ctx.cancelled then -- another is given the message
     errors.error { code = "cancelled", message = "it was cancelled when the message came", retryable = false }
   end
-  source:acknowledge(waiter, got)
+  if got.entry or waiter.taken then source:acknowledge(waiter, got) end
   return got
 end
 

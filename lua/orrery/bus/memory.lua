@@ -157,7 +157,6 @@ end
 ---@param waiter orrery.bus.Waiter
 function Memory:acknowledge(waiter)
   core.flushed()
-  if not waiter.taken then return end -- what was taken before a restart was kept by a process that is gone
   group_of(stream_of(self, waiter.topic), waiter.group).given[waiter.taken] = nil
   waiter.taken = nil
 end

@@ -125,7 +125,6 @@ local function give(self, entries)
   while entries[1] and self.waiters[1] do
     local waiter = table.remove(self.waiters, 1)
     local message = kept(entries[1])
-    waiter.taken = message.entry
     if waiter:deliver(message) then table.remove(entries, 1) end
   end
   if #self.waiters == 0 then return self.close(self) end
