@@ -229,7 +229,7 @@ test-spec: $(BUILD)/orrery $(EMBED_BIN) | $(BUILD)/have-test
 .PHONY: services
 SERVICE_SPECS := $(sort $(wildcard spec/services/*_spec.lua))
 SERVICE_FILES := $(foreach file,$(SERVICE_SPECS),$(if $(findstring $(or $(T),_),$(notdir $(file))),$(file)))
-services: $(BUILD)/orrery | $(BUILD)/have-test $(BUILD)/have-services ## specs on PostgreSQL and Redis servers (T=load)
+services: $(BUILD)/orrery | $(BUILD)/have-test $(BUILD)/have-services ## specs on real servers (T=load)
 	@spec/support/test.sh $(BUILD) $(or $(SERVICE_FILES),$(error no file of spec/services has $(T) in its name))
 
 # CRASH_KILLS, CRASH_SEED and CRASH_ONLY (boundaries, random, pair) as spec/crash/main.lua says.

@@ -10,8 +10,9 @@ local uv = require "luv"
 
 local server
 
--- A server that answers each piece that comes with what `answer(piece, client)` gives: bytes, and whether
--- the connection ends behind them. The first piece introduces the client; "+PONG\r\n" answers it.
+-- A server that answers each piece that comes with what `answer(piece, client)` gives: bytes, and
+-- whether the connection ends behind them. The first piece introduces the client; "+PONG\r\n"
+-- answers it.
 local function serve(answer, hello)
   local listener, clients = uv.new_tcp(), {}
   listener:bind("127.0.0.1", 0)

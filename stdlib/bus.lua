@@ -44,7 +44,7 @@ stream, each of which goes to one of the group. What came is recorded, so that a
 and acknowledged only when the record is on disk; a message that comes twice, after a crash, has the same
 id. The node holds no place in a pool meanwhile.]],
   config = flow.schema { topic = TOPIC,
-    group = { type = "string", optional = true, 
+    group = { type = "string", optional = true,
       doc = "who reads the stream; all of a group share its messages" },
     timeout = { type = "duration", optional = true, doc = "how long it waits" },
     on_timeout = { enum = { "fail", "continue" }, default = "fail",

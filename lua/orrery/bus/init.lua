@@ -1,8 +1,8 @@
 --- The bus: messages between runs. `flow.publish` and `flow.receive`.
 ---
---- Who receives waits for a signal of its run, as for any other: it holds no slot, its timeout goes on
---- across restarts, and what it was given is a record of its journal. The bus sends that signal. A
---- message of a stream is acknowledged when the record is on disk.
+--- Who receives waits for a signal of its run, as for any other: it holds no slot, its timeout goes
+--- on across restarts, and what it was given is a record of its journal. The bus sends that signal.
+--- A message of a stream is acknowledged when the record is on disk.
 local core = require "orrery.core"
 local errors = require "orrery.errors"
 local mask = require "orrery.mask"
@@ -212,7 +212,8 @@ local function wait(ctx, waiter, timeout)
   if not ok and not is_timeout(got) then error(got, 0) end
   if not ok and waiter.given then ok, got = true, ctx:wait(waiter.signal) end
   if ok then return type(got) == "table" and got or { message = got } end -- people send what they like
-  errors.error { code = "wait_timeout", retryable = true, details = { topic = waiter.topic, group = waiter.group },
+  errors.error { code = "wait_timeout", retryable = true,
+    details = { topic = waiter.topic, group = waiter.group },
     message = ("no message of %q came in time"):format(waiter.topic) }
 end
 
@@ -231,9 +232,9 @@ end
 local RECEIVE = { group = true, timeout = true }
 
 --- Waits, in a handler, for the next message of a topic: of those that are published from now on;
---- or with `group` of its stream, where each goes to one of the group. It is recorded with the run, so
---- that a handler that runs again sees the same, and acknowledged when the record is on disk. Raises
---- `wait_timeout`, and what a server raises.
+--- or with `group` of its stream, where each goes to one of the group. It is recorded with the run,
+--- so that a handler that runs again sees the same, and acknowledged when the record is on disk.
+--- Raises `wait_timeout`, and what a server raises.
 ---@param topic string
 ---@param options? { group: string?, timeout: orrery.Duration? }
 ---@return { id: string|nil, message: any } id: the same where it comes twice

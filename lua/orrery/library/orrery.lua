@@ -728,7 +728,7 @@ function Secret:value() end
 ---@field xml {read: orrery.NodeType, write: orrery.NodeType, decode: orrery.NodeType, encode: orrery.NodeType}
 ---@field sqlite {query: orrery.NodeType, load: orrery.NodeType}
 ---@field postgres {query: orrery.NodeType, load: orrery.NodeType}
----@field redis {get: orrery.NodeType, set: orrery.NodeType, command: orrery.NodeType, publish: orrery.NodeType, subscribe: orrery.NodeType, stream_add: orrery.NodeType, stream_read: orrery.NodeType}
+---@field redis table<string, orrery.NodeType> get, set, command, publish, subscribe, stream_add, stream_read
 ---@field bus {publish: orrery.NodeType, wait: orrery.NodeType}
 ---@field data table<string, orrery.NodeType>
 ---@field http table<string, orrery.NodeType> get, post, put, patch, delete, request
@@ -829,8 +829,20 @@ function Redis:acknowledge(stream, group, ids) end
 ---@return string where it is
 function Redis:name() end
 
+---@class orrery.RedisSettings what is left out is as for the nodes
+---@field url? string
+---@field host? string
+---@field port? integer
+---@field database? integer
+---@field user? string
+---@field password? string
+---@field connect_timeout? number seconds
+---@field max_time? number seconds
+---@field max_size? integer bytes
+---@field keep? number seconds
+
 ---A server that speaks RESP, as Redis and Valkey do.
----@param settings {url: string?, host: string?, port: integer?, database: integer?, user: string?, password: string?, connect_timeout: number?, max_time: number?, max_size: integer?, keep: number?}
+---@param settings orrery.RedisSettings
 ---@return orrery.Redis
 function flow.resp(settings) end
 ---Nodes side by side; the output is an array, or an object where all members have names.
