@@ -1,12 +1,13 @@
 --- The bus inside a process: topics, whose messages go to all who wait, and streams, which keep
 --- messages until each group of readers has taken them. It ends with the process.
 local core = require "orrery.core"
+local line = require "orrery.bus.line"
 
 ---@class orrery.bus.Group
 ---@field next integer the first entry that nobody has taken
 ---@field returned integer[] taken and given back, in order
 ---@field given table<integer, orrery.bus.Waiter> taken and not acknowledged
----@field waiters orrery.bus.Waiter[]
+---@field waiters orrery.bus.Line
 
 ---@class orrery.bus.Stream
 ---@field first integer of `entries`, whose last is `last`
@@ -15,7 +16,7 @@ local core = require "orrery.core"
 ---@field groups table<string, orrery.bus.Group>
 
 ---@class orrery.bus.Memory: orrery.bus.Source
----@field topics table<string, orrery.bus.Waiter[]>
+---@field topics table<string, orrery.bus.Line>
 ---@field streams table<string, orrery.bus.Stream>
 local Memory = {}
 Memory.__index = Memory
@@ -25,12 +26,6 @@ local memory = {}
 --- A bus of its own.
 ---@return orrery.bus.Memory
 function memory.new() return setmetatable({ topics = {}, streams = {} }, Memory) end
-
-local function remove(list, item)
-  for i, other in ipairs(list or {}) do
-    if other == item then return table.remove(list, i) end
-  end
-end
 
 -- ---- streams ------------------------------------------------------------------------------------
 
@@ -46,7 +41,7 @@ end
 local function group_of(stream, name)
   local group = stream.groups[name]
   if not group then
-    group = { next = stream.first, returned = {}, given = {}, waiters = {} }
+    group = { next = stream.first, returned = {}, given = {}, waiters = line.new() }
     stream.groups[name] = group
   end
   return group
@@ -72,10 +67,10 @@ end
 
 -- Gives entries to those who wait, while there are both.
 local function serve(stream, group)
-  while group.waiters[1] do
+  while group.waiters.size > 0 do
     local n = next_of(stream, group)
     if not n then return end
-    local waiter = table.remove(group.waiters, 1)
+    local waiter = group.waiters:take()
     group.given[n] = waiter
     waiter.taken = n
     if not waiter:deliver(stream.entries[n]) then
@@ -99,10 +94,10 @@ end
 ---@param message orrery.bus.Message
 ---@return integer receivers
 function Memory:publish(topic, message)
-  local waiting, n = self.topics[topic] or {}, 0
+  local waiting, n = self.topics[topic], 0
   self.topics[topic] = nil
-  for _, waiter in ipairs(waiting) do
-    if waiter:deliver(message) then n = n + 1 end
+  while waiting and waiting.size > 0 do
+    if waiting:take():deliver(message) then n = n + 1 end
   end
   return n
 end
@@ -125,14 +120,13 @@ end
 ---@param waiter orrery.bus.Waiter
 function Memory:join(waiter)
   if not waiter.group then
-    local list = self.topics[waiter.topic] or {}
-    self.topics[waiter.topic] = list
-    list[#list + 1] = waiter
+    self.topics[waiter.topic] = self.topics[waiter.topic] or line.new()
+    self.topics[waiter.topic]:add(waiter)
     return
   end
   local stream = stream_of(self, waiter.topic)
   local group = group_of(stream, waiter.group)
-  table.insert(group.waiters, waiter)
+  group.waiters:add(waiter)
   serve(stream, group)
 end
 
@@ -140,12 +134,14 @@ end
 ---@param waiter orrery.bus.Waiter
 function Memory:leave(waiter)
   if not waiter.group then
-    remove(self.topics[waiter.topic], waiter)
+    local waiting = self.topics[waiter.topic]
+    if waiting then waiting:remove(waiter) end
+    if waiting and waiting.size == 0 then self.topics[waiter.topic] = nil end
     return
   end
   local stream = stream_of(self, waiter.topic)
   local group = group_of(stream, waiter.group)
-  remove(group.waiters, waiter)
+  group.waiters:remove(waiter)
   if not waiter.taken then return end
   give_back(group, waiter.taken)
   waiter.taken = nil

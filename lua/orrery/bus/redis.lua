@@ -6,6 +6,7 @@
 --- the last.
 local connection = require "orrery.redis.connection"
 local core = require "orrery.core"
+local line = require "orrery.bus.line"
 local mask = require "orrery.mask"
 local redis = require "orrery.redis"
 local streams = require "orrery.redis.streams"
@@ -20,7 +21,7 @@ Redis.__index = Redis
 ---@class orrery.bus.Listener
 ---@field topic string
 ---@field group string|nil
----@field waiters orrery.bus.Waiter[]
+---@field waiters orrery.bus.Line
 ---@field conn orrery.redis.Connection
 ---@field member orrery.redis.Member|nil
 local Listener = {}
@@ -100,19 +101,18 @@ end
 -- All who wait are told, and go on as their retry policies say.
 local function fail(self, err)
   local waiters = self.waiters
-  self.waiters = {}
-  self.close(self)
-  for _, waiter in ipairs(waiters) do waiter:fail(err) end
+  self.waiters = line.new()
+  self.close()
+  while waiters.size > 0 do waiters:take():fail(err) end
 end
 
 local function hear(self)
   self.conn:listen(function(err, reply)
     if err then return fail(self, err) end
     if type(reply) ~= "table" or reply[1] ~= "message" then return end
-    local waiters, message = self.waiters, published(reply[3])
-    self.waiters = {}
-    for _, waiter in ipairs(waiters) do waiter:deliver(message) end
-    if #self.waiters == 0 then self.close(self) end
+    local message = published(reply[3])
+    while self.waiters.size > 0 do self.waiters:take():deliver(message) end
+    self.close()
   end)
   self.conn:tell { "SUBSCRIBE", key_of(self.topic) }
 end
@@ -122,12 +122,9 @@ local take
 -- Gives an entry to the first who can take it. Where nobody can, it stays with the group, and is
 -- claimed later.
 local function give(self, entries)
-  while entries[1] and self.waiters[1] do
-    local waiter = table.remove(self.waiters, 1)
-    local message = kept(entries[1])
-    if waiter:deliver(message) then table.remove(entries, 1) end
-  end
-  if #self.waiters == 0 then return self.close(self) end
+  local given = not entries[1] -- of one entry, as the member says
+  while not given and self.waiters.size > 0 do given = self.waiters:take():deliver(kept(entries[1])) end
+  if self.waiters.size == 0 then return self.close() end
   return take(self)
 end
 
@@ -161,7 +158,7 @@ local function listener_key(waiter)
 end
 
 local function new_listener(self, waiter, key)
-  local made = setmetatable({ topic = waiter.topic, group = waiter.group, waiters = {},
+  local made = setmetatable({ topic = waiter.topic, group = waiter.group, waiters = line.new(),
     conn = connection.open(self.redis.settings) }, Listener)
   made.close = function()
     if self.listeners[key] == made then self.listeners[key] = nil end
@@ -180,12 +177,12 @@ function Redis:join(waiter)
   local key = listener_key(waiter)
   local listener = self.listeners[key]
   if listener then
-    table.insert(listener.waiters, waiter)
+    listener.waiters:add(waiter)
     return
   end
   listener = new_listener(self, waiter, key)
   self.listeners[key] = listener
-  listener.waiters[1] = waiter
+  listener.waiters:add(waiter)
   if listener.conn.failed then return fail(listener, listener.conn.failed) end
   if waiter.group then take(listener) else hear(listener) end
 end
@@ -195,13 +192,8 @@ end
 function Redis:leave(waiter)
   local listener = self.listeners[listener_key(waiter)]
   if not listener then return end
-  for i, other in ipairs(listener.waiters) do
-    if other == waiter then
-      table.remove(listener.waiters, i)
-      break
-    end
-  end
-  if #listener.waiters == 0 then listener.close(listener) end
+  listener.waiters:remove(waiter)
+  if listener.waiters.size == 0 then listener.close() end
 end
 
 --- A message that was taken is done with, once all that its run has recorded is on disk. Waits.
