@@ -1,4 +1,4 @@
---- Who waits, first come, first served. Any number may wait, and each operation takes the same time.
+--- Who waits, first come, first served. However many wait, each operation takes the same time.
 local line = {}
 
 ---@class orrery.bus.Line

@@ -11,7 +11,4 @@ return {
   { name = "a reply may announce any number of elements", file = "runtime/bind/redis.c",
     from = "if (elements > MOST_ELEMENTS - r->elements)", to = "if (elements > INT32_MAX - r->elements)",
     by = "redis_spec" },
-  { name = "commands go out before the server has let the client in", file = "lua/orrery/redis/connection.lua",
-    from = "    list[i] = encoded(args)\n    self.first", to = "    list[i] = encoded(args)\n"
-      .. "    write(self, table.concat(self.unsent))\n    self.unsent = {}\n    self.first", by = "redis_spec" },
 }
