@@ -127,17 +127,16 @@ describe("a Redis server", function()
   it("that answers for ever is stopped at a bound", function()
     local piece = ("x"):rep(65536)
     local function flood(first, config, code, words)
-      local stopped = false
-      serve(function() return first end)
-      local listener = uv.new_timer()
-      listener:start(10, 1, function()
-        local client = server and server.clients[1]
-        if stopped or not client or client:is_closing() then return end
-        if client:get_write_queue_size() < 1000000 then client:write(piece) end
+      local timer = uv.new_timer()
+      serve(function(_, client)
+        timer:start(1, 1, function()
+          if client:is_closing() then return end
+          if client:get_write_queue_size() < 1000000 then client:write(piece) end
+        end)
+        return first
       end)
       local e = failure(get(config), code, words)
-      stopped = true
-      listener:close()
+      timer:close()
       server.stop()
       server = nil
       return e
