@@ -264,10 +264,23 @@ static void end_journal(orr_rtbox *rt, orr_runbox *r) {
     rt->n_incomplete++;
 }
 
+/* A test lets the process die before this record. That of a child run that is made just then is
+ * kept all the same: its creation would fail otherwise, and its parent hear of it. */
+static bool is_cut(orr_rtbox *rt, const orr_record *record) {
+    if (rt->records_left == UINT64_MAX) return false;
+    if (rt->records_left == 0) return record->kind != ORR_REC_RUN_CREATED;
+    rt->records_left--;
+    return false;
+}
+
 static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
     orr_rtbox *rt = rtbox;
     noting n = {orr_run_ud(run), run, record};
     if (!n.r->journal || n.r->incomplete) return;
+    if (is_cut(rt, record)) {
+        end_journal(rt, n.r);
+        return;
+    }
     if (note_plainly(&n) || guarded(rt->base.script, note_or_say, &n)) {
         if ((settles >> record->kind & 1) != 0 && record->task.item == ORR_NONE && n.r->kept.n)
             guarded(rt->base.script, release_outputs, &n); /* without memory the output stays where it is */

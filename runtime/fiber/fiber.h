@@ -68,6 +68,9 @@ struct orr_rt {
     bool listed, is_virtual;
     orr_uvtimer_list timers;    /* of luv's on its virtual clock, set or not */
     uint32_t n_timers, n_loose; /* those that are set, and those of them that keep nothing going */
+    int64_t stop;     /* a virtual clock goes no further; INT64_MAX: it is not held */
+    bool moves;       /* it is held, and was let go on to `stop` */
+    uint32_t stander; /* the fiber that waits until it stands still; ORR_NONE */
 };
 
 /* One phase of a turn: done with each runtime of the list, or once. True when anything was done. */
@@ -92,6 +95,15 @@ void orr_rt_list(lua_State *L, orr_rt *rt);
 void orr_rt_unlist(orr_script *s, orr_rt *rt);
 /* The default runtime, made at first use. */
 orr_rt *orr_rt_default(lua_State *L, orr_script *s);
+
+/* ---- held clocks: held.c --------------------------------------------------------------------- */
+
+/* A virtual clock stands where it is, or goes on by itself again. */
+void orr_held_set(orr_rt *rt, bool held);
+/* Holds it where it is and lets it go on for so long; what is due meanwhile happens at its time.
+ * Waits until it stands still there: nothing can run before it moves again, and nothing outside
+ * is under way. A Lua function's tail. */
+int orr_held_advance(lua_State *L, orr_rt *rt, int64_t ns);
 
 /* ---- fibers ---------------------------------------------------------------------------------- */
 
@@ -185,6 +197,7 @@ struct orr_fiber {
         orr_runbox *other;
         int64_t due; /* timed, by the clock it waits by: INT64_MAX for no end */
         uint64_t ticket;
+        orr_rt *standing; /* until whose clock stands still it waits */
     };
     orr_rt *disk;  /* whose store it waits for */
     int64_t alive; /* the client's: root: its last sign of life */

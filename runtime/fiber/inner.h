@@ -79,4 +79,12 @@ int orr_call_safely(orr_script *s, lua_State *L, int nargs, int nresults);
  * on; else NULL. */
 orr_fiber *orr_await_target(lua_State *L, orr_script *s, int idx);
 
+/* ---- held clocks: held.c --------------------------------------------------------------------- */
+
+/* Whether a clock is held and has a way to go. */
+bool orr_held_can_move(const orr_rt *rt);
+/* Nothing can run: it goes to the next time with something to do, or, at its stop, whoever waits
+ * for that is woken. Always true. */
+bool orr_held_move(orr_rt *rt);
+
 #endif

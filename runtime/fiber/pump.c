@@ -13,6 +13,7 @@
 /* Whether its clock has a time to jump to. Timers that keep nothing going do not count, nor any
  * that a run has left behind. */
 static bool can_jump(const orr_rt *rt) {
+    if (rt->stop != INT64_MAX) return orr_held_can_move(rt);
     if (!rt->is_virtual || orr_engine_deadline(rt->engine) == INT64_MAX) return false;
     uint32_t idle = rt->n_live ? rt->n_loose : rt->n_timers;
     return orr_engine_n_timers(rt->engine) > idle ||
@@ -40,7 +41,9 @@ static bool jump(orr_script *s) {
     }
     bool any = false;
     for (orr_rt *rt = orr_rt_first(s); rt; rt = rt->next)
-        if (can_jump(rt)) any |= orr_engine_jump(rt->engine, rt->class->look_at(rt));
+        if (can_jump(rt))
+            any |= rt->stop != INT64_MAX ? orr_held_move(rt)
+                                         : orr_engine_jump(rt->engine, rt->class->look_at(rt));
     return any;
 }
 
@@ -178,7 +181,7 @@ bool orr_script_step(orr_script *s, lua_State *L, int64_t budget) {
 
 int64_t orr_script_until_due(const orr_script *s) {
     for (orr_rt *rt = orr_rt_first(s); rt; rt = rt->next) {
-        if (!rt->is_virtual) continue;
+        if (!rt->is_virtual || rt->stop != INT64_MAX) continue;
         if (orr_engine_deadline(rt->engine) != INT64_MAX) return 0;
     }
     return until_look(s, until_due(s));

@@ -246,6 +246,10 @@ bool orr_engine_jump(orr_engine *e, int64_t stop) {
     return true;
 }
 
+void orr_engine_pass(orr_engine *e, int64_t time) {
+    orr_clock_jump(&e->clock, time);
+}
+
 /* ---- waking up the loop ---------------------------------------------------------------------- */
 
 struct orr_wakeup {

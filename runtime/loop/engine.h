@@ -98,6 +98,9 @@ uint32_t orr_engine_n_timers(const orr_engine *e);
  * when there is no deadline or the clock is real. */
 bool orr_engine_jump(orr_engine *e, int64_t stop);
 
+/* Moves a virtual clock on to that time. */
+void orr_engine_pass(orr_engine *e, int64_t time);
+
 /* ---- waking up the loop ---------------------------------------------------------------------- */
 
 /* The engine's one uv_timer_t. It is active, and so keeps the loop alive, only between arm and

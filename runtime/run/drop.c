@@ -77,6 +77,7 @@ static int drop_incomplete(lua_State *L) {
 bool orr_runs_drop_incomplete(orr_rtbox *rt) {
     orr_script *s = rt->base.script;
     bool any = false;
+    if (rt->records_left == 0) orr_runs_kill(rt);
     while (rt->n_incomplete > 0) {
         orr_runbox *r = rt->runs;
         while (r && !(r->incomplete && r->live)) r = r->next;

@@ -89,6 +89,13 @@ void orr_orphan_over(orr_script *s, orr_runbox *r);
 /* Asks for more work, where somebody has any. True when there was some. */
 bool orr_refill(orr_rtbox *rt);
 int orr_rt_refill(lua_State *L);
+/* Methods of a runtime by which tests have it: trial.c. */
+int orr_rt_hold(lua_State *L);
+int orr_rt_advance(lua_State *L);
+int orr_rt_cut(lua_State *L);
+int orr_rt_abandon(lua_State *L);
+/* As if its process had been killed: gives all its live runs up. */
+void orr_runs_kill(orr_rtbox *rt);
 
 /* ---- lock.c ---------------------------------------------------------------------------------- */
 

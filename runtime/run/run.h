@@ -309,6 +309,9 @@ struct orr_rtbox {
     int64_t watch;       /* ns of silence that are reported; 0: none is */
     int64_t look_at;     /* when the keeper looks next; INT64_MAX: when something has happened */
     int refill;          /* registry: function() that may start more; LUA_NOREF */
+    /* records that may still be kept: with the one after them its process is as if it had been
+     * killed; UINT64_MAX: any number */
+    uint64_t records_left;
 };
 
 static inline orr_rtbox *orr_rtbox_of(const orr_rt *rt) {

@@ -84,6 +84,13 @@ static bool wants_virtual(lua_State *L, int opts) {
     return is_virtual;
 }
 
+static bool holds_clock(lua_State *L, int opts) {
+    lua_getfield(L, opts, "hold");
+    bool holds = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return holds;
+}
+
 static size_t read_bytes(lua_State *L, int opts, const char *key, size_t otherwise) {
     lua_getfield(L, opts, key);
     lua_Integer limit = luaL_optinteger(L, -1, 0);
@@ -147,6 +154,9 @@ orr_rtbox *orr_runtime_new(lua_State *L, orr_script *s, int opts) {
     rt->base.script = s;
     rt->base.is_virtual = o.virtual_clock;
     rt->base.class = &class;
+    rt->base.stop = INT64_MAX;
+    rt->base.stander = ORR_NONE;
+    rt->records_left = UINT64_MAX;
     rt->keeper = orr_runs_of(s)->keeper;
     rt->durable_to = UINT64_MAX;
     rt->output_limit = OUTPUT_LIMIT;
@@ -165,6 +175,7 @@ orr_rtbox *orr_runtime_new(lua_State *L, orr_script *s, int opts) {
     rt->base.engine = orr_engine_new(&o);
     if (!rt->base.engine) luaL_error(L, "not enough memory for a runtime");
     if (rt->base.is_virtual) orr_uvtimers_install(L, s);
+    if (rt->base.is_virtual && holds_clock(L, opts)) orr_held_set(&rt->base, true);
     if (opts) open_storage(L, rt, opts);
     return rt;
 }
@@ -177,7 +188,7 @@ void orr_runtime_make_default(lua_State *L, orr_script *s) {
     lua_pop(L, 1);
 }
 
-/* core.runtime([{clock=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=,
+/* core.runtime([{clock=, hold=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=,
  * memory_limit=, crash_limit=, callback_limit=,
  * contain=}]) -> rt; without options the default one. */
 int orr_core_runtime(lua_State *L) {
@@ -368,6 +379,10 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"pause_pool", rt_pause_pool},
         {"breaker", rt_breaker},
         {"now", rt_now},
+        {"hold", orr_rt_hold},
+        {"advance", orr_rt_advance},
+        {"cut", orr_rt_cut},
+        {"abandon", orr_rt_abandon},
         {"idle", rt_idle},
         {"close", rt_close},
         {"refill", orr_rt_refill},
