@@ -92,6 +92,7 @@ int orr_rt_refill(lua_State *L);
 /* Methods of a runtime by which tests have it: trial.c. */
 int orr_rt_hold(lua_State *L);
 int orr_rt_advance(lua_State *L);
+int orr_rt_due(lua_State *L);
 int orr_rt_cut(lua_State *L);
 int orr_rt_abandon(lua_State *L);
 /* As if its process had been killed: gives all its live runs up. */

@@ -381,6 +381,7 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"now", rt_now},
         {"hold", orr_rt_hold},
         {"advance", orr_rt_advance},
+        {"due", orr_rt_due},
         {"cut", orr_rt_cut},
         {"abandon", orr_rt_abandon},
         {"idle", rt_idle},

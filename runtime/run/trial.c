@@ -19,17 +19,34 @@ int orr_rt_hold(lua_State *L) {
     return 0;
 }
 
-/* rt:advance(duration): holds a virtual clock and lets it go on for so long. What is due meanwhile
- * happens at its time. Waits until nothing can run before the clock moves again. */
+/* How long a clock is to go on: to the next deadline where nothing is said. */
+static int64_t how_long(lua_State *L, const orr_rtbox *rt) {
+    if (!lua_isnoneornil(L, 2)) return orr_check_duration(L, 2, "rt:advance");
+    int64_t due = orr_engine_deadline(rt->base.engine), now = orr_engine_now(rt->base.engine);
+    return due == INT64_MAX || due < now ? 0 : due - now;
+}
+
+/* rt:advance([duration]): holds a virtual clock and lets it go on for so long, or to its next
+ * deadline. What is due meanwhile happens at its time. Waits until nothing can run before the clock
+ * moves again. */
 int orr_rt_advance(lua_State *L) {
     orr_rtbox *rt = check_virtual(L, "rt:advance");
     const orr_fiber *f = orr_fiber_current(rt->base.script);
-    int64_t ns = orr_check_duration(L, 2, "rt:advance");
+    int64_t ns = how_long(L, rt);
     if (f && f->rt == &rt->base)
         return luaL_error(L, "rt:advance cannot be called by a handler of the runtime, which it would wait "
                              "for; call it in the script that started the run");
     lua_settop(L, 0);
     return orr_held_advance(L, &rt->base, ns);
+}
+
+/* rt:due() -> seconds until its next deadline, nil where there is none */
+int orr_rt_due(lua_State *L) {
+    const orr_rtbox *rt = orr_check_rt(L, 1);
+    int64_t due = orr_engine_deadline(rt->base.engine);
+    if (due == INT64_MAX) return 0;
+    lua_pushnumber(L, (lua_Number)(due - orr_engine_now(rt->base.engine)) / 1e9);
+    return 1;
 }
 
 /* rt:cut(n): its runs keep n more records; with the one after them the runtime is as if its process

@@ -99,14 +99,20 @@ local function build_nodes(state, flat, def, b)
     and require "orrery.definition.json_edges"(state, flat, b, dependencies()) or NO_EDGES
   flat.edges, flat.reserved = next(edges) and edges or nil, types.RESERVED
   local built = def.nodes
-  local alike = core.alike(flat, function(i)
+  local function build(i)
     local before = #b.problems
     local out = b:build(i)
     local depends = rawget(flat.specs[i], "after") or edges[i] or b.mentions
     if depends then dependencies():resolve(i, out, edges[i]) end
     built[i] = out
     return #b.problems == before
-  end, function(i) return b:run_like(i) end, function(i) return b:scalars_of(i) end)
+  end
+  if types.around then -- each handler gets something around it
+    for i = 1, flat.count do build(i) end
+    return nil
+  end
+  local alike = core.alike(flat, build, function(i) return b:run_like(i) end,
+    function(i) return b:scalars_of(i) end)
   nodes.lazy(built, flat, alike)
   return alike
 end
@@ -157,7 +163,7 @@ function compile_now(w, state, options)
   table.move(flat.problems, 1, #flat.problems, #problems + 1, problems)
   local b = Builder.new(flat, problems, { env = reader.allowed, json = state.paths ~= nil,
     limits = state.limits, input = compiled.input, any_field = options and options.any_field,
-    identity = identity, work = work })
+    identity = identity, work = work, types = types })
   local alike = build_nodes(state, flat, def, b)
   local loaded_one = types.any_rewriting() and not rewrites -- by its name
   if loaded_one then return compile_now(w, state, options) end

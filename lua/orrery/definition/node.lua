@@ -16,6 +16,7 @@ local defer = require "orrery.defer"
 ---@field name string
 ---@field with table<string, boolean>|nil config keys that were written inside `with`
 ---@field mentions {name: string, field: string}[]|nil nodes that the node's expressions mention
+---@field types table `orrery.definition.type`
 ---@field in_worker boolean|nil whether its handler is to run in a worker; nil: the type says
 ---@field env_read string|nil a variable of the environment that one of them reads
 ---@field secret_read boolean|nil whether one of them has a secret
@@ -76,6 +77,7 @@ function Builder:build(i)
       local threaded = require "orrery.definition.threaded"
       out.run = threaded.handler(self, run, false, threaded.takes(run, 2))
     end
+    if self.types.around and not closing then out.run = self.types.around(nil, out.run) end
     if out.cache then out.run = cached_run(self, out, out.run) end
     return out
   end
@@ -89,12 +91,12 @@ end
 ---@param flat orrery.Flat
 ---@param problems orrery.Problem[]
 ---@param options {env: table<string, boolean>, json: boolean, limits: orrery.Limits?, identity: function, work: function,
---- input: orrery.Schema?, any_field: boolean?}
+--- types: table, input: orrery.Schema?, any_field: boolean?}
 ---@return orrery.NodeBuilder
 function Builder.new(flat, problems, options)
   return setmetatable({ flat = flat, problems = problems, allowed_env = options.env, json = options.json,
     limits = options.limits, input = options.input, any_field = options.any_field,
-    suggestions = 100, makers = {}, scratch = {},
+    types = options.types, suggestions = 100, makers = {}, scratch = {},
     compilation = { identity = options.identity, work = options.work } }, Builder)
 end
 

@@ -271,6 +271,7 @@ local function read_compensate(b, out, value)
       b:bad("compensate.retry" .. field, kind, ("compensate.retry%s: %s"):format(field, message))
     end)
   end
+  if made.fn and b.types.around_undo then made.fn = b.types.around_undo(made.fn) end
   if made.fn then out.compensate = made end
 end
 

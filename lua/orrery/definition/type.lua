@@ -37,6 +37,16 @@ defer(types, "orrery.definition.type_declare", { "declare" })
 ---@field output? any
 ---@field where string
 
+--- What is put around the handlers of nodes while workflows are tested (`orrery.testing`):
+--- `around(T, run, here)` gives what runs in place of `run`, of a Lua node where T is nil; `here`: it
+--- is called inside a handler. False: nothing is.
+---@type false|fun(T: orrery.NodeType|nil, run: function, here: boolean|nil): function
+types.around = false
+
+--- The same for what undoes a node.
+---@type false|fun(run: function): function
+types.around_undo = false
+
 --- Keys that a type's config may not have, because a node's own keys stand beside it.
 types.RESERVED = {
   after = true, when = true, join = true, retry = true, timeout = true, deadline = true, heartbeat = true,

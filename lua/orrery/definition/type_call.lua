@@ -129,9 +129,10 @@ local function run_here(T, ctx, config)
   given = types.check(T, values)
   if next(T.expressions) then given = require("orrery.definition.expressions").of(T, given) end
   local files = T.files and require("orrery.definition.up_to_date").files(T, given)
-  if not files then return core.settled(T.run(ctx, given, {})) end
+  local run = types.around and types.around(T, T.run, true) or T.run
+  if not files then return core.settled(run(ctx, given, {})) end
   return require("orrery.definition.cached").here(T, ctx, given, files,
-    function() return T.run(ctx, given, {}) end, has_secrets)
+    function() return run(ctx, given, {}) end, has_secrets)
 end
 
 local function call(T, config)

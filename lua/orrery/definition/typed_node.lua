@@ -120,7 +120,9 @@ end
 
 -- ---- handlers -----------------------------------------------------------------------------------
 
-local function takes_inputs(T) return require("orrery.definition.threaded").takes(T.run, 3) end
+local function takes_inputs(T)
+  return types.around ~= false or require("orrery.definition.threaded").takes(T.run, 3)
+end
 
 -- Config with `•••` for its secrets; the very config where it has none. There is none before
 -- `flow.secret` has made one, which loads the module.
@@ -156,6 +158,7 @@ end
 local function run_of(b, T, has_secrets)
   local guard, run = guard_of(b, T), T.run
   if b.in_worker then run = require("orrery.definition.threaded").handler(b, run, true, takes_inputs(T)) end
+  if types.around then run = types.around(T, run) end
   if not has_secrets then
     return guard and function(ctx, config, inputs) return run(ctx, guard(config), inputs) end or run
   end
