@@ -80,20 +80,8 @@ function testing.close()
   end
 end
 
---- Compares a text, or a value as text, with the snapshot of that name; see
---- `orrery.testing.snapshot`.
----@param name string
----@param value any
-function testing.snapshot(name, value)
-  require("orrery.testing.snapshot").check(name, value, testing.snapshots or callers_folder() or ".")
-end
-
---- Adds the assertions about runs to busted's `assert`.
----@param assert table luassert
----@param say table its messages, `require "say"`
-function testing.register(assert, say)
-  require("orrery.testing.busted").register(assert, say)
-end
+-- In busted its `assert` gets the assertions about runs.
+if package.loaded["luassert"] then require "orrery.testing.busted".register(package.loaded["luassert"]) end
 
 ---@class orrery.testing.Options
 ---@field input? any

@@ -91,6 +91,11 @@ function show.lines(value)
   return lines
 end
 
+--- The same as one text.
+---@param value any
+---@return string
+function show.text(value) return table.concat(show.lines(value), "\n") end
+
 --- A value on one line, cut where it is long.
 ---@param value any
 ---@param width? integer

@@ -142,6 +142,27 @@ options.commands = {
     examples = { "orrery types", "orrery types exec", "orrery types -l types.words text.words",
       "orrery types --json", "orrery types --schema -l types.words > orrery.schema.json" },
   },
+  test = {
+    summary = "Runs tests of workflows: files that end in _test.lua.",
+    { "path", "Files of tests, or folders that are searched for them; this folder without one.", each = "*" },
+    { "--filter", "Only tests whose names fit this pattern of Lua.", many = true, argname = "PATTERN" },
+    { "--exclude", "Not those whose names fit this pattern.", many = true, argname = "PATTERN" },
+    { "--list", "Run nothing: print the place and name of each test.", flag = true },
+    { "--update", "Write snapshots anew that differ, and remove those that no test asks for.", flag = true },
+    { "--fail-fast", "Stop at the first test that fails.", flag = true },
+    { "--jobs", "At most so many files at a time; the number of processors otherwise.", number = true,
+      least = 1, argname = "N" },
+    { "-v --verbose", "A line for each test.", flag = true },
+    { "--json", "Print one event a line as JSON; the last one has the counts.", flag = true },
+    { "--tap", "Print TAP, the Test Anything Protocol.", flag = true },
+    { "--junit", "Also write the results there, in JUnit's XML.", argname = "FILE" },
+    REQUIRE,
+    examples = { "orrery test", "orrery test flows/orders_test.lua --filter refund",
+      "orrery test --junit reports/unit.xml", "orrery test --update" },
+    epilog = [[
+Exit codes:
+   0  all tests passed   1  a test failed   2  bad usage, or no test]],
+  },
   new = {
     summary = "Writes a small workflow that runs, to start from. Never overwrites a file.",
     { "name", "Name of the workflow, or a path for its file." },
@@ -174,7 +195,7 @@ options.commands = {
   },
 }
 
-options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "types", "new", "doctor",
+options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "types", "test", "new", "doctor",
   "completions", "help", "version" }
 
 -- The commands that look at a store are many, and starting a run does not need them: their options
@@ -257,6 +278,7 @@ local function build(name)
   -- The help flag leaves the parser by an error, so that required arguments are not asked for.
   parser:flag("-h --help", "Show this help."):action(function() error({ help = true }) end)
   local epilog = "Examples:\n   " .. table.concat(command.examples, "\n   ")
+  if command.epilog then epilog = epilog .. "\n\n" .. command.epilog end
   if command.exits then epilog = epilog .. "\n\n" .. options.exits end
   parser:epilog(epilog)
   parser.error = function(_, message) error({ usage = message }) end

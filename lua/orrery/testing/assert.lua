@@ -1,0 +1,46 @@
+--- `assert` of test files: Lua's own where it is called, and busted's words behind it:
+--- assert.same, assert.is_true, assert.are_not.equal, assert.has.no.errors.
+local errors = require "orrery.errors"
+local failure = require "orrery.testing.failure"
+local read = require "orrery.testing.words"
+
+local known -- by name, loaded with the first
+
+local function all()
+  if known then return known end
+  known = { snapshot = require "orrery.testing.snapshot".assertion }
+  for _, list in ipairs { require "orrery.testing.value_assertions", (require "orrery.testing.run_assertions") } do
+    for name, fn in pairs(list) do known[name] = fn end
+  end
+  return known
+end
+
+local Chain = {}
+
+local function chain(words) return setmetatable(words, Chain) end
+
+function Chain:__index(key) return chain(read(self, key)) end
+
+function Chain:__call(...)
+  local fn = all()[self.name]
+  if not fn then
+    local names = { "spy" }
+    for other in pairs(known) do names[#names + 1] = other end
+    error(("assert has no %q%s"):format(self.name, errors.did_you_mean(self.name, names)), 2)
+  end
+  failure.judge(self.negated, fn(...))
+  return ...
+end
+
+return setmetatable({}, {
+  __name = "orrery.testing.assert",
+  __index = function(_, key)
+    if key == "spy" then return require "orrery.testing.spies".check end
+    return chain(read({ name = "", negated = false }, key))
+  end,
+  __call = function(_, value, message, ...)
+    if value then return value, message, ... end
+    if message ~= nil and type(message) ~= "string" then error(message, 0) end
+    failure.raise(message or "assertion failed!")
+  end,
+})

@@ -1,0 +1,41 @@
+--- What an assertion raises where it does not hold: a value that says it as a text, and has the two
+--- values that differ.
+local diff = require "orrery.testing.diff"
+
+local failure = {}
+
+local Failure = { __name = "orrery.testing.failure" }
+
+function Failure:__tostring() return self.message end
+
+--- Raises a failure.
+---@param message string
+---@param values? any[] what was expected, and what is there: their difference is added to the message
+function failure.raise(message, values)
+  local made = { message = message }
+  if values then
+    made.expected, made.actual, made.differs = values[1], values[2], true
+    made.message = message .. "\n" .. diff.values(values[1], values[2])
+  end
+  error(setmetatable(made, Failure), 0)
+end
+
+--- Raises a failure where an assertion does not hold, or holds where it must not.
+---@param negated boolean
+---@param ok boolean
+---@param message string
+---@param values any[]|nil
+function failure.judge(negated, ok, message, values)
+  if not negated and not ok then failure.raise(message, values) end
+  if negated and ok then
+    if values then failure.raise("did not expect this:\n" .. require "orrery.testing.show".text(values[1])) end
+    failure.raise((message:gsub("^expected ", "did not expect ")))
+  end
+end
+
+--- Whether what was raised is a failure of an assertion.
+---@param problem any
+---@return boolean
+function failure.is(problem) return getmetatable(problem) == Failure end
+
+return failure
