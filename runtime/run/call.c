@@ -249,6 +249,7 @@ static int call_recorded(lua_State *L, orr_script *s, orr_fiber *f) {
         lua_replace(L, AT_CHILD);
         return wait_elsewhere(L, LUA_OK, (lua_KContext)s);
     }
+    if (f->run->rt->records_left == 0) return orr_run_die(L, f->run);
     lua_settop(L, AT_CHILD);
     if (orr_run_lock_skips(L, f->run->rt, AT_PLAN, AT_OPTIONS)) {
         step.state = STEP_VALUE;

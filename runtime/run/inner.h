@@ -95,6 +95,9 @@ int orr_rt_advance(lua_State *L);
 int orr_rt_due(lua_State *L);
 int orr_rt_cut(lua_State *L);
 int orr_rt_abandon(lua_State *L);
+/* A handler of the run does something that cannot be recorded any more, by rt:cut: it goes no
+ * further. A Lua function's tail. */
+int orr_run_die(lua_State *L, orr_runbox *r);
 /* As if its process had been killed: gives all its live runs up. */
 void orr_runs_kill(orr_rtbox *rt);
 

@@ -78,6 +78,16 @@ void orr_runs_kill(orr_rtbox *rt) {
     }
 }
 
+int orr_run_die(lua_State *L, orr_runbox *r) {
+    if (!r->incomplete) {
+        r->incomplete = true;
+        r->ticket = ORR_NEVER;
+        r->rt->n_incomplete++;
+    }
+    lua_pushnil(L);
+    return r->rt->keeper->hold(L, r->script, r, false);
+}
+
 /* rt:abandon(): as if its process were killed now: none of its runs goes on, and nothing more is
  * recorded of them. What is in its store can be resumed once the runtime is closed. */
 int orr_rt_abandon(lua_State *L) {

@@ -12,7 +12,7 @@ local function add(luassert, name, fn)
     local _, made = pcall(failure.judge, not state.mod, ok, message, values)
     state.failure_message = made and tostring(made) or message
     return ok
-  end, "assertion.same.positive", "assertion.same.negative")
+  end)
 end
 
 --- Adds assert.completed, assert.states, assert.order, assert.snapshot and the others.
