@@ -8,7 +8,8 @@ local known -- by name, loaded with the first
 
 local function all()
   if known then return known end
-  known = { snapshot = require "orrery.testing.snapshot".assertion }
+  local snapshot = require "orrery.testing.snapshot".assertion
+  known = { snapshot = snapshot, matches_snapshot = snapshot }
   for _, list in ipairs { require "orrery.testing.value_assertions", (require "orrery.testing.run_assertions") } do
     for name, fn in pairs(list) do known[name] = fn end
   end

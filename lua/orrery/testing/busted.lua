@@ -15,11 +15,12 @@ local function add(luassert, name, fn)
   end)
 end
 
---- Adds assert.completed, assert.states, assert.order, assert.snapshot and the others.
+--- Adds assert.completed, assert.states, assert.order, assert.matches_snapshot and the others.
 ---@param luassert table `require "luassert"`
 function busted.register(luassert)
   for name, fn in pairs(assertions) do add(luassert, name, fn) end
-  add(luassert, "snapshot", snapshot.assertion)
+  -- assert.snapshot is something else there
+  add(luassert, "matches_snapshot", snapshot.assertion)
 end
 
 return busted

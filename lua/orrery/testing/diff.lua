@@ -69,6 +69,9 @@ local function near(list)
       for k = math.max(1, i - AROUND), math.min(#list, i + AROUND) do shown[k] = true end
     end
   end
+  for i = 1, #list do -- one line alone is shown as well as what would stand for it
+    if not shown[i] and (shown[i - 1] or i == 1) and (shown[i + 1] or i == #list) then shown[i] = true end
+  end
   return shown
 end
 

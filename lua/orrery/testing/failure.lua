@@ -15,7 +15,7 @@ function failure.raise(message, values)
   local made = { message = message }
   if values then
     made.expected, made.actual, made.differs = values[1], values[2], true
-    made.message = message .. "\n" .. diff.values(values[1], values[2])
+    made.message = message .. " (- expected, + actual):\n" .. diff.values(values[1], values[2])
   end
   error(setmetatable(made, Failure), 0)
 end

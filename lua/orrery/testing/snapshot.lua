@@ -119,7 +119,7 @@ function snapshot.assertion(value, name)
     now.updated[#now.updated + 1] = path
     return true, "an updated snapshot, " .. path
   end
-  return false, ("differs from the snapshot %s (%s writes it anew)"):format(path,
+  return false, ("it differs from the snapshot %s, which %s writes anew"):format(path,
     now.file and "--update" or "UPDATE_SNAPSHOTS=1"), { kept, text }
 end
 
