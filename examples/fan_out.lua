@@ -20,9 +20,13 @@ w.count = { each = "${nodes.list}", pool = "readers", each_failures = "10%", run
 end }
 
 w.total = { after = "count", run = function(_, inputs)
-  local total = 0
-  for _, entry in ipairs(inputs.count) do total = total + entry.lines end
-  return { files = #inputs.count, lines = total }
+  local files, total = 0, 0
+  for _, entry in ipairs(inputs.count) do
+    if entry ~= flow.json.null then -- one that may fail, and has
+      files, total = files + 1, total + entry.lines
+    end
+  end
+  return { files = files, lines = total }
 end }
 
 return w

@@ -5,6 +5,7 @@
 -- with it:
 --   -- run ARGUMENTS      `orrery check` and `orrery run`
 --   -- script ARGUMENTS   the interpreter
+--   -- test               `orrery test`
 --   -- module             nothing, others load it
 --   (anything else)       `orrery check`
 -- A block ```json file: NAME is a file too. All files of a page stand in one folder.
@@ -62,7 +63,7 @@ local function file_of(block)
   name = block.info == "lua" and block.body:match "^%-%- file: (%S+)\n"
   if not name then return nil end
   local how, arguments = block.body:match "^[^\n]*\n%-%- (%a+) ?([^\n]*)\n"
-  local known = how == "run" or how == "script" or how == "module"
+  local known = how == "run" or how == "script" or how == "module" or how == "test"
   return { name = name, body = block.body, how = known and how or "check",
     arguments = known and arguments or "", line = block.line }
 end
@@ -88,6 +89,7 @@ local DO = {
       ("%s run %s %s"):format(quoted, file.name, file.arguments) }
   end,
   script = function(file) return { ("%s %s %s"):format(quoted, file.name, file.arguments) } end,
+  test = function(file) return { ("env -u CI %s test %s"):format(quoted, file.name) } end,
   module = function() return {} end,
   data = function() return {} end,
 }

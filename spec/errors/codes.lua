@@ -414,6 +414,11 @@ return {
     "Mind the disk's space and the store's folder; then `orrery resume`.",
     "–",
   },
+  killed = {
+    "A test killed the run, as the end of its process would have.",
+    "`run:resume()` of the test lets it go on; see docs/testing.md.",
+    "–",
+  },
   loop_exhausted = {
     "A `loop` ran `max` times and its `until` was never true.",
     "Raise `max`, or mend `until`.",
@@ -636,6 +641,11 @@ return {
     "The message has the place; mend the script.",
     "–",
   },
+  scripted = {
+    "The attempt fails because the test says so (`failures`, `testing.fails`).",
+    "Nothing: it is what the test tries out.",
+    "by policy",
+  },
   signal_timeout = {
     "No signal came within `timeout` of `ctx:wait` or `flow.wait`.",
     "Raise `timeout`, or give `on_timeout = \"continue\"`; `orrery signal` sends one.",
@@ -702,6 +712,11 @@ return {
   template_error = {
     "What was read is no template: an expression or a block in it is wrong, or it reads a node's output.",
     "The message names the line; what a template in a file needs stands in `values`.",
+    "no",
+  },
+  too_many_calls = {
+    "A double of a test was called more often than its `testing.sequence` has answers.",
+    "Add answers, or find out why it is called so often: `run:calls(name)`.",
     "no",
   },
   unicode_unavailable = {

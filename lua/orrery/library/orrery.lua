@@ -484,6 +484,20 @@ function Runtime:step(seconds) end
 function Runtime:idle() end
 ---@return number seconds since 1970 on its clock
 function Runtime:now() end
+---Holds a virtual clock and lets it go on for so long, or to its next deadline. Waits until nothing can run
+---before it moves again.
+---@param duration? orrery.Duration
+function Runtime:advance(duration) end
+---A virtual clock stands where it is; false: it goes on by itself again.
+---@param held? boolean
+function Runtime:hold(held) end
+---@return number|nil seconds until its next deadline
+function Runtime:due() end
+---Gives its runs up as if the process had been killed now.
+function Runtime:abandon() end
+---Its runs keep so many more records; the one after them is lost, and the runtime is abandoned.
+---@param records integer
+function Runtime:cut(records) end
 ---@param fn fun(event: table) for every event of every run on it
 ---@return fun() off
 function Runtime:on(fn) end
