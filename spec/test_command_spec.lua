@@ -149,7 +149,8 @@ end)
 
 describe("orrery test runs", function()
   it("files whose names say so, in all folders below", function()
-    local at <close> = place.new { ["a_test.lua"] = GOOD, ["b_spec.lua"] = "error 'no'", ["test.lua"] = "error 'no'" }
+    local at <close> = place.new { ["a_test.lua"] = GOOD, ["b_spec.lua"] = "error 'no'",
+      ["test.lua"] = "error 'no'" }
     os.execute(("mkdir -p %s/deep/er %s/.hidden %s/node_modules"):format(at.folder, at.folder, at.folder))
     at:write("deep/er/c_test.lua", GOOD)
     at:write(".hidden/d_test.lua", "error 'no'")
@@ -199,12 +200,14 @@ it("finds nothing of others", function()
   require "helper"
   rawset(_G, "LEFT", true)
 end)]]
-    local at <close> = place.new { ["a_test.lua"] = text, ["b_test.lua"] = text, ["helper.lua"] = "return {}" }
+    local at <close> = place.new { ["a_test.lua"] = text, ["b_test.lua"] = text,
+      ["helper.lua"] = "return {}" }
     place.has(at:ends(0, "test", "--jobs", "1").out, "2 passed, 0 failed")
   end)
 
   it("on where a file cannot be loaded or ends its process", function()
-    local at <close> = place.new { ["a_test.lua"] = "it(", ["b_test.lua"] = 'it("b", function() os.exit(3) end)',
+    local at <close> = place.new { ["a_test.lua"] = "it(",
+      ["b_test.lua"] = 'it("b", function() os.exit(3) end)',
       ["c_test.lua"] = "describe 'x'", ["d_test.lua"] = GOOD, ["e_test.lua"] = "error({})" }
     local out = at:ends(1, "test").out
     place.has(out, "a_test.lua:1: ")
@@ -237,7 +240,8 @@ context("words", function() spec("d", say "d") test("e", say "e") end)
 ]] }
     local out = at:ends(1, "test").out
     place.has(out, "setup inner setup before inner before a finally inner after after "
-      .. "before inner before b inner after after before c after before d after before e after inner teardown teardown")
+      .. "before inner before b inner after after before c after before d after before e after "
+      .. "inner teardown teardown")
     place.has(out, "4 passed, 1 failed")
   end)
 
@@ -288,7 +292,8 @@ describe("a snapshot", function()
     assert.is_nil(at:ends(0, "test").out:find "snapshot")
     at:write("a_test.lua", text '"two"')
     local out = at:ends(1, "test").out
-    place.has(out, "it differs from the snapshot snapshots/a_test/a.txt, which --update writes anew (- expected, + actual):\n  - one\n  + two")
+    place.has(out, "it differs from the snapshot snapshots/a_test/a.txt, "
+      .. "which --update writes anew (- expected, + actual):\n  - one\n  + two")
     assert.equal("one\n", snapshots(at))
     place.has(at:ends(0, "test", "--update").out, "1 snapshot updated: snapshots/a_test/a.txt")
     assert.equal("two\n", snapshots(at))
@@ -318,7 +323,8 @@ end) end)]] }
   end)
 
   it("that no test asks for is told, and removed when it is asked for", function()
-    local at <close> = place.new { ["a_test.lua"] = text('"one"', 'it("b", function() assert.snapshot(2) end)') }
+    local two = text('"one"', 'it("b", function() assert.snapshot(2) end)')
+    local at <close> = place.new { ["a_test.lua"] = two }
     at:ends(0, "test")
     at:write("a_test.lua", text '"one"')
     place.has(at:ends(0, "test").out, "1 snapshot unused: snapshots/a_test/b.txt; --update removes")

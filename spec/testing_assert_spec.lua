@@ -103,7 +103,8 @@ describe("a difference", function()
     for i = 1, 40 do a[i], b[i] = i, i end
     b[20] = "other"
     local text = diff.values(a, b)
-    assert.equal('  …\n    17,\n    18,\n    19,\n-   20,\n+   "other",\n    21,\n    22,\n    23,\n  …', text)
+    assert.equal('  …\n    17,\n    18,\n    19,\n-   20,\n+   "other",\n    21,\n    22,\n    23,\n  …',
+      text)
   end)
 
   it("of texts is that of their lines", function()
@@ -188,7 +189,8 @@ end)
 
 local function two()
   local w = flow.workflow { name = "two", output = "${nodes.b}" }
-  w.a = { retry = { max = 3, strategy = "fixed", delay = "1m", jitter = "none" }, run = function() return 1 end }
+  w.a = { retry = { max = 3, strategy = "fixed", delay = "1m", jitter = "none" },
+    run = function() return 1 end }
   w.b = { after = "a", run = function(ctx)
     ctx:emit("half", {})
     return 2
@@ -213,9 +215,11 @@ describe("an assertion about a run", function()
     ours.not_failed(run)
     ours.not_compensated(run)
     ours.not_killed(run)
-    has(said(function() ours.completed(failed()) end), "expected the run to be completed, it is failed (node b: bad:")
+    has(said(function() ours.completed(failed()) end),
+      "expected the run to be completed, it is failed (node b: bad:")
     has(said(function() ours.failed(run) end), "expected the run to have failed, it is completed")
-    has(said(function() ours.failed(failed(), "worse") end), "to have failed with worse, it failed with failed (")
+    has(said(function() ours.failed(failed(), "worse") end),
+      "to have failed with worse, it failed with failed (")
     ours.failed(failed())
     ours.failed(failed(), "bad")
     assert.error_matches(function() ours.completed(3) end, "expected a run of testing.start")
@@ -238,7 +242,8 @@ describe("an assertion about a run", function()
     ours.took("1m", run)
     has(said(function() ours.took("2m", run) end), "expected the run to take 2m00s, it took 1m00s")
     ours.started_at(0, run, "a")
-    has(said(function() ours.started_at(1, run, "b") end), "expected b to have started after 1s, it was after 1m00s")
+    has(said(function() ours.started_at(1, run, "b") end),
+      "expected b to have started after 1s, it was after 1m00s")
     ours.settled_at(60, run, "a")
     has(said(function() ours.settled_at(0, run, "a") end), "expected a to be over after 0s")
     has(said(function() ours.started_at(0, testing.run(two(), { failures = { a = true } }), "b") end),
@@ -247,7 +252,8 @@ describe("an assertion about a run", function()
     has(said(function() ours.attempts(1, run, "a") end), "expected a to have 1 attempts, it had 2")
     ours.calls(2, run, "a")
     ours.calls(0, run, "http.get")
-    has(said(function() ours.calls(2, run, "b") end), "expected b to be called 2 times, it was called 1 times")
+    has(said(function() ours.calls(2, run, "b") end),
+      "expected b to be called 2 times, it was called 1 times")
     assert.error_matches(function() ours.took("soon", run) end, "assert.took")
   end)
 
@@ -256,7 +262,8 @@ describe("an assertion about a run", function()
     ours.order({ "a", "a retrying", "a", "a completed", "b", "b half", "run completed" }, run)
     ours.order({ "run_started", "a node_started" }, run)
     ours.not_order({ "b", "a" }, run)
-    has(said(function() ours.order({ "b", "a" }, run) end), 'expected "a" after "b"; this happened:\n0s run_started')
+    has(said(function() ours.order({ "b", "a" }, run) end),
+      'expected "a" after "b"; this happened:\n0s run_started')
     has(said(function() ours.order({ "c" }, run) end), 'expected "c"; this happened')
   end)
 

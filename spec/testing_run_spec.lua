@@ -7,7 +7,8 @@ local FIXED = { max = 3, strategy = "fixed", delay = "1m", jitter = "none" }
 
 local function weather()
   local w = flow.workflow { name = "weather", output = "${nodes.parse}" }
-  w.fetch = flow.http.get { url = "https://api.example.org/${default(input.city, 'Oslo')}", retry = FIXED, timeout = "5s" }
+  w.fetch = flow.http.get { url = "https://api.example.org/${default(input.city, 'Oslo')}", timeout = "5s",
+    retry = FIXED }
   w.parse = { after = "fetch", run = function(_, inputs) return flow.json.decode(inputs.fetch.body) end }
   return w
 end
@@ -41,7 +42,8 @@ describe("a run under test", function()
     end)
 
     it("of nodes, before those of their types", function()
-      local run = testing.run(weather(), { nodes = { fetch = { body = "2" } }, types = { ["http.get"] = BODY } })
+      local run = testing.run(weather(), { nodes = { fetch = { body = "2" } },
+        types = { ["http.get"] = BODY } })
       assert.output(2, run)
       run = testing.run(weather(), { nodes = { fetch = BODY, parse = function(_, inputs)
         return #inputs.fetch.body end } })
@@ -268,7 +270,8 @@ describe("a run under test", function()
     it("by signals", function()
       local run = testing.start(asks "3d")
       run:advance "1d"
-      assert.same({ kind = "signal", name = "answer" }, { kind = run:why "ask".kind, name = run:why "ask".name })
+      local why = run:why "ask"
+      assert.same({ "signal", "answer" }, { why.kind, why.name })
       run:signal("answer", { by = "ann" })
       assert.output({ by = "ann" }, run)
       assert.took("1d", run)
@@ -429,8 +432,8 @@ return w]] }
 
   describe("is looked at", function()
     it("by its calls and events", function()
-      local run = testing.run(weather(), { input = { city = "Bergen" }, types = { ["http.get"] = testing.sequence {
-        testing.fails "http_status", BODY } } })
+      local run = testing.run(weather(), { input = { city = "Bergen" },
+        types = { ["http.get"] = testing.sequence { testing.fails "http_status", BODY } } })
       local calls = run:calls "fetch"
       assert.same({ 1, 2 }, { calls[1].attempt, calls[2].attempt })
       assert.same({ 0.0, 60.0 }, { calls[1].at, calls[2].at })

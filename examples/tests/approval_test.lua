@@ -44,7 +44,7 @@ describe("the release", function()
         end }
     end, function(run, killed)
       assert.completed(run)
-      -- Killed between the deed and its record, it is done again: as often as its handler was started.
+      -- Killed between the deed and its record, it is done again.
       assert.is_true(published >= 1 and published <= run:attempts "publish" + 1, killed)
       published = 0
     end)

@@ -1,4 +1,4 @@
--- How fan_out.lua is tested: the folder is a list in the test, and the files are counted by a double.
+-- How fan_out.lua is tested: the folder is a list in the test, and a double counts the files.
 --   orrery test examples/tests
 local testing = require "orrery.testing"
 

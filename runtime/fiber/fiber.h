@@ -68,9 +68,9 @@ struct orr_rt {
     bool listed, is_virtual;
     orr_uvtimer_list timers;    /* of luv's on its virtual clock, set or not */
     uint32_t n_timers, n_loose; /* those that are set, and those of them that keep nothing going */
-    int64_t stop;     /* a virtual clock goes no further; INT64_MAX: it is not held */
-    bool moves;       /* it is held, and was let go on to `stop` */
-    uint32_t stander; /* the fiber that waits until it stands still; ORR_NONE */
+    int64_t stop;               /* a virtual clock goes no further; INT64_MAX: it is not held */
+    bool moves;                 /* it is held, and was let go on to `stop` */
+    uint32_t stander;           /* the fiber that waits until it stands still; ORR_NONE */
 };
 
 /* One phase of a turn: done with each runtime of the list, or once. True when anything was done. */

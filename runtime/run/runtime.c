@@ -188,7 +188,8 @@ void orr_runtime_make_default(lua_State *L, orr_script *s) {
     lua_pop(L, 1);
 }
 
-/* core.runtime([{clock=, hold=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=,
+/* core.runtime([{clock=, hold=, now=, grace=, watchdog=, store=, durability=, watch=,
+ * output_limit=,
  * memory_limit=, crash_limit=, callback_limit=,
  * contain=}]) -> rt; without options the default one. */
 int orr_core_runtime(lua_State *L) {

@@ -6,7 +6,8 @@
 static orr_rtbox *check_virtual(lua_State *L, const char *what) {
     orr_rtbox *rt = orr_check_rt(L, 1);
     if (!rt->base.is_virtual)
-        luaL_error(L, "%s: the clock is real and goes on by itself; open the runtime with clock = \"virtual\"",
+        luaL_error(L,
+                   "%s: the clock is real and goes on by itself; open the runtime with clock = \"virtual\"",
                    what);
     return rt;
 }

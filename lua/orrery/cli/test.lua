@@ -1,8 +1,8 @@
 --- `orrery test [PATH…]`: runs the tests of files that end in _test.lua.
 ---
 --- Of several files each runs in a process of its own, a few at once: what one leaves behind
---- (globals, modules, node types, pools) or breaks is nothing to the others. The processes report as
---- `--json` does, and their reports are shown in the order of the files.
+--- (globals, modules, node types, pools) or breaks is nothing to the others. The processes report
+--- as `--json` does, and their reports are shown in the order of the files.
 local out = require "orrery.cli.shared.out"
 
 local test = {}

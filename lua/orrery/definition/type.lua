@@ -38,8 +38,8 @@ defer(types, "orrery.definition.type_declare", { "declare" })
 ---@field where string
 
 --- What is put around the handlers of nodes while workflows are tested (`orrery.testing`):
---- `around(T, run, here)` gives what runs in place of `run`, of a Lua node where T is nil; `here`: it
---- is called inside a handler. False: nothing is.
+--- `around(T, run, here)` gives what runs in place of `run`, of a Lua node where T is nil; `here`:
+--- it is called inside a handler. False: nothing is.
 ---@type false|fun(T: orrery.NodeType|nil, run: function, here: boolean|nil): function
 types.around = false
 

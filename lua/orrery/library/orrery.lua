@@ -484,8 +484,8 @@ function Runtime:step(seconds) end
 function Runtime:idle() end
 ---@return number seconds since 1970 on its clock
 function Runtime:now() end
----Holds a virtual clock and lets it go on for so long, or to its next deadline. Waits until nothing can run
----before it moves again.
+---Holds a virtual clock and lets it go on for so long, or to its next deadline. Waits until nothing
+---can run before it moves again.
 ---@param duration? orrery.Duration
 function Runtime:advance(duration) end
 ---A virtual clock stands where it is; false: it goes on by itself again.

@@ -10,7 +10,8 @@ local function all()
   if known then return known end
   local snapshot = require "orrery.testing.snapshot".assertion
   known = { snapshot = snapshot, matches_snapshot = snapshot }
-  for _, list in ipairs { require "orrery.testing.value_assertions", (require "orrery.testing.run_assertions") } do
+  for _, module in ipairs { "value_assertions", "run_assertions" } do
+    local list = require("orrery.testing." .. module)
     for name, fn in pairs(list) do known[name] = fn end
   end
   return known

@@ -23,7 +23,8 @@ local execute = {}
 local function places(text)
   local list = {}
   for line in text:gmatch "\n%s*([^\n]+)" do
-    if line:find "^%S+%.lua:%d+:" and not line:find("orrery/testing/", 1, true) then list[#list + 1] = line end
+    local ours = line:find("orrery/testing/", 1, true)
+    if line:find "^%S+%.lua:%d+:" and not ours then list[#list + 1] = line end
   end
   return list
 end
@@ -54,7 +55,8 @@ local function try(file, fn, ...)
       raised = { status = "skipped", message = reason }
     else
       local is_failure = failure.is(problem)
-      raised = { status = is_failure and "failed" or "error", message = text_of(problem), line = line_in(file),
+      raised = { status = is_failure and "failed" or "error", message = text_of(problem),
+        line = line_in(file),
         trace = not is_failure and places(debug.traceback("", 2)) or nil }
     end
   end, ...)
@@ -191,7 +193,8 @@ function execute.file(file, choice, report)
   end
   for _, each in ipairs(tear_down(state, selected)) do
     good = false
-    report { event = "problem", file = file, line = each.line, message = "teardown: " .. tostring(each.message) }
+    report { event = "problem", file = file, line = each.line,
+      message = "teardown: " .. tostring(each.message) }
   end
   local now = snapshot.now
   report { event = "snapshots", file = file, written = now.written, updated = now.updated,

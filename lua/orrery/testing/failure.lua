@@ -1,6 +1,7 @@
 --- What an assertion raises where it does not hold: a value that says it as a text, and has the two
 --- values that differ.
 local diff = require "orrery.testing.diff"
+local show = require "orrery.testing.show"
 
 local failure = {}
 
@@ -28,7 +29,7 @@ end
 function failure.judge(negated, ok, message, values)
   if not negated and not ok then failure.raise(message, values) end
   if negated and ok then
-    if values then failure.raise("did not expect this:\n" .. require "orrery.testing.show".text(values[1])) end
+    if values then failure.raise("did not expect this:\n" .. show.text(values[1])) end
     failure.raise((message:gsub("^expected ", "did not expect ")))
   end
 end

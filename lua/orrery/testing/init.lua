@@ -1,6 +1,6 @@
 --- Testing workflows: `local testing = require "orrery.testing"`, in files that `orrery test` runs
---- and in specs of busted. A run is tried out in virtual time, with functions in place of node types
---- and nodes.
+--- and in specs of busted. A run is tried out in virtual time, with functions in place of node
+--- types and nodes.
 ---
 --- Require it before workflows are compiled (run, checked): what is compiled before cannot be
 --- replaced.
@@ -60,8 +60,8 @@ function testing.run(what, options)
   return testing.start(what, options):finish()
 end
 
---- Runs a workflow once for each of its records, killed after it and resumed, and calls `check` with
---- each run that has ended. *Waits.*
+--- Runs a workflow once for each of its records, killed after it and resumed, and calls `check`
+--- with each run that has ended. *Waits.*
 ---@param what orrery.Workflow|string
 ---@param options table|fun(): table of `testing.start`, made anew for each run by a function; `drive`: function(run)
 --- that brings a run to its end, in place of run:finish()

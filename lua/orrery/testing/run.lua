@@ -128,8 +128,8 @@ local function seconds_of(time, what)
   return seconds
 end
 
---- Lets the clock go on for so long; what is due meanwhile happens at its time. *Waits* until nothing
---- can run before the clock moves again.
+--- Lets the clock go on for so long; what is due meanwhile happens at its time. *Waits* until
+--- nothing can run before the clock moves again.
 ---@param time orrery.Duration
 ---@return orrery.testing.Run itself
 function methods:advance(time)
@@ -207,7 +207,8 @@ function methods:signal(name, data)
     if not self.dead then let_go(self, 0) end
   end
   send()
-  -- a sender whose signal was lost with the process sends it again, as `orrery signal` would keep it
+  -- a sender whose signal was lost with the process sends it again, as `orrery signal` would keep
+  -- it
   while resurrect(self) do
     if not self.ended and signals_kept(self) < self.signals then send() end
   end

@@ -1,5 +1,6 @@
 --- Assertions about runs under test. Each is a function that gives whether it holds and, where it
---- does not, a sentence, and where two values differ both of them: ok, message, { expected, actual }.
+--- does not, a sentence, and where two values differ both of them: ok, message, { expected, actual
+--- }.
 local Run = require "orrery.testing.run"
 local duration = require "orrery.duration"
 local errors = require "orrery.errors"

@@ -1,5 +1,5 @@
---- Snapshots: texts that are written when a test is run at first, and that it is compared with later.
---- That of a run is what happened in it, one line an event.
+--- Snapshots: texts that are written when a test is run at first, and that it is compared with
+--- later. That of a run is what happened in it, one line an event.
 ---
 --- Each stands in a file of its own, snapshots/TESTFILE/NAME.txt beside the test's file, to be kept
 --- and read with it.
@@ -10,8 +10,9 @@ local uv = require "luv"
 
 local snapshot = {}
 
---- What a runner of tests says of them: `file`, the test's file; `name`, that of the test that runs;
---- `update`, whether those that differ are written anew. It reads `written`, `updated` and `used`.
+--- What a runner of tests says of them: `file`, the test's file; `name`, that of the test that
+--- runs; `update`, whether those that differ are written anew. It reads `written`, `updated` and
+--- `used`.
 ---@type table
 snapshot.now = { used = {}, written = {}, updated = {}, counts = {} }
 
@@ -30,7 +31,8 @@ local function callers_file()
     local info = debug.getinfo(level, "S")
     if not info then return nil end
     local path = info.what ~= "C" and info.source:match "^@(.*)$"
-    if path and not path:find("orrery/testing/", 1, true) and not path:find("luassert", 1, true) then return path end
+    local ours = path and (path:find("orrery/testing/", 1, true) or path:find("luassert", 1, true))
+    if path and not ours then return path end
   end
 end
 
@@ -108,7 +110,8 @@ function snapshot.assertion(value, name)
   if kept == text then return true, "expected another snapshot than " .. path end
   if kept == nil then
     if is_set "CI" and not now.update then
-      return false, ("there is no snapshot %s; run the test where CI is not set, and keep the file"):format(path)
+      return false,
+        ("there is no snapshot %s; run the test where CI is not set, and keep the file"):format(path)
     end
     write(path, text)
     now.written[#now.written + 1] = path

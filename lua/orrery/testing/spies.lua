@@ -94,7 +94,8 @@ function CHECKS.called_with(self, ...)
     if show.same(expected, made[i]) then return true, "expected no call with these arguments" end
   end
   if #made == 1 then return false, "expected a call with these arguments", { expected, made[1] } end
-  return false, ("expected a call with these arguments; there were %d calls"):format(#made), { { expected }, made }
+  return false, ("expected a call with these arguments; there were %d calls"):format(#made),
+    { { expected }, made }
 end
 
 CHECKS.called_at_least = function(self, n)

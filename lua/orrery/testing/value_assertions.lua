@@ -107,8 +107,10 @@ end
 
 -- ---- other names --------------------------------------------------------------------------------
 
-for name, other in pairs { equals = "equal", match = "matches", errors = "error", error_match = "error_matches",
-  falsey = "falsy" } do
+local SAME = { equals = "equal", match = "matches", errors = "error", error_match = "error_matches",
+  falsey = "falsy" }
+
+for name, other in pairs(SAME) do
   assertions[name] = assertions[other]
 end
 

@@ -1,7 +1,7 @@
 --- The words of an assertion as busted has them: those that only make a sentence of it are left
 --- out, `not` and `no` turn it round.
-local LINKS = { is = true, are = true, was = true, were = true, has = true, have = true, does = true, be = true,
-  been = true, a = true, an = true, the = true }
+local LINKS = { is = true, are = true, was = true, were = true, has = true, have = true, does = true,
+  be = true, been = true, a = true, an = true, the = true }
 local NEGATIONS = { ["not"] = true, no = true }
 
 ---@class orrery.testing.Words

@@ -1,8 +1,8 @@
 --- The world of a run under test: a runtime with a virtual clock that stands until the test lets it
 --- go on, the doubles, what was called and what happened.
 ---
---- While this module is loaded each handler that is compiled asks, when it runs, whether the runtime
---- belongs to such a world; handlers of any other run are what they always are.
+--- While this module is loaded each handler that is compiled asks, when it runs, whether the
+--- runtime belongs to such a world; handlers of any other run are what they always are.
 local core = require "orrery.core"
 local doubles = require "orrery.testing.doubles"
 local errors = require "orrery.errors"

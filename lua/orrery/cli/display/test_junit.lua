@@ -7,7 +7,8 @@ local function case_of(result)
   local place = result.line and ("%s:%d"):format(result.file, result.line) or result.file
   local message = result.message and tostring(result.message) or nil
   return {
-    name = result.name or "loads", suite = result.file, class = (result.file:gsub("%.lua$", ""):gsub("/", ".")),
+    name = result.name or "loads", suite = result.file,
+    class = (result.file:gsub("%.lua$", ""):gsub("/", ".")),
     status = STATUS[result.status] or "error", seconds = result.seconds,
     message = message and message:match "[^\n]*",
     output = message and place .. "\n" .. message,

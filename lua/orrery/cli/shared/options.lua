@@ -195,7 +195,8 @@ Exit codes:
   },
 }
 
-options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "types", "test", "new", "doctor",
+options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "types", "test", "new",
+  "doctor",
   "completions", "help", "version" }
 
 -- The commands that look at a store are many, and starting a run does not need them: their options
