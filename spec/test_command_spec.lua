@@ -267,6 +267,28 @@ it("d", function() it("e", function() end) end)
     place.has(out, "0 passed, 5 failed")
   end)
 
+  it("until it is told to stop, and leaves nothing behind", function()
+    local text = [[
+local testing, flow = require "orrery.testing", require "orrery"
+it("hangs", function()
+  local w = flow.workflow { name = "hangs" }
+  w.a = { run = function(ctx) ctx:wait "never" end }
+  local run = testing.start(w, { durable = true, env = { HANGS = "1" } })
+  io.open("did", "a"):write(rawget(run, "world").folder, "\\n"):close()
+  flow.now(flow.exec { "sleep", "600" })
+end)]]
+    for _, more in ipairs { { ["b_test.lua"] = GOOD }, {} } do
+      more["a_test.lua"] = text
+      local at <close> = place.new(more)
+      local process = at:start { "test" }
+      at:until_true(function() return #at:did() > 0 end, "the test")
+      process.handle:kill "sigterm"
+      assert.equal(1, at:finish(process).code)
+      local folder = at:did()[1]
+      at:until_true(function() return not require "luv".fs_stat(folder) end, "removing the folder")
+    end
+  end)
+
   it("tests that wait", function()
     local at <close> = place.new { ["a_test.lua"] = [[
 local flow = require "orrery"

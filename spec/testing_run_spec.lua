@@ -114,6 +114,23 @@ describe("a run under test", function()
       refuses(3, "expected a table of options")
     end)
 
+    it("or else fails, where it is sealed", function()
+      local w = flow.workflow { name = "sealed" }
+      w.a = flow.const { 1 }
+      w.b = { after = "a", run = function() return 2 end }
+      w.c = flow.exec { "true", after = "b", retry = FIXED }
+      local run = testing.run(w, { sealed = true })
+      assert.failed(run, "not_replaced")
+      assert.attempts(1, run, "c")
+      assert.states({ a = "completed", b = "completed" }, run)
+      place.has(run.error.message, "c would do exec for real, and its test is sealed")
+      assert.completed(testing.run(w, { sealed = true, nodes = { c = {} } }))
+      assert.completed(testing.run(w, { sealed = true, types = { exec = testing.real() } }))
+      w = flow.workflow { name = "inner" }
+      w.a = { run = function() return flow.file.list { path = "/" } end }
+      assert.failed(testing.run(w, { sealed = true }), "not_replaced")
+    end)
+
     it("and leaves other runs alone", function()
       local w = flow.workflow { name = "alone", output = "${nodes.a}" }
       w.a = { run = function() return "real" end }

@@ -496,6 +496,11 @@ return {
     "Start it on a runtime with a store, or cancel it.",
     "–",
   },
+  not_replaced = {
+    "A node would do something real, and its test is sealed (`sealed = true`).",
+    "Give a double for the node or its type.",
+    "no",
+  },
   not_found = {
     "No run has this id, neither here nor in the store.",
     "Mind the id and the store; a pruned run is gone.",

@@ -231,6 +231,17 @@ local function list(files, args)
   return n > 0 and 0 or 2
 end
 
+-- Ctrl-C ends all of it; runs under test leave no folders behind.
+local function catch_interrupts()
+  local signals = require "orrery.cli.shared.interrupts"
+  return signals.catch(function()
+    signals.end_children()
+    local testing = package.loaded["orrery.testing"]
+    if testing then testing.close() end
+    os.exit(1)
+  end)
+end
+
 local function run(files, args)
   local uv, began = require "luv", require("luv").hrtime()
   local total = { passed = 0, failed = 0, skipped = 0, results = {}, written = {}, updated = {}, unused = {},
@@ -241,11 +252,13 @@ local function run(files, args)
     reporter.report(event)
   end
   local function stopped() return args.fail_fast and total.failed > 0 end
+  local release = catch_interrupts()
   if #files == 1 then
     require "orrery.testing.execute".file(files[1], choice_of(args), report)
   else
     run_apart(files, args, report, stopped)
   end
+  release()
   tidy(args, total)
   total.seconds = (uv.hrtime() - began) / 1e9
   reporter.finish(total)

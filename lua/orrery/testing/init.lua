@@ -5,6 +5,7 @@
 --- Require it before workflows are compiled (run, checked): what is compiled before cannot be
 --- replaced.
 local Run = require "orrery.testing.run"
+local World = require "orrery.testing.world"
 local doubles = require "orrery.testing.doubles"
 local prepare = require "orrery.definition.prepare"
 local uv = require "luv"
@@ -16,8 +17,6 @@ local testing = {
   sequence = doubles.sequence,
   real = doubles.real,
 }
-
-local open = {} -- runs whose tests are not over
 
 --- The folder that paths of workflows are looked for in first; a runner of tests sets it.
 ---@type string|nil
@@ -47,9 +46,7 @@ end
 ---@param options? orrery.testing.Options
 ---@return orrery.testing.Run
 function testing.start(what, options)
-  local run = Run.start(prepare.compiled(found(what)), options or {})
-  open[#open + 1] = run
-  return run
+  return Run.start(prepare.compiled(found(what)), options or {})
 end
 
 --- Starts a run and brings it to its end. *Waits.*
@@ -73,12 +70,7 @@ end
 
 --- Ends the tests of all runs that were started: what is under way is given up, stores are removed.
 --- `orrery test` does it after each test; in busted call it in after_each.
-function testing.close()
-  for i = #open, 1, -1 do
-    open[i]:close()
-    open[i] = nil
-  end
-end
+function testing.close() World.close_all() end
 
 -- In busted its `assert` gets the assertions about runs.
 if package.loaded["luassert"] then require "orrery.testing.busted".register(package.loaded["luassert"]) end
@@ -99,6 +91,7 @@ if package.loaded["luassert"] then require "orrery.testing.busted".register(pack
 ---@field compensations? table<string, any> doubles of what undoes a node
 ---@field env? table<string, string|false> variables of the environment, for as long as the run is tested
 ---@field now? number seconds since 1970 at the start; 1000000000
+---@field sealed? boolean node types of the library that reach beyond the process and have no double fail
 ---@field durable? boolean it is kept in a store, and can be killed and resumed
 ---@field kill_after? integer the run is killed when it has so many records
 ---@field limit? number real seconds that a control may take (10)

@@ -18,7 +18,7 @@ local function fail(format, ...) error("testing: " .. format:format(...), 0) end
 -- Of the options of `testing.start`, those that a run takes.
 local OF_RUN = { "input", "context", "only", "from", "concurrency", "seed", "id", "labels", "key", "trigger" }
 local OF_WORLD = { nodes = true, types = true, failures = true, compensations = true, durable = true,
-  env = true, now = true, kill_after = true, limit = true, resumes = true }
+  env = true, now = true, kill_after = true, limit = true, sealed = true, resumes = true }
 
 local function check_options(options)
   if type(options) ~= "table" then

@@ -15,6 +15,8 @@ World.__index = World
 
 local worlds = setmetatable({}, { __mode = "k" }) -- runtime -> world
 
+local open = {} -- worlds that are not closed
+
 -- ---- handlers -----------------------------------------------------------------------------------
 
 local function now_world()
@@ -65,6 +67,20 @@ end
 
 local NONE = {}
 
+-- First words of the types of the library that reach beyond the process.
+local OUTSIDE = { agent = true, csv = true, exec = true, file = true, http = true, jsonl = true, mail = true,
+  notify = true, postgres = true, s3 = true, sqlite = true, test = true, xml = true }
+
+local function reaches_outside(T) return types.is_standard(T) and OUTSIDE[T.name:match "^%a+"] end
+
+-- In a sealed world nothing real is done by a node type of the library.
+local function check_sealed(world, T, name)
+  if not (world.sealed and T and reaches_outside(T)) then return end
+  errors.error { code = "not_replaced", retryable = false,
+    message = ("%s would do %s for real, and its test is sealed: give a double for it, types = { [%q] = … }")
+      :format(name, T.name, T.name) }
+end
+
 function World:double_of(T, name, here)
   local own = self.nodes[name]
   if own ~= nil and not here then return own end
@@ -94,7 +110,9 @@ function World:call(T, here, run, ctx, ...)
   self:note(T and T.name or "lua", ctx, name, config, inputs)
   local failure = not here and not undoes and doubles.failure(self.failures[name], ctx)
   if failure then return doubles.give(failure, { name = name, real = run, parameters = { ctx, ... } }) end
-  return perform(self, self:double_of(T, name, here or undoes), run, name, ctx, ...)
+  local double = self:double_of(T, name, here or undoes)
+  if double == NONE then check_sealed(self, T, name) end
+  return perform(self, double, run, name, ctx, ...)
 end
 
 function World:undo(run, ctx, inputs)
@@ -182,8 +200,10 @@ function World.new(compiled, options)
   end
   local self = setmetatable({ compiled = compiled, nodes = copy(options.nodes),
     types = patterns_of(options.types or {}), failures = copy(options.failures),
-    compensations = copy(options.compensations), calls = {}, events = {}, counts = {} }, World)
+    compensations = copy(options.compensations), sealed = options.sealed, calls = {}, events = {},
+    counts = {} }, World)
   self.folder = options.durable and temporary_folder() or nil
+  open[self] = true
   self.before = set_environment(options.env)
   self:open(options.now)
   self.began = self.rt:now()
@@ -217,12 +237,17 @@ end
 --- Ends it, with all that is still under way.
 function World:close()
   if self.closed then return end
-  self.closed = true
+  self.closed, open[self] = true, nil
   self:kill()
   if self.folder then remove_folder(self.folder) end
   for name, value in pairs(self.before) do
     if value then uv.os_setenv(name, value) else uv.os_unsetenv(name) end
   end
+end
+
+--- Ends all worlds that are open.
+function World.close_all()
+  for world in pairs(open) do world:close() end
 end
 
 --- Seconds since it began, by its clock.
