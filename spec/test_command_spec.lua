@@ -274,7 +274,7 @@ it("hangs", function()
   local w = flow.workflow { name = "hangs" }
   w.a = { run = function(ctx) ctx:wait "never" end }
   local run = testing.start(w, { durable = true, env = { HANGS = "1" } })
-  io.open("did", "a"):write(rawget(run, "world").folder, "\\n"):close()
+  io.open("did", "a"):write(rawget(run, "world").folder, "\n"):close()
   flow.now(flow.exec { "sleep", "600" })
 end)]]
     for _, more in ipairs { { ["b_test.lua"] = GOOD }, {} } do

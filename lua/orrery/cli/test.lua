@@ -231,14 +231,19 @@ local function list(files, args)
   return n > 0 and 0 or 2
 end
 
--- Ctrl-C ends all of it; runs under test leave no folders behind.
-local function catch_interrupts()
+-- Ctrl-C ends all of it; runs under test leave no folders behind. Files that have a process of
+-- their own are waited for; a second Ctrl-C does not.
+local function catch_interrupts(total)
   local signals = require "orrery.cli.shared.interrupts"
   return signals.catch(function()
-    signals.end_children()
     local testing = package.loaded["orrery.testing"]
     if testing then testing.close() end
-    os.exit(1)
+    if testing or total.stopping then
+      signals.kill_children()
+      os.exit(1)
+    end
+    total.stopping = true
+    signals.end_children()
   end)
 end
 
@@ -251,8 +256,8 @@ local function run(files, args)
     count(total, event)
     reporter.report(event)
   end
-  local function stopped() return args.fail_fast and total.failed > 0 end
-  local release = catch_interrupts()
+  local function stopped() return total.stopping or args.fail_fast and total.failed > 0 end
+  local release = catch_interrupts(total)
   if #files == 1 then
     require "orrery.testing.execute".file(files[1], choice_of(args), report)
   else
