@@ -95,16 +95,27 @@ local function note_death(self)
   self.world:kill()
 end
 
+local timers = {} -- real ones that are stopped; they are kept for the next control
+
+-- Calls `fn` after so long in real time, unless what is returned is called before.
+local function real_timer(seconds, fn)
+  local timer = table.remove(timers) or uv.new_timer()
+  timer:start(math.ceil(seconds * 1000), 0, fn)
+  return function()
+    timer:stop()
+    timers[#timers + 1] = timer
+  end
+end
+
 -- Lets the clock go on, but not for longer than the limit of real time: then the run is given up.
 local function let_go(self, time)
   local world, late = self.world, false
-  local timer = uv.new_timer()
-  timer:start(math.ceil(self.limit * 1000), 0, function()
+  local stop = real_timer(self.limit, function()
     late = true
     world.rt:abandon()
   end)
   local ok, problem = pcall(world.rt.advance, world.rt, time)
-  timer:close()
+  stop()
   if late then
     note_death(self)
     fail("the run did not come to rest within %s seconds of real time; its clock is at %s. A handler that "
