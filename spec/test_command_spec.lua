@@ -1,4 +1,5 @@
 -- `orrery test`: which files and tests it runs, what it shows, and how it exits.
+local command = require "spec.support.command"
 local golden = require "spec.golden.compare"
 local json = require "orrery.core".json
 local place = require "spec.support.place"
@@ -94,12 +95,14 @@ describe("orrery test shows", function()
   end)
 
   it("colours on a terminal only", function()
-    local out = require "orrery.cli.shared.out"
-    local report = require "orrery.cli.display.test_report"
+    if command.shell("script -qec true /dev/null").code ~= 0 then
+      return pending "there is no script (util-linux) that makes a terminal"
+    end
     local at <close> = project()
     assert.is_nil(at:ends(1, "test").out:find "\27")
-    assert.is_function(report.new({}).report)
-    assert.equal(1, out.fd)
+    local line = ("cd %s; unset NO_COLOR CI; TERM=xterm script -qec '%s test --exclude again' /dev/null"):format(
+      at.folder, place.orrery_path)
+    golden("test_colour.txt", (masked(command.shell(line).out):gsub("\r", ""):gsub("\27", "<ESC>")))
   end)
 
   it("TAP", function()

@@ -18,6 +18,9 @@ local testing = {
   real = doubles.real,
 }
 
+-- For modules that tests share: in files of tests `assert` is it already.
+testing.assert = require "orrery.testing.assert"
+
 --- The folder that paths of workflows are looked for in first; a runner of tests sets it.
 ---@type string|nil
 testing.folder = nil
