@@ -96,7 +96,7 @@ describe("orrery test shows", function()
 
   it("colours on a terminal only", function()
     if command.shell("script -qec true /dev/null").code ~= 0 then
-      return pending "there is no script (util-linux) that makes a terminal"
+      return pending "script(1) finds no terminal to give here"
     end
     local at <close> = project()
     assert.is_nil(at:ends(1, "test").out:find "\27")
