@@ -539,6 +539,25 @@ describe("a runtime", function()
     place.has(tostring(problem), "cannot be called by a handler")
   end)
 
+  it("that is cut gives up all its runs", function()
+    local at <close> = place.new {}
+    local w = flow.workflow { name = "many" }
+    for _, name in ipairs { "a", "b", "c" } do
+      w[name] = { run = function(ctx) for _ = 1, 3 do ctx:sleep "1m" end end }
+    end
+    local slow = flow.workflow { name = "slow" }
+    slow.a = { run = function(ctx) ctx:sleep "1h" end }
+    local rt = flow.runtime { clock = "virtual", hold = true, store = "sqlite:" .. at.folder .. "/runs.db" }
+    local quiet = flow.start(slow, { runtime = rt })
+    rt:advance(0)
+    local run = flow.start(w, { runtime = rt })
+    rt:cut(7)
+    rt:advance "2m"
+    assert.same({ "interrupted", "interrupted" }, { run.state, quiet.state })
+    assert.same({ "killed", "killed" }, { run.error.code, quiet.error.code })
+    rt:close()
+  end)
+
   it("gives its runs up when it is abandoned", function()
     local w = flow.workflow { name = "sleeps" }
     w.a = { run = function(ctx) ctx:sleep "1h" end }

@@ -264,12 +264,11 @@ static void end_journal(orr_rtbox *rt, orr_runbox *r) {
     rt->n_incomplete++;
 }
 
-/* A test lets the process die before this record. The creation of a child is committed with what
- * its parent records of it, so it is no record of its own here. */
-static bool is_cut(orr_rtbox *rt, const orr_runbox *r, const orr_record *record) {
+/* A test lets the process die before this record. A child is created with the record of its
+ * parent's call: where that was the last one, the first of the child is kept all the same. */
+static bool is_cut(orr_rtbox *rt, const orr_record *record) {
     if (rt->records_left == UINT64_MAX) return false;
-    if (record->kind == ORR_REC_RUN_CREATED && (r->depth > 0 || rt->records_left == 0)) return false;
-    if (rt->records_left == 0) return true;
+    if (rt->records_left == 0) return record->kind != ORR_REC_RUN_CREATED;
     rt->records_left--;
     return false;
 }
@@ -278,7 +277,7 @@ static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
     orr_rtbox *rt = rtbox;
     noting n = {orr_run_ud(run), run, record};
     if (!n.r->journal || n.r->incomplete) return;
-    if (is_cut(rt, n.r, record)) {
+    if (is_cut(rt, record)) {
         end_journal(rt, n.r);
         return;
     }
