@@ -100,8 +100,8 @@ describe("orrery test shows", function()
     end
     local at <close> = project()
     assert.is_nil(at:ends(1, "test").out:find "\27")
-    local line = ("cd %s; unset NO_COLOR CI; TERM=xterm script -qec '%s test --exclude again' /dev/null"):format(
-      at.folder, place.orrery_path)
+    local run = "cd %s; unset NO_COLOR CI; TERM=xterm script -qec '%s test --exclude again' /dev/null"
+    local line = run:format(at.folder, place.orrery_path)
     golden("test_colour.txt", (masked(command.shell(line).out):gsub("\r", ""):gsub("\27", "<ESC>")))
   end)
 

@@ -39,6 +39,7 @@ local function add_command(lines, command)
   end
   lines[#lines + 1] = ".PP\n.nf\n.RS"
   for _, example in ipairs(command.examples) do lines[#lines + 1] = roff(example) end
+  if command.epilog then lines[#lines + 1] = "\n" .. roff(command.epilog) end
   lines[#lines + 1] = ".RE\n.fi"
 end
 

@@ -14,7 +14,7 @@ local words = {}
 ---@field choices string[]|nil
 ---@field many boolean more than one may be given
 
-local KINDS = { file = "file", run = "run", command = "command" }
+local KINDS = { file = "file", path = "file", run = "run", command = "command" }
 local VALUES = { FILE = "file", URL = "file" }
 local CHOICES = { STATE = states } -- of which several may be given, with commas
 
@@ -45,11 +45,11 @@ local HELP = { "-h --help", "Show this help.", flag = true }
 --- The words of one command.
 ---@param name string
 ---@return { name: string, summary: string, options: orrery.cli.Word[], arguments: orrery.cli.Word[],
----  examples: string[], exits: boolean }
+---  examples: string[], exits: boolean, epilog: string|nil }
 function words.of(name)
   local entry = options.commands[name]
   local made = { name = name, summary = entry.summary, options = {}, arguments = {},
-    examples = entry.examples, exits = entry.exits or false }
+    examples = entry.examples, exits = entry.exits or false, epilog = entry.epilog }
   local function add(each)
     if each[1]:sub(1, 1) == "-" then
       made.options[#made.options + 1] = option(name, each)
