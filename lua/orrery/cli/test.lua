@@ -109,7 +109,7 @@ local function by_lines(fn)
 end
 
 -- Runs a file in a process of its own.
-local function apart(file, args, report)
+local function apart(file, args, shared, report)
   local core, ended = require "orrery.core", false
   local function take(line)
     local ok, event = pcall(core.json.decode, line)
@@ -119,7 +119,7 @@ local function apart(file, args, report)
   local feed = by_lines(take)
   local problem, result = core.await(function(resume)
     local process = core.spawn({ argv = command_for(file, args), stdout = "stream", stderr = "inherit",
-      on_chunk = function(_, text) feed(text) end }, resume)
+      env = { [require "orrery.testing.folder".VARIABLE] = shared }, on_chunk = function(_, text) feed(text) end }, resume)
     return function() process:terminate() end
   end)
   if ended then return end
@@ -151,14 +151,14 @@ local function in_order(files, report)
   end
 end
 
-local function run_apart(files, args, report, stopped)
+local function run_apart(files, args, shared, report, stopped)
   local core, uv = require "orrery.core", require "luv"
   local at, place_of = 0, in_order(files, report)
   local function work()
     while at < #files and not stopped() do
       at = at + 1
       local own, over = place_of(at)
-      apart(files[at], args, own)
+      apart(files[at], args, shared, own)
       over()
     end
   end
@@ -240,6 +240,7 @@ local function catch_interrupts(total)
     if testing then testing.close() end
     if testing or total.stopping then
       signals.kill_children()
+      if total.folder then require "orrery.testing.folder".remove(total.folder) end
       os.exit(1)
     end
     total.stopping = true
@@ -261,7 +262,10 @@ local function run(files, args)
   if #files == 1 then
     require "orrery.testing.execute".file(files[1], choice_of(args), report)
   else
-    run_apart(files, args, report, stopped)
+    local folder = require "orrery.testing.folder"
+    total.folder = folder.new()
+    run_apart(files, args, total.folder, report, stopped)
+    folder.remove(total.folder)
   end
   release()
   tidy(args, total)

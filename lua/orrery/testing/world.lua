@@ -6,6 +6,7 @@
 local core = require "orrery.core"
 local doubles = require "orrery.testing.doubles"
 local errors = require "orrery.errors"
+local folder = require "orrery.testing.folder"
 local glob = require "orrery.glob"
 local types = require "orrery.definition.type"
 local uv = require "luv"
@@ -170,24 +171,6 @@ local function set_environment(given)
   return before
 end
 
--- A folder for the store, in memory where the system has such a place: nothing of it has to survive
--- the machine.
-local function temporary_folder()
-  local fast = "/dev/shm"
-  local base = uv.fs_access(fast, "W") and fast or uv.os_tmpdir()
-  return assert(uv.fs_mkdtemp(base .. "/orrery-test-XXXXXX"))
-end
-
-local function remove_folder(path)
-  local entries = uv.fs_scandir(path)
-  while entries do
-    local name = uv.fs_scandir_next(entries)
-    if not name then break end
-    uv.fs_unlink(path .. "/" .. name)
-  end
-  uv.fs_rmdir(path)
-end
-
 --- Makes a world for runs of a compiled workflow.
 ---@param compiled orrery.Compiled
 ---@param options table of `testing.start`
@@ -202,7 +185,7 @@ function World.new(compiled, options)
     types = patterns_of(options.types or {}), failures = copy(options.failures),
     compensations = copy(options.compensations), sealed = options.sealed, calls = {}, events = {},
     counts = {} }, World)
-  self.folder = options.durable and temporary_folder() or nil
+  self.folder = options.durable and folder.new() or nil
   open[self] = true
   self.before = set_environment(options.env)
   self:open(options.now)
@@ -239,7 +222,7 @@ function World:close()
   if self.closed then return end
   self.closed, open[self] = true, nil
   self:kill()
-  if self.folder then remove_folder(self.folder) end
+  if self.folder then folder.remove(self.folder) end
   for name, value in pairs(self.before) do
     if value then uv.os_setenv(name, value) else uv.os_unsetenv(name) end
   end
