@@ -119,7 +119,8 @@ local function apart(file, args, shared, report)
   local feed = by_lines(take)
   local problem, result = core.await(function(resume)
     local process = core.spawn({ argv = command_for(file, args), stdout = "stream", stderr = "inherit",
-      env = { [require "orrery.testing.folder".VARIABLE] = shared }, on_chunk = function(_, text) feed(text) end }, resume)
+      env = { [require "orrery.testing.folder".VARIABLE] = shared },
+      on_chunk = function(_, text) feed(text) end }, resume)
     return function() process:terminate() end
   end)
   if ended then return end

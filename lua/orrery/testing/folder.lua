@@ -1,5 +1,5 @@
---- Temporary folders for the stores of runs under test, in memory where the system has such a place:
---- nothing of them has to survive the machine.
+--- Temporary folders for the stores of runs under test, in memory where the system has such a
+--- place: nothing of them has to survive the machine.
 local uv = require "luv"
 
 local folder = {}
