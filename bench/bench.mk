@@ -4,7 +4,7 @@
 #   make bench                     everything, about fifteen minutes on a quiet machine
 #   make bench BENCH_QUICK=1       a tenth of the size, one round: does it work?
 #   make bench BENCH="start exec"  some sections: graphs, load, json, rows, sleep, start, exec,
-#                                  workers, durable, recovery, opening
+#                                  workers, durable, recovery, opening, frame
 #   make bench-record              everything, and the results go into docs/benchmarks.md
 #   make bench-peers               durable workflows beside DBOS and Restate, which npm fetches
 #                                  into $(BUILD)/peers
@@ -13,7 +13,7 @@
 BENCH       ?=
 BENCH_QUICK ?=
 BENCH_CORE  := $(addprefix $(BUILD)/bench/,bare_graph core_graph timeit)
-BENCH_API   := $(BUILD)/bench/api_graph
+BENCH_API   := $(addprefix $(BUILD)/bench/,api_graph frame)
 BENCH_BIN   := $(BENCH_CORE) $(BENCH_API) $(BUILD)/bench/bare_resume \
   $(BUILD)/bench/disk_limits $(BUILD)/bench/tbb_graph
 ifeq ($(origin CXX),default)
@@ -69,7 +69,7 @@ $(BUILD)/bench/disk_limits: bench/disk_limits.c
 	$(call say,BENCH)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(SQLITE_A) $(SYSTEM_LIBS)
 
-$(BENCH_API): bench/api_graph.c $(BUILD)/liborrery.a
+$(BENCH_API): $(BUILD)/bench/%: bench/%.c $(BUILD)/liborrery.a
 	@mkdir -p $(@D)
 	$(call say,BENCH)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -Wl,-E -o $@ $< $(BUILD)/liborrery.a $(STATIC_LIBS)
