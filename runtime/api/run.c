@@ -26,10 +26,7 @@ orr_run_id orr_run_id_from_text(const char *text) {
 /* A run that orr_resume_all resumed is held while it is live; any other is kept until it is
  * forgotten. */
 orr_runbox *orr_api_live_run(const orr_request *a) {
-    for (orr_runbox *r = a->rt->box->runs; r != NULL; r = r->next)
-        if (r->live && r->run != NULL && memcmp(orr_run_id_of(r->run), a->id.bytes, sizeof a->id.bytes) == 0)
-            return r;
-    return NULL;
+    return orr_run_by_id(a->rt->box, a->id.bytes);
 }
 
 static bool push_kept(lua_State *L, const orr_request *a) {

@@ -14,6 +14,7 @@
 #ifndef ORR_CORE_CHECK_H
 #define ORR_CORE_CHECK_H
 
+#include "core/mix.h"
 #include "core/inner.h"
 
 /* What the walk over the runs has found so far, to be compared with what stands in the core. */
@@ -44,12 +45,9 @@ typedef struct orr_tally {
     uint64_t undo;   /* marks of nodes by their items that are to be undone */
 } orr_tally;
 
-/* splitmix64's finaliser (Steele, Lea, Flood 2014): spreads what is counted over the whole word. */
+/* Spreads what is counted over the whole word. */
 static inline uint64_t orr_check_mark(uint64_t key) {
-    key += UINT64_C(0x9e3779b97f4a7c15);
-    key = (key ^ key >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    key = (key ^ key >> 27) * UINT64_C(0x94d049bb133111eb);
-    return key ^ key >> 31;
+    return orr_mix(key + UINT64_C(0x9e3779b97f4a7c15));
 }
 static inline uint64_t orr_check_mark_of(const void *thing) {
     return orr_check_mark((uint64_t)(uintptr_t)thing);

@@ -1,15 +1,11 @@
 /* retry_delay.c - whether another attempt is wanted, how long it waits, and the chance in it. */
 #include "core/inner.h"
+#include "core/mix.h"
 
 #include <string.h>
 
-/* The finaliser of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
- * generators", 2014). */
 static uint64_t mix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
+    return orr_mix(x + UINT64_C(0x9e3779b97f4a7c15));
 }
 
 uint64_t orr_chance(uint64_t seed, const orr_task *task, uint64_t salt) {

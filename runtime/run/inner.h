@@ -62,6 +62,12 @@ void orr_drop_previous(lua_State *L);
 void orr_run_push_self(lua_State *L, const orr_runbox *r);
 /* Takes a run out of its runtime's list. */
 void orr_run_unlink(orr_runbox *r);
+/* Room for one more run in the table of those by id (by_id.c); false without memory. A run in the
+ * table has its orr_run. */
+bool orr_run_table_reserve(orr_rtbox *rt);
+void orr_run_table_add(orr_rtbox *rt, orr_runbox *r);
+void orr_run_table_remove(orr_rtbox *rt, orr_runbox *r);
+void orr_run_table_free(orr_rtbox *rt);
 /* The runtime is about to be freed: drops what is kept of all its runs, also of those that it has
  * let go or never had, which may be collected later. */
 void orr_runs_drop_kept(orr_script *s, orr_rtbox *rt);

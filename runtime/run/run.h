@@ -20,6 +20,7 @@
  * alike.c      nodes of one kind, in few bytes   setter.c    assigning a node to a workflow
  * lock.c       locks of runs
  * open.c       the phases of a turn              module.c    what orrery.core offers of it
+ * by_id.c      runs by their ids
  *
  * Functions that take a lua_State may raise; those that take an orr_script first do not.
  */
@@ -154,6 +155,7 @@ struct orr_runbox {
     orr_planbox *plan;
     orr_run *run;
     orr_runbox *next, *prev; /* of its runtime's */
+    orr_runbox *same_bucket; /* of the table of those by id */
     uint32_t waiters;        /* head of the fibers that wait for its end */
     int self, handlers;      /* registry references while it is live, LUA_NOREF otherwise */
     bool live, has_outputs;
@@ -276,6 +278,12 @@ void orr_payload_decode(lua_State *L, int idx);
 /* User values of a runtime. */
 enum { RT_LISTENERS = 1, RT_QUEUE, RT_VALUES = RT_QUEUE };
 
+/* Runs by their ids. */
+typedef struct orr_run_table {
+    orr_runbox **buckets;
+    uint32_t n_buckets, n;
+} orr_run_table;
+
 struct orr_rtbox {
     orr_rt base;
     const orr_keeper *keeper;
@@ -286,6 +294,7 @@ struct orr_rtbox {
     bool lags;                   /* the keeper's: more is not durable than relaxed runs may lose */
     uint64_t durable_to;         /* ticket up to which everything is durable, as far as it is known here */
     orr_runbox *runs;            /* those that are not freed, live or not */
+    orr_run_table by_id;         /* the same */
     /* those that wait for their lock, in the order in which they came */
     orr_runbox *waiting, *last_waiting;
     uint32_t n_waiting, lock_pass;

@@ -47,6 +47,7 @@ static void free_rt(orr_script *s, orr_owned *owned) {
     orr_rtbox *rt = (orr_rtbox *)owned;
     if (rt->storage) rt->keeper->close(rt);
     orr_uvtimers_forget(s, &rt->base);
+    orr_run_table_free(rt);
     orr_engine_free(rt->base.engine);
     orr_mem_free(&s->alloc, rt->tickets, rt->cap_tickets, sizeof *rt->tickets);
     orr_free_box(s, owned, sizeof(orr_rtbox));
@@ -66,12 +67,6 @@ static void collect_rt(orr_script *s, orr_owned *owned) {
 
 orr_rtbox *orr_check_rt(lua_State *L, int idx) {
     return orr_check_box(L, idx, orr_runs_of(orr_script_of(L))->rt_mt, "runtime");
-}
-
-orr_runbox *orr_run_by_id(const orr_rtbox *rt, const uint8_t id[16]) {
-    for (orr_runbox *r = rt->runs; r; r = r->next)
-        if (r->run && r->live && memcmp(orr_run_id_of(r->run), id, 16) == 0) return r;
-    return NULL;
 }
 
 static bool wants_virtual(lua_State *L, int opts) {

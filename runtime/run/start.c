@@ -72,6 +72,7 @@ static void copy_kept(lua_State *L, const orr_script *s, int opts, const char *k
 /* The userdata at the top becomes a live one: anchored, its handlers at hand. What may fail for
  * lack of memory comes first, and does no harm where the rest is not reached. */
 static void anchor(lua_State *L, orr_rtbox *rt, orr_runbox *r, int plan) {
+    if (!orr_run_table_reserve(rt)) luaL_error(L, "not enough memory");
     orr_rt_list(L, &rt->base);
     lua_getiuservalue(L, plan, PLAN_HANDLERS);
     r->handlers = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -92,6 +93,7 @@ static void free_run(orr_script *s, orr_owned *owned) {
 }
 
 void orr_run_unlink(orr_runbox *r) {
+    orr_run_table_remove(r->rt, r);
     if (r->prev) r->prev->next = r->next;
     else if (r->rt->runs == r) r->rt->runs = r->next;
     if (r->next) r->next->prev = r->prev;
@@ -140,6 +142,7 @@ static void link_run(orr_rtbox *rt, orr_runbox *r) {
     r->next = *link;
     if (*link) (*link)->prev = r;
     *link = r;
+    orr_run_table_add(rt, r);
 }
 
 orr_runbox *orr_run_box(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts) {

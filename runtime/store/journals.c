@@ -1,14 +1,11 @@
 /* journals.c - journals by the id of their run; see backend.h */
 #include "store/backend.h"
+#include "core/mix.h"
 
 #include <string.h>
 
-/* A run's id is a UUIDv7, whose last eight bytes are random enough to be their own hash. */
 static uint32_t bucket_of(const uint8_t run[16], uint32_t n_buckets) {
-    uint64_t h;
-    memcpy(&h, run + 8, sizeof h);
-    h *= UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing (Knuth, TAOCP 3, 6.4) */
-    return (uint32_t)(h >> 32) & (n_buckets - 1);
+    return (uint32_t)orr_id_hash(run) & (n_buckets - 1);
 }
 
 orr_journal *orr_journals_find(const orr_journals *t, const uint8_t run[16]) {

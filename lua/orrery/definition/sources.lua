@@ -33,6 +33,9 @@ local on_ask, on_load = nil, nil
 
 local SYSTEM_PATHS = { "^/usr/share/lua/", "^/usr/lib/", "^/usr/local/share/lua/", "^/usr/local/lib/" }
 
+-- What our own modules ask for again and again has no file that is kept with a workflow.
+local LIBRARIES = { luv = true, lpeg = true }
+
 local function is_ours(name) return name == "orrery" or name:find("^orrery%.") ~= nil end
 
 --- Whether a module belongs to the machine and not to a workflow: ours, or installed for everybody.
@@ -175,7 +178,7 @@ end
 
 -- Called by the replacement of `require`, so the caller of `require` is at level 3.
 local function note(name)
-  if type(name) ~= "string" or is_ours(name) then return end
+  if type(name) ~= "string" or is_ours(name) or LIBRARIES[name] and package.loaded[name] then return end
   if not package.loaded[name] then records[name] = nil end -- it will be searched for again
   local level, nearest = 3, true
   local info = getinfo(level, "S")
