@@ -58,11 +58,19 @@ static void need(orr_runtime *rt, bool good) {
     exit(1);
 }
 
+static orr_pool *pool;
+
 static orr_runtime *open_runtime(const char *store) {
     orr_config config;
     orr_config_init(&config);
     config.store = store;
     config.durability = ORR_DURABLE_RELAXED;
+    config.clock = ORR_CLOCK_HOST;
+    config.gc = ORR_GC_LEFTOVER;
+    if (store == NULL) {
+        config.alloc = orr_pool_alloc;
+        config.alloc_ud = pool = orr_pool_open();
+    }
     orr_runtime *rt = orr_open(&config);
     need(rt, rt != NULL);
     return rt;
@@ -118,13 +126,12 @@ static void town(size_t n, const char *folder) {
     int64_t *took = need_memory(FRAMES, sizeof *took);
     uint64_t full = 0;
     for (int i = -WARM; i < FRAMES; i++) {
-        int64_t start = cpu_ns(), frame = clock_ns(CLOCK_MONOTONIC);
+        orr_advance(rt, FRAME);
+        int64_t start = cpu_ns();
         int more = orr_step(rt, BUDGET);
         need(rt, more >= 0);
         if (i >= 0) took[i] = cpu_ns() - start;
         if (i >= 0) full += more == 1;
-        int64_t left = frame + FRAME - clock_ns(CLOCK_MONOTONIC);
-        if (left > 0) nanosleep(&(struct timespec){.tv_nsec = left}, NULL);
     }
     say_spread(took, FRAMES);
     sample_say("full", (double)full / FRAMES);
@@ -191,7 +198,7 @@ static void due(size_t n, const char *folder) {
     settle(rt);
     int64_t *took = need_memory(ROUNDS, sizeof *took);
     for (int i = 0; i < ROUNDS; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 150 * MS}, NULL);
+        orr_advance(rt, 150 * MS);
         int64_t start = cpu_ns();
         settle(rt);
         took[i] = cpu_ns() - start;

@@ -3,6 +3,7 @@
  * runtime.c   opening, stepping, errors        type.c   native node types
  * workflow.c  loading and building workflows   start.c  starting runs
  * stored.c    runs that are kept in a store    run.c    asking about runs, steering them, waiting
+ * collect.c   when Lua's collector works
  *
  * The C API is written on top of what scripts use: a call from C enters Lua in protected mode, does
  * there what a script would do, and returns the answer as a status. So the two interfaces cannot
@@ -15,6 +16,17 @@
 #include "bind/bind.h"
 #include "durable/durable.h"
 
+/* What is known of Lua's collector, where the state is the runtime's own. Memory is in KB. */
+typedef struct orr_collector {
+    int lent, lent_at;      /* what it may allocate beside what Lua allows itself, and what it had then */
+    int live;               /* after the last collection */
+    bool under_way;
+    /* pieces of the present collection; the longest of them, its length in ns, and which it was; the same
+     * of the last one, if that was long: the one that cannot be divided */
+    uint32_t pieces, longest_at, expected_at;
+    int64_t longest, expected;
+} orr_collector;
+
 struct orr_runtime {
     orr_alloc alloc;
     orr_config config;
@@ -23,6 +35,7 @@ struct orr_runtime {
     bool own_lua, own_loop;
     bool busy; /* there was more to do when the last step ended, or something was started since */
     uv_loop_t *loop;
+    orr_collector gc;
     int flow;              /* registry: the module `orrery` */
     orr_rtbox *box;        /* that runtime object's */
     int host;              /* registry: the module `orrery.host` */
@@ -49,6 +62,19 @@ struct orr_workflow {
 /* Calls fn(args) in protected mode on the runtime's Lua thread; `args` is its argument 1, a
  * light userdata. An error becomes the runtime's last error and the status. */
 int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args);
+/* The same for what may collect garbage: orr_step and orr_wait. */
+int orr_api_work(orr_runtime *rt, lua_CFunction fn, void *args);
+
+/* ---- collect.c ------------------------------------------------------------------------------- */
+
+/* The state is ready. */
+void orr_gc_open(orr_runtime *rt);
+/* What is called next does not collect; from here on Lua collects at its own pace. */
+void orr_gc_lend(orr_runtime *rt);
+void orr_gc_repay(orr_runtime *rt);
+/* What the work of a step is to leave of its budget; and what is done with that. */
+int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget);
+void orr_gc_leftover(orr_runtime *rt, int64_t end, int64_t budget);
 
 /* Keeps an error as the runtime's last one and reports it to the host. Returns status. */
 int orr_api_fail(orr_runtime *rt, int status, const char *code, const char *message);

@@ -253,6 +253,7 @@ static bool wait_until_resumed(lua_State *L, orr_request *a) {
 
 static int wait_for(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
+    if (a->rt->own_lua) orr_gc_repay(a->rt);
     bool here = orr_api_push_run(L, a);
     if (!here && orr_resuming(a->rt)) {
         if (!wait_until_resumed(L, a)) {

@@ -75,6 +75,11 @@ static int status_of(int lua_status, const char *code) {
 }
 
 int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args) {
+    if (rt->script != NULL) orr_gc_lend(rt);
+    return orr_api_work(rt, fn, args);
+}
+
+int orr_api_work(orr_runtime *rt, lua_CFunction fn, void *args) {
     lua_State *L = rt->L;
     if (!lua_checkstack(L, LUA_MINSTACK))
         return orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
@@ -149,7 +154,10 @@ static void push_runtime(lua_State *L, const orr_config *config) {
     push_required(L, "orrery");
     lua_getfield(L, -1, "runtime");
     lua_createtable(L, 0, 8);
-    orr_set_text(L, "clock", config->clock == ORR_CLOCK_VIRTUAL ? "virtual" : "real");
+    static const char *const clocks[] = {"real", "virtual", "host"};
+    if (config->clock < 0 || (size_t)config->clock >= sizeof clocks / sizeof *clocks)
+        luaL_error(L, "config.clock: expected an orr_clock_kind, got %d", config->clock);
+    orr_set_text(L, "clock", clocks[config->clock]);
     orr_set_seconds(L, "now", config->now);
     orr_set_seconds(L, "grace", config->grace);
     orr_set_text(L, "store", config->store);
@@ -241,6 +249,7 @@ orr_runtime *orr_open(const orr_config *config) {
         orr_close(rt);
         return NULL;
     }
+    orr_gc_open(rt);
     return rt;
 }
 
@@ -306,22 +315,36 @@ uv_loop_t *orr_loop(orr_runtime *rt) {
 
 typedef struct stepping {
     orr_runtime *rt;
-    int64_t budget;
+    int64_t end;
     bool more;
 } stepping;
 
 static int step(lua_State *L) {
     stepping *s = lua_touserdata(L, 1);
-    s->more = orr_script_step(s->rt->script, L, s->budget);
+    if (s->rt->config.gc == ORR_GC_AUTO) orr_gc_repay(s->rt);
+    s->more = orr_script_step(s->rt->script, L, s->end);
     return 0;
 }
 
 int orr_step(orr_runtime *rt, int64_t budget) {
-    stepping s = {rt, budget > 0 ? budget : 0, false};
-    int status = orr_api_call(rt, step, &s);
+    int64_t end = budget > 0 ? orr_monotonic_time() + budget : 0;
+    stepping s = {rt, budget > 0 ? end - orr_gc_reserve(rt, budget) : 0, false};
+    int status = orr_api_work(rt, step, &s);
     if (status != ORR_OK) return status;
     rt->busy = s.more;
+    orr_gc_leftover(rt, end, budget);
     return s.more;
+}
+
+int orr_advance(orr_runtime *rt, int64_t dt) {
+    if (rt->config.clock != ORR_CLOCK_HOST)
+        return orr_api_fail(rt, ORR_ESTATE, "wrong_state",
+                            "orr_advance: the clock is not the host's; config.clock = ORR_CLOCK_HOST makes it so");
+    if (dt < 0)
+        return orr_api_fail(rt, ORR_EINVAL, "invalid_argument",
+                            "orr_advance: dt is below 0; time does not go back");
+    orr_engine_advance(rt->box->base.engine, dt);
+    return ORR_OK;
 }
 
 int64_t orr_next_deadline(orr_runtime *rt) {

@@ -46,16 +46,22 @@ void orr_core_record(orr_core *core, void (*record)(void *ud, orr_run *run, cons
 
 /* Each timer sees its own time as the present one, so that a late call gives the same history as
  * a timely one. */
-void orr_core_advance(orr_core *core, int64_t now) {
+bool orr_core_advance_some(orr_core *core, int64_t now, uint32_t limit) {
     orr_timer timer;
     uint32_t id;
-    while (orr_timers_deadline(&core->timers) <= now && orr_timers_first(&core->timers, &timer, &id)) {
+    for (; orr_timers_deadline(&core->timers) <= now && orr_timers_first(&core->timers, &timer, &id); limit--) {
+        if (limit == 0) return false;
         orr_timers_remove(&core->timers, id);
         if (timer.time > core->now) core->now = timer.time;
         orr_fire(core, &timer);
     }
     if (now > core->now) core->now = now;
     ORR_CHECKED(core);
+    return true;
+}
+
+void orr_core_advance(orr_core *core, int64_t now) {
+    while (!orr_core_advance_some(core, now, UINT32_MAX)) {}
 }
 
 int64_t orr_core_now(const orr_core *core) {

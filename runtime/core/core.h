@@ -352,6 +352,8 @@ void orr_core_record(orr_core *core, void (*record)(void *ud, orr_run *run, cons
 
 /* Sets the time and fires what is due. An earlier time than before is taken as the present one. */
 void orr_core_advance(orr_core *core, int64_t now);
+/* The same with at most `limit` timers. True when no more of them are due: only then it is `now`. */
+bool orr_core_advance_some(orr_core *core, int64_t now, uint32_t limit);
 int64_t orr_core_now(const orr_core *core);
 
 /* The time of the earliest timer, or INT64_MAX. */

@@ -65,7 +65,9 @@ struct orr_rt {
     orr_rt *next;    /* of the list of those that are stepped */
     uint32_t users;  /* live runs, set timers, ...: it must stay in that list */
     uint32_t n_live; /* live runs: while there is one, its timers are a reason to go on */
-    bool listed, is_virtual;
+    bool listed;
+    bool is_virtual; /* its clock stands still, but for jumps and what the host makes of it */
+    bool jumps;      /* virtual time: the clock jumps when nothing can run */
     orr_uvtimer_list timers;    /* of luv's on its virtual clock, set or not */
     uint32_t n_timers, n_loose; /* those that are set, and those of them that keep nothing going */
     int64_t stop;               /* a virtual clock goes no further; INT64_MAX: it is not held */
@@ -231,6 +233,7 @@ typedef struct orr_fibers {
     orr_watchdog watchdog;
     orr_trace trace;                                   /* who gets trace lines of this room and those above */
     const orr_turn_phase *phases;                      /* of a turn; ends with an empty one */
+    orr_budget budget;                                 /* of the present step */
     void (*make_default)(lua_State *L, orr_script *s); /* sets default_rt; may raise */
     orr_rt *default_rt; /* of fibers without a node; NULL before its first use */
     int threads;        /* registry: [slot + 1] = coroutine */
@@ -423,9 +426,9 @@ void orr_stay_awake(const orr_script *s);
 /* Runs the loop until no run is live and nothing keeps it alive. LUA_OK, or a status and pushes a
  * message. */
 int orr_script_drain(orr_script *s, lua_State *L);
-/* Goes on with what can run now, for at most about `budget` ns, without blocking. True while there
- * is more to do now. */
-bool orr_script_step(orr_script *s, lua_State *L, int64_t budget);
+/* Goes on with what can run now, without blocking, until `end` by the monotonic clock and for one
+ * slice longer at most; 0: for one turn. True while there is more to do now. */
+bool orr_script_step(orr_script *s, lua_State *L, int64_t end);
 /* ns until the next timer of a live runtime is due, 0 where its clock is virtual; INT64_MAX for
  * none. */
 int64_t orr_script_until_due(const orr_script *s);

@@ -14,7 +14,7 @@
  * that a run has left behind. */
 static bool can_jump(const orr_rt *rt) {
     if (rt->stop != INT64_MAX) return orr_held_can_move(rt);
-    if (!rt->is_virtual || orr_engine_deadline(rt->engine) == INT64_MAX) return false;
+    if (!rt->jumps || orr_engine_deadline(rt->engine) == INT64_MAX) return false;
     uint32_t idle = rt->n_live ? rt->n_loose : rt->n_timers;
     return orr_engine_n_timers(rt->engine) > idle ||
            orr_core_deadline(orr_engine_core(rt->engine)) != INT64_MAX;
@@ -99,6 +99,14 @@ static bool sleep_on_loop(orr_script *s) {
     return true;
 }
 
+/* Whether the host has a clock to move on, after which something would be due. */
+static bool host_goes_on(const orr_script *s) {
+    bool any = false;
+    for (orr_rt *rt = orr_rt_first(s); rt; rt = rt->next)
+        any |= rt->is_virtual && !rt->jumps && orr_engine_deadline(rt->engine) != INT64_MAX;
+    return any;
+}
+
 /* ---- running --------------------------------------------------------------------------------- */
 
 bool orr_pump(orr_script *s, lua_State *L, bool (*done)(void *ud), void *ud) {
@@ -115,7 +123,7 @@ bool orr_pump(orr_script *s, lua_State *L, bool (*done)(void *ud), void *ud) {
             if (now - polled < POLL_EVERY) continue;
             uv_run(all->loop, UV_RUN_NOWAIT);
             polled = now;
-        } else if (!done(ud) && !jump(s) && !sleep_on_loop(s) && !orr_fail_stuck(s)) {
+        } else if (!done(ud) && !jump(s) && !sleep_on_loop(s) && (host_goes_on(s) || !orr_fail_stuck(s))) {
             ended = false;
             break;
         }
@@ -158,31 +166,31 @@ int orr_script_drain(orr_script *s, lua_State *L) {
     return LUA_ERRRUN;
 }
 
-bool orr_script_step(orr_script *s, lua_State *L, int64_t budget) {
+bool orr_script_step(orr_script *s, lua_State *L, int64_t end) {
     if (!orr_wait_outside(L, s)) return false;
     orr_fibers *all = orr_fibers_of(s);
     lua_State *from = all->from;
     all->pumping = true;
     all->from = L;
+    all->budget = (orr_budget){.end = end};
     if (uv_loop_alive(all->loop)) uv_run(all->loop, UV_RUN_NOWAIT);
-    int64_t end = 0;
     bool more;
-    do {
-        more = orr_turn(s) || jump(s);
-        if (!more) break;
-        int64_t now = orr_monotonic_time();
-        if (!end) end = now + budget;
-        if (now >= end) break;
-    } while (more);
+    do more = orr_turn(s) || jump(s);
+    while (more && orr_monotonic_time() < end);
+    all->budget = (orr_budget){0};
     all->from = from;
     all->pumping = false;
     return more;
 }
 
 int64_t orr_script_until_due(const orr_script *s) {
+    int64_t least = until_look(s, until_due(s));
     for (orr_rt *rt = orr_rt_first(s); rt; rt = rt->next) {
-        if (!rt->is_virtual || rt->stop != INT64_MAX) continue;
-        if (orr_engine_deadline(rt->engine) != INT64_MAX) return 0;
+        if (rt->stop != INT64_MAX) continue;
+        int64_t due = rt->is_virtual ? orr_engine_deadline(rt->engine) : INT64_MAX;
+        if (due == INT64_MAX) continue;
+        int64_t left = rt->jumps ? 0 : due - orr_engine_now(rt->engine);
+        if (left < least) least = left;
     }
-    return until_look(s, until_due(s));
+    return least < 0 ? 0 : least;
 }

@@ -4,8 +4,10 @@
 #include "fiber/inner.h"
 
 bool orr_phase_fibers(orr_script *s) {
+    orr_budget *budget = &orr_fibers_of(s)->budget;
     bool any = false;
-    for (int i = 0; i < ORR_BATCH && orr_fiber_next(s); i++) any = true;
+    for (int i = 0; i < ORR_BATCH && !orr_budget_spent(budget) && orr_fiber_next(s); i++)
+        any = budget->used = true;
     return any;
 }
 

@@ -319,10 +319,12 @@ static void fire(orr_script *s, orr_uvtimer *t) {
 }
 
 bool orr_phase_timers(orr_script *s) {
+    orr_budget *budget = &orr_fibers_of(s)->budget;
     bool any = false;
-    while (orr_fibers_of(s)->timers_due.first && lua_checkstack(s->main, LUA_MINSTACK)) {
+    while (orr_fibers_of(s)->timers_due.first && !orr_budget_spent(budget) &&
+           lua_checkstack(s->main, LUA_MINSTACK)) {
         fire(s, orr_fibers_of(s)->timers_due.first);
-        any = true;
+        any = budget->used = true;
     }
     return any;
 }

@@ -113,11 +113,47 @@ ORR_API const char *orr_run_state_name(orr_run_state state);
  * (uv_replace_allocator). */
 typedef void *(*orr_alloc_fn)(void *ud, void *ptr, size_t osize, size_t nsize);
 
+/* A heap for config.alloc, for hosts to which the time of each call matters: blocks of equal size
+ * lie side by side without headers, and taking or giving one back costs a bounded number of
+ * steps, however many there are. What is above 8 KB goes to the C library's heap. Memory is taken
+ * in pieces of 1 MB, of which only what is used becomes resident, and goes back where nothing
+ * of a piece is used any more, but for one. For one thread at a time: a pool for each runtime.
+ *
+ *     config.alloc = orr_pool_alloc;
+ *     config.alloc_ud = pool;                     // of orr_pool_open, to be closed after the runtime
+ *
+ * With a store or a watchdog, threads of the runtime allocate too, and orr_open refuses a pool:
+ * ORR_EINVAL. */
+typedef struct orr_pool orr_pool;
+/* NULL when out of memory. May be called from any thread. */
+ORR_API orr_pool *orr_pool_open(void);
+/* When nothing of it is in use any more. NULL is allowed. */
+ORR_API void orr_pool_close(orr_pool *pool);
+/* An orr_alloc_fn; `pool` is one of orr_pool_open. */
+ORR_API void *orr_pool_alloc(void *pool, void *ptr, size_t osize, size_t nsize);
+/* Bytes taken from the C library. */
+ORR_API size_t orr_pool_bytes(const orr_pool *pool);
+
 typedef enum orr_clock_kind {
     ORR_CLOCK_REAL,
     /* jumps to the next deadline whenever nothing can run and nothing outside is under way */
-    ORR_CLOCK_VIRTUAL
+    ORR_CLOCK_VIRTUAL,
+    /* stands still until orr_advance: game time, which the host pauses and scales */
+    ORR_CLOCK_HOST
 } orr_clock_kind;
+
+/* When Lua's collector works, in a lua_State that the runtime made. Never in a call that is not
+ * named here, and so never in orr_complete, orr_fail, orr_signal or orr_start. */
+typedef enum orr_gc_kind {
+    /* in orr_step and orr_wait, at Lua's own pace: a handler pays for what it allocates */
+    ORR_GC_AUTO,
+    /* in what the work of an orr_step leaves of its budget, and in orr_wait. While that is too little, the work
+     * leaves more of it: nothing at half as much again as the last collection has left, half of
+     * the budget at three times as much */
+    ORR_GC_LEFTOVER,
+    /* in orr_gc, and in orr_wait */
+    ORR_GC_HOST
+} orr_gc_kind;
 
 /* How much of a run in a store survives, and what waits for the disk meanwhile. */
 typedef enum orr_durability {
@@ -142,7 +178,8 @@ typedef struct orr_config {
     /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own */
     struct lua_State *lua;
     int clock;     /* orr_clock_kind */
-    int64_t now;   /* where a virtual clock starts; ns since the Unix epoch; 0: a fixed date */
+    /* where a virtual clock or the host's starts; ns since the Unix epoch; 0: a fixed date */
+    int64_t now;
     int64_t grace; /* between asking a handler to stop and giving it up; 0: 5 s */
     /* stop handlers that never yield at their timeout: one thread, and a handler for SIGURG */
     bool watchdog;
@@ -176,6 +213,7 @@ typedef struct orr_config {
      * "unix:///PATH" of a Redis server, or "memory:", in this program. NULL: what ORRERY_BUS says,
      * else in this program */
     const char *bus;
+    int gc; /* orr_gc_kind; of no effect with a borrowed lua_State, which collects as it is told */
 } orr_config;
 
 /* Fills in the defaults. Always call it first. */
@@ -310,10 +348,26 @@ ORR_API void orr_run_id_text(orr_run_id id, char text[37]);
 /* The id that such a text means; all zero where it means none. */
 ORR_API orr_run_id orr_run_id_from_text(const char *text);
 
-/* Works for at most about `budget` ns (one handler is never cut short; 0: one round) and returns
- * 1 when more could be done at once, 0 when everything waits, negative on failure. Never blocks. */
+/* Works for at most `budget` ns (0: one round) and returns 1 when more could be done at once, 0
+ * when everything waits, negative on failure. Never blocks. The budget is counted from the
+ * beginning of the call by the monotonic clock, and looked at after each slice, which is what one
+ * handler does from one wait to the next: so it is exceeded by one slice at most, which is never
+ * cut short. At least one slice is done. */
 ORR_API int orr_step(orr_runtime *rt, int64_t budget);
-/* How long a host may sleep before the next step has something to do, in ns: 0 = now, INT64_MAX
+/* Moves the clock of ORR_CLOCK_HOST on by `dt` ns; what has become due is done by the next
+ * orr_step. Timeouts, sleeps, backoffs, breakers and rates follow it. A frame gives the time that
+ * has passed in the game: nothing while it is paused, a half in slow motion. Native nodes under way
+ * do not stop it, and it moves in no other way: orr_wait returns ORR_ESTUCK where nothing else could
+ * go on. ORR_EINVAL for less than 0, ORR_ESTATE for any other clock. Costs a few ns; may be called
+ * from within callbacks. */
+ORR_API int orr_advance(orr_runtime *rt, int64_t dt);
+/* Collects garbage for at most about `budget` ns, in pieces of some µs (0: one piece); one piece, which
+ * looks at all waiting handlers again, takes longer where there are thousands of them. Returns 1
+ * where there is more to collect, 0 where a collection has come to its end or none is worth its
+ * time yet; ORR_ESTATE with a borrowed lua_State. In a loading screen: `while (orr_gc(rt, budget) == 1)`. */
+ORR_API int orr_gc(orr_runtime *rt, int64_t budget);
+/* How long a host may sleep before the next step has something to do, in ns (by the clock of the
+ * runtime where that is ORR_CLOCK_HOST): 0 = now, INT64_MAX
  * = until something outside happens. A host that sleeps itself should wait on uv_backend_fd of
  * the loop as well. */
 ORR_API int64_t orr_next_deadline(orr_runtime *rt);

@@ -18,6 +18,7 @@ struct orr_engine {
     orr_clock clock;
     orr_timers timers;
     orr_driver driver;
+    orr_budget *budget;
     bool precise;
     uint32_t left;   /* actions of the present batch */
     bool decided;    /* the core decided something in it, if only what is held */
@@ -33,6 +34,7 @@ orr_engine *orr_engine_new(const orr_engine_options *options) {
     if (!e) return NULL;
     e->alloc = options->alloc;
     e->driver = options->driver;
+    e->budget = options->budget;
     if (options->virtual_clock)
         orr_clock_virtual(&e->clock, options->now ? options->now : ORR_CLOCK_VIRTUAL_START);
     else orr_clock_real(&e->clock);
@@ -82,17 +84,38 @@ void orr_engine_move_timer(orr_engine *e, uint32_t id, int64_t due) {
     orr_timers_move(&e->timers, id, due);
 }
 
+/* Timers that are fired between two looks at the budget: each costs little. */
+enum { TIMERS_AT_ONCE = 16 };
+
+static bool spent(const orr_engine *e) {
+    return e->budget && orr_budget_spent(e->budget);
+}
+
+static void work_done(orr_engine *e) {
+    if (e->budget) e->budget->used = true;
+}
+
 /* The driver's timers first: one that wakes a task cancels the core's timer for the same moment. */
 static bool fire_timers(orr_engine *e, int64_t now) {
-    bool any = false;
     orr_timer timer;
-    uint32_t id;
+    uint32_t id, n = 0;
     while (orr_timers_deadline(&e->timers) <= now && orr_timers_first(&e->timers, &timer, &id)) {
+        if (n % TIMERS_AT_ONCE == 0 && n && spent(e)) break;
         orr_timers_remove(&e->timers, id);
         e->driver.timer(e->driver.ud, &timer);
-        any = true;
+        n++;
+        work_done(e);
     }
-    return any;
+    return n > 0;
+}
+
+/* True when all that is due has been fired. */
+static bool advance(orr_engine *e, int64_t now) {
+    while (!orr_core_advance_some(e->core, now, TIMERS_AT_ONCE)) {
+        work_done(e);
+        if (spent(e)) return false;
+    }
+    return true;
 }
 
 /* ---- holding back ---------------------------------------------------------------------------- */
@@ -172,12 +195,14 @@ void orr_engine_forget(orr_engine *e, const orr_run *run) {
 
 /* ---- stepping -------------------------------------------------------------------------------- */
 
-bool orr_engine_next(orr_engine *e, orr_action *action) {
-    if (e->has_back) {
-        *action = e->back;
-        e->has_back = false;
-        return true;
-    }
+static bool take_back(orr_engine *e, orr_action *action) {
+    if (!e->has_back) return false;
+    *action = e->back;
+    e->has_back = false;
+    return true;
+}
+
+static bool take_next(orr_engine *e, orr_action *action) {
     while (e->left > 0) {
         e->left--;
         if (released(e, action)) return true;
@@ -186,6 +211,13 @@ bool orr_engine_next(orr_engine *e, orr_action *action) {
         if (!hold(e, action, ticket_of(e, action))) return true;
     }
     return false;
+}
+
+bool orr_engine_next(orr_engine *e, orr_action *action) {
+    if (spent(e)) return false;
+    bool any = take_back(e, action) || take_next(e, action);
+    if (any) work_done(e); /* it is about to be */
+    return any;
 }
 
 void orr_engine_give_back(orr_engine *e, const orr_action *action) {
@@ -199,7 +231,7 @@ void orr_engine_give_back(orr_engine *e, const orr_action *action) {
 bool orr_engine_step(orr_engine *e, uint32_t limit) {
     int64_t now = orr_clock_now(&e->clock);
     bool any = fire_timers(e, now);
-    orr_core_advance(e->core, now);
+    if (!advance(e, now)) return true;
     orr_action action;
     e->left = limit;
     e->decided = false;
@@ -248,6 +280,11 @@ bool orr_engine_jump(orr_engine *e, int64_t stop) {
 
 void orr_engine_pass(orr_engine *e, int64_t time) {
     orr_clock_jump(&e->clock, time);
+}
+
+void orr_engine_advance(orr_engine *e, int64_t ns) {
+    int64_t now = orr_clock_now(&e->clock);
+    orr_clock_jump(&e->clock, ns < INT64_MAX - 1 - now ? now + ns : INT64_MAX - 1);
 }
 
 /* ---- waking up the loop ---------------------------------------------------------------------- */

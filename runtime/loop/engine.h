@@ -10,6 +10,7 @@
 #define ORR_LOOP_ENGINE_H
 
 #include "core/core.h"
+#include "loop/budget.h"
 #include "loop/clock.h"
 #include <uv.h>
 
@@ -35,7 +36,8 @@ typedef struct orr_engine_options {
     orr_alloc alloc;
     orr_hooks hooks;
     orr_driver driver;
-    bool virtual_clock;
+    orr_budget *budget;   /* of the steps; NULL: they have none */
+    bool virtual_clock;   /* it stands still, but for orr_engine_jump and orr_engine_advance */
     int64_t now;          /* where a virtual clock starts; 0 = ORR_CLOCK_VIRTUAL_START */
     int64_t grace;        /* ns, as of orr_core_options */
     uint32_t crash_limit; /* the same */
@@ -57,8 +59,8 @@ void orr_engine_untimer(orr_engine *e, uint32_t id);
 /* Gives it another time; INT64_MAX: it does not come. */
 void orr_engine_move_timer(orr_engine *e, uint32_t id, int64_t due);
 
-/* Reads the clock once, fires what is due and does up to `limit` actions. True when it did
- * anything: there may be more to do now. */
+/* Reads the clock once, fires what is due and does up to `limit` actions, while the budget is not
+ * spent. True when it did anything: there may be more to do now. */
 bool orr_engine_step(orr_engine *e, uint32_t limit);
 
 /* The next action of the present batch, for a driver that has done one and can do another at once;
@@ -97,6 +99,8 @@ uint32_t orr_engine_n_timers(const orr_engine *e);
 /* Lets a virtual clock jump to the next deadline, or to `stop` where that comes before it. False
  * when there is no deadline or the clock is real. */
 bool orr_engine_jump(orr_engine *e, int64_t stop);
+/* Moves a virtual clock on by `ns`, to its last time at most. */
+void orr_engine_advance(orr_engine *e, int64_t ns);
 
 /* Moves a virtual clock on to that time. */
 void orr_engine_pass(orr_engine *e, int64_t time);

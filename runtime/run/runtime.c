@@ -69,14 +69,17 @@ orr_rtbox *orr_check_rt(lua_State *L, int idx) {
     return orr_check_box(L, idx, orr_runs_of(orr_script_of(L))->rt_mt, "runtime");
 }
 
-static bool wants_virtual(lua_State *L, int opts) {
+enum { CLOCK_IS_REAL, CLOCK_JUMPS, CLOCK_IS_HOSTS };
+
+static int read_clock(lua_State *L, int opts) {
+    static const char *const clocks[] = {"real", "virtual", "host"};
     lua_getfield(L, opts, "clock");
     const char *clock = luaL_optstring(L, -1, "real");
-    bool is_virtual = strcmp(clock, "virtual") == 0;
-    if (!is_virtual && strcmp(clock, "real") != 0)
-        luaL_error(L, "clock: expected \"real\" or \"virtual\", got \"%s\"", clock);
+    size_t i = 0, n = sizeof clocks / sizeof *clocks;
+    while (i < n && strcmp(clock, clocks[i]) != 0) i++;
+    if (i == n) luaL_error(L, "clock: expected \"real\", \"virtual\" or \"host\", got \"%s\"", clock);
     lua_pop(L, 1);
-    return is_virtual;
+    return (int)i;
 }
 
 static bool holds_clock(lua_State *L, int opts) {
@@ -123,9 +126,10 @@ static uint32_t count_field(lua_State *L, int idx, const char *key) {
 }
 
 orr_rtbox *orr_runtime_new(lua_State *L, orr_script *s, int opts) {
-    orr_engine_options o = {.alloc = s->alloc};
+    orr_engine_options o = {.alloc = s->alloc, .budget = &orr_fibers_of(s)->budget};
+    int clock = opts ? read_clock(L, opts) : CLOCK_IS_REAL;
     if (opts) {
-        o.virtual_clock = wants_virtual(L, opts);
+        o.virtual_clock = clock != CLOCK_IS_REAL;
         o.now = orr_read_seconds(L, opts, "now");
         o.grace = orr_read_seconds(L, opts, "grace");
         o.crash_limit = count_field(L, opts, "crash_limit");
@@ -148,6 +152,7 @@ orr_rtbox *orr_runtime_new(lua_State *L, orr_script *s, int opts) {
                                                 .close = free_rt});
     rt->base.script = s;
     rt->base.is_virtual = o.virtual_clock;
+    rt->base.jumps = clock == CLOCK_JUMPS;
     rt->base.class = &class;
     rt->base.stop = INT64_MAX;
     rt->base.stander = ORR_NONE;
@@ -239,7 +244,8 @@ static int rt_step(lua_State *L) {
     luaL_argcheck(L, budget >= 0 && budget < 1e9, 2, "out of range");
     if (!orr_wait_outside(L, rt->base.script))
         return luaL_error(L, "rt:step cannot be called in a handler or a callback");
-    lua_pushboolean(L, orr_script_step(rt->base.script, L, (int64_t)(budget * 1e9)));
+    int64_t end = budget > 0 ? orr_monotonic_time() + (int64_t)(budget * 1e9) : 0;
+    lua_pushboolean(L, orr_script_step(rt->base.script, L, end));
     return 1;
 }
 

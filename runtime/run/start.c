@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Two words of chance: the system's, or in virtual time the same for the same run of the same
+/* Two words of chance: the system's, or in time that jumps the same for the same run of the same
  * runtime, unless a store keeps it: there may be such a run in it already. */
 static void draw(lua_State *L, orr_rtbox *rt, uint64_t seed, uint64_t words[2]) {
-    if (!rt->base.is_virtual || rt->durable) {
+    if (!rt->base.jumps || rt->durable) {
         int status = uv_random(NULL, NULL, words, 2 * sizeof *words, 0, NULL);
         if (status != 0) luaL_error(L, "the system gives no random numbers: %s", uv_strerror(status));
         return;
@@ -19,10 +19,10 @@ static void draw(lua_State *L, orr_rtbox *rt, uint64_t seed, uint64_t words[2]) 
 static void read_run_options(lua_State *L, orr_rtbox *rt, int opts, orr_run_options *o) {
     uint64_t words[2];
     lua_getfield(L, opts, "seed");
-    if (lua_isnil(L, -1) && rt->base.is_virtual) o->seed = rt->n_started;
+    if (lua_isnil(L, -1) && rt->base.jumps) o->seed = rt->n_started;
     else if (!lua_isnil(L, -1)) o->seed = (uint64_t)luaL_checkinteger(L, -1);
     draw(L, rt, o->seed, words);
-    if (lua_isnil(L, -1) && !rt->base.is_virtual) o->seed = words[0] ^ words[1] << 1;
+    if (lua_isnil(L, -1) && !rt->base.jumps) o->seed = words[0] ^ words[1] << 1;
     lua_getfield(L, opts, "concurrency");
     lua_Integer concurrency = luaL_optinteger(L, -1, 0);
     if (concurrency < 0 || concurrency > UINT32_MAX)

@@ -1,0 +1,123 @@
+/* collect.c - when Lua's collector works: see orr_gc_kind of orrery.h.
+ *
+ * Lua collects when its debt, what was allocated beyond what it allowed itself, is above 0. The
+ * calls that are not to collect lend it memory (a step of a negative size only lowers the debt),
+ * and orr_step gives that back, so that the pace is Lua's own. Where the host paces it, the loan is
+ * kept up: then Lua collects by itself only in a slice that allocates more than the loan, which is
+ * what keeps a runaway handler from taking all memory there is.
+ */
+#include "api/api.h"
+
+enum {
+    LOAN = 4096,         /* KB */
+    PACED_LOAN = 32768,  /* KB, where the host paces the collector */
+    WORTH = 256,         /* KB of garbage at least, before a collection is begun */
+    PIECE = 7,           /* the logarithm of a piece's size in bytes: some µs of work */
+    LONG_PIECE = 40000   /* ns; a piece of this length is the one that cannot be divided */
+};
+
+static int count(const orr_runtime *rt) {
+    return lua_gc(rt->L, LUA_GCCOUNT);
+}
+
+static bool is_paced(const orr_runtime *rt) {
+    return rt->config.gc == ORR_GC_LEFTOVER || rt->config.gc == ORR_GC_HOST;
+}
+
+void orr_gc_open(orr_runtime *rt) {
+    if (!rt->own_lua || !is_paced(rt)) return;
+    lua_gc(rt->L, LUA_GCCOLLECT);
+    lua_gc(rt->L, LUA_GCINC, 0, 0, PIECE);
+    rt->gc.live = count(rt);
+    orr_gc_lend(rt);
+}
+
+void orr_gc_lend(orr_runtime *rt) {
+    orr_collector *c = &rt->gc;
+    int loan = is_paced(rt) ? PACED_LOAN : LOAN, now;
+    if (!rt->own_lua || rt->L == NULL) return;
+    now = count(rt);
+    if (c->lent > 0 && now - c->lent_at < loan / 2) return;
+    lua_gc(rt->L, LUA_GCSTEP, -loan);
+    c->lent += loan;
+    c->lent_at = now;
+}
+
+void orr_gc_repay(orr_runtime *rt) {
+    int lent = rt->gc.lent;
+    if (lent == 0) return;
+    rt->gc.lent = 0;
+    lua_gc(rt->L, LUA_GCSTEP, lent);
+}
+
+/* One piece. True when a collection has come to its end. */
+static bool piece(orr_runtime *rt) {
+    orr_collector *c = &rt->gc;
+    int64_t start = orr_monotonic_time();
+    bool ended = lua_gc(rt->L, LUA_GCSTEP, 0) == 1;
+    int64_t took = orr_monotonic_time() - start;
+    c->lent = 0; /* it has set the debt anew */
+    c->under_way = !ended;
+    c->pieces++;
+    if (took > c->longest) {
+        c->longest = took;
+        c->longest_at = c->pieces;
+    }
+    if (!ended) return false;
+    c->live = count(rt);
+    c->expected = c->longest > LONG_PIECE ? c->longest : 0;
+    c->expected_at = c->longest_at;
+    c->longest = 0;
+    c->pieces = c->longest_at = 0;
+    return true;
+}
+
+static bool is_due(const orr_runtime *rt) {
+    const orr_collector *c = &rt->gc;
+    return c->under_way || count(rt) > c->live + c->live / 4 + WORTH;
+}
+
+/* Whether the next piece may be the one that cannot be divided. */
+static bool is_near(const orr_collector *c) {
+    return c->under_way && c->expected > 0 && c->longest <= LONG_PIECE &&
+           c->pieces + c->expected_at / 8 >= c->expected_at;
+}
+
+int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget) {
+    const orr_collector *c = &rt->gc;
+    if (!rt->own_lua || rt->config.gc != ORR_GC_LEFTOVER) return 0;
+    double grown = (double)count(rt) / (c->live + WORTH);
+    double share = grown > 1.5 ? (grown - 1.5) / 3 : 0;
+    int64_t reserve = (int64_t)((double)budget * (share < 0.5 ? share : 0.5));
+    if (is_near(c) && c->expected > reserve) reserve = c->expected < budget / 2 ? c->expected : budget / 2;
+    return reserve;
+}
+
+/* Collects until `end`. A piece that cannot be divided is not begun where it would not fit, unless
+ * it fits in no step. */
+static bool collect_until(orr_runtime *rt, int64_t end, int64_t budget) {
+    const orr_collector *c = &rt->gc;
+    int64_t now = orr_monotonic_time();
+    while (now < end) {
+        if (is_near(c) && c->expected < budget / 2 && end - now < c->expected) break;
+        if (piece(rt)) return false;
+        now = orr_monotonic_time();
+    }
+    return true;
+}
+
+void orr_gc_leftover(orr_runtime *rt, int64_t end, int64_t budget) {
+    if (!rt->own_lua || rt->config.gc != ORR_GC_LEFTOVER || budget <= 0 || !is_due(rt)) return;
+    collect_until(rt, end, budget);
+    orr_gc_lend(rt);
+}
+
+int orr_gc(orr_runtime *rt, int64_t budget) {
+    if (!rt->own_lua)
+        return orr_api_fail(rt, ORR_ESTATE, "wrong_state",
+                            "orr_gc: the lua_State is the host's, and so is its collector: lua_gc");
+    if (!is_due(rt)) return 0;
+    bool more = budget > 0 ? collect_until(rt, orr_monotonic_time() + budget, INT64_MAX) : !piece(rt);
+    orr_gc_lend(rt);
+    return more;
+}
