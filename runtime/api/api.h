@@ -3,7 +3,8 @@
  * runtime.c   opening, stepping, errors        type.c   native node types
  * workflow.c  loading and building workflows   start.c  starting runs
  * stored.c    runs that are kept in a store    run.c    asking about runs, steering them, waiting
- * collect.c   when Lua's collector works
+ * collect.c   when Lua's collector works        memory.c  the limits of memory
+ * pool.c      a heap for hosts
  *
  * The C API is written on top of what scripts use: a call from C enters Lua in protected mode, does
  * there what a script would do, and returns the answer as a status. So the two interfaces cannot
@@ -15,6 +16,17 @@
 #include "orrery.h"
 #include "bind/bind.h"
 #include "durable/durable.h"
+
+/* What was allocated of a runtime, and what may be; in bytes. */
+typedef struct orr_memory {
+    orr_alloc alloc; /* the host's */
+    size_t limit, run_limit; /* 0: none */
+    size_t used;
+    size_t since;  /* allocated since a request was refused */
+    size_t base;   /* what was used when the present slice began */
+    bool in_slice;
+    bool refused;  /* the last request of Lua's: the next is the same one, after a collection */
+} orr_memory;
 
 /* What is known of Lua's collector, where the state is the runtime's own. Memory is in KB. */
 typedef struct orr_collector {
@@ -28,7 +40,8 @@ typedef struct orr_collector {
 } orr_collector;
 
 struct orr_runtime {
-    orr_alloc alloc;
+    orr_alloc alloc; /* through `memory` */
+    orr_memory memory;
     orr_config config;
     lua_State *L;
     orr_script *script;
@@ -64,6 +77,14 @@ struct orr_workflow {
 int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args);
 /* The same for what may collect garbage: orr_step and orr_wait. */
 int orr_api_work(orr_runtime *rt, lua_CFunction fn, void *args);
+
+/* ---- memory.c -------------------------------------------------------------------------------- */
+
+/* Allocators of the engine and of Lua; `ud` is an orr_memory. */
+void *orr_memory_engine(void *ud, void *ptr, size_t osize, size_t nsize);
+void *orr_memory_lua(void *ud, void *ptr, size_t osize, size_t nsize);
+/* A slice begins or has ended. */
+void orr_memory_slice(void *ud, bool begins);
 
 /* ---- collect.c ------------------------------------------------------------------------------- */
 

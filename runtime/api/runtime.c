@@ -117,12 +117,6 @@ void orr_api_flow(lua_State *L, const orr_runtime *rt, const char *name) {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Lua gives the kind of a new object where others give a size of 0. */
-static void *lua_memory(void *ud, void *ptr, size_t osize, size_t nsize) {
-    const orr_alloc *alloc = ud;
-    return alloc->fn(alloc->ud, ptr, ptr != NULL ? osize : 0, nsize);
-}
-
 static void preload(lua_State *L, const char *name, lua_CFunction open) {
     if (open == NULL) return;
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -165,6 +159,9 @@ static void push_runtime(lua_State *L, const orr_config *config) {
     orr_set_text(L, "durability", durabilities[config->durability]);
     lua_pushinteger(L, config->output_limit < INT64_MAX ? (lua_Integer)config->output_limit : INT64_MAX);
     lua_setfield(L, -2, "output_limit");
+    lua_pushinteger(L, config->run_memory_limit < INT64_MAX ? (lua_Integer)config->run_memory_limit
+                                                            : INT64_MAX);
+    lua_setfield(L, -2, "memory_limit");
     lua_pushinteger(L, config->crash_limit);
     lua_setfield(L, -2, "crash_limit");
     if (config->callback_limit > 0) orr_set_seconds(L, "callback_limit", config->callback_limit);
@@ -192,6 +189,8 @@ static int open_modules(lua_State *L) {
     if (rt->loop != NULL && orr_script_loop(rt->script) != rt->loop)
         return luaL_error(L, "this lua_State already has a runtime on another loop");
     rt->loop = orr_script_loop(rt->script);
+    if (rt->own_lua && rt->memory.run_limit > 0)
+        orr_fibers_on_slice(rt->script, orr_memory_slice, &rt->memory);
     push_required(L, "orrery.api.stored");
     rt->host = luaL_ref(L, LUA_REGISTRYINDEX);
     push_runtime(L, &rt->config);
@@ -232,13 +231,17 @@ orr_runtime *orr_open(const orr_config *config) {
     orr_alloc alloc = {config->alloc != NULL ? config->alloc : orr_alloc_libc, config->alloc_ud};
     orr_runtime *rt = orr_mem_new(&alloc, 1, sizeof *rt);
     if (rt == NULL) return NULL;
-    rt->alloc = alloc;
+    rt->memory.alloc = alloc;
     orr_config_init(&rt->config);
     memcpy(&rt->config, config, config->size < sizeof rt->config ? config->size : sizeof rt->config);
     rt->flow = rt->host = rt->rt = rt->runs = rt->tokens = rt->answer = LUA_NOREF;
     rt->own_lua = rt->config.lua == NULL;
+    /* what stays in a borrowed state is freed after the runtime, and so by the host's own function */
+    rt->alloc = rt->own_lua ? (orr_alloc){orr_memory_engine, &rt->memory} : alloc;
+    rt->memory.limit = rt->config.memory_limit;
+    rt->memory.run_limit = rt->config.run_memory_limit;
     bool loop = make_loop(rt);
-    rt->L = rt->own_lua ? lua_newstate(lua_memory, &rt->alloc) : rt->config.lua;
+    rt->L = rt->own_lua ? lua_newstate(orr_memory_lua, &rt->memory) : rt->config.lua;
     if (!loop || rt->L == NULL) {
         orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
         orr_close(rt);
@@ -299,7 +302,7 @@ void orr_close(orr_runtime *rt) {
         orr_mem_free(&rt->alloc, rt->loop, 1, sizeof *rt->loop);
     orr_mem_free(&rt->alloc, rt->generations, rt->n_slots, sizeof *rt->generations);
     orr_mem_free(&rt->alloc, rt->error, rt->error_size, 1);
-    orr_alloc alloc = rt->alloc;
+    orr_alloc alloc = rt->memory.alloc;
     orr_mem_free(&alloc, rt, 1, sizeof *rt);
 }
 

@@ -199,7 +199,9 @@ static void resume(orr_script *s, orr_fiber *f, int nargs) {
     f->flags |= FIBER_STARTED;
     all->current = f->index;
     orr_watchdog_enter(&all->watchdog, &frame, co, slice_due(s, f));
+    orr_fibers_next_slice(s);
     int status = lua_resume(co, all->from, nargs, &nres);
+    if (all->slice) all->slice(all->slice_ud, false);
     bool fired = orr_watchdog_fired(&all->watchdog);
     orr_watchdog_leave(&all->watchdog, &frame);
     all->current = before;

@@ -234,6 +234,8 @@ typedef struct orr_fibers {
     orr_trace trace;                                   /* who gets trace lines of this room and those above */
     const orr_turn_phase *phases;                      /* of a turn; ends with an empty one */
     orr_budget budget;                                 /* of the present step */
+    void (*slice)(void *ud, bool begins);              /* called before and after each slice; NULL */
+    void *slice_ud;
     void (*make_default)(lua_State *L, orr_script *s); /* sets default_rt; may raise */
     orr_rt *default_rt; /* of fibers without a node; NULL before its first use */
     int threads;        /* registry: [slot + 1] = coroutine */
@@ -457,6 +459,13 @@ typedef struct orr_fibers_options {
 
 /* Pushes a new state of `size` bytes, which begins with an orr_fibers. May raise. */
 orr_script *orr_fibers_new(lua_State *L, size_t size, const orr_alloc *alloc, const orr_fibers_options *o);
+/* fn(ud, true) is called before each slice of a handler, and fn(ud, false) after it. */
+void orr_fibers_on_slice(const orr_script *s, void (*fn)(void *ud, bool begins), void *ud);
+/* Tells of the next slice in the same coroutine. */
+static inline void orr_fibers_next_slice(const orr_script *s) {
+    const orr_fibers *all = orr_fibers_of(s);
+    if (all->slice) all->slice(all->slice_ud, true);
+}
 /* Turns the watchdog on, where it is off. */
 void orr_fibers_watch(orr_script *s);
 /* Loads luv on that loop (NULL: on one that it makes); the loop. Raises where it has another. */

@@ -61,6 +61,12 @@ orr_script *orr_fibers_new(lua_State *L, size_t size, const orr_alloc *alloc, co
     return s;
 }
 
+void orr_fibers_on_slice(const orr_script *s, void (*fn)(void *ud, bool begins), void *ud) {
+    orr_fibers *all = orr_fibers_of(s);
+    all->slice = fn;
+    all->slice_ud = ud;
+}
+
 void orr_fibers_watch(orr_script *s) {
     orr_fibers *all = orr_fibers_of(s);
     if (!all->watching) all->watching = orr_watchdog_start(&all->watchdog) == ORR_OK;

@@ -109,21 +109,20 @@ ORR_API const char *orr_run_state_name(orr_run_state state);
 
 /* Like lua_Alloc: `ptr` NULL allocates, `nsize` 0 frees and returns NULL; a growth that fails
  * returns NULL and leaves the block as it was. Covers the engine's memory and, where the runtime
- * makes the lua_State, Lua's. What libuv allocates for itself stays with libuv
- * (uv_replace_allocator). */
+ * makes the lua_State, Lua's. Called on the runtime's thread only: what its threads need comes from
+ * the C library. What libuv allocates for itself stays with libuv (uv_replace_allocator). */
 typedef void *(*orr_alloc_fn)(void *ud, void *ptr, size_t osize, size_t nsize);
 
 /* A heap for config.alloc, for hosts to which the time of each call matters: blocks of equal size
  * lie side by side without headers, and taking or giving one back costs a bounded number of
  * steps, however many there are. What is above 8 KB goes to the C library's heap. Memory is taken
  * in pieces of 1 MB, of which only what is used becomes resident, and goes back where nothing
- * of a piece is used any more, but for one. For one thread at a time: a pool for each runtime.
+ * of a piece is used any more, but for one. A runtime allocates on its own thread only; a pool is
+ * for one thread at a time, so each of several threads has its own.
  *
  *     config.alloc = orr_pool_alloc;
  *     config.alloc_ud = pool;                     // of orr_pool_open, to be closed after the runtime
- *
- * With a store or a watchdog, threads of the runtime allocate too, and orr_open refuses a pool:
- * ORR_EINVAL. */
+ */
 typedef struct orr_pool orr_pool;
 /* NULL when out of memory. May be called from any thread. */
 ORR_API orr_pool *orr_pool_open(void);
@@ -214,6 +213,16 @@ typedef struct orr_config {
      * else in this program */
     const char *bus;
     int gc; /* orr_gc_kind; of no effect with a borrowed lua_State, which collects as it is told */
+    /* The most bytes that the runtime and its lua_State may take; 0: no limit. A handler that asks
+     * for more fails with out_of_memory, after one collection and not after many: where that makes
+     * less room than a sixteenth of the limit, it is as if there were none. A call of this header
+     * is ORR_ENOMEM then. The engine's own records may take a sixteenth more. Of no effect
+     * with a borrowed lua_State. */
+    size_t memory_limit;
+    /* The same for a run: the most that one of its handlers may allocate and keep from one wait to the
+     * next (with a lua_State of the runtime's own), and about the most that its outputs may take
+     * in memory. 0: no limit for handlers, 1 GiB for outputs */
+    size_t run_memory_limit;
 } orr_config;
 
 /* Fills in the defaults. Always call it first. */

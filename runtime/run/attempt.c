@@ -112,6 +112,7 @@ static bool another(orr_script *s, orr_fiber *f) {
     f->ordinal = f->inner = f->newest = 0;
     f->alive = 0;
     fetch_ahead(r->plan, &a);
+    orr_fibers_next_slice(s);
     return true;
 }
 
