@@ -12,8 +12,9 @@ enum {
     LOAN = 4096,         /* KB */
     PACED_LOAN = 32768,  /* KB, where the host paces the collector */
     WORTH = 256,         /* KB of garbage at least, before a collection is begun */
-    PIECE = 7,           /* the logarithm of a piece's size in bytes: some µs of work */
-    LONG_PIECE = 40000   /* ns; a piece of this length is the one that cannot be divided */
+    PIECE = 5,           /* the logarithm of a piece's size in bytes: some µs of work */
+    LONG_PIECE = 40000,  /* ns; a piece of this length is the one that cannot be divided */
+    MOST_WAITS = 4       /* steps that the long piece is put off */
 };
 
 static int count(const orr_runtime *rt) {
@@ -53,9 +54,9 @@ void orr_gc_repay(orr_runtime *rt) {
 /* One piece. True when a collection has come to its end. */
 static bool piece(orr_runtime *rt) {
     orr_collector *c = &rt->gc;
-    int64_t start = orr_monotonic_time();
+    int64_t start = orr_thread_time();
     bool ended = lua_gc(rt->L, LUA_GCSTEP, 0) == 1;
-    int64_t took = orr_monotonic_time() - start;
+    int64_t took = orr_thread_time() - start;
     c->lent = 0; /* it has set the debt anew */
     c->under_way = !ended;
     c->pieces++;
@@ -68,7 +69,7 @@ static bool piece(orr_runtime *rt) {
     c->expected = c->longest > LONG_PIECE ? c->longest : 0;
     c->expected_at = c->longest_at;
     c->longest = 0;
-    c->pieces = c->longest_at = 0;
+    c->pieces = c->longest_at = c->waits = 0;
     return true;
 }
 
@@ -77,10 +78,12 @@ static bool is_due(const orr_runtime *rt) {
     return c->under_way || count(rt) > c->live + c->live / 4 + WORTH;
 }
 
-/* Whether the next piece may be the one that cannot be divided. */
-static bool is_near(const orr_collector *c) {
-    return c->under_way && c->expected > 0 && c->longest <= LONG_PIECE &&
-           c->pieces + c->expected_at / 8 >= c->expected_at;
+/* ns that the long piece will need, where the next one may be that: in it Lua looks again at all
+ * coroutines at once. It comes after about as many pieces as in the collection before. 0: none. */
+static int64_t long_piece(const orr_collector *c) {
+    bool near = c->under_way && c->longest <= LONG_PIECE && c->waits < MOST_WAITS &&
+                c->pieces + c->expected_at / 64 + 2 >= c->expected_at;
+    return near ? c->expected : 0;
 }
 
 int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget) {
@@ -89,19 +92,23 @@ int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget) {
     double grown = (double)count(rt) / (c->live + WORTH);
     double share = grown > 1.5 ? (grown - 1.5) / 3 : 0;
     int64_t reserve = (int64_t)((double)budget * (share < 0.5 ? share : 0.5));
-    if (is_near(c) && c->expected > reserve) reserve = c->expected < budget / 2 ? c->expected : budget / 2;
-    return reserve;
+    int64_t wanted = long_piece(c) + long_piece(c) / 4, most = budget / 8 * 5;
+    if (wanted > most) wanted = most;
+    return wanted > reserve ? wanted : reserve;
 }
 
-/* Collects until `end`. A piece that cannot be divided is not begun where it would not fit, unless
- * it fits in no step. */
+/* Collects until `end`. The long piece waits for a step that has left room for it; false when the
+ * collection has come to its end. */
 static bool collect_until(orr_runtime *rt, int64_t end, int64_t budget) {
-    const orr_collector *c = &rt->gc;
-    int64_t now = orr_monotonic_time();
-    while (now < end) {
-        if (is_near(c) && c->expected < budget / 2 && end - now < c->expected) break;
+    orr_collector *c = &rt->gc;
+    for (int64_t now; (now = orr_monotonic_time()) < end;) {
+        int64_t wanted = long_piece(c);
+        if (wanted > budget / 2) wanted = budget / 2;
+        if (end - now < wanted) {
+            c->waits++;
+            break;
+        }
         if (piece(rt)) return false;
-        now = orr_monotonic_time();
     }
     return true;
 }
@@ -117,7 +124,7 @@ int orr_gc(orr_runtime *rt, int64_t budget) {
         return orr_api_fail(rt, ORR_ESTATE, "wrong_state",
                             "orr_gc: the lua_State is the host's, and so is its collector: lua_gc");
     if (!is_due(rt)) return 0;
-    bool more = budget > 0 ? collect_until(rt, orr_monotonic_time() + budget, INT64_MAX) : !piece(rt);
+    bool more = budget > 0 ? collect_until(rt, orr_monotonic_time() + budget, 0) : !piece(rt);
     orr_gc_lend(rt);
     return more;
 }

@@ -17,6 +17,10 @@ int64_t orr_monotonic_time(void) {
     return read_clock(CLOCK_MONOTONIC);
 }
 
+int64_t orr_thread_time(void) {
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void orr_clock_real(orr_clock *clock) {
     clock->is_virtual = false;
     clock->now = 0;

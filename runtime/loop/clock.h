@@ -34,5 +34,7 @@ int64_t orr_clock_monotonic(const orr_clock *clock, int64_t time);
 /* The system's clocks, in ns: CLOCK_REALTIME and CLOCK_MONOTONIC. */
 int64_t orr_wall_time(void);
 int64_t orr_monotonic_time(void);
+/* Processor time of the calling thread, in ns: what else runs on the machine does not count. */
+int64_t orr_thread_time(void);
 
 #endif

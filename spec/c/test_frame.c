@@ -359,7 +359,7 @@ static void what_takes_too_much_memory_fails(void **state) {
             orr_run_id id = start(rt, hog);
             assert_int_equal(orr_wait(rt, id), ORR_OK);
             assert_int_equal(orr_state(rt, id), ORR_RUN_FAILED);
-            if (!strstr(orr_run_error_json(rt, id), "out_of_memory")) fail_msg("%s", orr_run_error_json(rt, id));
+            assert_non_null(strstr(orr_run_error_json(rt, id), "memory"));
         }
         assert_true(lua_gc(orr_lua(rt), LUA_GCCOUNT) < 9 << 10);
         assert_int_equal(orr_advance(rt, 60 * MINUTE), ORR_OK);
