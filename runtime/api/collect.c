@@ -81,7 +81,7 @@ static bool is_due(const orr_runtime *rt) {
 /* ns that the long piece will need, where the next one may be that: in it Lua looks again at all
  * coroutines at once. It comes after about as many pieces as in the collection before. 0: none. */
 static int64_t long_piece(const orr_collector *c) {
-    bool near = c->under_way && c->longest <= LONG_PIECE && c->waits < MOST_WAITS &&
+    bool near = c->under_way && c->longest < c->expected / 2 && c->waits < MOST_WAITS &&
                 c->pieces + c->expected_at / 64 + 2 >= c->expected_at;
     return near ? c->expected : 0;
 }
