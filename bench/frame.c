@@ -213,6 +213,7 @@ static void idle(size_t n, const char *folder) {
     orr_runtime *rt = open_runtime(NULL);
     free(start_many(rt, load(rt, "{ run = function(ctx) ctx:sleep('9h') end }"), n));
     settle(rt);
+    while (orr_gc(rt, 100 * MS) == 1) {}
     int64_t start = cpu_ns();
     for (int i = 0; i < STEPS; i++) orr_step(rt, BUDGET);
     sample_say("step", (double)(cpu_ns() - start) / 1e9 / STEPS);
@@ -228,45 +229,63 @@ static void keep_token(void *ud, orr_runtime *rt, const orr_call *call) {
     tokens[n_tokens++] = call->token;
 }
 
-static void complete(size_t n, const char *folder) {
-    (void)folder;
+/* The same calls are made REPEATS times, each in a runtime of its own, and of each call the shortest
+ * counts: what the call itself costs is there every time, what an interrupt or another process costs
+ * is not. */
+enum { REPEATS = 5 };
+
+static void keep_least(int64_t *least, int64_t took, int repeat) {
+    if (repeat == 0 || took < *least) *least = took;
+}
+
+static void complete_all(int64_t *least, size_t n, int repeat) {
     orr_runtime *rt = open_runtime(NULL);
     orr_type type = {.size = sizeof type, .name = "game.walk", .start = keep_token};
     need(rt, orr_register(rt, &type) == ORR_OK);
-    orr_workflow *w = load(rt, "flow.game.walk { to = 7 }");
-    tokens = need_memory(n, sizeof *tokens);
-    free(start_many(rt, w, n));
+    n_tokens = 0;
+    free(start_many(rt, load(rt, "flow.game.walk { to = 7 }"), n));
     settle(rt);
     sample_expect("tokens", n_tokens, n);
-    int64_t *took = need_memory(n, sizeof *took);
     for (size_t i = 0; i < n; i++) {
         int64_t start = cpu_ns();
         int status = orr_complete(rt, tokens[i], "{\"at\":[1,2],\"name\":\"post\"}");
-        took[i] = cpu_ns() - start;
+        keep_least(&least[i], cpu_ns() - start, repeat);
         need(rt, status == ORR_OK);
-        if (i % 100 == 99) need(rt, orr_step(rt, BUDGET) >= 0);
+        if (i % 100 == 99) need(rt, orr_step(rt, 100 * MS) >= 0);
     }
-    say_spread(took, n);
+    orr_close(rt);
+}
+
+static void complete(size_t n, const char *folder) {
+    int64_t *least = need_memory(n, sizeof *least);
+    (void)folder;
+    tokens = need_memory(n, sizeof *tokens);
+    for (int repeat = 0; repeat < REPEATS; repeat++) complete_all(least, n, repeat);
+    say_spread(least, n);
+}
+
+enum { ROUNDS = 10 };
+
+static void signal_all(int64_t *least, size_t n, int repeat) {
+    orr_runtime *rt = open_runtime(NULL);
+    orr_run_id *ids = start_many(rt, load(rt, "{ run = function(ctx) while ctx:wait('go') do end end }"), n);
+    settle(rt);
+    for (size_t i = 0; i < n * ROUNDS; i++) {
+        int64_t start = cpu_ns();
+        int status = orr_signal(rt, ids[i % n], "go", "{\"to\":\"north gate\",\"speed\":3}");
+        keep_least(&least[i], cpu_ns() - start, repeat);
+        need(rt, status == ORR_OK);
+        if (i % 100 == 99) need(rt, orr_step(rt, 100 * MS) >= 0);
+    }
+    free(ids);
     orr_close(rt);
 }
 
 static void signals(size_t n, const char *folder) {
-    enum { ROUNDS = 10 };
+    int64_t *least = need_memory(n * ROUNDS, sizeof *least);
     (void)folder;
-    orr_runtime *rt = open_runtime(NULL);
-    orr_workflow *w = load(rt, "{ run = function(ctx) while ctx:wait('go') do end end }");
-    orr_run_id *ids = start_many(rt, w, n);
-    settle(rt);
-    int64_t *took = need_memory(n * ROUNDS, sizeof *took);
-    for (size_t i = 0; i < n * ROUNDS; i++) {
-        int64_t start = cpu_ns();
-        int status = orr_signal(rt, ids[i % n], "go", "{\"to\":\"north gate\",\"speed\":3}");
-        took[i] = cpu_ns() - start;
-        need(rt, status == ORR_OK);
-        if (i % 100 == 99) need(rt, orr_step(rt, BUDGET) >= 0);
-    }
-    say_spread(took, n * ROUNDS);
-    orr_close(rt);
+    for (int repeat = 0; repeat < REPEATS; repeat++) signal_all(least, n, repeat);
+    say_spread(least, n * ROUNDS);
 }
 
 /* ids in sequence, as a game would number its characters */

@@ -17,6 +17,12 @@ report.LOADS = {
   { "const", "`flow.const`" }, { "json", "JSON, `const`" },
 }
 
+---What a game asks of the library: lines of bench/frame.c, and how many of what they have.
+report.FRAME_LINES = {
+  { "town", 2000 }, { "overshoot", 256 }, { "sleeper", 20000 }, { "due", 1000 }, { "idle", 100000 },
+  { "complete", 20000 }, { "signal", 2000 }, { "resume", 10000 }, { "unknown", 100000 },
+}
+
 local median = harness.median
 
 local function ratio(a, b) return a and b and a / b end
@@ -168,6 +174,21 @@ local function promises()
       0.92, "≥" },
     { "how late the loop wakes up meanwhile, 99 %, ms", scaled("workers.late", 1e3), "%.2f", 5, "≤" },
   }
+  for _, row in ipairs {
+    { "frame of 2,000 characters, budget 500 µs: 99 %, µs", "town.p99", 1e6, "%.0f", 550 },
+    { "the same, worst, µs", "town.worst", 1e6, "%.0f", 1000 },
+    { "slices that begin when the budget is gone, most of a step", "overshoot.late", 1, "%.0f", 1 },
+    { "a sleeping run, all counted, bytes", "sleeper.bytes", 1, "%.0f", 4300 },
+    { "1,000 nodes due in one frame, ms", "due.p50", 1e3, "%.2f", 1 },
+    { "step with nothing due, 100,000 runs asleep, µs", "idle.step", 1e6, "%.3f", 0.1 },
+    { "`orr_complete`, worst of 20,000, µs", "complete.worst", 1e6, "%.1f", 5 },
+    { "`orr_signal`, worst of 20,000, µs", "signal.worst", 1e6, "%.1f", 5 },
+    { "looking up one of 10,000 resumed runs, µs", "resume.state", 1e6, "%.2f", 5 },
+    { "looking up an id that nothing has beside 100,000 runs, µs", "unknown.state", 1e6, "%.2f", 5 },
+    { "resuming 10,000 runs with ids in sequence, s", "resume.resume", 1, "%.2f", 1 },
+  } do
+    table.insert(list, { row[1], scaled("frame." .. row[2], row[3]), row[4], row[5], "≤" })
+  end
   for _, row in ipairs {
     { "shared", 3.3, 450 }, { "own", 3.3, 450 }, { "captures", 3.3, 450 }, { "policies", 6.6, 900 },
     { "const", 6.6, 900 }, { "json", 8, 1000 },

@@ -3,7 +3,7 @@
 -- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures
 -- are medians of the rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that
 -- everything works. Sections: graphs, load, json, rows, sleep, start, exec, workers, durable,
--- recovery, opening; all of them where none is named. Results also go to BUILD/bench/results.json
+-- recovery, opening, frame; all of them where none is named. Results also go to BUILD/bench/results.json
 -- and results.md.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
@@ -14,7 +14,7 @@ local report = require "report"
 local LOAD_LIMIT, LOAD_PATIENCE = 0.5, 180
 local EXECS = 500
 local ORDER = { "graphs", "load", "json", "rows", "sleep", "start", "exec", "workers",
-  "durable", "recovery", "opening" }
+  "durable", "recovery", "opening", "frame" }
 
 local build = assert(arg[1], "usage: run.lua BUILD [SECTION...]")
 local bench, orrery = build .. "/bench", build .. "/orrery"
@@ -103,6 +103,19 @@ function sections.sleep()
     io.stderr:write(("bench: sleeping nodes, round %d of %d\n"):format(round, size.rounds))
     harness.measure("sleep", ("%s bench/sleepers.lua %d handler"):format(orrery, size.nodes))
     harness.measure("delay", ("%s bench/sleepers.lua %d delay"):format(orrery, size.nodes))
+  end
+end
+
+-- What a game asks: each line in a process of its own.
+function sections.frame()
+  local folder = bench .. "/frame"
+  harness.output("mkdir -p " .. folder)
+  for round = 1, size.rounds do
+    io.stderr:write(("bench: frames of a game, round %d of %d\n"):format(round, size.rounds))
+    for _, line in ipairs(report.FRAME_LINES) do
+      local count = quick and line[2] // 10 or line[2]
+      harness.measure("frame." .. line[1], ("%s/frame %s %d %s"):format(bench, line[1], count, folder))
+    end
   end
 end
 
