@@ -96,7 +96,7 @@ void orr_gc_lend(orr_runtime *rt);
 void orr_gc_repay(orr_runtime *rt);
 /* What the work of a step is to leave of its budget; and what is done with that. */
 int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget);
-void orr_gc_leftover(orr_runtime *rt, int64_t end, int64_t budget);
+void orr_gc_leftover(orr_runtime *rt, int64_t reserve, int64_t budget);
 
 /* Keeps an error as the runtime's last one and reports it to the host. Returns status. */
 int orr_api_fail(orr_runtime *rt, int status, const char *code, const char *message);

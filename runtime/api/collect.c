@@ -113,9 +113,10 @@ static bool collect_until(orr_runtime *rt, int64_t end, int64_t budget) {
     return true;
 }
 
-void orr_gc_leftover(orr_runtime *rt, int64_t end, int64_t budget) {
+void orr_gc_leftover(orr_runtime *rt, int64_t reserve, int64_t budget) {
+    int64_t worked_to = orr_fibers_of(rt->script)->budget.end; /* 0: there was nothing to do */
     if (!rt->own_lua || rt->config.gc != ORR_GC_LEFTOVER || budget <= 0 || !is_due(rt)) return;
-    collect_until(rt, end, budget);
+    collect_until(rt, worked_to ? worked_to + reserve : orr_monotonic_time() + budget, budget);
     orr_gc_lend(rt);
 }
 

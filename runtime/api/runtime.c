@@ -318,24 +318,24 @@ uv_loop_t *orr_loop(orr_runtime *rt) {
 
 typedef struct stepping {
     orr_runtime *rt;
-    int64_t end;
+    int64_t budget;
     bool more;
 } stepping;
 
 static int step(lua_State *L) {
     stepping *s = lua_touserdata(L, 1);
     if (s->rt->config.gc == ORR_GC_AUTO) orr_gc_repay(s->rt);
-    s->more = orr_script_step(s->rt->script, L, s->end);
+    s->more = orr_script_step(s->rt->script, L, s->budget);
     return 0;
 }
 
 int orr_step(orr_runtime *rt, int64_t budget) {
-    int64_t end = budget > 0 ? orr_monotonic_time() + budget : 0;
-    stepping s = {rt, budget > 0 ? end - orr_gc_reserve(rt, budget) : 0, false};
+    int64_t reserve = budget > 0 ? orr_gc_reserve(rt, budget) : 0;
+    stepping s = {rt, budget > 0 ? budget - reserve : 0, false};
     int status = orr_api_work(rt, step, &s);
     if (status != ORR_OK) return status;
     rt->busy = s.more;
-    orr_gc_leftover(rt, end, budget);
+    orr_gc_leftover(rt, reserve, budget);
     return s.more;
 }
 

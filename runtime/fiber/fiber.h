@@ -428,9 +428,10 @@ void orr_stay_awake(const orr_script *s);
 /* Runs the loop until no run is live and nothing keeps it alive. LUA_OK, or a status and pushes a
  * message. */
 int orr_script_drain(orr_script *s, lua_State *L);
-/* Goes on with what can run now, without blocking, until `end` by the monotonic clock and for one
- * slice longer at most; 0: for one turn. True while there is more to do now. */
-bool orr_script_step(orr_script *s, lua_State *L, int64_t end);
+/* Goes on with what can run now, without blocking, for `budget` ns and one slice longer at most; 0:
+ * for one turn. True while there is more to do now. What it leaves of the budget can be read off
+ * orr_fibers.budget until the next call. */
+bool orr_script_step(orr_script *s, lua_State *L, int64_t budget);
 /* ns until the next timer of a live runtime is due, 0 where its clock is virtual; INT64_MAX for
  * none. */
 int64_t orr_script_until_due(const orr_script *s);

@@ -117,6 +117,7 @@ bool orr_pump(orr_script *s, lua_State *L, bool (*done)(void *ud), void *ud) {
     if (!ORR_HOLDS(s, !all->pumping, "the loop was run inside the loop")) return false;
     all->pumping = true;
     all->from = L;
+    all->budget = (orr_budget){0};
     while (!done(ud)) {
         if (orr_turn(s)) {
             int64_t now = orr_monotonic_time();
@@ -166,18 +167,22 @@ int orr_script_drain(orr_script *s, lua_State *L) {
     return LUA_ERRRUN;
 }
 
-bool orr_script_step(orr_script *s, lua_State *L, int64_t end) {
+bool orr_script_step(orr_script *s, lua_State *L, int64_t budget) {
     if (!orr_wait_outside(L, s)) return false;
     orr_fibers *all = orr_fibers_of(s);
     lua_State *from = all->from;
     all->pumping = true;
     all->from = L;
-    all->budget = (orr_budget){.end = end};
-    if (uv_loop_alive(all->loop)) uv_run(all->loop, UV_RUN_NOWAIT);
+    all->budget = (orr_budget){.ns = budget};
+    if (uv_loop_alive(all->loop)) {
+        orr_budget_begin(&all->budget);
+        uv_run(all->loop, UV_RUN_NOWAIT);
+    }
     bool more;
-    do more = orr_turn(s) || jump(s);
-    while (more && orr_monotonic_time() < end);
-    all->budget = (orr_budget){0};
+    do {
+        more = orr_turn(s) || jump(s);
+        if (more) orr_budget_use(&all->budget);
+    } while (more && budget && !orr_budget_spent(&all->budget));
     all->from = from;
     all->pumping = false;
     return more;

@@ -323,8 +323,9 @@ bool orr_phase_timers(orr_script *s) {
     bool any = false;
     while (orr_fibers_of(s)->timers_due.first && !orr_budget_spent(budget) &&
            lua_checkstack(s->main, LUA_MINSTACK)) {
+        orr_budget_use(budget);
         fire(s, orr_fibers_of(s)->timers_due.first);
-        any = budget->used = true;
+        any = true;
     }
     return any;
 }

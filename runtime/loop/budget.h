@@ -7,12 +7,25 @@
 #include "loop/clock.h"
 
 typedef struct orr_budget {
-    int64_t end; /* by the monotonic clock; 0: there is no budget */
-    bool used;   /* a piece of work has been done */
+    int64_t ns;  /* 0: there is no budget */
+    int64_t end; /* by the monotonic clock; 0: the clock was not read yet */
+    bool used;   /* a piece of work was begun */
 } orr_budget;
 
+/* Something is about to be done: from now on it counts. A step with nothing to do reads no
+ * clock. */
+static inline void orr_budget_begin(orr_budget *b) {
+    if (b->ns && !b->end) b->end = orr_monotonic_time() + b->ns;
+}
+
+/* The same for a piece of work. */
+static inline void orr_budget_use(orr_budget *b) {
+    orr_budget_begin(b);
+    b->used = true;
+}
+
 static inline bool orr_budget_spent(const orr_budget *b) {
-    return b->end && b->used && orr_monotonic_time() >= b->end;
+    return b->ns && b->used && orr_monotonic_time() >= b->end;
 }
 
 #endif

@@ -91,8 +91,8 @@ static bool spent(const orr_engine *e) {
     return e->budget && orr_budget_spent(e->budget);
 }
 
-static void work_done(orr_engine *e) {
-    if (e->budget) e->budget->used = true;
+static void begin_work(orr_engine *e) {
+    if (e->budget) orr_budget_use(e->budget);
 }
 
 /* The driver's timers first: one that wakes a task cancels the core's timer for the same moment. */
@@ -101,20 +101,19 @@ static bool fire_timers(orr_engine *e, int64_t now) {
     uint32_t id, n = 0;
     while (orr_timers_deadline(&e->timers) <= now && orr_timers_first(&e->timers, &timer, &id)) {
         if (n % TIMERS_AT_ONCE == 0 && n && spent(e)) break;
+        begin_work(e);
         orr_timers_remove(&e->timers, id);
         e->driver.timer(e->driver.ud, &timer);
         n++;
-        work_done(e);
     }
     return n > 0;
 }
 
 /* True when all that is due has been fired. */
 static bool advance(orr_engine *e, int64_t now) {
-    while (!orr_core_advance_some(e->core, now, TIMERS_AT_ONCE)) {
-        work_done(e);
+    if (orr_core_deadline(e->core) <= now) begin_work(e);
+    while (!orr_core_advance_some(e->core, now, TIMERS_AT_ONCE))
         if (spent(e)) return false;
-    }
     return true;
 }
 
@@ -216,7 +215,7 @@ static bool take_next(orr_engine *e, orr_action *action) {
 bool orr_engine_next(orr_engine *e, orr_action *action) {
     if (spent(e)) return false;
     bool any = take_back(e, action) || take_next(e, action);
-    if (any) work_done(e); /* it is about to be */
+    if (any) begin_work(e);
     return any;
 }
 
@@ -230,7 +229,7 @@ void orr_engine_give_back(orr_engine *e, const orr_action *action) {
 
 bool orr_engine_step(orr_engine *e, uint32_t limit) {
     int64_t now = orr_clock_now(&e->clock);
-    bool any = fire_timers(e, now);
+    bool any = fire_timers(e, now) || orr_core_deadline(e->core) <= now;
     if (!advance(e, now)) return true;
     orr_action action;
     e->left = limit;

@@ -244,8 +244,7 @@ static int rt_step(lua_State *L) {
     luaL_argcheck(L, budget >= 0 && budget < 1e9, 2, "out of range");
     if (!orr_wait_outside(L, rt->base.script))
         return luaL_error(L, "rt:step cannot be called in a handler or a callback");
-    int64_t end = budget > 0 ? orr_monotonic_time() + (int64_t)(budget * 1e9) : 0;
-    lua_pushboolean(L, orr_script_step(rt->base.script, L, end));
+    lua_pushboolean(L, orr_script_step(rt->base.script, L, (int64_t)(budget * 1e9)));
     return 1;
 }
 
