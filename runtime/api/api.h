@@ -33,6 +33,7 @@ typedef struct orr_collector {
     int lent, lent_at;      /* what it may allocate beside what Lua allows itself, and what it had then */
     int live;               /* after the last collection */
     bool under_way;
+    bool overdue; /* there is far more than after the last one: steps collect at Lua's pace */
     /* pieces of the present collection; the longest of them, its length in ns, and which it was; the same
      * of the last one, if that was long: the one that cannot be divided */
     uint32_t pieces, longest_at, expected_at;
@@ -94,6 +95,8 @@ void orr_gc_open(orr_runtime *rt);
 /* What is called next does not collect; from here on Lua collects at its own pace. */
 void orr_gc_lend(orr_runtime *rt);
 void orr_gc_repay(orr_runtime *rt);
+/* The same before a step, where Lua's pace is that of steps. */
+void orr_gc_step(orr_runtime *rt);
 /* What the work of a step is to leave of its budget; and what is done with that. */
 int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget);
 void orr_gc_leftover(orr_runtime *rt, int64_t reserve, int64_t budget);

@@ -4,7 +4,8 @@
  * calls that are not to collect lend it memory (a step of a negative size only lowers the debt),
  * and orr_step gives that back, so that the pace is Lua's own. Where the host paces it, the loan is
  * kept up: then Lua collects by itself only in a slice that allocates more than the loan, which is
- * what keeps a runaway handler from taking all memory there is.
+ * what keeps a runaway handler from taking all memory there is. Where the host's way of collecting
+ * does not keep up for long, steps collect at Lua's pace until it has.
  */
 #include "api/api.h"
 
@@ -44,6 +45,10 @@ void orr_gc_lend(orr_runtime *rt) {
     c->lent_at = now;
 }
 
+void orr_gc_step(orr_runtime *rt) {
+    if (rt->own_lua && (!is_paced(rt) || rt->gc.overdue)) orr_gc_repay(rt);
+}
+
 void orr_gc_repay(orr_runtime *rt) {
     int lent = rt->gc.lent;
     if (lent == 0) return;
@@ -70,12 +75,16 @@ static bool piece(orr_runtime *rt) {
     c->expected_at = c->longest_at;
     c->longest = 0;
     c->pieces = c->longest_at = c->waits = 0;
+    c->overdue = false;
     return true;
 }
 
+static bool is_worth(const orr_collector *c, int now) {
+    return now > c->live + c->live / 4 + WORTH;
+}
+
 static bool is_due(const orr_runtime *rt) {
-    const orr_collector *c = &rt->gc;
-    return c->under_way || count(rt) > c->live + c->live / 4 + WORTH;
+    return rt->gc.under_way || is_worth(&rt->gc, count(rt));
 }
 
 /* ns that the long piece will need, where the next one may be that: in it Lua looks again at all
@@ -89,7 +98,9 @@ static int64_t long_piece(const orr_collector *c) {
 int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget) {
     const orr_collector *c = &rt->gc;
     if (!rt->own_lua || rt->config.gc != ORR_GC_LEFTOVER) return 0;
-    double grown = (double)count(rt) / (c->live + WORTH);
+    int now = count(rt);
+    if (!c->under_way && !is_worth(c, now)) return 0;
+    double grown = (double)now / (c->live + WORTH);
     double share = grown > 1.5 ? (grown - 1.5) / 3 : 0;
     int64_t reserve = (int64_t)((double)budget * (share < 0.5 ? share : 0.5));
     int64_t wanted = long_piece(c) + long_piece(c) / 4, most = budget / 8 * 5;
@@ -113,9 +124,22 @@ static bool collect_until(orr_runtime *rt, int64_t end, int64_t budget) {
     return true;
 }
 
+/* After a step. */
+static void note_overdue(orr_runtime *rt) {
+    orr_collector *c = &rt->gc;
+    c->overdue = is_paced(rt) && count(rt) / 4 > c->live + WORTH + PACED_LOAN / 4;
+}
+
 void orr_gc_leftover(orr_runtime *rt, int64_t reserve, int64_t budget) {
     int64_t worked_to = orr_fibers_of(rt->script)->budget.end; /* 0: there was nothing to do */
-    if (!rt->own_lua || rt->config.gc != ORR_GC_LEFTOVER || budget <= 0 || !is_due(rt)) return;
+    if (!rt->own_lua || !is_paced(rt)) return;
+    if (worked_to || budget <= 0) note_overdue(rt);
+    if (rt->config.gc != ORR_GC_LEFTOVER || budget <= 0) return;
+    if (!worked_to && !rt->gc.under_way) return;
+    if (!is_due(rt)) {
+        orr_gc_lend(rt);
+        return;
+    }
     collect_until(rt, worked_to ? worked_to + reserve : orr_monotonic_time() + budget, budget);
     orr_gc_lend(rt);
 }

@@ -324,7 +324,7 @@ typedef struct stepping {
 
 static int step(lua_State *L) {
     stepping *s = lua_touserdata(L, 1);
-    if (s->rt->config.gc == ORR_GC_AUTO) orr_gc_repay(s->rt);
+    orr_gc_step(s->rt);
     s->more = orr_script_step(s->rt->script, L, s->budget);
     return 0;
 }

@@ -255,6 +255,21 @@ static void the_host_collects_in_pieces(void **state) {
     orr_close(rt);
 }
 
+/* A host that forgets to collect does not run out of memory. */
+static void what_nobody_collects_is_collected_in_steps(void **state) {
+    (void)state;
+    orr_runtime *rt = open_with(host_collects);
+    orr_run_id id = start(rt, load(rt, "w.a = { run = function(ctx)\n"
+                                       "  while ctx:wait('go') do local t = ('x'):rep(1000000) .. 'y' end\n"
+                                       "end }\n"));
+    for (int i = 0; i < 500; i++) { /* 1 GB */
+        assert_int_equal(orr_signal(rt, id, "go", "1"), ORR_OK);
+        settle(rt);
+        assert_true(lua_gc(orr_lua(rt), LUA_GCCOUNT) < 300 << 10);
+    }
+    orr_close(rt);
+}
+
 /* ---- the pool -------------------------------------------------------------------------------- */
 
 static uint64_t chance_state;
@@ -440,6 +455,7 @@ int main(void) {
         cmocka_unit_test(only_a_clock_of_the_hosts_is_moved),
         cmocka_unit_test(no_signal_pays_for_a_collection),
         cmocka_unit_test(the_host_collects_in_pieces),
+        cmocka_unit_test(what_nobody_collects_is_collected_in_steps),
         cmocka_unit_test(a_pool_keeps_blocks_apart),
         cmocka_unit_test(a_runtime_lives_in_a_pool),
         cmocka_unit_test(what_takes_too_much_memory_fails),
