@@ -101,7 +101,8 @@ static orr_run_id *start_many(orr_runtime *rt, orr_workflow *w, size_t n) {
 /* Steps until nothing more can be done at once. */
 static void settle(orr_runtime *rt) {
     int more;
-    while ((more = orr_step(rt, 100 * MS)) == 1) {}
+    while ((more = orr_step(rt, 100 * MS)) == 1) {
+    }
     need(rt, more == 0);
 }
 
@@ -149,7 +150,8 @@ static int burn(lua_State *L) {
     (void)L;
     begun++;
     late += clock_ns(CLOCK_MONOTONIC) > budget_end;
-    while (cpu_ns() - start < SLICE) {}
+    while (cpu_ns() - start < SLICE) {
+    }
     return 0;
 }
 
@@ -213,7 +215,8 @@ static void idle(size_t n, const char *folder) {
     orr_runtime *rt = open_runtime(NULL);
     free(start_many(rt, load(rt, "{ run = function(ctx) ctx:sleep('9h') end }"), n));
     settle(rt);
-    while (orr_gc(rt, 100 * MS) == 1) {}
+    while (orr_gc(rt, 100 * MS) == 1) {
+    }
     int64_t start = cpu_ns();
     for (int i = 0; i < STEPS; i++) orr_step(rt, BUDGET);
     sample_say("step", (double)(cpu_ns() - start) / 1e9 / STEPS);
@@ -343,7 +346,8 @@ static void unknown(size_t n, const char *folder) {
     free(start_many(rt, load(rt, "{ run = function(ctx) ctx:sleep('9h') end }"), n));
     settle(rt);
     int64_t start = cpu_ns();
-    for (size_t i = 0; i < TIMES; i++) sample_expect("state", orr_state(rt, numbered(i)), ORR_RUN_STATE_COUNT);
+    for (size_t i = 0; i < TIMES; i++)
+        sample_expect("state", orr_state(rt, numbered(i)), ORR_RUN_STATE_COUNT);
     sample_say("state", (double)(cpu_ns() - start) / 1e9 / TIMES);
     orr_close(rt);
 }
@@ -353,9 +357,9 @@ static const struct {
     void (*run)(size_t n, const char *folder);
     size_t n;
 } lines[] = {
-    {"town", town, 2000},       {"overshoot", overshoot, 256}, {"sleeper", sleeper, 20000},
-    {"due", due, 1000},         {"idle", idle, 100000},        {"complete", complete, 20000},
-    {"signal", signals, 2000},  {"resume", resume, 10000},     {"unknown", unknown, 100000},
+    {"town", town, 2000},      {"overshoot", overshoot, 256}, {"sleeper", sleeper, 20000},
+    {"due", due, 1000},        {"idle", idle, 100000},        {"complete", complete, 20000},
+    {"signal", signals, 2000}, {"resume", resume, 10000},     {"unknown", unknown, 100000},
 };
 
 int main(int argc, char **argv) {

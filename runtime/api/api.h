@@ -19,19 +19,19 @@
 
 /* What was allocated of a runtime, and what may be; in bytes. */
 typedef struct orr_memory {
-    orr_alloc alloc; /* the host's */
+    orr_alloc alloc;         /* the host's */
     size_t limit, run_limit; /* 0: none */
     size_t used;
-    size_t since;  /* allocated since a request was refused */
-    size_t base;   /* what was used when the present slice began */
+    size_t since; /* allocated since a request was refused */
+    size_t base;  /* what was used when the present slice began */
     bool in_slice;
-    bool refused;  /* the last request of Lua's: the next is the same one, after a collection */
+    bool refused; /* the last request of Lua's: the next is the same one, after a collection */
 } orr_memory;
 
 /* What is known of Lua's collector, where the state is the runtime's own. Memory is in KB. */
 typedef struct orr_collector {
-    int lent, lent_at;      /* what it may allocate beside what Lua allows itself, and what it had then */
-    int live;               /* after the last collection */
+    int lent, lent_at; /* what it may allocate beside what Lua allows itself, and what it had then */
+    int live;          /* after the last collection */
     bool under_way;
     bool overdue; /* there is far more than after the last one: steps collect at Lua's pace */
     /* pieces of the present collection; the longest of them, its length in ns, and which it was; the same

@@ -10,12 +10,12 @@
 #include "api/api.h"
 
 enum {
-    LOAN = 4096,         /* KB */
-    PACED_LOAN = 32768,  /* KB, where the host paces the collector */
-    WORTH = 256,         /* KB of garbage at least, before a collection is begun */
-    PIECE = 5,           /* the logarithm of a piece's size in bytes: some µs of work */
-    LONG_PIECE = 40000,  /* ns; a piece of this length is the one that cannot be divided */
-    MOST_WAITS = 4       /* steps that the long piece is put off */
+    LOAN = 4096,        /* KB */
+    PACED_LOAN = 32768, /* KB, where the host paces the collector */
+    WORTH = 256,        /* KB of garbage at least, before a collection is begun */
+    PIECE = 5,          /* the logarithm of a piece's size in bytes: some µs of work */
+    LONG_PIECE = 40000, /* ns; a piece of this length is the one that cannot be divided */
+    MOST_WAITS = 4      /* steps that the long piece is put off */
 };
 
 static int count(const orr_runtime *rt) {

@@ -159,8 +159,8 @@ static void push_runtime(lua_State *L, const orr_config *config) {
     orr_set_text(L, "durability", durabilities[config->durability]);
     lua_pushinteger(L, config->output_limit < INT64_MAX ? (lua_Integer)config->output_limit : INT64_MAX);
     lua_setfield(L, -2, "output_limit");
-    lua_pushinteger(L, config->run_memory_limit < INT64_MAX ? (lua_Integer)config->run_memory_limit
-                                                            : INT64_MAX);
+    lua_pushinteger(L,
+                    config->run_memory_limit < INT64_MAX ? (lua_Integer)config->run_memory_limit : INT64_MAX);
     lua_setfield(L, -2, "memory_limit");
     lua_pushinteger(L, config->crash_limit);
     lua_setfield(L, -2, "crash_limit");
@@ -341,8 +341,9 @@ int orr_step(orr_runtime *rt, int64_t budget) {
 
 int orr_advance(orr_runtime *rt, int64_t dt) {
     if (rt->config.clock != ORR_CLOCK_HOST)
-        return orr_api_fail(rt, ORR_ESTATE, "wrong_state",
-                            "orr_advance: the clock is not the host's; config.clock = ORR_CLOCK_HOST makes it so");
+        return orr_api_fail(
+            rt, ORR_ESTATE, "wrong_state",
+            "orr_advance: the clock is not the host's; config.clock = ORR_CLOCK_HOST makes it so");
     if (dt < 0)
         return orr_api_fail(rt, ORR_EINVAL, "invalid_argument",
                             "orr_advance: dt is below 0; time does not go back");

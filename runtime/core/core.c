@@ -49,7 +49,8 @@ void orr_core_record(orr_core *core, void (*record)(void *ud, orr_run *run, cons
 bool orr_core_advance_some(orr_core *core, int64_t now, uint32_t limit) {
     orr_timer timer;
     uint32_t id;
-    for (; orr_timers_deadline(&core->timers) <= now && orr_timers_first(&core->timers, &timer, &id); limit--) {
+    for (; orr_timers_deadline(&core->timers) <= now && orr_timers_first(&core->timers, &timer, &id);
+         limit--) {
         if (limit == 0) return false;
         orr_timers_remove(&core->timers, id);
         if (timer.time > core->now) core->now = timer.time;
@@ -61,7 +62,8 @@ bool orr_core_advance_some(orr_core *core, int64_t now, uint32_t limit) {
 }
 
 void orr_core_advance(orr_core *core, int64_t now) {
-    while (!orr_core_advance_some(core, now, UINT32_MAX)) {}
+    while (!orr_core_advance_some(core, now, UINT32_MAX)) {
+    }
 }
 
 int64_t orr_core_now(const orr_core *core) {

@@ -66,8 +66,8 @@ struct orr_rt {
     uint32_t users;  /* live runs, set timers, ...: it must stay in that list */
     uint32_t n_live; /* live runs: while there is one, its timers are a reason to go on */
     bool listed;
-    bool is_virtual; /* its clock stands still, but for jumps and what the host makes of it */
-    bool jumps;      /* virtual time: the clock jumps when nothing can run */
+    bool is_virtual;            /* its clock stands still, but for jumps and what the host makes of it */
+    bool jumps;                 /* virtual time: the clock jumps when nothing can run */
     orr_uvtimer_list timers;    /* of luv's on its virtual clock, set or not */
     uint32_t n_timers, n_loose; /* those that are set, and those of them that keep nothing going */
     int64_t stop;               /* a virtual clock goes no further; INT64_MAX: it is not held */
@@ -231,10 +231,10 @@ typedef struct orr_fibers {
     uv_loop_t *loop;
     orr_wakeup *wakeup;
     orr_watchdog watchdog;
-    orr_trace trace;                                   /* who gets trace lines of this room and those above */
-    const orr_turn_phase *phases;                      /* of a turn; ends with an empty one */
-    orr_budget budget;                                 /* of the present step */
-    void (*slice)(void *ud, bool begins);              /* called before and after each slice; NULL */
+    orr_trace trace;                      /* who gets trace lines of this room and those above */
+    const orr_turn_phase *phases;         /* of a turn; ends with an empty one */
+    orr_budget budget;                    /* of the present step */
+    void (*slice)(void *ud, bool begins); /* called before and after each slice; NULL */
     void *slice_ud;
     void (*make_default)(lua_State *L, orr_script *s); /* sets default_rt; may raise */
     orr_rt *default_rt; /* of fibers without a node; NULL before its first use */

@@ -6,7 +6,8 @@
 bool orr_phase_fibers(orr_script *s) {
     orr_budget *budget = &orr_fibers_of(s)->budget;
     bool any = false;
-    for (int i = 0; i < ORR_BATCH && orr_fibers_of(s)->ready_head != ORR_NONE && !orr_budget_spent(budget); i++) {
+    for (int i = 0; i < ORR_BATCH && orr_fibers_of(s)->ready_head != ORR_NONE && !orr_budget_spent(budget);
+         i++) {
         orr_budget_use(budget);
         any |= orr_fiber_next(s);
     }

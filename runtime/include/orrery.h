@@ -176,7 +176,7 @@ typedef struct orr_config {
     struct uv_loop_s *loop; /* borrowed; NULL: the runtime makes its own */
     /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own */
     struct lua_State *lua;
-    int clock;     /* orr_clock_kind */
+    int clock; /* orr_clock_kind */
     /* where a virtual clock or the host's starts; ns since the Unix epoch; 0: a fixed date */
     int64_t now;
     int64_t grace; /* between asking a handler to stop and giving it up; 0: 5 s */

@@ -20,7 +20,7 @@ enum {
     N_FINE = FINE / STEP,
     CLASSES = N_FINE + 12, /* four to each doubling */
     SLAB = 64 * 1024,
-    SLABS = 16, /* of a region */
+    SLABS = 16,                  /* of a region */
     REGION = SLAB * (SLABS + 1), /* one more, since they begin at multiples of their size */
     LINE = 64
 };
@@ -30,7 +30,7 @@ typedef struct block {
 } block;
 
 typedef struct region {
-    struct region *next, *prev; /* of those with a slab that is not in use */
+    struct region *next, *prev;    /* of those with a slab that is not in use */
     struct region *after, *before; /* of all */
     unsigned char *from, *slabs;
     uint32_t unused; /* a bit for each slab */

@@ -127,15 +127,16 @@ static void all_that_waits_follows_it(void **state) {
     orr_runtime *rt = open_with(NULL);
     orr_type type = {.size = sizeof type, .name = "game.walk", .start = keep_token};
     assert_int_equal(orr_register(rt, &type), ORR_OK);
-    orr_workflow *w = load(rt, "w.walk = flow.game.walk {}\n"
-                               "w.late = { timeout = '10s', run = function() flow.await(function() end) end }\n"
-                               "w.again = { retry = { max = 1, delay = '20s', jitter = 'none' },\n"
-                               "  run = function(ctx) assert(ctx.attempt > 1) end }\n"
-                               "w.timer = { run = function() flow.await(function(resume)\n"
-                               "  local timer = require('luv').new_timer()\n"
-                               "  timer:start(30000, 0, function() timer:close() resume(true) end)\n"
-                               "end) end }\n"
-                               "for _, node in ipairs { 'late', 'again' } do w[node].on_error = 'ignore' end\n");
+    orr_workflow *w = load(rt,
+                           "w.walk = flow.game.walk {}\n"
+                           "w.late = { timeout = '10s', run = function() flow.await(function() end) end }\n"
+                           "w.again = { retry = { max = 1, delay = '20s', jitter = 'none' },\n"
+                           "  run = function(ctx) assert(ctx.attempt > 1) end }\n"
+                           "w.timer = { run = function() flow.await(function(resume)\n"
+                           "  local timer = require('luv').new_timer()\n"
+                           "  timer:start(30000, 0, function() timer:close() resume(true) end)\n"
+                           "end) end }\n"
+                           "for _, node in ipairs { 'late', 'again' } do w[node].on_error = 'ignore' end\n");
     (void)w;
     orr_run_id id = start(rt, w);
     settle(rt);
