@@ -232,9 +232,9 @@ static void keep_token(void *ud, orr_runtime *rt, const orr_call *call) {
     tokens[n_tokens++] = call->token;
 }
 
-/* The same calls are made REPEATS times, each in a runtime of its own, and of each call the shortest
- * counts: what the call itself costs is there every time, what an interrupt or another process costs
- * is not. */
+/* The same calls are made REPEATS times, each in a runtime of its own, and of each call the
+ * shortest counts: what the call itself costs is there every time, what an interrupt or another
+ * process costs is not. */
 enum { REPEATS = 5 };
 
 static void keep_least(int64_t *least, int64_t took, int repeat) {

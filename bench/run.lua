@@ -3,8 +3,8 @@
 -- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures
 -- are medians of the rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that
 -- everything works. Sections: graphs, load, json, rows, sleep, start, exec, workers, durable,
--- recovery, opening, frame; all of them where none is named. Results also go to BUILD/bench/results.json
--- and results.md.
+-- recovery, opening, frame; all of them where none is named. Results also go to
+-- BUILD/bench/results.json and results.md.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
 local durable = require "durable_section"

@@ -34,8 +34,8 @@ typedef struct orr_collector {
     int live;          /* after the last collection */
     bool under_way;
     bool overdue; /* there is far more than after the last one: steps collect at Lua's pace */
-    /* pieces of the present collection; the longest of them, its length in ns, and which it was; the same
-     * of the last one, if that was long: the one that cannot be divided */
+    /* pieces of the present collection; the longest of them, its length in ns, and which it was;
+     * the same of the last one, if that was long: the one that cannot be divided */
     uint32_t pieces, longest_at, expected_at;
     uint32_t waits; /* steps that the long piece was put off */
     int64_t longest, expected;

@@ -3,10 +3,9 @@
  *
  * Lua answers a refusal with a whole collection and asks once more. So that a runtime at its limit
  * does not collect for each block, the second request is granted only where the collection has made
- * room for some time: a sixteenth of the limit. The first one is refused for a run's sake only where a
- * quarter of all memory was allocated since the last time. So collections cost a bounded share of
- * what is allocated, and whoever does not fit gets an error.
- */
+ * room for some time: a sixteenth of the limit. The first one is refused for a run's sake only
+ * where a quarter of all memory was allocated since the last time. So collections cost a bounded
+ * share of what is allocated, and whoever does not fit gets an error.  */
 #include "api/api.h"
 
 static void *below(orr_memory *m, void *ptr, size_t osize, size_t nsize) {

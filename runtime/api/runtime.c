@@ -236,7 +236,8 @@ orr_runtime *orr_open(const orr_config *config) {
     memcpy(&rt->config, config, config->size < sizeof rt->config ? config->size : sizeof rt->config);
     rt->flow = rt->host = rt->rt = rt->runs = rt->tokens = rt->answer = LUA_NOREF;
     rt->own_lua = rt->config.lua == NULL;
-    /* what stays in a borrowed state is freed after the runtime, and so by the host's own function */
+    /* what stays in a borrowed state is freed after the runtime, and so by the host's own function
+     * */
     rt->alloc = rt->own_lua ? (orr_alloc){orr_memory_engine, &rt->memory} : alloc;
     rt->memory.limit = rt->config.memory_limit;
     rt->memory.run_limit = rt->config.run_memory_limit;

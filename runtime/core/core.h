@@ -15,6 +15,7 @@
 #define ORR_CORE_H
 
 #include "core/alloc.h"
+#include "core/mix.h"
 #include "core/plan/plan.h"
 #include "core/reason.h"
 #include "core/timer.h"
@@ -352,7 +353,8 @@ void orr_core_record(orr_core *core, void (*record)(void *ud, orr_run *run, cons
 
 /* Sets the time and fires what is due. An earlier time than before is taken as the present one. */
 void orr_core_advance(orr_core *core, int64_t now);
-/* The same with at most `limit` timers. True when no more of them are due: only then it is `now`. */
+/* The same with at most `limit` timers. True when no more of them are due: only then it is `now`.
+ * */
 bool orr_core_advance_some(orr_core *core, int64_t now, uint32_t limit);
 int64_t orr_core_now(const orr_core *core);
 

@@ -121,7 +121,7 @@ typedef void *(*orr_alloc_fn)(void *ud, void *ptr, size_t osize, size_t nsize);
  * for one thread at a time, so each of several threads has its own.
  *
  *     config.alloc = orr_pool_alloc;
- *     config.alloc_ud = pool;                     // of orr_pool_open, to be closed after the runtime
+ *     config.alloc_ud = pool; // of orr_pool_open, to be closed after the runtime
  */
 typedef struct orr_pool orr_pool;
 /* NULL when out of memory. May be called from any thread. */
@@ -146,9 +146,9 @@ typedef enum orr_clock_kind {
 typedef enum orr_gc_kind {
     /* in orr_step and orr_wait, at Lua's own pace: a handler pays for what it allocates */
     ORR_GC_AUTO,
-    /* in what the work of an orr_step leaves of its budget, and in orr_wait. While that is too little, the work
-     * leaves more of it: nothing at half as much again as the last collection has left, half of
-     * the budget at three times as much */
+    /* in what the work of an orr_step leaves of its budget, and in orr_wait. While that is too
+     * little, the work leaves more of it: nothing at half as much again as the last collection has
+     * left, half of the budget at three times as much */
     ORR_GC_LEFTOVER,
     /* in orr_gc, and in orr_wait */
     ORR_GC_HOST
@@ -219,9 +219,9 @@ typedef struct orr_config {
      * is ORR_ENOMEM then. The engine's own records may take a sixteenth more. Of no effect
      * with a borrowed lua_State. */
     size_t memory_limit;
-    /* The same for a run: the most that one of its handlers may allocate and keep from one wait to the
-     * next (with a lua_State of the runtime's own), and about the most that its outputs may take
-     * in memory. 0: no limit for handlers, 1 GiB for outputs */
+    /* The same for a run: the most that one of its handlers may allocate and keep from one wait to
+     * the next (with a lua_State of the runtime's own), and about the most that its outputs may
+     * take in memory. 0: no limit for handlers, 1 GiB for outputs */
     size_t run_memory_limit;
 } orr_config;
 
@@ -366,14 +366,15 @@ ORR_API int orr_step(orr_runtime *rt, int64_t budget);
 /* Moves the clock of ORR_CLOCK_HOST on by `dt` ns; what has become due is done by the next
  * orr_step. Timeouts, sleeps, backoffs, breakers and rates follow it. A frame gives the time that
  * has passed in the game: nothing while it is paused, a half in slow motion. Native nodes under way
- * do not stop it, and it moves in no other way: orr_wait returns ORR_ESTUCK where nothing else could
- * go on. ORR_EINVAL for less than 0, ORR_ESTATE for any other clock. Costs a few ns; may be called
- * from within callbacks. */
+ * do not stop it, and it moves in no other way: orr_wait returns ORR_ESTUCK where nothing else
+ * could go on. ORR_EINVAL for less than 0, ORR_ESTATE for any other clock. Costs a few ns; may be
+ * called from within callbacks. */
 ORR_API int orr_advance(orr_runtime *rt, int64_t dt);
-/* Collects garbage for at most about `budget` ns, in pieces of some µs (0: one piece); one piece, which
- * looks at all waiting handlers again, takes longer where there are thousands of them. Returns 1
- * where there is more to collect, 0 where a collection has come to its end or none is worth its
- * time yet; ORR_ESTATE with a borrowed lua_State. In a loading screen: `while (orr_gc(rt, budget) == 1)`. */
+/* Collects garbage for at most about `budget` ns, in pieces of some µs (0: one piece); one piece,
+ * which looks at all waiting handlers again, takes longer where there are thousands of them.
+ * Returns 1 where there is more to collect, 0 where a collection has come to its end or none is
+ * worth its time yet; ORR_ESTATE with a borrowed lua_State. In a loading screen: `while (orr_gc(rt,
+ * budget) == 1)`. */
 ORR_API int orr_gc(orr_runtime *rt, int64_t budget);
 /* How long a host may sleep before the next step has something to do, in ns (by the clock of the
  * runtime where that is ORR_CLOCK_HOST): 0 = now, INT64_MAX

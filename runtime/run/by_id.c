@@ -1,7 +1,6 @@
 /* by_id.c - the runs of a runtime that are not freed, by their ids: a hash table with chains, as
  * wide as it has runs. */
 #include "run/inner.h"
-#include "core/mix.h"
 #include <string.h>
 
 enum { FIRST_BUCKETS = 16 };

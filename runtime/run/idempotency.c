@@ -1,7 +1,6 @@
 /* idempotency.c - idempotency keys: ids that follow from a place in a run, the same for every
  * attempt. */
 #include "run/inner.h"
-#include "core/mix.h"
 
 void orr_push_derived_id(lua_State *L, const orr_fiber *f, uint64_t salt) {
     const orr_task *t = &f->task;

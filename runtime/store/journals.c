@@ -1,6 +1,5 @@
 /* journals.c - journals by the id of their run; see backend.h */
 #include "store/backend.h"
-#include "core/mix.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* test_frame.c - what a game asks of the C API: the budget of a step, the host's clock, when Lua's
- * collector works, the pool, limits of memory, and runs by their ids. Nothing here waits for time to
- * pass. */
+ * collector works, the pool, limits of memory, and runs by their ids. Nothing here waits for time
+ * to pass. */
 #include "core/mix.h"
 #include <lauxlib.h>
 #include <lua.h>
