@@ -45,8 +45,9 @@ static void *need_memory(size_t n, size_t size) {
 /* Prints the median, 99 % and the worst, in seconds. */
 static void say_spread(int64_t *ns, size_t n) {
     qsort(ns, n, sizeof *ns, ascending);
-    sample_say("p50", (double)ns[n / 2] / 1e9);
-    sample_say("p99", (double)ns[n - 1 - n / 100] / 1e9);
+    size_t middle = n / 2, late = n - 1 - n / 100;
+    sample_say("p50", (double)ns[middle] / 1e9);
+    sample_say("p99", (double)ns[late] / 1e9);
     sample_say("worst", (double)ns[n - 1] / 1e9);
 }
 

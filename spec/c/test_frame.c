@@ -291,7 +291,7 @@ static size_t some_size(void) {
 }
 
 static void check_block(const held *h) {
-    for (size_t i = 0; i < h->size; i++)
+    for (size_t i = 0; h->at != NULL && i < h->size; i++)
         if (h->at[i] != h->mark) fail_msg("a block of %zu bytes was overwritten", h->size);
 }
 
@@ -314,7 +314,7 @@ static void a_pool_keeps_blocks_apart(void **state) {
             assert_int_equal((uintptr_t)at % 16, 0);
             check_block(&(held){at, kept, h->mark});
             *h = (held){at, size, (unsigned char)round};
-            if (size > 0) memset(at, h->mark, size);
+            if (at != NULL) memset(at, h->mark, size);
         }
         size_t most = orr_pool_bytes(pool);
         for (int i = 0; i < BLOCKS; i++) {
