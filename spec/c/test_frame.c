@@ -89,6 +89,31 @@ static void a_step_exceeds_its_budget_by_one_slice(void **state) {
     orr_close(rt);
 }
 
+/* Handlers that all can go on at once. */
+static void a_step_resumes_one_handler_beyond_its_budget(void **state) {
+    enum { RUNS = 50 };
+    (void)state;
+    orr_runtime *rt = open_with(NULL);
+    lua_register(orr_lua(rt), "slice", slice);
+    assert_int_equal(luaL_dostring(orr_lua(rt), "resumers = {}"), LUA_OK);
+    orr_workflow *w = load(rt, "w.a = { run = function()\n"
+                               "  flow.await(function(resume) table.insert(resumers, resume) end)\n"
+                               "  slice()\n"
+                               "end }\n");
+    for (int i = 0; i < RUNS; i++) start(rt, w);
+    settle(rt);
+    assert_int_equal(luaL_dostring(orr_lua(rt), "for _, go_on in ipairs(resumers) do go_on(true) end"),
+                     LUA_OK);
+    int all = 0;
+    for (int more = 1; more == 1; all += slices) {
+        slices = 0;
+        more = orr_step(rt, 1);
+        assert_true(slices <= 1);
+    }
+    assert_int_equal(all, RUNS);
+    orr_close(rt);
+}
+
 /* ---- the host's clock ------------------------------------------------------------------------ */
 
 static void time_is_what_the_host_makes_of_it(void **state) {
@@ -451,6 +476,7 @@ static void runs_are_found_by_their_ids(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_exceeds_its_budget_by_one_slice),
+        cmocka_unit_test(a_step_resumes_one_handler_beyond_its_budget),
         cmocka_unit_test(time_is_what_the_host_makes_of_it),
         cmocka_unit_test(all_that_waits_follows_it),
         cmocka_unit_test(only_a_clock_of_the_hosts_is_moved),

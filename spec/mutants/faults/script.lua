@@ -67,7 +67,7 @@ return {
   { name = "commands outlive the program", file = "runtime/loop/watcher.c", from = "    end_all(&g, mark);\n", to = "", by = { "test_process", "signals_spec" } },
   { name = "timers fire a moment late", file = "runtime/loop/engine.c", from = "orr_timers_deadline(&e->timers) <= now", to = "orr_timers_deadline(&e->timers) < now",
     by = { "test_engine", "virtual_timers_spec" } },
-  { name = "actions go on when the budget is spent", file = "runtime/loop/engine.c", from = "    if (spent(e)) return false;\n", to = "",
+  { name = "actions go on when the budget is spent", file = "runtime/loop/engine.c", from = "    if (spent(e)) return false;\n    bool any", to = "    bool any",
     by = "test_frame" },
   { name = "fibers go on when the budget is spent", file = FIBER .. "turn.c", from = "!orr_budget_spent(budget)", to = "true", by = "test_frame" },
   { name = "a signal pays for a collection", file = "runtime/api/runtime.c", from = "    if (rt->script != NULL) orr_gc_lend(rt);\n", to = "",
