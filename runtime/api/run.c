@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- ids ------------------------------------------------------------------------------------- */
@@ -12,7 +13,7 @@ bool orr_run_id_is_none(orr_run_id id) {
 }
 
 void orr_run_id_text(orr_run_id id, char text[37]) {
-    orr_uuid_format(text, id.bytes);
+    if (text != NULL) orr_uuid_format(text, id.bytes);
 }
 
 orr_run_id orr_run_id_from_text(const char *text) {
@@ -59,6 +60,11 @@ int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_request *a) {
     a->rt = rt;
     a->number = ORR_ENOTFOUND;
     int status = orr_api_call(rt, fn, a);
+    if (status == ORR_OK && a->no_node) {
+        char text[128];
+        snprintf(text, sizeof text, "no node is called %.80s", a->name);
+        return orr_api_fail(rt, ORR_ENOTFOUND, "not_found", text);
+    }
     if (status == ORR_OK && a->number == ORR_ENOTFOUND) {
         char text[64] = "no run has the id ";
         orr_run_id_text(a->id, text + strlen(text));
@@ -84,6 +90,14 @@ orr_run_state orr_state(orr_runtime *rt, orr_run_id run) {
     return orr_api_ask(rt, run_state, &a) == ORR_OK ? (orr_run_state)a.number : ORR_RUN_STATE_COUNT;
 }
 
+static bool lacks_name(orr_runtime *rt, const char *function, const char *name) {
+    char text[64];
+    if (name != NULL) return false;
+    snprintf(text, sizeof text, "%s: the name of the node is NULL", function);
+    orr_api_refuse(rt, text);
+    return true;
+}
+
 static uint32_t node_of(lua_State *L, const orr_request *a, const orr_runbox *r) {
     lua_pushstring(L, a->name);
     return orr_node_by_name(L, r, lua_gettop(L));
@@ -103,6 +117,7 @@ static int node_state(lua_State *L) {
 
 orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node) {
     orr_request a = {.id = run, .name = node};
+    if (lacks_name(rt, "orr_node", node)) return ORR_NODE_STATE_COUNT;
     return orr_api_ask(rt, node_state, &a) == ORR_OK ? (orr_node_state)a.number : ORR_NODE_STATE_COUNT;
 }
 
@@ -155,6 +170,7 @@ static int node_output(lua_State *L) {
 
 const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node) {
     orr_request a = {.id = run, .name = node};
+    if (lacks_name(rt, "orr_node_output", node)) return NULL;
     orr_api_ask(rt, node_output, &a);
     return a.answer;
 }
@@ -162,9 +178,12 @@ const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node) {
 static int node_why(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
     if (!orr_api_push_run(L, a)) return 0;
+    int run = lua_gettop(L);
     a->number = ORR_OK;
-    lua_getfield(L, -1, "why");
-    lua_insert(L, -2);
+    a->no_node = node_of(L, a, orr_check_run(L, run)) == ORR_NONE;
+    if (a->no_node) return 0;
+    lua_getfield(L, run, "why");
+    lua_pushvalue(L, run);
     lua_pushstring(L, a->name);
     lua_call(L, 2, 1);
     orr_api_answer_json(L, a);
@@ -173,6 +192,7 @@ static int node_why(lua_State *L) {
 
 const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node) {
     orr_request a = {.id = run, .name = node};
+    if (lacks_name(rt, "orr_why_json", node)) return NULL;
     orr_api_ask(rt, node_why, &a);
     return a.answer;
 }
@@ -194,10 +214,7 @@ static int call_method(lua_State *L) {
 
 static int steer(orr_runtime *rt, orr_run_id run, const char *method) {
     orr_request a = {.id = run, .name = method};
-    rt->busy = true;
-    int status = orr_api_ask(rt, call_method, &a);
-    if (status != ORR_OK || a.number == ORR_OK) return status;
-    return orr_api_fail(rt, ORR_ESTATE, "wrong_state", "the run has ended");
+    return orr_api_request(rt, call_method, &a, "the run has ended");
 }
 
 int orr_cancel(orr_runtime *rt, orr_run_id run) {
@@ -276,7 +293,9 @@ static int wait_for(lua_State *L) {
 
 int orr_wait(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run};
-    int status = orr_api_ask(rt, wait_for, &a);
+    int status = orr_api_outside(rt, "orr_wait: the runtime is at work already; wait once the call that "
+                                     "called this callback has returned");
+    if (status == ORR_OK) status = orr_api_ask(rt, wait_for, &a);
     if (status != ORR_OK || a.number == ORR_OK) return status;
     if (a.number == ORR_ESTATE)
         return orr_api_fail(

@@ -214,7 +214,7 @@ typedef struct orr_fibers {
     orr_script script;
     lua_State *from; /* the one that runs the pump */
     uv_loop_t *loop;
-    orr_wakeup *wakeup;
+    orr_wakeup *wakeup; /* NULL until the loop first sleeps, and once a host has closed its runtimes */
     orr_watchdog watchdog;
     orr_trace trace;                                   /* who gets trace lines of this room and those above */
     const orr_turn_phase *phases;                      /* of a turn; ends with an empty one */
@@ -441,6 +441,8 @@ typedef struct orr_fibers_options {
 
 /* Pushes a new state of `size` bytes, which begins with an orr_fibers. May raise. */
 orr_script *orr_fibers_new(lua_State *L, size_t size, const orr_alloc *alloc, const orr_fibers_options *o);
+/* Closes the handle that the room keeps on the loop; it is made again where it is needed. */
+void orr_fibers_let_loop_go(orr_script *s);
 /* Turns the watchdog on, where it is off. */
 void orr_fibers_watch(orr_script *s);
 /* Loads luv on that loop (NULL: on one that it makes); the loop. Raises where it has another. */

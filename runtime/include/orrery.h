@@ -54,7 +54,8 @@ typedef struct orr_builder orr_builder;
     X(EDEFINITION, -5, "the definition of the workflow has mistakes")                                        \
     X(ESCRIPT, -6, "a script failed")                                                                        \
     X(ESTUCK, -7, "nothing is left that could happen")                                                       \
-    X(EIO, -8, "the store cannot be read or written")
+    X(EIO, -8, "the store cannot be read or written")                                                        \
+    X(ESYSTEM, -9, "the system refused it")
 
 #define ORR_STATUS_ENUM(id, value, text) ORR_##id = value,
 typedef enum orr_status { ORR_STATUSES(ORR_STATUS_ENUM) } orr_status;
@@ -104,6 +105,10 @@ typedef enum orr_run_state { ORR_RUN_STATES(ORR_ENUM_RUN) ORR_RUN_STATE_COUNT } 
  * from any thread. */
 ORR_API const char *orr_node_state_name(orr_node_state state);
 ORR_API const char *orr_run_state_name(orr_run_state state);
+/* Whether a run in that state has ended. The numbers are in no such order: a run that is being
+ * undone (ORR_RUN_COMPENSATING) has not. False for a number that is none: of a run that is not
+ * there. May be called from any thread. */
+ORR_API bool orr_run_ended(orr_run_state state);
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -186,7 +191,7 @@ ORR_API orr_runtime *orr_open(const orr_config *config);
  * runtime made itself. Runs that are kept in the store are suspended instead, as by orr_suspend,
  * and what was recorded is on disk when it returns. What was borrowed stays open, with the
  * runtime's handles closing: let the loop turn once before you close it. NULL is allowed. */
-ORR_API void orr_close(orr_runtime *rt);
+ORR_API int orr_close(orr_runtime *rt);
 
 /* The message of the last call that failed; "" if there was none. */
 ORR_API const char *orr_last_error(const orr_runtime *rt);
@@ -268,6 +273,8 @@ ORR_API int64_t orr_build_node(orr_builder *b, const char *name, orr_node_fn fn,
 ORR_API int orr_build_edge(orr_builder *b, uint32_t from, uint32_t to);
 /* Compiles and frees the builder. NULL with all mistakes in orr_last_error. */
 ORR_API orr_workflow *orr_build_end(orr_builder *b);
+/* Frees a builder that is given up, as orr_close does. NULL is allowed. */
+ORR_API void orr_build_free(orr_builder *b);
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
