@@ -233,6 +233,8 @@ static int open_modules(lua_State *L) {
     lua_newtable(L);
     rt->natives = luaL_ref(L, LUA_REGISTRYINDEX);
     push_runtime(L, &rt->config);
+    lua_pushvalue(L, -1);
+    rt->rt = luaL_ref(L, LUA_REGISTRYINDEX); /* first: the box goes with it where the rest fails */
     rt->box = orr_check_rt(L, lua_gettop(L));
     orr_host_opened(rt->box);
     if (rt->config.on_event != NULL) {
@@ -242,7 +244,6 @@ static int open_modules(lua_State *L) {
         lua_pushcclosure(L, notify_event, 1);
         lua_call(L, 2, 0);
     }
-    rt->rt = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->host);
     lua_getfield(L, -1, "open");
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->rt);
@@ -371,12 +372,27 @@ static void close_loop(orr_runtime *rt) {
     }
 }
 
+/* Of what a runtime has used on the loop of a state that goes on: its workers, and with the last
+ * runtime what all of them share. */
+static int let_loop_go(lua_State *L) {
+    const orr_runtime *rt = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->host);
+    lua_getfield(L, -1, "close");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->rt);
+    lua_call(L, 1, 0);
+    if (orr_host_runtime(rt->script) == NULL) orr_bind_let_loop_go(L);
+    return 0;
+}
+
 /* From here on nothing of the host's is called any more, but config.on_error where the store cannot
  * be written. */
 static void close_runs(orr_runtime *rt) {
     if (rt->script != NULL) orr_api_close_types(rt);
     if (rt->rt != LUA_NOREF) orr_api_call(rt, close_store, rt);
-    if (rt->box != NULL && !rt->own_lua) orr_runtime_shut(rt->box);
+    if (rt->box != NULL && !rt->own_lua) {
+        orr_runtime_shut(rt->box);
+        orr_api_call(rt, let_loop_go, rt);
+    }
     orr_api_free_workflows(rt);
 }
 

@@ -64,5 +64,4 @@ void orr_runtime_shut(orr_rtbox *rt) {
         if (!orr_run_give_up(s, r, "runtime_closed", "the runtime was closed")) break;
     orr_uvtimers_forget(s, &rt->base);
     orr_host_closed(rt);
-    if (!orr_runs_of(s)->host) orr_fibers_let_loop_go(s);
 }

@@ -390,13 +390,19 @@ static void try_one(host *h, bool store) {
     assert_int_equal(orr_close(h->rt), ORR_OK);
 }
 
+/* With a store, which takes long, only from one callback of each kind. */
+static bool is_left_out(int place, bool store) {
+    return store && place != IN_START && place != IN_EVENT && place != IN_NODE;
+}
+
 static void all_of(bool store) {
     host h = {0};
     snprintf(h.folder, sizeof h.folder, "/tmp/orrery-reentry-XXXXXX");
     assert_non_null(mkdtemp(h.folder));
     snprintf(h.url, sizeof h.url, "sqlite:%s/runs.db", h.folder);
     for (h.place = 0; h.place < PLACES; h.place++)
-        for (h.function = 0; h.function < FUNCTIONS; h.function++) try_one(&h, store);
+        for (h.function = 0; h.function < FUNCTIONS && !is_left_out(h.place, store); h.function++)
+            try_one(&h, store);
     char line[128];
     snprintf(line, sizeof line, "rm -rf %s", h.folder);
     assert_int_equal(system(line), 0);
