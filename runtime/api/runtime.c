@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Where the program is linked with them statically they are preloaded; otherwise `require` finds
- * the system's. */
-extern int luaopen_luv(lua_State *L) __attribute__((weak));
-extern int luaopen_lpeg(lua_State *L) __attribute__((weak));
+/* They are linked with the library, so `require` need not find them: a program may have been
+ * linked statically, or have opened the library for itself alone. */
+extern int luaopen_luv(lua_State *L);
+extern int luaopen_lpeg(lua_State *L);
 
 const char *orr_version(void) {
     return ORR_VERSION;
@@ -92,7 +92,7 @@ static int explain(lua_State *L) {
         return 2;
     }
     lua_settop(L, 1);
-    lua_pushliteral(L, "script_error");
+    lua_pushstring(L, orr_is_memory_error(L, 1) ? "out_of_memory" : "script_error");
     luaL_tolstring(L, 1, NULL);
     return 2;
 }
@@ -106,6 +106,7 @@ static int status_of(int lua_status, const char *code) {
         {"validation_error", ORR_EINVAL},
         {"invalid_argument", ORR_EINVAL},
         {"not_found", ORR_ENOTFOUND},
+        {"out_of_memory", ORR_ENOMEM},
         {"run_not_found", ORR_ENOTFOUND},
         {"run_owned", ORR_ESTATE},
         {"duplicate_id", ORR_ESTATE},
@@ -166,7 +167,6 @@ static void *lua_memory(void *ud, void *ptr, size_t osize, size_t nsize) {
 }
 
 static void preload(lua_State *L, const char *name, lua_CFunction open) {
-    if (open == NULL) return;
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     if (lua_getfield(L, -1, name) == LUA_TNIL) {
         lua_pushcfunction(L, open);

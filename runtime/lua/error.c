@@ -138,9 +138,15 @@ static void copy_structured(lua_State *L, int idx, int to, const char *code, orr
     lua_setfield(L, to, "message");
 }
 
+/* Lua's own text, which needs no memory, and those of ours that begin like it. */
+bool orr_is_memory_error(lua_State *L, int idx) {
+    static const char text[] = "not enough memory";
+    return lua_type(L, idx) == LUA_TSTRING && strncmp(lua_tostring(L, idx), text, sizeof text - 1) == 0;
+}
+
 static void describe_plain(lua_State *L, orr_script *s, int idx, int to, const char *code) {
     if (!s->describe || !s->describe(L, s, idx)) {
-        lua_pushstring(L, code);
+        lua_pushstring(L, orr_is_memory_error(L, idx) ? "out_of_memory" : code);
         luaL_tolstring(L, idx, NULL);
     }
     lua_setfield(L, to, "message");
