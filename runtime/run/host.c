@@ -13,6 +13,7 @@ void orr_host_opened(orr_rtbox *rt) {
 }
 
 void orr_host_closed(orr_rtbox *rt) {
+    if (!rt->hosted) return;
     orr_rtbox **link = &orr_runs_of(rt->base.script)->host;
     while (*link && *link != rt) link = &(*link)->opened_before;
     if (*link) *link = rt->opened_before;
