@@ -3,6 +3,7 @@
  * runtime.c   opening, stepping, errors        type.c   native node types
  * workflow.c  loading and building workflows   start.c  starting runs
  * stored.c    runs that are kept in a store    run.c    asking about runs, steering them, waiting
+ * post.c      answers from any thread
  *
  * The C API is written on top of what scripts use: a call from C enters Lua in protected mode, does
  * there what a script would do, and returns the answer as a status. So the two interfaces cannot
@@ -42,6 +43,7 @@ struct orr_runtime {
     orr_builder *builders; /* those that are not ended */
     /* what orr_wait waits for, until orr_resume_all has resumed that run; else NULL */
     struct orr_request *awaited;
+    struct orr_posts *posts;
     char *error; /* the message of the last failure */
     size_t error_size;
 };
@@ -49,8 +51,8 @@ struct orr_runtime {
 struct orr_workflow {
     orr_runtime *rt;
     orr_workflow *next;
-    int compiled; /* registry: what flow.compile gave, or {plan=} for a graph built in C */
-    uint32_t size;
+    int compiled;         /* registry: what flow.compile gave, or {plan=} for a graph built in C */
+    const orr_plan *plan; /* lives as long as that */
 };
 
 /* Calls fn(args) in protected mode on the runtime's Lua thread; `args` is its argument 1, a
@@ -102,6 +104,13 @@ orr_runbox *orr_api_live_run(const orr_request *a);
 void orr_api_keep_run(lua_State *L, const orr_runtime *rt, const orr_runbox *r);
 /* Pops a value and makes it the answer as JSON; nil is no answer. */
 void orr_api_answer_json(lua_State *L, orr_request *a);
+
+/* post.c: what other threads post, and the handle that wakes the loop for it. It is taken at the
+ * beginning of a step or a wait, and when the loop is woken. */
+int orr_api_open_posts(orr_runtime *rt);
+void orr_api_close_posts(orr_runtime *rt);
+void orr_api_take_posts(orr_runtime *rt);
+bool orr_api_has_posts(const orr_runtime *rt);
 
 /* type.c: the runtime is about to be closed: its node types are declared no more, and neither start
  * nor cancel anything. */

@@ -241,6 +241,43 @@ int orr_forget(orr_runtime *rt, orr_run_id run) {
     return orr_api_ask(rt, forget, &a);
 }
 
+/* ---- listing --------------------------------------------------------------------------------- */
+
+typedef struct listing {
+    orr_runtime *rt;
+    orr_run_id *ids;
+    size_t room, n;
+} listing;
+
+static void list_one(listing *l, const uint8_t *id) {
+    if (l->n < l->room && l->ids != NULL) memcpy(&l->ids[l->n], id, sizeof *l->ids);
+    l->n++;
+}
+
+/* Those that are kept, and those that are under way and kept by nobody. */
+static int list_runs(lua_State *L) {
+    listing *l = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->rt->runs);
+    int kept = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, kept) != 0) {
+        if (orr_check_run(L, -1)->run != NULL) list_one(l, (const uint8_t *)lua_tostring(L, -2));
+        lua_pop(L, 1);
+    }
+    for (const orr_runbox *r = l->rt->box->runs; r != NULL; r = r->next) {
+        if (!r->live || r->run == NULL) continue;
+        lua_pushlstring(L, (const char *)orr_run_id_of(r->run), sizeof(orr_run_id));
+        if (lua_rawget(L, kept) == LUA_TNIL) list_one(l, orr_run_id_of(r->run));
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+size_t orr_list_runs(orr_runtime *rt, orr_run_id *ids, size_t room) {
+    listing l = {rt, ids, room, 0};
+    return orr_api_call(rt, list_runs, &l) == ORR_OK ? l.n : 0;
+}
+
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 static bool is_over(void *ud) {
@@ -273,6 +310,7 @@ static bool wait_until_resumed(lua_State *L, orr_request *a) {
 
 static int wait_for(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
+    orr_api_take_posts(a->rt);
     bool here = orr_api_push_run(L, a);
     if (!here && orr_resuming(a->rt)) {
         if (!wait_until_resumed(L, a)) {

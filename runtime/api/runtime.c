@@ -333,6 +333,7 @@ orr_runtime *orr_open(const orr_config *given) {
     if (status == ORR_OK) status = make_loop(rt);
     if (status == ORR_OK) status = make_state(rt);
     if (status == ORR_OK) status = orr_api_call(rt, open_modules, rt);
+    if (status == ORR_OK) status = orr_api_open_posts(rt);
     if (status == ORR_OK && rt->config.resume) status = orr_resume_all(rt, 0);
     if (status == ORR_OK) return rt;
     shut(rt);
@@ -387,6 +388,7 @@ static int let_loop_go(lua_State *L) {
 /* From here on nothing of the host's is called any more, but config.on_error where the store cannot
  * be written. */
 static void close_runs(orr_runtime *rt) {
+    orr_api_close_posts(rt);
     if (rt->script != NULL) orr_api_close_types(rt);
     if (rt->rt != LUA_NOREF) orr_api_call(rt, close_store, rt);
     if (rt->box != NULL && !rt->own_lua) {
@@ -439,6 +441,7 @@ typedef struct stepping {
 
 static int step(lua_State *L) {
     stepping *s = lua_touserdata(L, 1);
+    orr_api_take_posts(s->rt);
     s->more = orr_script_step(s->rt->script, L, s->budget);
     return 0;
 }
@@ -455,6 +458,6 @@ int orr_step(orr_runtime *rt, int64_t budget) {
 
 int64_t orr_next_deadline(orr_runtime *rt) {
     if (rt == NULL) return INT64_MAX;
-    if (rt->busy) return 0;
+    if (rt->busy || orr_api_has_posts(rt)) return 0;
     return orr_script_until_due(rt->script);
 }

@@ -156,6 +156,36 @@ int orr_register(orr_runtime *rt, const orr_type *type) {
     return status == ORR_ESCRIPT || status == ORR_EDEFINITION ? ORR_EINVAL : status;
 }
 
+/* ---- taking back ----------------------------------------------------------------------------- */
+
+typedef struct removal {
+    orr_runtime *rt;
+    const char *name;
+    bool found;
+} removal;
+
+static int take_back(lua_State *L) {
+    removal *r = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "orrery.api.native_type");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "take_back");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->rt->natives);
+    lua_pushstring(L, r->name);
+    lua_call(L, 2, 1);
+    r->found = lua_toboolean(L, -1);
+    return 0;
+}
+
+int orr_unregister(orr_runtime *rt, const char *name) {
+    removal r = {rt, name, false};
+    if (name == NULL) return orr_api_refuse(rt, "orr_unregister: the name is NULL");
+    int status = orr_api_call(rt, take_back, &r);
+    if (status != ORR_OK || r.found) return status;
+    return orr_api_fail(rt, ORR_ENOTFOUND, "not_found",
+                        "orr_unregister: this runtime has registered no such type");
+}
+
 /* ---- closing --------------------------------------------------------------------------------- */
 
 /* orrery.api.native_type knows the types of this state by their start functions' userdata. */

@@ -7,14 +7,14 @@
 
 /* ---- keeping --------------------------------------------------------------------------------- */
 
-static orr_workflow *keep(orr_runtime *rt, int compiled, uint32_t size) {
+static orr_workflow *keep(orr_runtime *rt, int compiled, const orr_plan *plan) {
     orr_workflow *w = orr_mem_new(&rt->alloc, 1, sizeof *w);
     if (w == NULL) {
         orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
         luaL_unref(rt->L, LUA_REGISTRYINDEX, compiled);
         return NULL;
     }
-    *w = (orr_workflow){rt, rt->workflows, compiled, size};
+    *w = (orr_workflow){rt, rt->workflows, compiled, plan};
     rt->workflows = w;
     return w;
 }
@@ -30,7 +30,12 @@ void orr_workflow_free(orr_workflow *workflow) {
 }
 
 uint32_t orr_workflow_size(const orr_workflow *workflow) {
-    return workflow != NULL ? workflow->size : 0;
+    return workflow != NULL ? workflow->plan->n_nodes : 0;
+}
+
+const char *orr_workflow_node(const orr_workflow *workflow, uint32_t node) {
+    if (workflow == NULL || node >= workflow->plan->n_nodes) return NULL;
+    return orr_plan_name(workflow->plan, node);
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -42,7 +47,7 @@ typedef struct loading {
     const char *allow; /* JSON of what a definition that is data may do */
     bool data;
     int compiled;
-    uint32_t size;
+    const orr_plan *plan;
 } loading;
 
 /* Pushes the table for flow.load: empty, or what is allowed. Raises where that is no object. */
@@ -78,7 +83,7 @@ static int load(lua_State *L) {
     }
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "plan");
-    l->size = orr_check_plan(L, lua_gettop(L))->plan->n_nodes;
+    l->plan = orr_check_plan(L, lua_gettop(L))->plan;
     lua_pop(L, 1);
     l->compiled = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
@@ -86,7 +91,7 @@ static int load(lua_State *L) {
 
 static orr_workflow *load_from(orr_runtime *rt, loading *l) {
     l->rt = rt;
-    return orr_api_call(rt, load, l) == ORR_OK ? keep(rt, l->compiled, l->size) : NULL;
+    return orr_api_call(rt, load, l) == ORR_OK ? keep(rt, l->compiled, l->plan) : NULL;
 }
 
 orr_workflow *orr_load_file(orr_runtime *rt, const char *path) {
@@ -270,8 +275,8 @@ orr_workflow *orr_build_end(orr_builder *b) {
         orr_api_fail(rt, status == ORR_EINVAL ? ORR_EDEFINITION : status, "definition_error",
                      status == ORR_EINVAL ? c.text : orr_strerror(status));
     } else {
-        uint32_t size = w.plan->n_nodes;
-        if (orr_api_call(rt, wrap_plan, &w) == ORR_OK) workflow = keep(rt, w.compiled, size);
+        const orr_plan *plan = w.plan;
+        if (orr_api_call(rt, wrap_plan, &w) == ORR_OK) workflow = keep(rt, w.compiled, plan);
         else if (w.plan != NULL) orr_plan_unref(w.plan);
     }
     free_builder(b);

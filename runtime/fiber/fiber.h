@@ -214,6 +214,7 @@ typedef struct orr_fibers {
     orr_script script;
     lua_State *from; /* the one that runs the pump */
     uv_loop_t *loop;
+    uv_async_cb posted; /* of handles by which other threads wake the loop; NULL: there are none */
     orr_wakeup *wakeup; /* NULL until the loop first sleeps, and once a host has closed its runtimes */
     orr_watchdog watchdog;
     orr_trace trace;                                   /* who gets trace lines of this room and those above */

@@ -116,6 +116,8 @@ static void no_runtime(void **state) {
     assert_int_equal(orr_retry_items(NULL, none), ORR_EINVAL);
     assert_int_equal(orr_suspend(NULL, none), ORR_EINVAL);
     assert_int_equal(orr_sync(NULL), ORR_EINVAL);
+    assert_int_equal(orr_list_runs(NULL, NULL, 0), 0);
+    assert_int_equal(orr_unregister(NULL, "a.b"), ORR_EINVAL);
     assert_int_equal(orr_close(NULL), ORR_OK);
 }
 
@@ -135,6 +137,9 @@ static void no_argument(void **state) {
     orr_workflow_free(NULL);
     orr_build_free(NULL);
     assert_int_equal(orr_workflow_size(NULL), 0);
+    assert_null(orr_workflow_node(NULL, 0));
+    assert_int_equal(orr_unregister(h->rt, NULL), ORR_EINVAL);
+    assert_refused(h, "orr_unregister");
     assert_null(orr_build_end(NULL));
     assert_int_equal(orr_build_node(NULL, "a", nothing, NULL), ORR_EINVAL);
     assert_int_equal(orr_build_edge(NULL, 0, 1), ORR_EINVAL);
@@ -316,6 +321,72 @@ static void an_id_is_given_once(void **state) {
     assert_memory_equal(&again, &options.id, sizeof again);
 }
 
+static bool is_listed(orr_run_id id, const orr_run_id *ids, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&id, &ids[i], sizeof id) == 0) return true;
+    return false;
+}
+
+/* What there is: runs, also those of scripts, and the names of nodes. */
+static void lists_what_there_is(void **state) {
+    host *h = *state;
+    orr_run_id ids[4], other = orr_start(h->rt, h->w, NULL, NULL);
+    assert_int_equal(orr_list_runs(h->rt, NULL, 0), 2);
+    assert_int_equal(orr_list_runs(h->rt, ids, 1), 2);
+    assert_int_equal(orr_list_runs(h->rt, ids, 4), 2);
+    assert_true(is_listed(h->run, ids, 2) && is_listed(other, ids, 2));
+    orr_workflow *starter = orr_load_string(h->rt,
+                                            "local flow = require 'orrery'\n"
+                                            "local c = flow.workflow { name = 'c' }\n"
+                                            "c.x = { run = function(ctx) ctx:wait 'never' end }\n"
+                                            "local w = flow.workflow { name = 'w' }\n"
+                                            "w.first = { run = function() flow.start(c) end }\n"
+                                            "w['second-one'] = { after = 'first', run = function() end }\n"
+                                            "return w\n",
+                                            "w.lua");
+    assert_non_null(starter);
+    assert_string_equal(orr_workflow_node(starter, 0), "first");
+    assert_string_equal(orr_workflow_node(starter, 1), "second-one");
+    assert_null(orr_workflow_node(starter, 2));
+    orr_run_id third = orr_start(h->rt, starter, NULL, NULL);
+    assert_int_equal(orr_wait(h->rt, third), ORR_OK);
+    assert_int_equal(orr_list_runs(h->rt, ids, 4), 4); /* with that of the script */
+    assert_int_equal(orr_forget(h->rt, third), ORR_OK);
+    assert_int_equal(orr_list_runs(h->rt, ids, 4), 3);
+    assert_false(is_listed(third, ids, 3));
+}
+
+static const char native[] = "local flow = require 'orrery'\n"
+                             "local w = flow.workflow { name = 'n' }\n"
+                             "w.a = flow.my.work {}\n"
+                             "return w\n";
+
+static void answer_once(void *ud, orr_runtime *rt, const orr_call *call) {
+    ++*(int *)ud;
+    orr_complete(rt, call->token, NULL);
+}
+
+/* A type that was taken back: what has it keeps it, its name is free. */
+static void takes_a_type_back(void **state) {
+    host *h = *state;
+    int first = 0, second = 0;
+    orr_type type = {.size = sizeof type, .name = "my.work", .ud = &first, .start = answer_once};
+    assert_int_equal(orr_unregister(h->rt, "my.work"), ORR_ENOTFOUND);
+    assert_int_equal(orr_unregister(h->rt, "exec"), ORR_ENOTFOUND); /* not this runtime's */
+    assert_int_equal(orr_register(h->rt, &type), ORR_OK);
+    orr_workflow *w = orr_load_string(h->rt, native, "n.lua");
+    assert_int_equal(orr_unregister(h->rt, "my.work"), ORR_OK);
+    assert_int_equal(orr_unregister(h->rt, "my.work"), ORR_ENOTFOUND);
+    assert_null(orr_load_string(h->rt, native, "n.lua"));
+    type.ud = &second;
+    assert_int_equal(orr_register(h->rt, &type), ORR_OK);
+    orr_workflow *other = orr_load_string(h->rt, native, "n.lua");
+    assert_int_equal(orr_wait(h->rt, orr_start(h->rt, w, NULL, NULL)), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, orr_start(h->rt, other, NULL, NULL)), ORR_OK);
+    assert_int_equal(first, 1);
+    assert_int_equal(second, 1);
+}
+
 /* The system refuses a file descriptor: at each of the first ones, then anywhere. */
 static void no_descriptors(void **state) {
     struct rlimit before, less;
@@ -352,6 +423,8 @@ int main(void) {
         TEST(no_such_setting),
         TEST(of_another_runtime),
         TEST(an_id_is_given_once),
+        TEST(lists_what_there_is),
+        TEST(takes_a_type_back),
         cmocka_unit_test(says_which_states_are_ends),
         cmocka_unit_test(no_descriptors),
     };

@@ -187,6 +187,23 @@ static int f_sync(host *h) {
     return orr_sync(h->rt);
 }
 
+static int f_unregister(host *h) {
+    return orr_unregister(h->rt, "test.late");
+}
+static int f_runs(host *h) {
+    orr_run_id ids[8];
+    return orr_list_runs(h->rt, ids, 8) == 0 ? -99 : 0;
+}
+static int f_workflow_node(host *h) {
+    return orr_workflow_node(h->w, 0) == NULL ? -99 : 0;
+}
+static int f_post(host *h) {
+    int status = orr_post_complete(h->rt, h->late, "1");
+    if (status == ORR_OK) status = orr_post_fail(h->rt, h->late, "late", "too late", false);
+    if (status == ORR_OK) status = orr_post_signal(h->rt, h->other, "x", "[1]");
+    return status == ORR_OK ? orr_post_wake(h->rt) : status;
+}
+
 static const struct {
     const char *name;
     int (*fn)(host *h);
@@ -230,6 +247,10 @@ static const struct {
     {"orr_suspend", f_suspend, true},
     {"orr_suspend of its own run", f_suspend_own, true},
     {"orr_sync", f_sync, false},
+    {"orr_unregister", f_unregister, false},
+    {"orr_list_runs", f_runs, false},
+    {"orr_workflow_node", f_workflow_node, false},
+    {"orr_post_complete, ...", f_post, false},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 

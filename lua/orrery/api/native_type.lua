@@ -49,4 +49,20 @@ function native_type.undeclare(natives)
   end
 end
 
+--- Takes one back by its name.
+---@param natives userdata[]
+---@param name string
+---@return boolean whether one of them was declared with it
+function native_type.take_back(natives, name)
+  for _, native in ipairs(natives) do
+    local T = declared[native]
+    if T and T.name == name then
+      types.remove(T)
+      declared[native] = nil
+      return true
+    end
+  end
+  return false
+end
+
 return native_type
