@@ -356,7 +356,7 @@ describe("require, while it is watched", function()
     assert.equal("true\tnil\tnil\n", result.out, result.err)
   end)
 
-  it("prefers preloaded modules and searchers of the program's own, and keeps no file in their place", function()
+  it("prefers preloaded modules and the program's own searchers, and keeps no file for them", function()
     write { ["w.lua"] = 'require "pre"\nrequire "own"\n' .. workflow "w.a = { run = print }",
       ["pre.lua"] = "return 'file'",
       ["own.lua"] = "return 'file'" }
@@ -370,74 +370,6 @@ describe("require, while it is watched", function()
     assert.same({ "preloaded", "searched" }, { package.loaded.pre, package.loaded.own })
     assert.same({ "(main)", "own" }, source_names(b))
     assert.is_nil(b.sources:find("file'", 1, true))
-  end)
-
-  describe("of modules from packed assets", function()
-    local packed, searcher
-
-    -- How a program may make a module of a packed text.
-    local WAYS = {
-      ["a chunk"] = function(text, name) return load(text, "@pack/" .. name) end,
-      ["a chunk named by its text"] = function(text) return load(text) end,
-      ["a function around a chunk"] = function(text)
-        local chunk = load(text)
-        return function(...) return chunk(...) end
-      end,
-      ["a function that compiles later"] = function(text)
-        return function(...) return load(text)(...) end
-      end,
-    }
-    local MAIN = 'local util = require "packed"\n'
-      .. workflow("w.a = { run = function() return util.version() end }", 'output = "${nodes.a}"')
-
-    local function give(way)
-      searcher = function(name)
-        if packed[name] then return WAYS[way](packed[name], name), "pack:" .. name end
-      end
-      table.insert(package.searchers, searcher)
-    end
-
-    before_each(function() packed = { packed = "return { version = function() return 1 end }" } end)
-    after_each(function()
-      for i, each in ipairs(package.searchers) do
-        if each == searcher then table.remove(package.searchers, i) end
-      end
-    end)
-
-    for _, way in ipairs { "a chunk", "a chunk named by its text", "a function around a chunk" } do
-      it("keeps the text of " .. way .. ", and runs it later", function()
-        give(way)
-        local b = made { ["w.lua"] = MAIN }
-        assert.same({ "(main)", "packed" }, source_names(b))
-        packed.packed = "return { version = function() return 2 end }"
-        forget()
-        assert.equal(1, output_of(bundle.load(stored(b))))
-        assert.equal(2, output_of(compiled()))
-      end)
-    end
-
-    it("goes on with what compiles later while it is the same, and says when it is not", function()
-      give "a function that compiles later"
-      local b = made { ["w.lua"] = MAIN }
-      forget()
-      assert.equal(1, output_of(bundle.load(stored(b))))
-      packed.packed = "return { version = function() return 2 end }"
-      forget()
-      local text, e = message_of(bundle.load, stored(b))
-      assert.equal("definition_changed", e.code)
-      assert.truthy(text:find("packed", 1, true), text)
-    end)
-
-    it("keeps what such a module requires", function()
-      packed.packed = "local n = require 'inner' return { version = function() return n end }"
-      packed.inner = "return 5"
-      give "a chunk"
-      local b = made { ["w.lua"] = MAIN }
-      assert.same({ "(main)", "packed", "inner" }, source_names(b))
-      packed.inner = "return 6"
-      forget()
-      assert.equal(5, output_of(bundle.load(stored(b))))
-    end)
   end)
 end)
 
