@@ -1,5 +1,5 @@
-/* post.c - answers and signals from any thread: a list that threads push onto, and that the thread of
- * the runtime takes whole; and a handle on the loop that wakes it.
+/* post.c - answers and signals from any thread: a list that threads push onto, and that the
+ * thread of the runtime takes whole; and a handle on the loop that wakes it.
  *
  * What is posted lies in the C library's heap: the host's allocator and Lua's state belong to the
  * runtime's thread.

@@ -161,8 +161,8 @@ typedef struct orr_config {
     struct uv_loop_s *loop; /* borrowed; NULL: the runtime makes its own, or takes that of luv in `lua` */
     /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own. Several
      * runtimes may have it, one after the other or at the same time, on one loop; the allocator of
-     * the first is used until it is closed. Scripts that name no runtime (flow.start, flow.runtime())
-     * use the one that was opened last; handlers that of their run */
+     * the first is used until it is closed. Scripts that name no runtime (flow.start,
+     * flow.runtime()) use the one that was opened last; handlers that of their run */
     struct lua_State *lua;
     int clock;     /* orr_clock_kind */
     int64_t now;   /* where a virtual clock starts; ns since the Unix epoch; 0: a fixed date */
@@ -195,9 +195,9 @@ typedef struct orr_config {
      * own that have ended are then waited for by the runtime after some seconds, others after ten
      * minutes: a program that starts children itself waits for them soon, or leaves this off */
     bool contain;
-    /* other threads post (orr_post_complete, ...): orr_wait waits for what they may post, where nothing
-     * else is left that could go on, and a host that sleeps on the backend fd of the loop is woken
-     * by it. Each step looks at the loop then, which is a system call */
+    /* other threads post (orr_post_complete, ...): orr_wait waits for what they may post, where
+     * nothing else is left that could go on, and a host that sleeps on the backend fd of the loop
+     * is woken by it. Each step looks at the loop then, which is a system call */
     bool posts;
 } orr_config;
 
@@ -257,11 +257,12 @@ typedef struct orr_type {
     void (*cancel)(void *ud, orr_runtime *rt, orr_token token);
 } orr_type;
 
-/* Registers a node type under which workflows loaded later may have nodes, until orr_unregister or
- * orr_close. The struct and its texts are copied. ORR_EINVAL for a name that is taken or not one. */
+/* Registers a node type under which workflows loaded later may have nodes, until orr_unregister
+ * or orr_close. The struct and its texts are copied. ORR_EINVAL for a name that is taken or not
+ * one. */
 ORR_API int orr_register(orr_runtime *rt, const orr_type *type);
-/* Takes a type back that this runtime has registered: its name is free again. Nodes that were loaded
- * keep it, and what is under way goes on. ORR_ENOTFOUND. */
+/* Takes a type back that this runtime has registered: its name is free again. Nodes that were
+ * loaded keep it, and what is under way goes on. ORR_ENOTFOUND. */
 ORR_API int orr_unregister(orr_runtime *rt, const char *name);
 
 /* Ends an attempt with an output (JSON text; NULL is null). ORR_ESTATE when the attempt is over,
@@ -271,8 +272,8 @@ ORR_API int orr_complete(orr_runtime *rt, orr_token token, const char *output_js
 /* Ends an attempt with an error. `code` NULL is handler_error, `message` NULL says nothing;
  * `retryable`: another try may help, where the node's policy has one. ORR_ESTATE as above. */
 ORR_API int orr_fail(orr_runtime *rt, orr_token token, const char *code, const char *message, bool retryable);
-/* A sign of life, and how far it is (0 to 1; below 0: unknown). `message` may be NULL. ORR_ESTATE as
- * above. */
+/* A sign of life, and how far it is (0 to 1; below 0: unknown). `message` may be NULL. ORR_ESTATE
+ * as above. */
 ORR_API int orr_progress(orr_runtime *rt, orr_token token, double fraction, const char *message);
 
 /* ---- workflows ------------------------------------------------------------------------------- */
@@ -310,7 +311,8 @@ ORR_API orr_builder *orr_build(orr_runtime *rt, const char *name, uint32_t nodes
 ORR_API int64_t orr_build_node(orr_builder *b, const char *name, orr_node_fn fn, void *ud);
 /* Node `to` depends on node `from`; either may be added later. ORR_ENOMEM. */
 ORR_API int orr_build_edge(orr_builder *b, uint32_t from, uint32_t to);
-/* Compiles and frees the builder, whatever comes of it. NULL with all mistakes in orr_last_error. */
+/* Compiles and frees the builder, whatever comes of it. NULL with all mistakes in
+ * orr_last_error. */
 ORR_API orr_workflow *orr_build_end(orr_builder *b);
 /* Frees a builder that is given up, as orr_close does. NULL is allowed. */
 ORR_API void orr_build_free(orr_builder *b);
@@ -426,8 +428,8 @@ ORR_API int orr_post_complete(orr_runtime *rt, orr_token token, const char *outp
 ORR_API int orr_post_fail(orr_runtime *rt, orr_token token, const char *code, const char *message,
                           bool retryable);
 ORR_API int orr_post_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json);
-/* Wakes the loop in orr_wait, or a host that sleeps on its backend fd; nothing else. From any thread,
- * and from a signal's handler. */
+/* Wakes the loop in orr_wait, or a host that sleeps on its backend fd; nothing else. From any
+ * thread, and from a signal's handler. */
 ORR_API int orr_post_wake(orr_runtime *rt);
 
 /* ---- the store ------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* test_api_borrowed.c - runtimes on a lua_State and a loop that the program made and keeps: what one
- * leaves behind when it is closed, another opened there later, and what scripts of the state use. */
+/* test_api_borrowed.c - runtimes on a lua_State and a loop that the program made and keeps: what
+ * one leaves behind when it is closed, another opened there later, and what scripts use. */
 #include <orrery.h>
 
 #include <lauxlib.h>
@@ -204,7 +204,7 @@ static void nothing_goes_on_after_closing(void **state) {
     }
 }
 
-/* An attempt that the first began keeps virtual time of the second from standing still no longer. */
+/* An attempt that the first began makes virtual time of the second stand still no longer. */
 static void answers_that_will_not_come(void **state) {
     host *h = *state;
     seen first = {0}, second = {0};
@@ -255,7 +255,7 @@ static void scripts_use_the_hosts_runtime(void **state) {
     lua_settop(h->L, 0);
 }
 
-/* What was used leaves nothing on the loop, and a script can go on without a runtime of the host's. */
+/* What was used leaves nothing on the loop, and a script can go on without a host's runtime. */
 static void leaves_nothing_on_the_loop(void **state) {
     host *h = *state;
     for (int i = 0; i < 3; i++) {

@@ -3,9 +3,9 @@
  * lost, and a failure says that it was memory.
  *
  * The allocator itself forks: the child sees this allocation fail and lives to its end, the parent
- * goes on to the next one. So nothing is done twice. While it opens, most of which is the loading of
- * modules, one in twelve is tried, and each from there on. MEMORY_STRIDE=1 tries each of all of
- * them, MEMORY_FIRST=n with a large stride the n-th alone.
+ * goes on to the next one. So nothing is done twice. While it opens, most of which is the loading
+ * of modules, one in twelve is tried, and each from there on. MEMORY_STRIDE=1 tries each of all
+ * of them, MEMORY_FIRST=n with a large stride the n-th alone.
  */
 #include <orrery.h>
 

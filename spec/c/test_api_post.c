@@ -1,5 +1,5 @@
-/* test_api_post.c - answers and signals from other threads, while the runtime's waits, steps, sleeps
- * on the loop's descriptor, or is closed. */
+/* test_api_post.c - answers and signals from other threads, while the runtime's waits, steps,
+ * sleeps on the loop's descriptor, or is closed. */
 #include <orrery.h>
 
 #include <poll.h>

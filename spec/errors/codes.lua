@@ -370,7 +370,7 @@ return {
     "no",
   },
   inside_callback = {
-    "A call of the C API that does the runtime's work, or ends it, was made from within one of its callbacks.",
+    "A call of the C API that does the runtime's work, or ends it, was made within one of its callbacks.",
     "Do it when the call has returned that called the callback.",
     "–",
   },
@@ -497,7 +497,7 @@ return {
     "–",
   },
   not_found = {
-    "No run has this id, neither here nor in the store; or the run has no such node, the runtime no such type.",
+    "No run has this id, here or in the store; or the run has no such node, the runtime no such type.",
     "Mind the id, the name and the store; a pruned run is gone.",
     "–",
   },

@@ -40,8 +40,8 @@ function native_type.declare(name, doc, start, cancel, native)
   declared[native] = T
 end
 
---- Takes back what was declared: the host's runtime is closed, and another one may declare the names
---- anew.
+--- Takes back what was declared: the host's runtime is closed, and another one may declare the
+--- names anew.
 ---@param natives userdata[] some of them may not have been declared
 function native_type.undeclare(natives)
   for _, native in ipairs(natives) do

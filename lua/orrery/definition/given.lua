@@ -61,8 +61,8 @@ local function mark_of(loader)
 end
 
 --- What a searcher of the program's own gives for a module now: { name, path, text }, or with
---- `code`, a mark of it, in place of a text that is not known. Nil for a module that none gives, and
---- for one in C.
+--- `code`, a mark of it, in place of a text that is not known. Nil for a module that none gives,
+--- and for one in C.
 ---@param name string
 ---@param ours function the searcher to be left out
 ---@return table|nil
@@ -76,7 +76,8 @@ function given.find(name, ours)
         local code = not text and mark_of(loader) or nil
         local path = text and is_made_of(text, loader) and getinfo(loader, "S").source:match "^@(.*)"
           or type(where) == "string" and where or name
-        return (text or code) and { name = name, path = path, text = text, code = code, scanned = true } or nil
+        if not text and not code then return nil end
+        return { name = name, path = path, text = text, code = code, scanned = true }
       end
     end
   end

@@ -21,7 +21,8 @@ end
 
 -- Lua's own error, or one of ours, which is no mistake of the file.
 local function is_memory(e)
-  return type(e) == "string" and (e:find "^not enough memory" or e:find "^[^\n]-:%d+: not enough memory") ~= nil
+  if type(e) ~= "string" then return false end
+  return (e:find "^not enough memory" or e:find "^[^\n]-:%d+: not enough memory") ~= nil
 end
 
 -- Any value that was raised, as text.

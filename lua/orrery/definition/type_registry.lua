@@ -207,7 +207,7 @@ function types.add(T)
   share(T)
 end
 
---- Takes a type out of the shared registry: its name is free again. Nodes that were made of it stay.
+--- Takes a type out of the shared registry: its name is free again. Nodes of it stay.
 ---@param T orrery.NodeType
 function types.remove(T)
   if shared_registry[T.name] ~= T then return end
