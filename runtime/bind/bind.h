@@ -33,8 +33,8 @@ typedef struct orr_script_options {
 void orr_script_configure(lua_State *L, const orr_script_options *options);
 
 /* Closes what is kept on the loop for commands, transfers and files, and all commands that still
- * run; it is made again where it is needed. What was under way is not called back. For a program that
- * keeps its state and its loop. */
+ * run; it is made again where it is needed. What was under way is not called back. For a program
+ * that keeps its state and its loop. */
 void orr_bind_let_loop_go(lua_State *L);
 
 /* lua_CFunction: pushes the module table of orrery.core. Visible, for `require` of a shared
