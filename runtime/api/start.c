@@ -117,6 +117,7 @@ orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_
     starting s = {.rt = rt, .workflow = workflow, .input = input_json};
     static const orr_run_id none;
     const char *problem = NULL;
+    if (rt == NULL) return none;
     orr_start_options_init(&s.options);
     if (workflow == NULL || workflow->rt != rt)
         problem = "orr_start: the workflow is NULL, or was loaded by another runtime";
@@ -124,7 +125,7 @@ orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_
         problem = "orr_start: the size of the options is not set; call orr_start_options_init first";
     else if (options != NULL)
         memcpy(&s.options, options, options->size < sizeof s.options ? options->size : sizeof s.options);
-    if (problem == NULL && rt != NULL && s.options.key != NULL && !rt->box->durable)
+    if (problem == NULL && s.options.key != NULL && !rt->box->durable)
         problem = "orr_start: a key needs a store, which knows the other runs; config.store names one";
     if (problem != NULL) orr_api_refuse(rt, problem);
     if (problem != NULL || orr_api_call(rt, start, &s) != ORR_OK) return none;
