@@ -177,7 +177,7 @@ static void signals(void **state) {
     assert_int_equal(orr_wait(j.rt, s.run), ORR_OK);
     char expected[256] = "\"";
     for (int i = 1; i <= 50; i++) snprintf(expected + strlen(expected), 8, "%d ", i);
-    strcat(expected, "\"");
+    snprintf(expected + strlen(expected), 2, "\"");
     assert_string_equal(orr_output(j.rt, s.run), expected);
     end_jobs(&j, &thread, 1);
 }

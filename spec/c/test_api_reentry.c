@@ -169,7 +169,7 @@ static int f_resume_all(host *h) {
     return orr_resume_all(h->rt, 1);
 }
 static int f_resuming(host *h) {
-    return orr_resuming(h->rt) ? 0 : 0;
+    return orr_resuming(h->rt) ? 1 : 0;
 }
 static int f_retry_run(host *h) {
     return orr_retry_run(h->rt, h->other);
