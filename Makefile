@@ -166,11 +166,17 @@ $(BUILD)/share/$(JSON_SCHEMA): $(BUILD)/orrery
 	$(call say,MAKE)
 	$(Q)$(BUILD)/orrery types --schema >$@
 
-$(BUILD)/liborrery.so: $(LIB_OBJ)
+# It needs Lua itself: a program may open it at run time without knowing of Lua. One that has Lua's
+# functions, or another copy of the library, comes first where they are looked up. What is exported
+# is the header's.
+EXPORTED := runtime/api/exported.map
+$(BUILD)/liborrery.so: $(LIB_OBJ) $(EXPORTED)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--gc-sections -o $@ $^ $(SHARED_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--gc-sections -Wl,--version-script=$(EXPORTED) \
+	  -o $@ $(LIB_OBJ) $(LPEG_SO) $(SHARED_LIBS) $(LUA_SO)
 
-$(BUILD)/lib/orrery/core.so: $(LIB_OBJ)
+# The module of a Lua that runs already, without the C API.
+$(BUILD)/lib/orrery/core.so: $(filter-out $(BUILD)/obj/runtime/api/%,$(LIB_OBJ))
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,--gc-sections -o $@ $^ $(SHARED_LIBS)

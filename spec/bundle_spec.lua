@@ -356,7 +356,7 @@ describe("require, while it is watched", function()
     assert.equal("true\tnil\tnil\n", result.out, result.err)
   end)
 
-  it("prefers preloaded modules and searchers of the program's own, and keeps none of theirs", function()
+  it("prefers preloaded modules and the program's own searchers, and keeps no file for them", function()
     write { ["w.lua"] = 'require "pre"\nrequire "own"\n' .. workflow "w.a = { run = print }",
       ["pre.lua"] = "return 'file'",
       ["own.lua"] = "return 'file'" }
@@ -368,7 +368,8 @@ describe("require, while it is watched", function()
     table.remove(package.searchers, 1)
     package.preload.pre = nil
     assert.same({ "preloaded", "searched" }, { package.loaded.pre, package.loaded.own })
-    assert.same({ "(main)" }, source_names(b))
+    assert.same({ "(main)", "own" }, source_names(b))
+    assert.is_nil(b.sources:find("file'", 1, true))
   end)
 end)
 

@@ -42,7 +42,7 @@ describe("a program that embeds the engine", function()
       make --no-print-directory -o %s/built-with BUILD=%s DESTDIR=$dir PREFIX=/usr install >/dev/null
       export PKG_CONFIG_PATH=$dir/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=
       sed -i "s|^prefix=.*|prefix=$dir/usr|" $dir/usr/lib/pkgconfig/orrery.pc
-      cc -Wall -Werror examples/embed/game.c $(pkg-config --cflags --libs orrery lua5.4) -o $dir/game
+      cc -Wall -Werror examples/embed/game.c $(pkg-config --cflags --libs orrery) -o $dir/game
       LD_LIBRARY_PATH=$dir/usr/lib $dir/game examples/embed/patrol.lua]]):format(BUILD, BUILD))
     assert.equal("", done.err)
     assert.truthy(done.out:find(PATROL), done.out)

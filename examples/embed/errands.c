@@ -2,7 +2,7 @@
  * their keys.
  *
  * Build it against an installed Orrery:
- *     cc errands.c $(pkg-config --cflags --libs orrery lua5.4) -o errands
+ *     cc errands.c $(pkg-config --cflags --libs orrery) -o errands
  * Run it:
  *     ./errands errands.lua errands.db leave   starts errands, and ends in the middle
  *     ./errands errands.lua errands.db         lets them go on, however the first one ended
@@ -41,7 +41,7 @@ static void work_a_little(orr_runtime *rt, const orr_run_id *runs) {
 
 /* 0 where it completed. */
 static int end(orr_runtime *rt, orr_run_id run) {
-    if (orr_state(rt, run) < ORR_RUN_COMPLETED && orr_wait(rt, run) != ORR_OK) return 1;
+    if (!orr_run_ended(orr_state(rt, run)) && orr_wait(rt, run) != ORR_OK) return 1;
     bool completed = orr_state(rt, run) == ORR_RUN_COMPLETED;
     printf("%s %s\n", orr_run_state_name(orr_state(rt, run)),
            completed ? orr_output(rt, run) : orr_run_error_json(rt, run));
@@ -60,7 +60,7 @@ static int do_errands(orr_runtime *rt, const char *path, bool leave) {
         work_a_little(rt, runs);
         _exit(9); /* as a crash would: nothing is closed, nothing is flushed */
     }
-    if (orr_state(rt, runs[LAST]) < ORR_RUN_COMPLETED &&
+    if (!orr_run_ended(orr_state(rt, runs[LAST])) &&
         orr_signal(rt, runs[LAST], "word", "\"the king is out\"") != ORR_OK)
         return 1;
     int failed = 0;

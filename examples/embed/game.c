@@ -1,6 +1,6 @@
 /* game.c - a program that steps a workflow inside its frames.
  *
- * Build it against an installed Orrery:  cc game.c $(pkg-config --cflags --libs orrery lua5.4) -o
+ * Build it against an installed Orrery:  cc game.c $(pkg-config --cflags --libs orrery) -o
  * game
  * Run it:                                ./game patrol.lua
  *
@@ -81,7 +81,7 @@ static int play(orr_runtime *rt, game *g, const char *path) {
     if (patrol == NULL) return 1;
     orr_run_id run = orr_start(rt, patrol, "{\"posts\": 3, \"alarm\": true}", NULL);
     if (orr_run_id_is_none(run)) return 1;
-    while (orr_state(rt, run) < ORR_RUN_COMPLETED) {
+    while (!orr_run_ended(orr_state(rt, run))) {
         orr_step(rt, 500000); /* at most half a millisecond of this frame */
         frame(g, rt);
     }

@@ -50,6 +50,8 @@ local function runtime_of(options)
   if options.clock then
     return core.runtime { clock = options.clock, store = options.store, durability = options.durability }
   end
+  local hosted = not options.store and core.host_runtime()
+  if hosted then return hosted end
   local url = options.store or os.getenv "ORRERY_STORE"
   if url and url ~= "" then return require("orrery.runtime.of_store")(url, options.durability) end
   return core.runtime()

@@ -4,7 +4,7 @@
  * workflow.c  loading and building workflows   start.c  starting runs
  * stored.c    runs that are kept in a store    run.c    asking about runs, steering them, waiting
  * collect.c   when Lua's collector works        memory.c  the limits of memory
- * pool.c      a heap for hosts
+ * pool.c      a heap for hosts                  post.c    answers from any thread
  *
  * The C API is written on top of what scripts use: a call from C enters Lua in protected mode, does
  * there what a script would do, and returns the answer as a status. So the two interfaces cannot
@@ -40,6 +40,7 @@ typedef struct orr_collector {
     uint32_t waits; /* steps that the long piece was put off */
     int64_t longest, expected;
 } orr_collector;
+typedef struct orr_native_type orr_native_type;
 
 struct orr_runtime {
     orr_alloc alloc; /* through `memory` */
@@ -48,21 +49,27 @@ struct orr_runtime {
     lua_State *L;
     orr_script *script;
     bool own_lua, own_loop;
-    bool busy; /* there was more to do when the last step ended, or something was started since */
+    bool busy;      /* there was more to do when the last step ended, or something was started since */
+    bool reporting; /* config.on_error is being called */
+    uint32_t depth; /* calls of this API that are under way: a callback is called inside one */
     uv_loop_t *loop;
     orr_collector gc;
-    int flow;              /* registry: the module `orrery` */
-    orr_rtbox *box;        /* that runtime object's */
-    int host;              /* registry: the module `orrery.host` */
-    int rt;                /* registry: its runtime object */
-    int runs;              /* registry: [id] = run */
-    int tokens;            /* registry: [slot] = {resume, ctx} of native attempts */
-    int answer;            /* registry: the string that was returned last */
-    uint64_t *generations; /* of the slots of tokens */
+    int flow;       /* registry: the module `orrery` */
+    orr_rtbox *box; /* that runtime object's */
+    int host;       /* registry: the module `orrery.host` */
+    int rt;         /* registry: its runtime object */
+    int natives;    /* registry: list of the node types that were registered, as long as it is open */
+    orr_native_type *native; /* the same as a chain */
+    int runs;                /* registry: [id] = run */
+    int tokens;              /* registry: [slot] = {resume, ctx} of native attempts */
+    int answer;              /* registry: the string that was returned last */
+    uint64_t *generations;   /* of the slots of tokens */
     uint32_t n_slots, free_slots;
     orr_workflow *workflows;
+    orr_builder *builders; /* those that are not ended */
     /* what orr_wait waits for, until orr_resume_all has resumed that run; else NULL */
     struct orr_request *awaited;
+    struct orr_posts *posts;
     char *error; /* the message of the last failure */
     size_t error_size;
 };
@@ -70,12 +77,13 @@ struct orr_runtime {
 struct orr_workflow {
     orr_runtime *rt;
     orr_workflow *next;
-    int compiled; /* registry: what flow.compile gave, or {plan=} for a graph built in C */
-    uint32_t size;
+    int compiled;         /* registry: what flow.compile gave, or {plan=} for a graph built in C */
+    const orr_plan *plan; /* lives as long as that */
 };
 
 /* Calls fn(args) in protected mode on the runtime's Lua thread; `args` is its argument 1, a
- * light userdata. An error becomes the runtime's last error and the status. */
+ * light userdata. An error becomes the runtime's last error and the status. ORR_EINVAL for a
+ * runtime that is NULL. */
 int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args);
 /* The same for what may collect garbage: orr_step and orr_wait. */
 int orr_api_work(orr_runtime *rt, lua_CFunction fn, void *args);
@@ -101,8 +109,19 @@ void orr_gc_step(orr_runtime *rt);
 int64_t orr_gc_reserve(const orr_runtime *rt, int64_t budget);
 void orr_gc_leftover(orr_runtime *rt, int64_t reserve, int64_t budget);
 
-/* Keeps an error as the runtime's last one and reports it to the host. Returns status. */
+/* Keeps an error as the runtime's last one and reports it to the host. Returns status. The runtime
+ * may be NULL: then nobody is told. */
 int orr_api_fail(orr_runtime *rt, int status, const char *code, const char *message);
+/* The same for an argument that is wrong: ORR_EINVAL. */
+int orr_api_refuse(orr_runtime *rt, const char *message);
+/* ORR_OK, or ORR_ESTATE and fails where the runtime is inside one of its callbacks: `message` says
+ * what cannot be called there. ORR_EINVAL for NULL. */
+int orr_api_outside(orr_runtime *rt, const char *message);
+/* Raises the text at the top, or one that is made, as an argument that is wrong. */
+int orr_api_raise(lua_State *L);
+int orr_api_raise_text(lua_State *L, const char *format, ...);
+/* Pushes the value of a JSON text of the host's, that messages call `name`; NULL is nil. */
+void orr_api_push_json(lua_State *L, const char *text, const char *name);
 
 /* Keeps the string at the top (popped) until the next answer and returns it. May raise. */
 const char *orr_api_answer(lua_State *L, orr_runtime *rt);
@@ -115,6 +134,7 @@ typedef struct orr_request {
     orr_runtime *rt;
     orr_run_id id;
     const char *name; /* a node, a field or a method */
+    bool no_node;     /* there is none of that name */
     const char *data; /* JSON, of a signal */
     const char *answer;
     int number;   /* ORR_ENOTFOUND: no run has the id */
@@ -123,6 +143,8 @@ typedef struct orr_request {
 
 /* Calls fn with the request, as orr_api_call does, and fails where there is no such run. */
 int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_request *a);
+/* The same; a->number ORR_ESTATE fails with that message. There is more to do then. */
+int orr_api_request(orr_runtime *rt, lua_CFunction fn, orr_request *a, const char *message);
 /* Pushes the run that the runtime holds, or (false) nil. */
 bool orr_api_push_run(lua_State *L, const orr_request *a);
 /* The live run with that id, whoever started or resumed it; NULL where there is none. */
@@ -131,6 +153,19 @@ orr_runbox *orr_api_live_run(const orr_request *a);
 void orr_api_keep_run(lua_State *L, const orr_runtime *rt, const orr_runbox *r);
 /* Pops a value and makes it the answer as JSON; nil is no answer. */
 void orr_api_answer_json(lua_State *L, orr_request *a);
+
+/* post.c: what other threads post, and the handle that wakes the loop for it. It is taken at the
+ * beginning of a step or a wait, and when the loop is woken. */
+int orr_api_open_posts(orr_runtime *rt);
+void orr_api_close_posts(orr_runtime *rt);
+void orr_api_take_posts(orr_runtime *rt);
+bool orr_api_has_posts(const orr_runtime *rt);
+
+/* type.c: the runtime is about to be closed: its node types are declared no more, and neither start
+ * nor cancel anything. */
+void orr_api_close_types(orr_runtime *rt);
+/* workflow.c: frees workflows, and builders that were not ended. */
+void orr_api_free_workflows(orr_runtime *rt);
 
 /* ---- stored.c: for runs that the runtime does not hold --------------------------------------- */
 

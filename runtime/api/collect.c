@@ -145,6 +145,7 @@ void orr_gc_leftover(orr_runtime *rt, int64_t reserve, int64_t budget) {
 }
 
 int orr_gc(orr_runtime *rt, int64_t budget) {
+    if (rt == NULL) return ORR_EINVAL;
     if (!rt->own_lua)
         return orr_api_fail(rt, ORR_ESTATE, "wrong_state",
                             "orr_gc: the lua_State is the host's, and so is its collector: lua_gc");

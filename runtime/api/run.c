@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- ids ------------------------------------------------------------------------------------- */
@@ -12,7 +13,7 @@ bool orr_run_id_is_none(orr_run_id id) {
 }
 
 void orr_run_id_text(orr_run_id id, char text[37]) {
-    orr_uuid_format(text, id.bytes);
+    if (text != NULL) orr_uuid_format(text, id.bytes);
 }
 
 orr_run_id orr_run_id_from_text(const char *text) {
@@ -56,6 +57,11 @@ int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_request *a) {
     a->rt = rt;
     a->number = ORR_ENOTFOUND;
     int status = orr_api_call(rt, fn, a);
+    if (status == ORR_OK && a->no_node) {
+        char text[128];
+        snprintf(text, sizeof text, "no node is called %.80s", a->name);
+        return orr_api_fail(rt, ORR_ENOTFOUND, "not_found", text);
+    }
     if (status == ORR_OK && a->number == ORR_ENOTFOUND) {
         char text[64] = "no run has the id ";
         orr_run_id_text(a->id, text + strlen(text));
@@ -81,6 +87,14 @@ orr_run_state orr_state(orr_runtime *rt, orr_run_id run) {
     return orr_api_ask(rt, run_state, &a) == ORR_OK ? (orr_run_state)a.number : ORR_RUN_STATE_COUNT;
 }
 
+static bool lacks_name(orr_runtime *rt, const char *function, const char *name) {
+    char text[64];
+    if (name != NULL) return false;
+    snprintf(text, sizeof text, "%s: the name of the node is NULL", function);
+    orr_api_refuse(rt, text);
+    return true;
+}
+
 static uint32_t node_of(lua_State *L, const orr_request *a, const orr_runbox *r) {
     lua_pushstring(L, a->name);
     return orr_node_by_name(L, r, lua_gettop(L));
@@ -100,6 +114,7 @@ static int node_state(lua_State *L) {
 
 orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node) {
     orr_request a = {.id = run, .name = node};
+    if (lacks_name(rt, "orr_node", node)) return ORR_NODE_STATE_COUNT;
     return orr_api_ask(rt, node_state, &a) == ORR_OK ? (orr_node_state)a.number : ORR_NODE_STATE_COUNT;
 }
 
@@ -152,6 +167,7 @@ static int node_output(lua_State *L) {
 
 const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node) {
     orr_request a = {.id = run, .name = node};
+    if (lacks_name(rt, "orr_node_output", node)) return NULL;
     orr_api_ask(rt, node_output, &a);
     return a.answer;
 }
@@ -159,9 +175,12 @@ const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node) {
 static int node_why(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
     if (!orr_api_push_run(L, a)) return 0;
+    int run = lua_gettop(L);
     a->number = ORR_OK;
-    lua_getfield(L, -1, "why");
-    lua_insert(L, -2);
+    a->no_node = node_of(L, a, orr_check_run(L, run)) == ORR_NONE;
+    if (a->no_node) return 0;
+    lua_getfield(L, run, "why");
+    lua_pushvalue(L, run);
     lua_pushstring(L, a->name);
     lua_call(L, 2, 1);
     orr_api_answer_json(L, a);
@@ -170,6 +189,7 @@ static int node_why(lua_State *L) {
 
 const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node) {
     orr_request a = {.id = run, .name = node};
+    if (lacks_name(rt, "orr_why_json", node)) return NULL;
     orr_api_ask(rt, node_why, &a);
     return a.answer;
 }
@@ -191,10 +211,7 @@ static int call_method(lua_State *L) {
 
 static int steer(orr_runtime *rt, orr_run_id run, const char *method) {
     orr_request a = {.id = run, .name = method};
-    rt->busy = true;
-    int status = orr_api_ask(rt, call_method, &a);
-    if (status != ORR_OK || a.number == ORR_OK) return status;
-    return orr_api_fail(rt, ORR_ESTATE, "wrong_state", "the run has ended");
+    return orr_api_request(rt, call_method, &a, "the run has ended");
 }
 
 int orr_cancel(orr_runtime *rt, orr_run_id run) {
@@ -219,6 +236,43 @@ static int forget(lua_State *L) {
 int orr_forget(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run};
     return orr_api_ask(rt, forget, &a);
+}
+
+/* ---- listing --------------------------------------------------------------------------------- */
+
+typedef struct listing {
+    orr_runtime *rt;
+    orr_run_id *ids;
+    size_t room, n;
+} listing;
+
+static void list_one(listing *l, const uint8_t *id) {
+    if (l->n < l->room && l->ids != NULL) memcpy(&l->ids[l->n], id, sizeof *l->ids);
+    l->n++;
+}
+
+/* Those that are kept, and those that are under way and kept by nobody. */
+static int list_runs(lua_State *L) {
+    listing *l = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->rt->runs);
+    int kept = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, kept) != 0) {
+        if (orr_check_run(L, -1)->run != NULL) list_one(l, (const uint8_t *)lua_tostring(L, -2));
+        lua_pop(L, 1);
+    }
+    for (const orr_runbox *r = l->rt->box->runs; r != NULL; r = r->next) {
+        if (!r->live || r->run == NULL) continue;
+        lua_pushlstring(L, (const char *)orr_run_id_of(r->run), sizeof(orr_run_id));
+        if (lua_rawget(L, kept) == LUA_TNIL) list_one(l, orr_run_id_of(r->run));
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+size_t orr_list_runs(orr_runtime *rt, orr_run_id *ids, size_t room) {
+    listing l = {rt, ids, room, 0};
+    return orr_api_call(rt, list_runs, &l) == ORR_OK ? l.n : 0;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -254,6 +308,7 @@ static bool wait_until_resumed(lua_State *L, orr_request *a) {
 static int wait_for(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
     if (a->rt->own_lua) orr_gc_repay(a->rt);
+    orr_api_take_posts(a->rt);
     bool here = orr_api_push_run(L, a);
     if (!here && orr_resuming(a->rt)) {
         if (!wait_until_resumed(L, a)) {
@@ -274,7 +329,9 @@ static int wait_for(lua_State *L) {
 
 int orr_wait(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run};
-    int status = orr_api_ask(rt, wait_for, &a);
+    int status = orr_api_outside(rt, "orr_wait: the runtime is at work already; wait once the call that "
+                                     "called this callback has returned");
+    if (status == ORR_OK) status = orr_api_ask(rt, wait_for, &a);
     if (status != ORR_OK || a.number == ORR_OK) return status;
     if (a.number == ORR_ESTATE)
         return orr_api_fail(

@@ -3,18 +3,21 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Where the program is linked with them statically they are preloaded; otherwise `require` finds
- * the system's. */
-extern int luaopen_luv(lua_State *L) __attribute__((weak));
-extern int luaopen_lpeg(lua_State *L) __attribute__((weak));
+/* They are linked with the library, so `require` need not find them: a program may have been
+ * linked statically, or have opened the library for itself alone. */
+extern int luaopen_luv(lua_State *L);
+extern int luaopen_lpeg(lua_State *L);
 
 const char *orr_version(void) {
     return ORR_VERSION;
 }
 
 void orr_config_init(orr_config *config) {
+    if (config == NULL) return;
     memset(config, 0, sizeof *config);
     config->size = sizeof *config;
 }
@@ -30,17 +33,56 @@ static void keep_message(orr_runtime *rt, const char *message) {
     if (copy != NULL) memcpy(copy, message, size);
 }
 
+/* A call that fails inside on_error is not reported to it: it could go on for ever. */
 int orr_api_fail(orr_runtime *rt, int status, const char *code, const char *message) {
+    if (rt == NULL) return status;
     keep_message(rt, message);
-    if (rt->config.on_error != NULL) {
+    if (rt->config.on_error != NULL && !rt->reporting) {
         orr_error_info info = {status, code, message};
+        rt->reporting = true;
+        rt->depth++;
         rt->config.on_error(rt->config.ud, &info);
+        rt->depth--;
+        rt->reporting = false;
     }
     return status;
 }
 
+int orr_api_refuse(orr_runtime *rt, const char *message) {
+    return orr_api_fail(rt, ORR_EINVAL, "invalid_argument", message);
+}
+
 const char *orr_last_error(const orr_runtime *rt) {
+    if (rt == NULL) return "the runtime is NULL: orr_open failed, and config.on_error was told why";
     return rt->error != NULL ? rt->error : "";
+}
+
+int orr_api_outside(orr_runtime *rt, const char *message) {
+    if (rt == NULL) return ORR_EINVAL;
+    bool inside = rt->depth > 0;
+    if (rt->script != NULL)
+        inside = inside || orr_fibers_of(rt->script)->pumping || orr_fiber_current(rt->script) != NULL ||
+                 rt->script->guarded > 0;
+    return inside ? orr_api_fail(rt, ORR_ESTATE, "inside_callback", message) : ORR_OK;
+}
+
+int orr_api_raise(lua_State *L) {
+    orr_push_error(L, orr_script_of(L), "invalid_argument", lua_tostring(L, -1));
+    return lua_error(L);
+}
+
+int orr_api_raise_text(lua_State *L, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    lua_pushvfstring(L, format, list);
+    va_end(list);
+    return orr_api_raise(L);
+}
+
+void orr_api_push_json(lua_State *L, const char *text, const char *name) {
+    orr_json_reading how = {.name = name};
+    if (text == NULL) lua_pushnil(L);
+    else if (!orr_json_decode(L, text, strlen(text), &how)) orr_api_raise(L);
 }
 
 /* (error) -> code, message: a structured error's own, the text of any other. */
@@ -50,7 +92,7 @@ static int explain(lua_State *L) {
         return 2;
     }
     lua_settop(L, 1);
-    lua_pushliteral(L, "script_error");
+    lua_pushstring(L, orr_is_memory_error(L, 1) ? "out_of_memory" : "script_error");
     luaL_tolstring(L, 1, NULL);
     return 2;
 }
@@ -62,6 +104,9 @@ static int status_of(int lua_status, const char *code) {
     } known[] = {
         {"definition_error", ORR_EDEFINITION},
         {"validation_error", ORR_EINVAL},
+        {"invalid_argument", ORR_EINVAL},
+        {"not_found", ORR_ENOTFOUND},
+        {"out_of_memory", ORR_ENOMEM},
         {"run_not_found", ORR_ENOTFOUND},
         {"run_owned", ORR_ESTATE},
         {"duplicate_id", ORR_ESTATE},
@@ -75,11 +120,13 @@ static int status_of(int lua_status, const char *code) {
 }
 
 int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args) {
+    if (rt == NULL) return ORR_EINVAL;
     if (rt->script != NULL) orr_gc_lend(rt);
     return orr_api_work(rt, fn, args);
 }
 
 int orr_api_work(orr_runtime *rt, lua_CFunction fn, void *args) {
+    if (rt == NULL) return ORR_EINVAL;
     lua_State *L = rt->L;
     if (!lua_checkstack(L, LUA_MINSTACK))
         return orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
@@ -87,7 +134,9 @@ int orr_api_work(orr_runtime *rt, lua_CFunction fn, void *args) {
     if (rt->script != NULL) orr_stay_awake(rt->script); /* none yet while it opens */
     lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, args);
+    rt->depth++;
     int status = lua_pcall(L, 1, 0, 0);
+    rt->depth--;
     if (status == LUA_OK) return ORR_OK;
     lua_pushcfunction(L, explain);
     lua_insert(L, -2);
@@ -118,7 +167,6 @@ void orr_api_flow(lua_State *L, const orr_runtime *rt, const char *name) {
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static void preload(lua_State *L, const char *name, lua_CFunction open) {
-    if (open == NULL) return;
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     if (lua_getfield(L, -1, name) == LUA_TNIL) {
         lua_pushcfunction(L, open);
@@ -143,14 +191,10 @@ static void push_required(lua_State *L, const char *module) {
 /* Makes the runtime that the configuration describes and pushes it. */
 static void push_runtime(lua_State *L, const orr_config *config) {
     static const char *const durabilities[] = {"strict", "relaxed", "none"};
-    if (config->durability < 0 || (size_t)config->durability >= sizeof durabilities / sizeof *durabilities)
-        luaL_error(L, "config.durability: expected an orr_durability, got %d", config->durability);
     push_required(L, "orrery");
     lua_getfield(L, -1, "runtime");
     lua_createtable(L, 0, 8);
     static const char *const clocks[] = {"real", "virtual", "host"};
-    if (config->clock < 0 || (size_t)config->clock >= sizeof clocks / sizeof *clocks)
-        luaL_error(L, "config.clock: expected an orr_clock_kind, got %d", config->clock);
     orr_set_text(L, "clock", clocks[config->clock]);
     orr_set_seconds(L, "now", config->now);
     orr_set_seconds(L, "grace", config->grace);
@@ -193,8 +237,13 @@ static int open_modules(lua_State *L) {
         orr_fibers_on_slice(rt->script, orr_memory_slice, &rt->memory);
     push_required(L, "orrery.api.stored");
     rt->host = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    rt->natives = luaL_ref(L, LUA_REGISTRYINDEX);
     push_runtime(L, &rt->config);
+    lua_pushvalue(L, -1);
+    rt->rt = luaL_ref(L, LUA_REGISTRYINDEX); /* first: the box goes with it where the rest fails */
     rt->box = orr_check_rt(L, lua_gettop(L));
+    orr_host_opened(rt->box);
     if (rt->config.on_event != NULL) {
         lua_getfield(L, -1, "on");
         lua_pushvalue(L, -2);
@@ -202,7 +251,6 @@ static int open_modules(lua_State *L) {
         lua_pushcclosure(L, notify_event, 1);
         lua_call(L, 2, 0);
     }
-    rt->rt = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->host);
     lua_getfield(L, -1, "open");
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->rt);
@@ -216,45 +264,95 @@ static int open_modules(lua_State *L) {
     return 0;
 }
 
-static bool make_loop(orr_runtime *rt) {
+static int refuse_loop(orr_runtime *rt, int status) {
+    char text[160];
+    if (status == UV_ENOMEM) return orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
+    snprintf(text, sizeof text, "the event loop cannot be made: %s", uv_strerror(status));
+    return orr_api_fail(rt, ORR_ESYSTEM, "system_error", text);
+}
+
+static int make_loop(orr_runtime *rt) {
     if (rt->config.loop != NULL || rt->config.lua != NULL) {
         rt->loop = rt->config.loop; /* a borrowed state has luv's loop where none is given */
-        return true;
+        return ORR_OK;
     }
-    rt->loop = orr_mem_new(&rt->alloc, 1, sizeof *rt->loop);
-    if (rt->loop == NULL || uv_loop_init(rt->loop) != 0) return false;
-    rt->own_loop = true;
+    uv_loop_t *loop = orr_mem_new(&rt->alloc, 1, sizeof *loop);
+    int status = loop != NULL ? uv_loop_init(loop) : UV_ENOMEM;
+    if (status == 0) {
+        rt->loop = loop;
+        rt->own_loop = true;
+        return ORR_OK;
+    }
+    orr_mem_free(&rt->alloc, loop, 1, sizeof *loop);
+    return refuse_loop(rt, status);
+}
+
+static int make_state(orr_runtime *rt) {
+    rt->L = rt->own_lua ? lua_newstate(orr_memory_lua, &rt->memory) : rt->config.lua;
+    if (rt->L != NULL) return ORR_OK;
+    return orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
+}
+
+static int check_config(orr_runtime *rt) {
+    const orr_config *c = &rt->config;
+    if (c->clock < 0 || c->clock > ORR_CLOCK_HOST)
+        return orr_api_refuse(rt, "config.clock: expected an orr_clock_kind");
+    if (c->durability < 0 || c->durability > ORR_DURABLE_NONE)
+        return orr_api_refuse(rt, "config.durability: expected an orr_durability");
+    if (c->now < 0 || c->grace < 0)
+        return orr_api_refuse(rt, "config.now and config.grace: expected 0 or more nanoseconds");
+    return ORR_OK;
+}
+
+/* The struct of another version of the header, as this one's; false for one whose size was not
+ * set. */
+static bool read_config(orr_config *to, const orr_config *from) {
+    orr_config_init(to);
+    if (from == NULL) return true;
+    if (from->size < offsetof(orr_config, store)) return false;
+    memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
     return true;
 }
 
-orr_runtime *orr_open(const orr_config *config) {
+static orr_runtime *make(const orr_config *config) {
     orr_alloc alloc = {config->alloc != NULL ? config->alloc : orr_alloc_libc, config->alloc_ud};
     orr_runtime *rt = orr_mem_new(&alloc, 1, sizeof *rt);
-    if (rt == NULL) return NULL;
+    if (rt == NULL) {
+        orr_error_info info = {ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM)};
+        if (config->on_error != NULL) config->on_error(config->ud, &info);
+        return NULL;
+    }
     rt->memory.alloc = alloc;
-    orr_config_init(&rt->config);
-    memcpy(&rt->config, config, config->size < sizeof rt->config ? config->size : sizeof rt->config);
-    rt->flow = rt->host = rt->rt = rt->runs = rt->tokens = rt->answer = LUA_NOREF;
+    rt->config = *config;
+    rt->flow = rt->host = rt->rt = rt->runs = rt->tokens = rt->answer = rt->natives = LUA_NOREF;
     rt->own_lua = rt->config.lua == NULL;
     /* what stays in a borrowed state is freed after the runtime, and so by the host's own function
      * */
     rt->alloc = rt->own_lua ? (orr_alloc){orr_memory_engine, &rt->memory} : alloc;
     rt->memory.limit = rt->config.memory_limit;
     rt->memory.run_limit = rt->config.run_memory_limit;
-    bool loop = make_loop(rt);
-    rt->L = rt->own_lua ? lua_newstate(orr_memory_lua, &rt->memory) : rt->config.lua;
-    if (!loop || rt->L == NULL) {
-        orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
-        orr_close(rt);
-        return NULL;
-    }
-    if (orr_api_call(rt, open_modules, rt) != ORR_OK ||
-        (rt->config.resume && orr_resume_all(rt, 0) != ORR_OK)) {
-        orr_close(rt);
-        return NULL;
-    }
-    orr_gc_open(rt);
     return rt;
+}
+
+static void shut(orr_runtime *rt);
+
+orr_runtime *orr_open(const orr_config *given) {
+    orr_config config;
+    if (!read_config(&config, given)) return NULL;
+    orr_runtime *rt = make(&config);
+    if (rt == NULL) return NULL;
+    int status = check_config(rt);
+    if (status == ORR_OK) status = make_loop(rt);
+    if (status == ORR_OK) status = make_state(rt);
+    if (status == ORR_OK) status = orr_api_call(rt, open_modules, rt);
+    if (status == ORR_OK) status = orr_api_open_posts(rt);
+    if (status == ORR_OK && rt->config.resume) status = orr_resume_all(rt, 0);
+    if (status == ORR_OK) {
+        orr_gc_open(rt);
+        return rt;
+    }
+    shut(rt);
+    return NULL;
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -271,7 +369,7 @@ static int close_store(lua_State *L) {
 
 static int unref_all(lua_State *L) {
     orr_runtime *rt = lua_touserdata(L, 1);
-    const int refs[] = {rt->flow, rt->host, rt->rt, rt->runs, rt->tokens, rt->answer};
+    const int refs[] = {rt->flow, rt->host, rt->rt, rt->runs, rt->tokens, rt->answer, rt->natives};
     for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
     return 0;
 }
@@ -290,29 +388,62 @@ static void close_loop(orr_runtime *rt) {
     }
 }
 
-void orr_close(orr_runtime *rt) {
-    if (rt == NULL) return;
+/* Of what a runtime has used on the loop of a state that goes on: its workers, and with the last
+ * runtime what all of them share. */
+static int let_loop_go(lua_State *L) {
+    const orr_runtime *rt = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->host);
+    lua_getfield(L, -1, "close");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->rt);
+    lua_call(L, 1, 0);
+    if (orr_host_runtime(rt->script) == NULL) orr_bind_let_loop_go(L);
+    return 0;
+}
+
+/* From here on nothing of the host's is called any more, but config.on_error where the store cannot
+ * be written. */
+static void close_runs(orr_runtime *rt) {
+    orr_api_close_posts(rt);
+    if (rt->script != NULL) orr_api_close_types(rt);
     if (rt->rt != LUA_NOREF) orr_api_call(rt, close_store, rt);
-    while (rt->workflows != NULL) orr_workflow_free(rt->workflows);
+    if (rt->box != NULL && !rt->own_lua) {
+        orr_runtime_shut(rt->box);
+        orr_api_call(rt, let_loop_go, rt);
+    }
+    orr_api_free_workflows(rt);
+}
+
+static void shut(orr_runtime *rt) {
+    close_runs(rt);
     if (rt->own_lua && rt->L != NULL) {
         if (rt->own_loop || rt->config.loop != NULL) orr_loop_finish_closing(rt->loop);
         lua_close(rt->L);
     } else if (rt->L != NULL) orr_api_call(rt, unref_all, rt);
-    if (rt->own_loop) close_loop(rt);
-    if (rt->config.loop == NULL && rt->config.lua == NULL)
+    if (rt->own_loop) {
+        close_loop(rt);
         orr_mem_free(&rt->alloc, rt->loop, 1, sizeof *rt->loop);
+    }
     orr_mem_free(&rt->alloc, rt->generations, rt->n_slots, sizeof *rt->generations);
     orr_mem_free(&rt->alloc, rt->error, rt->error_size, 1);
     orr_alloc alloc = rt->memory.alloc;
     orr_mem_free(&alloc, rt, 1, sizeof *rt);
 }
 
+int orr_close(orr_runtime *rt) {
+    if (rt == NULL) return ORR_OK;
+    int status = orr_api_outside(
+        rt,
+        "orr_close: the runtime is at work; close it once the call that called this callback has returned");
+    if (status == ORR_OK) shut(rt);
+    return status;
+}
+
 lua_State *orr_lua(orr_runtime *rt) {
-    return rt->L;
+    return rt != NULL ? rt->L : NULL;
 }
 
 uv_loop_t *orr_loop(orr_runtime *rt) {
-    return rt->loop;
+    return rt != NULL ? rt->loop : NULL;
 }
 
 /* ---- stepping -------------------------------------------------------------------------------- */
@@ -326,14 +457,18 @@ typedef struct stepping {
 static int step(lua_State *L) {
     stepping *s = lua_touserdata(L, 1);
     orr_gc_step(s->rt);
+    orr_api_take_posts(s->rt);
     s->more = orr_script_step(s->rt->script, L, s->budget);
     return 0;
 }
 
 int orr_step(orr_runtime *rt, int64_t budget) {
+    int status = orr_api_outside(
+        rt, "orr_step: it is at work already; a callback returns, and what it has begun is gone on with");
+    if (status != ORR_OK) return status;
     int64_t reserve = budget > 0 ? orr_gc_reserve(rt, budget) : 0;
     stepping s = {rt, budget > 0 ? budget - reserve : 0, false};
-    int status = orr_api_work(rt, step, &s);
+    status = orr_api_work(rt, step, &s);
     if (status != ORR_OK) return status;
     rt->busy = s.more;
     orr_gc_leftover(rt, reserve, budget);
@@ -341,6 +476,7 @@ int orr_step(orr_runtime *rt, int64_t budget) {
 }
 
 int orr_advance(orr_runtime *rt, int64_t dt) {
+    if (rt == NULL) return ORR_EINVAL;
     if (rt->config.clock != ORR_CLOCK_HOST)
         return orr_api_fail(
             rt, ORR_ESTATE, "wrong_state",
@@ -353,6 +489,7 @@ int orr_advance(orr_runtime *rt, int64_t dt) {
 }
 
 int64_t orr_next_deadline(orr_runtime *rt) {
-    if (rt->busy) return 0;
+    if (rt == NULL) return INT64_MAX;
+    if (rt->busy || orr_api_has_posts(rt)) return 0;
     return orr_script_until_due(rt->script);
 }

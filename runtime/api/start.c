@@ -5,6 +5,7 @@
 #include <string.h>
 
 void orr_start_options_init(orr_start_options *options) {
+    if (options == NULL) return;
     memset(options, 0, sizeof *options);
     options->size = sizeof *options;
     options->durability = -1;
@@ -20,9 +21,8 @@ typedef struct starting {
 
 /* Sets field `key` of the table at `at` to a JSON text's value. */
 static void set_json(lua_State *L, int at, const char *key, const char *text) {
-    orr_json_reading how = {.name = key};
     if (text == NULL) return;
-    if (!orr_json_decode(L, text, strlen(text), &how)) lua_error(L);
+    orr_api_push_json(L, text, key);
     lua_setfield(L, at, key);
 }
 
@@ -57,17 +57,25 @@ static void push_started(lua_State *L, const starting *s, int compiled, int opti
 }
 
 /* The options beside the input: how the run is kept, and by what it is found again. */
-static void set_keeping(lua_State *L, int at, const orr_start_options *o) {
+static void set_keeping(lua_State *L, orr_runtime *rt, int at, const orr_start_options *o) {
     static const char *const words[] = {"strict", "relaxed", "none"};
     char id[37];
+    int top = lua_gettop(L);
     set_json(L, at, "labels", o->labels_json);
     set_text(L, at, "key", o->key);
     if (o->durability >= 0 && (size_t)o->durability < sizeof words / sizeof *words)
         set_text(L, at, "durability", words[o->durability]);
     else if (o->durability != -1)
-        luaL_error(L, "orr_start: durability: expected an orr_durability or -1, got %d", o->durability);
+        orr_api_raise_text(L, "orr_start: durability: expected an orr_durability or -1, got %d",
+                           o->durability);
     if (orr_run_id_is_none(o->id)) return;
     orr_run_id_text(o->id, id);
+    if (orr_api_push_run(L, &(orr_request){.rt = rt, .id = o->id})) {
+        lua_pushfstring(L, "orr_start: there is a run %s already; an id is given once", id);
+        orr_push_final_error(L, rt->script, "duplicate_id");
+        lua_error(L);
+    }
+    lua_settop(L, top);
     set_text(L, at, "id", id);
 }
 
@@ -90,7 +98,7 @@ static int start(lua_State *L) {
     lua_createtable(L, 0, 8);
     set_json(L, 3, "input", s->input);
     set_json(L, 3, "context", s->options.context_json);
-    set_keeping(L, 3, &s->options);
+    set_keeping(L, s->rt, 3, &s->options);
     if (s->options.seed != 0) {
         lua_pushinteger(L, (lua_Integer)s->options.seed);
         lua_setfield(L, 3, "seed");
@@ -108,14 +116,19 @@ orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_
                      const orr_start_options *options) {
     starting s = {.rt = rt, .workflow = workflow, .input = input_json};
     static const orr_run_id none;
-    if (workflow == NULL) {
-        orr_api_fail(rt, ORR_EINVAL, "invalid_argument", "orr_start: the workflow is NULL");
-        return none;
-    }
+    const char *problem = NULL;
+    if (rt == NULL) return none;
     orr_start_options_init(&s.options);
-    if (options != NULL)
+    if (workflow == NULL || workflow->rt != rt)
+        problem = "orr_start: the workflow is NULL, or was loaded by another runtime";
+    else if (options != NULL && options->size < offsetof(orr_start_options, key))
+        problem = "orr_start: the size of the options is not set; call orr_start_options_init first";
+    else if (options != NULL)
         memcpy(&s.options, options, options->size < sizeof s.options ? options->size : sizeof s.options);
-    if (orr_api_call(rt, start, &s) != ORR_OK) return none;
+    if (problem == NULL && s.options.key != NULL && !rt->box->durable)
+        problem = "orr_start: a key needs a store, which knows the other runs; config.store names one";
+    if (problem != NULL) orr_api_refuse(rt, problem);
+    if (problem != NULL || orr_api_call(rt, start, &s) != ORR_OK) return none;
     rt->busy = true;
     return s.id;
 }

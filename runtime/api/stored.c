@@ -115,16 +115,9 @@ void orr_api_send(lua_State *L, orr_request *a) {
     lua_call(L, 3, 0);
 }
 
-/* Pushes the data of a signal. */
-static void push_data(lua_State *L, const orr_request *a) {
-    orr_json_reading how = {.name = "data"};
-    if (a->data == NULL) lua_pushnil(L);
-    else if (!orr_json_decode(L, a->data, strlen(a->data), &how)) lua_error(L);
-}
-
 static int signal_run(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
-    push_data(L, a);
+    orr_api_push_json(L, a->data, "data");
     if (orr_api_push_run(L, a)) {
         a->number = orr_check_run(L, -1)->live ? ORR_OK : ORR_ESTATE;
         if (a->number != ORR_OK) return 0;
@@ -142,16 +135,17 @@ static int signal_run(lua_State *L) {
     return 0;
 }
 
-static int unless_ended(orr_runtime *rt, int status, const orr_request *a, const char *message) {
+int orr_api_request(orr_runtime *rt, lua_CFunction fn, orr_request *a, const char *message) {
+    int status = orr_api_ask(rt, fn, a);
+    if (rt != NULL) rt->busy = true;
     if (status != ORR_OK || a->number != ORR_ESTATE) return status;
     return orr_api_fail(rt, ORR_ESTATE, "wrong_state", message);
 }
 
 int orr_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json) {
     orr_request a = {.id = run, .name = name, .data = data_json};
-    if (name == NULL) return orr_api_fail(rt, ORR_EINVAL, "invalid_argument", "orr_signal: the name is NULL");
-    rt->busy = true;
-    return unless_ended(rt, orr_api_ask(rt, signal_run, &a), &a, "the run has ended and takes no signal");
+    if (name == NULL) return orr_api_refuse(rt, "orr_signal: the name is NULL");
+    return orr_api_request(rt, signal_run, &a, "the run has ended and takes no signal");
 }
 
 /* ---- resuming -------------------------------------------------------------------------------- */
@@ -194,23 +188,19 @@ static int resume_run(lua_State *L) {
 
 int orr_resume(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run, .name = "resume"};
-    rt->busy = true;
-    return unless_ended(rt, orr_api_ask(rt, resume_run, &a), &a,
-                        "the run has ended; orr_retry_run runs what failed in it again");
+    return orr_api_request(rt, resume_run, &a,
+                           "the run has ended; orr_retry_run runs what failed in it again");
 }
 
 int orr_retry_run(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run, .name = "retry"};
-    rt->busy = true;
-    return unless_ended(rt, orr_api_ask(rt, go_on, &a), &a,
-                        "only a run that failed or was cancelled can be retried");
+    return orr_api_request(rt, go_on, &a, "only a run that failed or was cancelled can be retried");
 }
 
 int orr_retry_items(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run, .name = "retry_items"};
-    rt->busy = true;
-    return unless_ended(rt, orr_api_ask(rt, go_on, &a), &a,
-                        "only a run that failed, was cancelled or completed can be retried");
+    return orr_api_request(rt, go_on, &a,
+                           "only a run that failed, was cancelled or completed can be retried");
 }
 
 static int suspend(lua_State *L) {
@@ -227,8 +217,10 @@ static int suspend(lua_State *L) {
 
 int orr_suspend(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run};
-    rt->busy = true;
-    int status = orr_api_ask(rt, suspend, &a);
+    int status = orr_api_outside(rt, "orr_suspend: the runtime is at work; suspend the run once the call "
+                                     "that called this callback has returned");
+    if (status == ORR_OK) status = orr_api_ask(rt, suspend, &a);
+    if (rt != NULL) rt->busy = true;
     if (status != ORR_OK || a.number == ORR_OK) return status;
     return orr_api_fail(rt, ORR_ESTATE, "not_durable",
                         "the run has ended, or is kept in no store that it could be resumed from");
@@ -314,14 +306,14 @@ static int resume_all(lua_State *L) {
 int orr_resume_all(orr_runtime *rt, uint32_t limit) {
     resuming x = {rt, limit, false};
     int status = orr_api_call(rt, resume_all, &x);
-    rt->busy = true;
+    if (rt != NULL) rt->busy = true;
     if (status != ORR_OK || x.durable) return status;
     return orr_api_fail(rt, ORR_ESTATE, "no_store",
                         "orr_resume_all: the runtime has no store; config.store names one");
 }
 
 bool orr_resuming(const orr_runtime *rt) {
-    return rt->box->refill != LUA_NOREF;
+    return rt != NULL && rt->box->refill != LUA_NOREF;
 }
 
 static int sync_store(lua_State *L) {

@@ -65,22 +65,29 @@ static void give_back(lua_State *L, orr_runtime *rt, orr_token token) {
 
 typedef struct registration {
     orr_runtime *rt;
-    const orr_type *type;
+    orr_type type;
 } registration;
 
-typedef struct native_type {
-    orr_runtime *rt;
+/* A userdata, held by the functions of the type and, while the runtime is open, by the runtime. */
+struct orr_native_type {
+    orr_runtime *rt; /* NULL once that is closed: scripts of its state may still have the type */
+    orr_native_type *next;
     orr_type type;
-} native_type;
+};
 
-static native_type *upvalue(lua_State *L) {
+static orr_native_type *upvalue(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
 /* start(resume, ctx, config, inputs, attempt) -> slot, generation. config and inputs are JSON
  * texts. */
 static int start_attempt(lua_State *L) {
-    native_type *native = upvalue(L);
+    const orr_native_type *native = upvalue(L);
+    if (native->rt == NULL) {
+        orr_push_error(L, orr_script_of(L), "runtime_closed",
+                       "the runtime that registered this node type is closed");
+        return lua_error(L);
+    }
     orr_call call = {.config = luaL_checkstring(L, 3),
                      .inputs = luaL_checkstring(L, 4),
                      .attempt = (uint32_t)luaL_checkinteger(L, 5)};
@@ -99,9 +106,9 @@ static orr_token check_token(lua_State *L, int idx) {
 
 /* cancel(slot, generation) -> whether an answer will still come */
 static int cancel_attempt(lua_State *L) {
-    native_type *native = upvalue(L);
+    const orr_native_type *native = upvalue(L);
     orr_token token = check_token(L, 1);
-    bool current = is_current(native->rt, token);
+    bool current = native->rt != NULL && is_current(native->rt, token);
     if (current && native->type.cancel != NULL) native->type.cancel(native->type.ud, native->rt, token);
     else if (current) give_back(L, native->rt, token);
     lua_pushboolean(L, current && native->type.cancel != NULL);
@@ -118,27 +125,88 @@ static int declare(lua_State *L) {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "orrery.api.native_type");
     lua_call(L, 1, 1);
-    lua_pushstring(L, r->type->name);
-    lua_pushstring(L, r->type->doc);
-    native_type *native = lua_newuserdatauv(L, sizeof *native, 0);
-    memset(native, 0, sizeof *native);
-    native->rt = r->rt;
-    memcpy(&native->type, r->type, r->type->size < sizeof native->type ? r->type->size : sizeof native->type);
+    lua_getfield(L, -1, "declare");
+    lua_pushstring(L, r->type.name);
+    lua_pushstring(L, r->type.doc);
+    orr_native_type *native = lua_newuserdatauv(L, sizeof *native, 0);
+    *native = (orr_native_type){.rt = r->rt, .type = r->type};
     int at = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->rt->natives);
+    lua_pushvalue(L, at);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+    native->next = r->rt->native; /* held from here on, also where declaring it fails */
+    r->rt->native = native;
     push_native_function(L, start_attempt, at);
     push_native_function(L, cancel_attempt, at);
+    lua_pushvalue(L, at);
     lua_remove(L, at);
-    lua_call(L, 4, 0);
+    lua_call(L, 5, 0);
     return 0;
 }
 
 int orr_register(orr_runtime *rt, const orr_type *type) {
-    registration r = {rt, type};
-    if (type == NULL || type->name == NULL || type->start == NULL)
-        return orr_api_fail(rt, ORR_EINVAL, "invalid_argument",
-                            "orr_register: a type has a name and a start function");
+    registration r = {.rt = rt};
+    if (type == NULL || type->size < offsetof(orr_type, cancel))
+        return orr_api_refuse(rt, "orr_register: the type is NULL, or its size is not set");
+    memcpy(&r.type, type, type->size < sizeof r.type ? type->size : sizeof r.type);
+    if (r.type.name == NULL || r.type.start == NULL)
+        return orr_api_refuse(rt, "orr_register: a type has a name and a start function");
     int status = orr_api_call(rt, declare, &r);
-    return status == ORR_ESCRIPT ? ORR_EINVAL : status;
+    return status == ORR_ESCRIPT || status == ORR_EDEFINITION ? ORR_EINVAL : status;
+}
+
+/* ---- taking back ----------------------------------------------------------------------------- */
+
+typedef struct removal {
+    orr_runtime *rt;
+    const char *name;
+    bool found;
+} removal;
+
+static int take_back(lua_State *L) {
+    removal *r = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "orrery.api.native_type");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "take_back");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->rt->natives);
+    lua_pushstring(L, r->name);
+    lua_call(L, 2, 1);
+    r->found = lua_toboolean(L, -1);
+    return 0;
+}
+
+int orr_unregister(orr_runtime *rt, const char *name) {
+    removal r = {rt, name, false};
+    if (name == NULL) return orr_api_refuse(rt, "orr_unregister: the name is NULL");
+    int status = orr_api_call(rt, take_back, &r);
+    if (status != ORR_OK || r.found) return status;
+    return orr_api_fail(rt, ORR_ENOTFOUND, "not_found",
+                        "orr_unregister: this runtime has registered no such type");
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
+/* orrery.api.native_type knows the types of this state by their start functions' userdata. */
+static int undeclare(lua_State *L) {
+    const orr_runtime *rt = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "orrery.api.native_type");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "undeclare");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, rt->natives);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+void orr_api_close_types(orr_runtime *rt) {
+    for (uint32_t slot = 0; slot < rt->n_slots; slot++)
+        if ((rt->generations[slot] & 1) != 0) orr_fibers_of(rt->script)->n_native--;
+    bool any = rt->native != NULL;
+    for (orr_native_type *native = rt->native; native != NULL; native = native->next) native->rt = NULL;
+    rt->native = NULL;
+    if (any && !rt->own_lua) orr_api_call(rt, undeclare, rt);
 }
 
 /* ---- answering ------------------------------------------------------------------------------- */
@@ -209,7 +277,7 @@ static int progress(lua_State *L) {
 }
 
 static int answer_with(orr_runtime *rt, lua_CFunction fn, answering *a) {
-    if (!is_current(rt, a->token))
+    if (rt != NULL && !is_current(rt, a->token))
         return orr_api_fail(rt, ORR_ESTATE, "stale_token", "the attempt that this token names is over");
     return orr_api_call(rt, fn, a);
 }

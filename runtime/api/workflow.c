@@ -7,14 +7,14 @@
 
 /* ---- keeping --------------------------------------------------------------------------------- */
 
-static orr_workflow *keep(orr_runtime *rt, int compiled, uint32_t size) {
+static orr_workflow *keep(orr_runtime *rt, int compiled, const orr_plan *plan) {
     orr_workflow *w = orr_mem_new(&rt->alloc, 1, sizeof *w);
     if (w == NULL) {
         orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
         luaL_unref(rt->L, LUA_REGISTRYINDEX, compiled);
         return NULL;
     }
-    *w = (orr_workflow){rt, rt->workflows, compiled, size};
+    *w = (orr_workflow){rt, rt->workflows, compiled, plan};
     rt->workflows = w;
     return w;
 }
@@ -30,7 +30,12 @@ void orr_workflow_free(orr_workflow *workflow) {
 }
 
 uint32_t orr_workflow_size(const orr_workflow *workflow) {
-    return workflow->size;
+    return workflow != NULL ? workflow->plan->n_nodes : 0;
+}
+
+const char *orr_workflow_node(const orr_workflow *workflow, uint32_t node) {
+    if (workflow == NULL || node >= workflow->plan->n_nodes) return NULL;
+    return orr_plan_name(workflow->plan, node);
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -42,18 +47,18 @@ typedef struct loading {
     const char *allow; /* JSON of what a definition that is data may do */
     bool data;
     int compiled;
-    uint32_t size;
+    const orr_plan *plan;
 } loading;
 
 /* Pushes the table for flow.load: empty, or what is allowed. Raises where that is no object. */
 static void push_allowed(lua_State *L, const loading *l) {
-    orr_json_reading how = {.name = "allow"};
     if (l->allow == NULL) {
         lua_createtable(L, 0, 3);
         return;
     }
-    if (!orr_json_decode(L, l->allow, strlen(l->allow), &how)) lua_error(L);
-    if (!lua_istable(L, -1)) luaL_error(L, "orr_load_json: `allow` is a JSON object such as {\"types\": []}");
+    orr_api_push_json(L, l->allow, "allow");
+    if (!lua_istable(L, -1))
+        orr_api_raise_text(L, "orr_load_json: `allow` is a JSON object such as {\"types\": []}");
 }
 
 /* As a script does: flow.compile(flow.load(...)). All mistakes are raised at once. */
@@ -78,7 +83,7 @@ static int load(lua_State *L) {
     }
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "plan");
-    l->size = orr_check_plan(L, lua_gettop(L))->plan->n_nodes;
+    l->plan = orr_check_plan(L, lua_gettop(L))->plan;
     lua_pop(L, 1);
     l->compiled = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
@@ -86,13 +91,13 @@ static int load(lua_State *L) {
 
 static orr_workflow *load_from(orr_runtime *rt, loading *l) {
     l->rt = rt;
-    return orr_api_call(rt, load, l) == ORR_OK ? keep(rt, l->compiled, l->size) : NULL;
+    return orr_api_call(rt, load, l) == ORR_OK ? keep(rt, l->compiled, l->plan) : NULL;
 }
 
 orr_workflow *orr_load_file(orr_runtime *rt, const char *path) {
     loading l = {.path = path};
     if (path == NULL) {
-        orr_api_fail(rt, ORR_EINVAL, "invalid_argument", "orr_load_file: the path is NULL");
+        orr_api_refuse(rt, "orr_load_file: the path is NULL");
         return NULL;
     }
     return load_from(rt, &l);
@@ -101,7 +106,7 @@ orr_workflow *orr_load_file(orr_runtime *rt, const char *path) {
 orr_workflow *orr_load_string(orr_runtime *rt, const char *source, const char *name) {
     loading l = {.source = source, .name = name != NULL ? name : "workflow.lua"};
     if (source == NULL) {
-        orr_api_fail(rt, ORR_EINVAL, "invalid_argument", "orr_load_string: the source is NULL");
+        orr_api_refuse(rt, "orr_load_string: the source is NULL");
         return NULL;
     }
     return load_from(rt, &l);
@@ -110,7 +115,7 @@ orr_workflow *orr_load_string(orr_runtime *rt, const char *source, const char *n
 orr_workflow *orr_load_json(orr_runtime *rt, const char *source, const char *name, const char *allow) {
     loading l = {.source = source, .name = name != NULL ? name : "source", .allow = allow, .data = true};
     if (source == NULL) {
-        orr_api_fail(rt, ORR_EINVAL, "invalid_argument", "orr_load_json: the source is NULL");
+        orr_api_refuse(rt, "orr_load_json: the source is NULL");
         return NULL;
     }
     return load_from(rt, &l);
@@ -120,38 +125,71 @@ orr_workflow *orr_load_json(orr_runtime *rt, const char *source, const char *nam
 
 struct orr_builder {
     orr_runtime *rt;
+    orr_builder *next; /* of those of the runtime that are not ended */
     orr_plan_builder *plan;
     orr_native *natives;
     uint32_t n_nodes, cap_nodes;
 };
 
-orr_builder *orr_build(orr_runtime *rt, const char *name, uint32_t nodes_expected, uint32_t edges_expected) {
-    orr_builder *b = orr_mem_new(&rt->alloc, 1, sizeof *b);
-    orr_plan_options options = {.name = name};
-    if (b == NULL) return NULL;
-    b->rt = rt;
-    b->plan = orr_plan_begin(&rt->alloc, &options);
-    b->cap_nodes = nodes_expected > 16 ? nodes_expected : 16;
-    b->natives = orr_mem_new(&rt->alloc, b->cap_nodes, sizeof *b->natives);
-    if (b->plan != NULL && b->natives != NULL &&
-        orr_plan_reserve(b->plan, nodes_expected, edges_expected) == ORR_OK)
-        return b;
+/* The state's: what is built may be needed there after the runtime was closed. */
+static const orr_alloc *heap_of(const orr_runtime *rt) {
+    return &rt->script->alloc;
+}
+
+static int no_memory(orr_runtime *rt) {
+    return orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
+}
+
+static void free_builder(orr_builder *b) {
+    orr_runtime *rt = b->rt;
+    orr_builder **link = &rt->builders;
+    while (*link != NULL && *link != b) link = &(*link)->next;
+    if (*link != NULL) *link = b->next;
     if (b->plan != NULL) orr_plan_abandon(b->plan);
-    orr_mem_free(&rt->alloc, b->natives, b->cap_nodes, sizeof *b->natives);
-    orr_mem_free(&rt->alloc, b, 1, sizeof *b);
-    orr_api_fail(rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
-    return NULL;
+    orr_mem_free(heap_of(rt), b->natives, b->cap_nodes, sizeof *b->natives);
+    orr_mem_free(heap_of(rt), b, 1, sizeof *b);
+}
+
+void orr_build_free(orr_builder *b) {
+    if (b != NULL) free_builder(b);
+}
+
+void orr_api_free_workflows(orr_runtime *rt) {
+    while (rt->workflows != NULL) orr_workflow_free(rt->workflows);
+    while (rt->builders != NULL) free_builder(rt->builders);
+}
+
+orr_builder *orr_build(orr_runtime *rt, const char *name, uint32_t nodes_expected, uint32_t edges_expected) {
+    if (rt == NULL) return NULL;
+    orr_builder *b = orr_mem_new(heap_of(rt), 1, sizeof *b);
+    orr_plan_options options = {.name = name};
+    if (b == NULL) {
+        no_memory(rt);
+        return NULL;
+    }
+    b->rt = rt;
+    b->plan = orr_plan_begin(heap_of(rt), &options);
+    b->cap_nodes = nodes_expected > 16 ? nodes_expected : 16;
+    b->natives = orr_mem_new(heap_of(rt), b->cap_nodes, sizeof *b->natives);
+    if (b->plan == NULL || b->natives == NULL ||
+        orr_plan_reserve(b->plan, nodes_expected, edges_expected) != ORR_OK) {
+        free_builder(b);
+        no_memory(rt);
+        return NULL;
+    }
+    b->next = rt->builders;
+    rt->builders = b;
+    return b;
 }
 
 int64_t orr_build_node(orr_builder *b, const char *name, orr_node_fn fn, void *ud) {
     uint32_t index;
-    if (fn == NULL)
-        return orr_api_fail(b->rt, ORR_EINVAL, "invalid_argument", "orr_build_node: the function is NULL");
+    if (b == NULL) return ORR_EINVAL;
+    if (fn == NULL) return orr_api_refuse(b->rt, "orr_build_node: the function is NULL");
     if (b->n_nodes == b->cap_nodes) {
         uint32_t cap = b->cap_nodes * 2;
-        orr_native *natives = orr_mem_resize(&b->rt->alloc, b->natives, b->cap_nodes, cap, sizeof *natives);
-        if (natives == NULL)
-            return orr_api_fail(b->rt, ORR_ENOMEM, "out_of_memory", orr_strerror(ORR_ENOMEM));
+        orr_native *natives = orr_mem_resize(heap_of(b->rt), b->natives, b->cap_nodes, cap, sizeof *natives);
+        if (natives == NULL) return no_memory(b->rt);
         b->natives = natives;
         b->cap_nodes = cap;
     }
@@ -162,7 +200,9 @@ int64_t orr_build_node(orr_builder *b, const char *name, orr_node_fn fn, void *u
 }
 
 int orr_build_edge(orr_builder *b, uint32_t from, uint32_t to) {
-    return orr_plan_edge(b->plan, from, to, ORR_PORT_ANY, false);
+    if (b == NULL) return ORR_EINVAL;
+    orr_status status = orr_plan_edge(b->plan, from, to, ORR_PORT_ANY, false);
+    return status == ORR_OK ? ORR_OK : no_memory(b->rt);
 }
 
 /* Mistakes as sentences, one a line; those that do not fit are counted. */
@@ -223,21 +263,22 @@ static int wrap_plan(lua_State *L) {
 }
 
 orr_workflow *orr_build_end(orr_builder *b) {
+    if (b == NULL) return NULL;
     orr_runtime *rt = b->rt;
     complaints c = {{0}, 0, 0};
     building w = {.b = b};
     orr_status status = orr_plan_end(b->plan, complain, &c, &w.plan);
     orr_workflow *workflow = NULL;
+    b->plan = NULL; /* it was freed */
     if (status != ORR_OK) {
         if (c.left_out > 0) snprintf(c.text + c.len, sizeof c.text - c.len, "\nand %u more", c.left_out);
         orr_api_fail(rt, status == ORR_EINVAL ? ORR_EDEFINITION : status, "definition_error",
                      status == ORR_EINVAL ? c.text : orr_strerror(status));
     } else {
-        uint32_t size = w.plan->n_nodes;
-        if (orr_api_call(rt, wrap_plan, &w) == ORR_OK) workflow = keep(rt, w.compiled, size);
+        const orr_plan *plan = w.plan;
+        if (orr_api_call(rt, wrap_plan, &w) == ORR_OK) workflow = keep(rt, w.compiled, plan);
         else if (w.plan != NULL) orr_plan_unref(w.plan);
     }
-    orr_mem_free(&rt->alloc, b->natives, b->cap_nodes, sizeof *b->natives);
-    orr_mem_free(&rt->alloc, b, 1, sizeof *b);
+    free_builder(b);
     return workflow;
 }

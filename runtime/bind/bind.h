@@ -32,6 +32,11 @@ typedef struct orr_script_options {
 /* Remembers options for luaopen_orrery_core in this state. May raise a memory error. */
 void orr_script_configure(lua_State *L, const orr_script_options *options);
 
+/* Closes what is kept on the loop for commands, transfers and files, and all commands that still
+ * run; it is made again where it is needed. What was under way is not called back. For a program
+ * that keeps its state and its loop. */
+void orr_bind_let_loop_go(lua_State *L);
+
 /* lua_CFunction: pushes the module table of orrery.core. Visible, for `require` of a shared
  * object. */
 __attribute__((visibility("default"))) int luaopen_orrery_core(lua_State *L);

@@ -351,6 +351,10 @@ static int threads_gc(lua_State *L) {
     return 0;
 }
 
+void orr_files_let_loop_go(lua_State *L) {
+    orr_let_kind_go(L, &pool_key);
+}
+
 static const threads *threads_of(lua_State *L, const orr_script *s) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key) == LUA_TNIL) {
         lua_pop(L, 1);

@@ -229,6 +229,14 @@ static int client_gc(lua_State *L) {
     return 0;
 }
 
+/* Transfers of scripts that nobody has ended keep it. */
+void orr_http_let_loop_go(lua_State *L) {
+    bool idle = lua_rawgetp(L, LUA_REGISTRYINDEX, &client_key) == LUA_TUSERDATA &&
+                orr_http_is_idle(*(orr_http **)lua_touserdata(L, -1));
+    lua_pop(L, 1);
+    if (idle) orr_let_kind_go(L, &client_key);
+}
+
 /* Pushes the client's box. It is made before any handle, so that Lua, which finalises in reverse
  * order, closes it after them. */
 static orr_http *client_of(lua_State *L, orr_script *s) {

@@ -23,6 +23,12 @@ int orr_open_http(lua_State *L);
  * is wrong with them (http_options.c). */
 void orr_read_request(lua_State *L, struct orr_http_request *r);
 void orr_read_mail(lua_State *L, struct orr_mail_request *r);
+/* The parts of orr_bind_let_loop_go. */
+void orr_process_let_loop_go(lua_State *L);
+void orr_http_let_loop_go(lua_State *L);
+void orr_files_let_loop_go(lua_State *L);
+/* Calls __gc of the userdata that the registry keeps under the key, if any, and forgets it. */
+void orr_let_kind_go(lua_State *L, const void *key);
 /* core.smtp (mail.c) */
 int orr_open_mail(lua_State *L);
 /* core.fs (files.c) */

@@ -109,6 +109,13 @@ static int rt_workers(lua_State *L) {
     return 1;
 }
 
+void orr_bind_let_loop_go(lua_State *L) {
+    orr_process_let_loop_go(L);
+    orr_http_let_loop_go(L);
+    orr_files_let_loop_go(L);
+    orr_fibers_let_loop_go(orr_script_of(L));
+}
+
 int luaopen_orrery_core(lua_State *L) {
     /* clang-format off */
     static const luaL_Reg functions[] = {

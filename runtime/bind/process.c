@@ -398,6 +398,20 @@ static int nursery_gc(lua_State *L) {
     return 0;
 }
 
+void orr_process_let_loop_go(lua_State *L) {
+    nursery *n = lua_rawgetp(L, LUA_REGISTRYINDEX, &nursery_key) == LUA_TUSERDATA ? lua_touserdata(L, -1)
+                                                                                  : NULL;
+    lua_pop(L, 1);
+    while (n && n->first) {
+        handle *h = n->first;
+        orr_process_abandon(h->process);
+        leave_nursery(h);
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, h);
+    }
+    if (n) orr_let_kind_go(L, &nursery_key);
+}
+
 static nursery *nursery_of(lua_State *L) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &nursery_key) == LUA_TNIL) {
         lua_pop(L, 1);

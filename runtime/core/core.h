@@ -31,7 +31,6 @@ bool orr_node_may_go(orr_node_state from, orr_node_state to);
 bool orr_run_may_go(orr_run_state from, orr_run_state to);
 /* completed, failed, skipped, cancelled and the three ends of a compensation */
 bool orr_node_settled(orr_node_state s);
-bool orr_run_ended(orr_run_state s);
 
 /* ---- identity -------------------------------------------------------------------------------- */
 

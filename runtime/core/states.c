@@ -87,5 +87,5 @@ bool orr_node_settled(orr_node_state s) {
 }
 
 bool orr_run_ended(orr_run_state s) {
-    return s >= ORR_RUN_COMPLETED && s != ORR_RUN_COMPENSATING;
+    return s >= ORR_RUN_COMPLETED && s < ORR_RUN_STATE_COUNT && s != ORR_RUN_COMPENSATING;
 }

@@ -229,7 +229,8 @@ typedef struct orr_fibers {
     orr_script script;
     lua_State *from; /* the one that runs the pump */
     uv_loop_t *loop;
-    orr_wakeup *wakeup;
+    uv_async_cb posted; /* of handles by which other threads wake the loop; NULL: there are none */
+    orr_wakeup *wakeup; /* NULL until the loop first sleeps, and once a host has closed its runtimes */
     orr_watchdog watchdog;
     orr_trace trace;                      /* who gets trace lines of this room and those above */
     const orr_turn_phase *phases;         /* of a turn; ends with an empty one */
@@ -467,6 +468,8 @@ static inline void orr_fibers_next_slice(const orr_script *s) {
     const orr_fibers *all = orr_fibers_of(s);
     if (all->slice) all->slice(all->slice_ud, true);
 }
+/* Closes the handle that the room keeps on the loop; it is made again where it is needed. */
+void orr_fibers_let_loop_go(orr_script *s);
 /* Turns the watchdog on, where it is off. */
 void orr_fibers_watch(orr_script *s);
 /* Loads luv on that loop (NULL: on one that it makes); the loop. Raises where it has another. */

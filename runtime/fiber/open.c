@@ -15,7 +15,7 @@ static int close_fibers(lua_State *L) {
     all->runtimes = all->default_rt = NULL;
     orr_script_close(s);
     if (all->wakeup) {
-        orr_wakeup_free(all->wakeup);
+        orr_fibers_let_loop_go(s);
         uv_run(all->loop, UV_RUN_NOWAIT); /* calls the close callback, which frees the timer */
     }
     for (uint32_t i = 0; i < all->n_chunks; i++)
@@ -43,10 +43,9 @@ orr_script *orr_fibers_new(lua_State *L, size_t size, const orr_alloc *alloc, co
     all->watchdog.xpcall = lua_tocfunction(L, -1);
     lua_pop(L, 1);
     if (!all->loop) luaL_error(L, "orrery.core needs a loop: give one, or let luv make it");
-    all->wakeup = orr_wakeup_new(&s->alloc, all->loop);
     all->map = orr_mem_new(&s->alloc, 64, sizeof *all->map);
     if (all->map) all->map_size = 64;
-    if (!all->wakeup || !all->map) {
+    if (!all->map) {
         luaL_error(L, "not enough memory to open orrery.core");
         return NULL;
     }
@@ -70,4 +69,10 @@ void orr_fibers_on_slice(const orr_script *s, void (*fn)(void *ud, bool begins),
 void orr_fibers_watch(orr_script *s) {
     orr_fibers *all = orr_fibers_of(s);
     if (!all->watching) all->watching = orr_watchdog_start(&all->watchdog) == ORR_OK;
+}
+
+void orr_fibers_let_loop_go(orr_script *s) {
+    orr_fibers *all = orr_fibers_of(s);
+    orr_wakeup_free(all->wakeup);
+    all->wakeup = NULL;
 }

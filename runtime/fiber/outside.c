@@ -38,11 +38,14 @@ static bool is_operation(const uv_handle_t *handle) {
 }
 
 typedef struct survey {
+    uv_async_cb posted;
     bool awaited, busy;
 } survey;
 
 static void look(uv_handle_t *handle, void *ud) {
     survey *found = ud;
+    /* other threads may post at any time: nothing is under way for that */
+    if (handle->type == UV_ASYNC && ((uv_async_t *)handle)->async_cb == found->posted) return;
     if (uv_is_closing(handle)) found->busy |= found->awaited; /* for its callback */
     else if (handle->type != UV_TIMER && uv_is_active(handle) && uv_has_ref(handle))
         found->busy |= found->awaited || is_operation(handle);
@@ -51,7 +54,9 @@ static void look(uv_handle_t *handle, void *ud) {
 bool orr_outside_busy(const orr_script *s) {
     const orr_fibers *all = orr_fibers_of(s);
     if (all->pending) return uv_loop_alive(all->loop);
-    survey found = {.awaited = all->awaits > 0, .busy = all->loop->active_reqs.count > all->n_left};
+    survey found = {.posted = all->posted,
+                    .awaited = all->awaits > 0,
+                    .busy = all->loop->active_reqs.count > all->n_left};
     count_stores(s, false);
     uv_walk(all->loop, look, &found);
     count_stores(s, true);

@@ -80,18 +80,26 @@ void orr_stay_awake(const orr_script *s) {
     if (all->sleeping) uv_stop(all->loop);
 }
 
+/* Lets the loop wake up in so many ns at the latest. False where there is no memory for that. */
+static bool arm(orr_script *s, int64_t left) {
+    orr_fibers *all = orr_fibers_of(s);
+    if (!all->wakeup) all->wakeup = orr_wakeup_new(&s->alloc, all->loop);
+    if (all->wakeup) orr_wakeup_arm(all->wakeup, left < LONGEST_SLEEP ? left : LONGEST_SLEEP);
+    return all->wakeup != NULL;
+}
+
 /* Sleeps until a timer is due or something happens on the loop. False where neither ever will. */
 static bool sleep_on_loop(orr_script *s) {
     orr_fibers *all = orr_fibers_of(s);
     int64_t left = until_due(s);
     if (left == INT64_MAX && !orr_loop_waits(s)) return false;
     left = until_look(s, left);
-    if (left != INT64_MAX) orr_wakeup_arm(all->wakeup, left < LONGEST_SLEEP ? left : LONGEST_SLEEP);
+    bool sleeps = left == INT64_MAX || arm(s, left);
     int64_t since = orr_traces(&all->trace, ORR_TRACE_TURN) ? orr_monotonic_time() : 0;
     all->sleeping = true;
-    uv_run(all->loop, UV_RUN_ONCE);
+    uv_run(all->loop, sleeps ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     all->sleeping = false;
-    orr_wakeup_disarm(all->wakeup);
+    if (all->wakeup) orr_wakeup_disarm(all->wakeup);
     if (since) {
         double ms = (double)(orr_monotonic_time() - since) / 1e6;
         orr_trace_line(&all->trace, ORR_TRACE_TURN, "slept for %.3f ms", ms);

@@ -5,9 +5,23 @@
  * thread that calls them; it starts no thread that was not asked for (config.store asks for one,
  * which writes; config.watchdog for another), installs no signal handler (config.watchdog asks for
  * one, for SIGURG), writes to no stream and never exits. With the first command (`exec`) it starts
- * a process beside this program, which ends the commands when this program has ended. Unless said
- * otherwise a function must be called on the thread of its runtime, and not from within one of its
- * callbacks.
+ * a process beside this program, which ends the commands when this program has ended.
+ *
+ * Threads. Unless said otherwise a function is called on the thread of its runtime, which is any
+ * one at a time; runtimes with a lua_State of their own may be on different threads.
+ *
+ * Callbacks. Unless said otherwise a function may also be called from within the runtime's
+ * callbacks (on_error, on_event, start and cancel of a node type, orr_node_fn), from handlers
+ * through functions of the host's in Lua, and from callbacks of the loop. orr_step, orr_wait,
+ * orr_close and orr_suspend are refused there with ORR_ESTATE. A call that fails inside on_error
+ * is not reported to it. The allocator calls nothing of this header.
+ *
+ * Cost. Asking and steering take some microseconds, and what is handed out time in proportion to
+ * its size; what waits for the disk, runs code of the user's or takes longer says so.
+ *
+ * Arguments. A pointer to a runtime, workflow, builder, struct or text that may not be NULL is
+ * answered with ORR_EINVAL, NULL, 0 or an id of zeros, and so is a struct whose `size` was not
+ * set.
  *
  * Strings are UTF-8 and NUL-terminated. What is passed in is copied; what is handed out belongs to
  * the runtime and is valid until the next call with the same runtime, unless said otherwise. Values
@@ -54,13 +68,14 @@ typedef struct orr_builder orr_builder;
     X(EDEFINITION, -5, "the definition of the workflow has mistakes")                                        \
     X(ESCRIPT, -6, "a script failed")                                                                        \
     X(ESTUCK, -7, "nothing is left that could happen")                                                       \
-    X(EIO, -8, "the store cannot be read or written")
+    X(EIO, -8, "the store cannot be read or written")                                                        \
+    X(ESYSTEM, -9, "the system refused it")
 
 #define ORR_STATUS_ENUM(id, value, text) ORR_##id = value,
 typedef enum orr_status { ORR_STATUSES(ORR_STATUS_ENUM) } orr_status;
 #undef ORR_STATUS_ENUM
 
-/* The text of a status; never NULL. May be called from any thread. */
+/* The text of a status, static; never NULL. May be called from any thread. */
 ORR_API const char *orr_strerror(int status);
 /* The version of the library; compare with ORR_VERSION. May be called from any thread. */
 ORR_API const char *orr_version(void);
@@ -104,6 +119,10 @@ typedef enum orr_run_state { ORR_RUN_STATES(ORR_ENUM_RUN) ORR_RUN_STATE_COUNT } 
  * from any thread. */
 ORR_API const char *orr_node_state_name(orr_node_state state);
 ORR_API const char *orr_run_state_name(orr_run_state state);
+/* Whether a run in that state has ended. The numbers are in no such order: a run that is being
+ * undone (ORR_RUN_COMPENSATING) has not. False for a number that is none: of a run that is not
+ * there. May be called from any thread. */
+ORR_API bool orr_run_ended(orr_run_state state);
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -173,8 +192,11 @@ typedef struct orr_config {
     size_t size;
     orr_alloc_fn alloc; /* NULL: the C library's heap */
     void *alloc_ud;
-    struct uv_loop_s *loop; /* borrowed; NULL: the runtime makes its own */
-    /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own */
+    struct uv_loop_s *loop; /* borrowed; NULL: the runtime makes its own, or takes that of luv in `lua` */
+    /* borrowed, Lua 5.4, with the standard libraries open; NULL: the runtime makes its own. Several
+     * runtimes may have it, one after the other or at the same time, on one loop; the allocator of
+     * the first is used until it is closed. Scripts that name no runtime (flow.start,
+     * flow.runtime()) use the one that was opened last; handlers that of their run */
     struct lua_State *lua;
     int clock; /* orr_clock_kind */
     /* where a virtual clock or the host's starts; ns since the Unix epoch; 0: a fixed date */
@@ -183,7 +205,7 @@ typedef struct orr_config {
     /* stop handlers that never yield at their timeout: one thread, and a handler for SIGURG */
     bool watchdog;
     void *ud; /* for the callbacks */
-    /* why a call failed; NULL: only orr_last_error */
+    /* why a call failed, or what was posted; NULL: only orr_last_error */
     void (*on_error)(void *ud, const orr_error_info *error);
     /* every event of every run as one JSON object */
     void (*on_event)(void *ud, const char *event_json);
@@ -223,23 +245,34 @@ typedef struct orr_config {
      * the next (with a lua_State of the runtime's own), and about the most that its outputs may
      * take in memory. 0: no limit for handlers, 1 GiB for outputs */
     size_t run_memory_limit;
+    /* other threads post (orr_post_complete, ...): orr_wait waits for what they may post, where
+     * nothing else is left that could go on, and a host that sleeps on the backend fd of the loop
+     * is woken by it. Each step looks at the loop then, which is a system call */
+    bool posts;
 } orr_config;
 
-/* Fills in the defaults. Always call it first. */
+/* Fills in the defaults. Always call it first: orr_open refuses a struct without it. From any
+ * thread. */
 ORR_API void orr_config_init(orr_config *config);
 
-/* Opens a runtime. NULL when out of memory, when a borrowed lua_State is not one of Lua 5.4 or
- * already has a runtime on another loop, or when the store cannot be opened; config->on_error
- * says which. */
+/* Opens a runtime with that configuration, which is copied; NULL: the defaults. NULL when out of
+ * memory (ORR_ENOMEM), when a setting is none (ORR_EINVAL), when the system gives no loop, for lack
+ * of descriptors for example (ORR_ESYSTEM), when a borrowed lua_State is not one of Lua 5.4 or
+ * already has a runtime on another loop (ORR_ESCRIPT), or when the store cannot be opened
+ * (ORR_EIO); config->on_error says which. Takes some ms, and runs Lua. From any thread, which is
+ * then the runtime's. */
 ORR_API orr_runtime *orr_open(const orr_config *config);
 
-/* Cancels what is under way without waiting for it, frees every run and workflow, and what the
- * runtime made itself. Runs that are kept in the store are suspended instead, as by orr_suspend,
- * and what was recorded is on disk when it returns. What was borrowed stays open, with the
- * runtime's handles closing: let the loop turn once before you close it. NULL is allowed. */
-ORR_API void orr_close(orr_runtime *rt);
+/* Gives up what is under way without waiting for it, calling nothing of the host's but on_error;
+ * frees every run, workflow and builder, and what the runtime made itself; its node types are
+ * declared no more. Runs that are kept in the store are suspended instead, as by orr_suspend, and
+ * what was recorded is on disk when it returns. What was borrowed stays open, with the runtime's
+ * handles closing: let the loop turn once before you close it. NULL is allowed. ORR_ESTATE from
+ * within a callback, where nothing is done: close it when the call has returned that called it. */
+ORR_API int orr_close(orr_runtime *rt);
 
-/* The message of the last call that failed; "" if there was none. */
+/* The message of the last call that failed, until the next one fails; "" if there was none. For
+ * NULL a sentence that says so. */
 ORR_API const char *orr_last_error(const orr_runtime *rt);
 
 /* The lua_State and loop of the runtime, whoever made them. */
@@ -274,22 +307,30 @@ typedef struct orr_type {
     void (*cancel)(void *ud, orr_runtime *rt, orr_token token);
 } orr_type;
 
-/* Registers a node type under which workflows loaded later may have nodes. ORR_EINVAL for a name
- * that is taken or not one. */
+/* Registers a node type under which workflows loaded later may have nodes, until orr_unregister
+ * or orr_close. The struct and its texts are copied. ORR_EINVAL for a name that is taken or not
+ * one. */
 ORR_API int orr_register(orr_runtime *rt, const orr_type *type);
+/* Takes a type back that this runtime has registered: its name is free again. Nodes that were
+ * loaded keep it, and what is under way goes on. ORR_ENOTFOUND. */
+ORR_API int orr_unregister(orr_runtime *rt, const char *name);
 
 /* Ends an attempt with an output (JSON text; NULL is null). ORR_ESTATE when the attempt is over,
- * ORR_EINVAL when the text is not JSON: the attempt then fails with that as its error. These
- * three may be called from within callbacks. */
+ * ORR_EINVAL when the text is not JSON: the attempt then fails with that as its error. What follows
+ * from it happens in the next step. orr_post_complete does the same from any thread. */
 ORR_API int orr_complete(orr_runtime *rt, orr_token token, const char *output_json);
+/* Ends an attempt with an error. `code` NULL is handler_error, `message` NULL says nothing;
+ * `retryable`: another try may help, where the node's policy has one. ORR_ESTATE as above. */
 ORR_API int orr_fail(orr_runtime *rt, orr_token token, const char *code, const char *message, bool retryable);
-/* A sign of life, and how far it is (0 to 1; below 0: unknown). `message` may be NULL. */
+/* A sign of life, and how far it is (0 to 1; below 0: unknown). `message` may be NULL. ORR_ESTATE
+ * as above. */
 ORR_API int orr_progress(orr_runtime *rt, orr_token token, double fraction, const char *message);
 
 /* ---- workflows ------------------------------------------------------------------------------- */
 
-/* Loads a workflow from a file: Lua, or JSON where its name ends in .json. NULL with all its
- * mistakes in orr_last_error. The workflow lives until orr_workflow_free or orr_close. */
+/* Loads a workflow from a file: Lua, which is run, or JSON where its name ends in .json. NULL with
+ * all its mistakes in orr_last_error. The workflow lives until orr_workflow_free or orr_close, and
+ * belongs to this runtime. Takes time in proportion to its size. */
 ORR_API orr_workflow *orr_load_file(orr_runtime *rt, const char *path);
 /* The same from a text; `name` stands for the file in messages. It is Lua where the name ends in
  * .lua or is NULL, and JSON otherwise, which may then do no more than by orr_load_json with
@@ -303,7 +344,10 @@ ORR_API orr_workflow *orr_load_string(orr_runtime *rt, const char *source, const
 ORR_API orr_workflow *orr_load_json(orr_runtime *rt, const char *source, const char *name, const char *allow);
 /* Its runs go on. NULL is allowed. */
 ORR_API void orr_workflow_free(orr_workflow *workflow);
-ORR_API uint32_t orr_workflow_size(const orr_workflow *workflow); /* nodes */
+ORR_API uint32_t orr_workflow_size(const orr_workflow *workflow); /* nodes; 0 for NULL */
+/* The name of a node, from 0 in the order in which they were added, as long as the workflow lives;
+ * NULL for one that has none, and where there is no such node. */
+ORR_API const char *orr_workflow_node(const orr_workflow *workflow, uint32_t node);
 
 /* What a node of a graph built in C does. It runs to its end within the call: ORR_OK completes
  * the node, anything else fails it. */
@@ -315,10 +359,13 @@ ORR_API orr_builder *orr_build(orr_runtime *rt, const char *name, uint32_t nodes
                                uint32_t edges_expected);
 /* Adds a node and returns its number, from 0; `name` may be NULL. A negative status on failure. */
 ORR_API int64_t orr_build_node(orr_builder *b, const char *name, orr_node_fn fn, void *ud);
-/* Node `to` depends on node `from`. */
+/* Node `to` depends on node `from`; either may be added later. ORR_ENOMEM. */
 ORR_API int orr_build_edge(orr_builder *b, uint32_t from, uint32_t to);
-/* Compiles and frees the builder. NULL with all mistakes in orr_last_error. */
+/* Compiles and frees the builder, whatever comes of it. NULL with all mistakes in
+ * orr_last_error. */
 ORR_API orr_workflow *orr_build_end(orr_builder *b);
+/* Frees a builder that is given up, as orr_close does. NULL is allowed. */
+ORR_API void orr_build_free(orr_builder *b);
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
@@ -336,8 +383,11 @@ typedef struct orr_start_options {
     const char *key;
     const char *labels_json; /* an object of texts, to find runs by; NULL: none */
     int durability;          /* an orr_durability; -1: that of the runtime */
-    orr_run_id id;           /* a UUIDv7 of the caller's, given once; all zero: a new one */
+    /* a UUIDv7 of the caller's, given once: ORR_ESTATE for that of a run that the runtime holds or
+     * its store has; all zero: a new one */
+    orr_run_id id;
 } orr_start_options;
+/* Fills in the defaults. Always call it first: orr_start refuses a struct without it. */
 ORR_API void orr_start_options_init(orr_start_options *options);
 
 /* Starts a run; work happens in steps. `input_json` and `options` may be NULL. All zero with the
@@ -361,7 +411,7 @@ ORR_API orr_run_id orr_run_id_from_text(const char *text);
  * when everything waits, negative on failure. Never blocks. The budget is counted from the
  * beginning of the call by the monotonic clock, and looked at after each slice, which is what one
  * handler does from one wait to the next: so it is exceeded by one slice at most, which is never
- * cut short. At least one slice is done. */
+ * cut short. At least one slice is done. ORR_ESTATE from within a callback. */
 ORR_API int orr_step(orr_runtime *rt, int64_t budget);
 /* Moves the clock of ORR_CLOCK_HOST on by `dt` ns; what has become due is done by the next
  * orr_step. Timeouts, sleeps, backoffs, breakers and rates follow it. A frame gives the time that
@@ -383,7 +433,7 @@ ORR_API int orr_gc(orr_runtime *rt, int64_t budget);
 ORR_API int64_t orr_next_deadline(orr_runtime *rt);
 /* Runs the loop until the run has ended; while orr_resume_all is at work, first until it has
  * taken the run up. ORR_ENOTFOUND; ORR_ESTUCK when nothing is left that could end it; ORR_ESTATE
- * when it is not run here: another process has it, or nobody. */
+ * when it is not run here: another process has it, or nobody; and from within a callback. */
 ORR_API int orr_wait(orr_runtime *rt, orr_run_id run);
 
 /* These ask the runtime, and for a run that it does not hold its store. What another process has
@@ -399,7 +449,8 @@ ORR_API const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char 
 ORR_API orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node);
 /* The error of a failed run as JSON {"code", "message", "node"}; NULL for any other. */
 ORR_API const char *orr_run_error_json(orr_runtime *rt, orr_run_id run);
-/* Why a node has not started, or how it ended, as JSON. Of runs that this runtime holds. */
+/* Why a node has not started, or how it ended, as JSON; NULL with ORR_ENOTFOUND for a node or run
+ * that is not there. Of runs that this runtime holds. */
 ORR_API const char *orr_why_json(orr_runtime *rt, orr_run_id run, const char *node);
 /* All that the store knows of a run as one JSON object: state, times, labels, input, output,
  * nodes with their attempts, steps, signals; as `orrery show --json`. NULL without a store, and
@@ -418,11 +469,34 @@ ORR_API int orr_pause(orr_runtime *rt, orr_run_id run);
  * holds: what was completed keeps its outputs, what was interrupted runs again. Waits for the
  * disk. ORR_ESCRIPT when its code cannot be loaded. */
 ORR_API int orr_resume(orr_runtime *rt, orr_run_id run);
-/* A signal for a run, with its data (JSON; NULL is null). One that nobody waits for yet is kept. */
+/* A signal for a run, with its data (JSON; NULL is null). One that nobody waits for yet is kept.
+ * ORR_EINVAL for a text that is not JSON. */
 ORR_API int orr_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json);
 /* Forgets an ended run and frees it; a run that is under way is forgotten when it ends. It stays
  * in the store. */
 ORR_API int orr_forget(orr_runtime *rt, orr_run_id run);
+
+/* Writes the ids of the runs that this runtime holds (those it runs, and those that have ended and
+ * were not forgotten) to `ids`, which has room for so many, and returns how many there are. `ids`
+ * may be NULL where there is no room. In no order. Takes time in proportion to their number. */
+ORR_API size_t orr_list_runs(orr_runtime *rt, orr_run_id *ids, size_t room);
+
+/* ---- from any thread ------------------------------------------------------------------------ */
+
+/* orr_complete, orr_fail and orr_signal from any thread, while the runtime is open: orr_close is
+ * called when no thread posts any more. What is posted is copied, and takes effect in the next
+ * orr_step, or at once in orr_wait, in the order in which it was posted. ORR_OK: it is on its way,
+ * and what comes of it only config.on_error is told (ORR_ESTATE: the attempt is over). ORR_ENOMEM;
+ * ORR_EINVAL for NULL; ORR_ESYSTEM. Costs one allocation of the C library's and a write to a
+ * descriptor, and takes no lock. With config.posts orr_wait waits for it, and a host that sleeps on
+ * the backend fd of the loop is woken. */
+ORR_API int orr_post_complete(orr_runtime *rt, orr_token token, const char *output_json);
+ORR_API int orr_post_fail(orr_runtime *rt, orr_token token, const char *code, const char *message,
+                          bool retryable);
+ORR_API int orr_post_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json);
+/* Wakes the loop in orr_wait, or a host that sleeps on its backend fd; nothing else. From any
+ * thread, and from a signal's handler. */
+ORR_API int orr_post_wake(orr_runtime *rt);
 
 /* ---- the store ------------------------------------------------------------------------------- */
 
@@ -444,7 +518,8 @@ ORR_API int orr_retry_run(orr_runtime *rt, orr_run_id run);
 ORR_API int orr_retry_items(orr_runtime *rt, orr_run_id run);
 
 /* Lets a run go in good order: this or another process can resume it, and no attempt is blamed.
- * ORR_ENOTFOUND, ORR_ESTATE for one that is kept in no store or has ended. */
+ * ORR_ENOTFOUND, ORR_ESTATE for one that is kept in no store or has ended, and from within a
+ * callback. */
 ORR_API int orr_suspend(orr_runtime *rt, orr_run_id run);
 
 /* Waits until everything that was recorded is on disk: for runs that are not strict. ORR_EIO. */

@@ -330,6 +330,10 @@ void orr_transfer_cancel(orr_transfer *t) {
     if (!h->transfers && !h->closing) uv_timer_stop(&h->timer);
 }
 
+bool orr_http_is_idle(const orr_http *h) {
+    return !h || !h->transfers;
+}
+
 void orr_http_close(orr_http *h) {
     h->closing = true;
     while (h->transfers) orr_transfer_cancel(h->transfers);

@@ -121,6 +121,9 @@ typedef struct orr_http_request {
  * memory. */
 orr_http *orr_http_open(uv_loop_t *loop, const orr_alloc *alloc, const char **why);
 
+/* Whether it has no transfers. */
+bool orr_http_is_idle(const orr_http *http);
+
 /* Drops its transfers without calling back and closes its connections. What the loop holds is
  * freed in its next iterations. */
 void orr_http_close(orr_http *http);

@@ -138,9 +138,19 @@ static void copy_structured(lua_State *L, int idx, int to, const char *code, orr
     lua_setfield(L, to, "message");
 }
 
+/* Lua's own text, which needs no memory, and those of ours that begin like it or do so after a
+ * place. */
+bool orr_is_memory_error(lua_State *L, int idx) {
+    const char *text = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : "";
+    const char *words = strstr(text, "not enough memory");
+    bool after_place = words && words - text > 3 && strncmp(words - 2, ": ", 2) == 0 && words[-3] >= '0' &&
+                       words[-3] <= '9';
+    return words && (words == text || after_place);
+}
+
 static void describe_plain(lua_State *L, orr_script *s, int idx, int to, const char *code) {
     if (!s->describe || !s->describe(L, s, idx)) {
-        lua_pushstring(L, code);
+        lua_pushstring(L, orr_is_memory_error(L, idx) ? "out_of_memory" : code);
         luaL_tolstring(L, idx, NULL);
     }
     lua_setfield(L, to, "message");

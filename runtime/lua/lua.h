@@ -129,6 +129,8 @@ void orr_open_errors(lua_State *L, orr_script *s);
 /* Makes the error table of the value at `idx` and pushes it: {code, message, retryable,
  * retry_after, details, traceback}. Fills *out; its strings live as long as the table. */
 void orr_error_table(lua_State *L, orr_script *s, int idx, const char *fallback_code, orr_error *out);
+/* Whether the value at idx is the error that memory is out. */
+bool orr_is_memory_error(lua_State *L, int idx);
 /* Pushes an error value of ours: {code=, message=} with the metatable of errors. */
 void orr_push_error(lua_State *L, const orr_script *s, const char *code, const char *message);
 /* The same with the text at the top as its message, which is popped, and retryable = false. */

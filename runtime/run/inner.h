@@ -188,6 +188,8 @@ int orr_run_suspend_method(lua_State *L);
 int orr_run_signal(lua_State *L);
 int orr_run_why_method(lua_State *L);
 int orr_core_runtime(lua_State *L);
+/* core.host_runtime() -> that of orr_host_runtime, or nil */
+int orr_core_host_runtime(lua_State *L);
 /* Makes the default runtime. */
 void orr_runtime_make_default(lua_State *L, orr_script *s);
 /* The run at idx of a runtime that is open; raises. */

@@ -163,6 +163,7 @@ static void named_metatable(lua_State *L, const char *name, int *ref) {
 void orr_runs_open_module(lua_State *L, orr_script *s) {
     static const luaL_Reg functions[] = {
         {"runtime", orr_core_runtime},
+        {"host_runtime", orr_core_host_runtime},
         {"await", orr_core_await},
         {"hide", orr_core_hide},
         {"gather", orr_core_gather},

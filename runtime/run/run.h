@@ -18,7 +18,7 @@
  * item_names.c what items are called             items.c     their states and errors
  * why.c        why a node has not started        values.c    user values of runs and plans
  * alike.c      nodes of one kind, in few bytes   setter.c    assigning a node to a workflow
- * lock.c       locks of runs
+ * lock.c       locks of runs                   host.c      runtimes of an embedding program
  * open.c       the phases of a turn              module.c    what orrery.core offers of it
  * by_id.c      runs by their ids
  *
@@ -308,6 +308,8 @@ struct orr_rtbox {
     uint32_t cap_tickets;
     uint64_t n_started; /* runs, for the ids of virtual time */
     bool flushing, closed;
+    bool hosted; /* by the embedding program, which has opened this one before: */
+    orr_rtbox *opened_before;
     uint32_t n_incomplete; /* live runs of which a record could not be kept */
     bool flush_urgent;     /* somebody waits for what was queued */
     /* the keeper's: fibers that wait for its store, by ticket: slot + 1, 0 for none */
@@ -335,6 +337,17 @@ static inline uint64_t orr_run_ticket(const orr_runbox *r) {
 orr_rtbox *orr_check_rt(lua_State *L, int idx);
 /* Makes a runtime from the table of options at `opts` (0: defaults) and pushes it. */
 orr_rtbox *orr_runtime_new(lua_State *L, orr_script *s, int opts);
+/* The embedding program has opened it, or closes it: its scripts use the one that was opened last
+ * where they name none. host.c */
+void orr_host_opened(orr_rtbox *rt);
+void orr_host_closed(orr_rtbox *rt);
+/* The runtime of the embedding program that a script uses here: that of the handler that runs,
+ * where it is one, or the one that was opened last; NULL where there is none. */
+orr_rtbox *orr_host_runtime(const orr_script *s);
+/* Gives up what is under way in a runtime whose state goes on, and all that it keeps on the loop.
+ * Neither listeners nor timers of scripts are called any more. Never raises. Outside of the core
+ * and of handlers only. */
+void orr_runtime_shut(orr_rtbox *rt);
 /* The runtime's live run of that id, or NULL. */
 orr_runbox *orr_run_by_id(const orr_rtbox *rt, const uint8_t id[16]);
 /* Cancels every live run, as Ctrl-C does; a second time skips the cleanup nodes too. Returns how
@@ -441,6 +454,7 @@ typedef struct orr_runs {
     int64_t most_nodes;          /* of the workflow that has the most, by the thousand: see setter.c */
     int explain;                 /* function(run id, node, item) -> table or nil; or LUA_NOREF */
     int notice;                  /* function(runtime, over); or LUA_NOREF */
+    orr_rtbox *host;             /* what the embedding program opened last, of those that are open; NULL */
     /* of the attempt whose base function came to its end last */
     orr_result result;
     bool reported; /* the core knows it already */

@@ -56,6 +56,7 @@ static void free_rt(orr_script *s, orr_owned *owned) {
 static void collect_rt(orr_script *s, orr_owned *owned) {
     orr_rtbox *rt = (orr_rtbox *)owned;
     orr_rt_unlist(s, &rt->base);
+    orr_host_closed(rt);
     orr_runs_drop_kept(s, rt);
     for (orr_runbox *r = rt->runs; r; r = r->next) {
         r->run = NULL;
@@ -191,11 +192,12 @@ void orr_runtime_make_default(lua_State *L, orr_script *s) {
 /* core.runtime([{clock=, hold=, now=, grace=, watchdog=, store=, durability=, watch=,
  * output_limit=,
  * memory_limit=, crash_limit=, callback_limit=,
- * contain=}]) -> rt; without options the default one. */
+ * contain=}]) -> rt; without options that of the embedding program, or else the default one. */
 int orr_core_runtime(lua_State *L) {
     orr_script *s = orr_script_of(L);
     if (lua_isnoneornil(L, 1)) {
-        orr_push_box(L, s, orr_rt_default(L, s));
+        const orr_rtbox *host = orr_host_runtime(s);
+        orr_push_box(L, s, host ? &host->base : orr_rt_default(L, s));
         return 1;
     }
     luaL_checktype(L, 1, LUA_TTABLE);

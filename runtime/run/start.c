@@ -36,6 +36,18 @@ static void read_run_options(lua_State *L, orr_rtbox *rt, int opts, orr_run_opti
     lua_pop(L, 3);
 }
 
+/* The store of a runtime that has one was asked before. */
+static void check_id(lua_State *L, orr_rtbox *rt, int opts, const uint8_t id[16]) {
+    bool given = lua_getfield(L, opts, "id") != LUA_TNIL;
+    lua_pop(L, 1);
+    const orr_runbox *other = given ? orr_run_by_id(rt, id) : NULL;
+    if (!other) return;
+    lua_pushfstring(L, "id: there is a run %s already, which is %s; an id is given once", other->id,
+                    orr_run_state_text(other));
+    orr_push_final_error(L, rt->base.script, "duplicate_id");
+    lua_error(L);
+}
+
 static void define_breakers(lua_State *L, orr_rtbox *rt, int plan) {
     if (lua_getiuservalue(L, plan, PLAN_BREAKERS) == LUA_TTABLE) {
         int list = lua_gettop(L);
@@ -278,6 +290,7 @@ orr_runbox *orr_run_start(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int
     orr_run_options o = {.value = 1};
     orr_engine_tick(rt->base.engine); /* the last step may be long ago, and the run's timeout begins now */
     read_run_options(L, rt, opts, &o);
+    check_id(L, rt, opts, o.id);
     orr_runbox *r = orr_run_box(L, rt, rt_idx, plan, opts);
     const orr_fiber *starter = orr_fiber_current(rt->base.script);
     lua_getfield(L, opts, "child");

@@ -369,6 +369,11 @@ return {
     "Raise `limit`, or fetch it with a command into a file.",
     "no",
   },
+  inside_callback = {
+    "A call of the C API that does the runtime's work, or ends it, was made within one of its callbacks.",
+    "Do it when the call has returned that called the callback.",
+    "–",
+  },
   internal_error = {
     "A fault of Orrery: what must hold did not. The process goes on; the run or the call is given up.",
     "Please report it with the message and the workflow; `orrery resume` the run where it is kept.",
@@ -502,8 +507,8 @@ return {
     "no",
   },
   not_found = {
-    "No run has this id, neither here nor in the store.",
-    "Mind the id and the store; a pruned run is gone.",
+    "No run has this id, here or in the store; or the run has no such node, the runtime no such type.",
+    "Mind the id, the name and the store; a pruned run is gone.",
     "–",
   },
   not_here = {
@@ -641,6 +646,11 @@ return {
       .. " that runs Orrery.",
     "by policy",
   },
+  runtime_closed = {
+    "The runtime was closed: that of the run, or the one whose program declared the node type.",
+    "Open another one, register the type there, and start or resume the run.",
+    "by policy",
+  },
   script_error = {
     "Lua that a call of the C API ran raised an error without a code.",
     "The message has the place; mend the script.",
@@ -707,6 +717,11 @@ return {
       .. " them; the report is written all the same.",
     "Mend what they test; `check = false` outputs the counts instead.",
     "by policy",
+  },
+  system_error = {
+    "The system refused what an embedded runtime needs, such as a descriptor for its loop.",
+    "The message says what; raise the limit (`ulimit -n`) or close what is not used.",
+    "–",
   },
   timeout = {
     "One attempt took longer than the node's `timeout`, or code that never waits was stopped by the"

@@ -6,12 +6,17 @@ local where = require "orrery.where"
 
 local encode = core.json.encode
 
+local native_type = {}
+
+local declared = setmetatable({}, { __mode = "k" }) -- what stands for it in the host -> type
+
 --- Declares a native node type. Any config is accepted; C gets it as JSON, like the inputs.
 ---@param name string
 ---@param doc string?
 ---@param start fun(resume: function, ctx: orrery.Context, config: string, inputs: string, attempt: integer): integer, integer
 ---@param cancel fun(slot: integer, generation: integer): boolean whether the attempt still answers
-return function(name, doc, start, cancel)
+---@param native userdata what stands for it in the host's runtime
+function native_type.declare(name, doc, start, cancel, native)
   local there = types.find(name)
   if there and there.name == name then
     error(("orr_register: there is a node type %q already; give this one another name"):format(name), 0)
@@ -32,4 +37,32 @@ return function(name, doc, start, cancel)
     end,
   }, where.text(where.here(1)))
   T.native = true -- the program that resumes a run declares it, as Orrery its own types
+  declared[native] = T
 end
+
+--- Takes back what was declared: the host's runtime is closed, and another one may declare the
+--- names anew.
+---@param natives userdata[] some of them may not have been declared
+function native_type.undeclare(natives)
+  for _, native in ipairs(natives) do
+    if declared[native] then types.remove(declared[native]) end
+  end
+end
+
+--- Takes one back by its name.
+---@param natives userdata[]
+---@param name string
+---@return boolean whether one of them was declared with it
+function native_type.take_back(natives, name)
+  for _, native in ipairs(natives) do
+    local T = declared[native]
+    if T and T.name == name then
+      types.remove(T)
+      declared[native] = nil
+      return true
+    end
+  end
+  return false
+end
+
+return native_type

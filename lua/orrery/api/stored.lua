@@ -30,6 +30,13 @@ function host.open(rt)
   if rt:durable() then pools.pause(rt, rt:store()) end
 end
 
+--- Called when the runtime of a host that keeps its state has been closed.
+---@param rt orrery.Runtime
+function host.close(rt)
+  local workers = package.loaded["orrery.worker.pools"]
+  if workers then workers.close(rt) end
+end
+
 --- The row of a run in the store, up to date; nil where there is none.
 ---@param rt orrery.Runtime
 ---@param id string

@@ -4,6 +4,7 @@
 --- come from the bundle; those that belong to the machine (Orrery's, C modules, what is installed
 --- for everybody) are shared with the rest of the process. Any other module is looked for along
 --- package.path, loaded into this environment and reported to `added`.
+local errors = require "orrery.errors"
 local sources = require "orrery.definition.sources"
 local types = require "orrery.definition.type"
 
@@ -15,7 +16,8 @@ local SHARED = { "string", "table", "math", "io", "os", "coroutine", "utf8", "de
 ---@class orrery.BundleFile
 ---@field name string
 ---@field path string
----@field text string
+---@field text string|nil
+---@field code string|nil a mark of the module, where its text was not known
 ---@field missing boolean|nil the module was not there when it was asked for, and so it shall be
 
 -- `require "orrery"` in this environment: the same functions, but types that its own code declares
@@ -87,6 +89,16 @@ local function shared(world, name)
   return ok, value, from
 end
 
+-- A module of a searcher of the program's own, whose text was not kept: it may not be another now.
+local function check_given(file)
+  local now = sources.from_searcher(file.name)
+  if now and now.code == file.code then return end
+  errors.raise({ { kind = "definition_changed",
+    message = ("module '%s' came from a searcher of the program's own, which gives other code now; let it "
+      .. "compile the module's text by load, so that the text is kept"):format(file.name) } },
+    "definition_changed")
+end
+
 local function not_found(name)
   return ("module '%s' not found:\n\tit was not there when its bundle was made"):format(name)
 end
@@ -100,7 +112,8 @@ local function require_in(world, name)
   local file = world.files[name]
   if file and file.missing then error(not_found(name), 2) end
   file = file or disk_file(world, name)
-  if not file then
+  if file and not file.text then check_given(file) end
+  if not file or not file.text then
     local ok, result, from = shared(world, name)
     if not ok then
       error(result, type(result) == "string" and result:find "^module '.-' not found:" and 2 or 0)

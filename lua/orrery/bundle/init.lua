@@ -7,7 +7,8 @@
 ---   sources      [{ "name", "path", "text", "main": true }, { "name", "path", "text" }, …,
 ---                { "name", "missing": true }]: the workflow, then its modules in the order in
 ---                which they were asked for; those that were not found stand as missing. A text
----                that is not UTF-8 stands as "hex"
+---                that is not UTF-8 stands as "hex". A module of a searcher of the program's own
+---                whose text is not known has "code" in its place, which tells whether it changed
 ---   arguments    { "path", "arg", "first", "only", "from", "part", "pools" }: what `flow.load` was
 ---                given; the global `arg` where a source mentions it; modules to be loaded before
 ---                the workflow; which nodes run; which workflow it is, where the file makes several
@@ -76,7 +77,7 @@ function bundle.fits(old, new, touched) return require("orrery.bundle.compare").
 function bundle.on_module(fn) listener = fn end
 
 local function append(entry, file)
-  if entry.known[file.name] then return end
+  if entry.known[file.name] or not file.text then return end
   entry.known[file.name] = true
   local module = { name = file.name, path = file.path, source = file.text }
   table.insert(entry.bundle.modules, module)
@@ -177,7 +178,8 @@ end
 local function sources_text(origin, files)
   local list = { with_text({ name = origin.name, path = origin.path, main = true }, origin.text) }
   for _, file in ipairs(files) do
-    list[#list + 1] = with_text({ name = file.name, path = file.path }, file.text)
+    local entry = { name = file.name, path = file.path, code = file.code }
+    list[#list + 1] = file.text and with_text(entry, file.text) or entry
   end
   for _, name in ipairs(origin.missing) do list[#list + 1] = { name = name, missing = true } end
   return json.encode(json.array(list), { sort = true })
@@ -187,7 +189,7 @@ end
 -- bundle of its own.
 local function arg_of(origin, files)
   local used = origin.text:find "%f[%w_]arg%f[^%w_]"
-  for _, file in ipairs(files) do used = used or file.text:find "%f[%w_]arg%f[^%w_]" end
+  for _, file in ipairs(files) do used = used or file.text and file.text:find "%f[%w_]arg%f[^%w_]" end
   local given = rawget(_G, "arg")
   if not used or type(given) ~= "table" then return nil end
   local kept = {}
@@ -303,7 +305,7 @@ end
 -- ---- loading one --------------------------------------------------------------------------------
 
 local function text_of(entry)
-  if entry.text then return entry.text end
+  if entry.text or entry.code then return entry.text end
   return (entry.hex:gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
@@ -317,7 +319,7 @@ local function read_sources(row, modules)
     elseif entry.missing then
       files[entry.name] = { name = entry.name, missing = true }
     else
-      files[entry.name] = { name = entry.name, path = entry.path, text = text_of(entry) }
+      files[entry.name] = { name = entry.name, path = entry.path, text = text_of(entry), code = entry.code }
       known[entry.name] = true
     end
   end
@@ -366,7 +368,8 @@ local function origin_of(row, main, arguments)
     if entry.missing then
       table.insert(origin.missing, entry.name)
     elseif not entry.main then
-      table.insert(origin.modules, { name = entry.name, path = entry.path, text = text_of(entry) })
+      table.insert(origin.modules,
+        { name = entry.name, path = entry.path, text = text_of(entry), code = entry.code })
     end
   end
   return origin

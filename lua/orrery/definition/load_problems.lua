@@ -19,6 +19,12 @@ local function what_came(n, value)
   return errors.show(value)
 end
 
+-- Lua's own error, or one of ours, which is no mistake of the file.
+local function is_memory(e)
+  if type(e) ~= "string" then return false end
+  return (e:find "^not enough memory" or e:find "^[^\n]-:%d+: not enough memory") ~= nil
+end
+
 -- Any value that was raised, as text.
 local function raised_text(e)
   local ok, text = pcall(tostring, e)
@@ -35,6 +41,7 @@ end
 ---@param e any
 ---@param left string|nil the place in the file that was left last, for errors that do not name one
 function refuse.raised(name, e, left)
+  if is_memory(e) then error(e, 0) end
   local problems = errors.problems_of(e)
   for _, problem in ipairs(problems or {}) do problem.where = problem.where or left end
   if problems then error(e, 0) end
@@ -51,6 +58,7 @@ end
 ---@param name string
 ---@param message string what `load` says
 function refuse.syntax(name, message)
+  if is_memory(message) then error(message, 0) end
   local place, rest = split_place(message)
   fail("syntax", place or name, "not valid Lua: " .. rest)
 end

@@ -63,6 +63,8 @@ return function(found, def, spoiled)
     local message, i
     if say then
       message, i = say(p, names, def)
+    elseif tostring(p.message):find "^not enough memory" then
+      error(p.message, 0)
     else
       message = "the runtime refuses the plan: " .. tostring(p.message or p.kind)
     end

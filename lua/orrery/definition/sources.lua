@@ -18,7 +18,8 @@ local sources = {}
 ---@class orrery.Source
 ---@field name string as `require` was given it
 ---@field path string the file, as package.path led to it
----@field text string
+---@field text string|nil nil where a searcher of the program's own gave it, and what it compiled is not known
+---@field code string|nil a mark of it then, see orrery.definition.given
 ---@field scanned boolean|nil what it requires was not seen; it is looked for in the text
 
 local getinfo, real = debug.getinfo, require
@@ -122,8 +123,16 @@ end
 local function look_up(name)
   local path = file_of(name)
   local text = path and sources.is_found_by_path(name) and read(path)
-  return text and { name = name, path = path, text = text, scanned = true } or false
+  if text then return { name = name, path = path, text = text, scanned = true } end
+  if is_ours(name) then return false end
+  local found = sources.from_searcher(name)
+  return found and not sources.is_system(name, found.path) and found or false
 end
+
+--- What a searcher of the program's own gives for a module now, see orrery.definition.given.
+---@param name string
+---@return orrery.Source|nil
+function sources.from_searcher(name) return require("orrery.definition.given").find(name, search) end
 
 --- The file of a module that has been loaded; nil where it has none that counts, or was not loaded.
 ---@param name string
@@ -215,7 +224,7 @@ local function collect(into, names)
       if record then
         table.insert(into.modules, record)
         collect(into, asked["@" .. record.path] or {})
-        if record.scanned then collect(into, names_in(record.text)) end
+        if record.scanned and record.text then collect(into, names_in(record.text)) end
       elseif package.loaded[name] == nil and package.preload[name] == nil then
         table.insert(into.missing, name)
       end

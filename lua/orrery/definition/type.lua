@@ -5,7 +5,7 @@ local defer = require "orrery.defer"
 local types = {}
 
 defer(types, "orrery.definition.type_registry", { "find", "space", "words", "all", "names", "type_of",
-  "is_standard", "scope", "enter", "scoped", "aliases" })
+  "is_standard", "scope", "enter", "scoped", "aliases", "remove" })
 defer(types, "orrery.definition.type_call", { "place_positional", "placed", "made_at", "check", "outcomes" })
 defer(types, "orrery.definition.type_declare", { "declare" })
 

@@ -208,6 +208,20 @@ function types.add(T)
   share(T)
 end
 
+--- Takes a type out of the shared registry: its name is free again. Nodes of it stay.
+---@param T orrery.NodeType
+function types.remove(T)
+  if shared_registry[T.name] ~= T then return end
+  shared_registry[T.name] = nil
+  local at = shared_spaces
+  for word in T.name:gmatch "([^.]+)%." do
+    at = rawget(at, word)
+    if at == nil or declared[at] then return end
+  end
+  local word = T.name:match "[^.]+$"
+  if rawget(at, word) == T then at[word] = nil end
+end
+
 -- ---- asking -------------------------------------------------------------------------------------
 
 --- A type by name, or nil.

@@ -2,6 +2,7 @@
 ---
 --- A run goes on with the code it began with, from its bundle. Everything here reads the tables of
 --- the store (docs/store.md); the journal itself is read by the runtime.
+local core = require "orrery.core"
 local folder = require "orrery.store.folder"
 local launch = require "orrery.runtime.launch"
 local of_store = require "orrery.runtime.of_store"
@@ -29,6 +30,8 @@ local resume = {}
 ---@return orrery.Runtime
 function resume.runtime_of(options)
   if options.runtime then return options.runtime end
+  local hosted = not options.store and core.host_runtime()
+  if hosted and hosted:durable() then return hosted end
   local url = options.store or os.getenv "ORRERY_STORE"
   if not url or url == "" then error("name the store that the run is in, { store = \"sqlite:PATH\" }", 0) end
   return of_store(url)

@@ -63,6 +63,14 @@ function pools.of(rt)
   return pool
 end
 
+--- Ends the workers of a runtime that is closed.
+---@param rt orrery.Runtime
+function pools.close(rt)
+  local pool = made[rt]
+  made[rt] = nil
+  if pool then pool:close() end
+end
+
 local function share(part, whole) return whole > 0 and part / whole or nil end
 
 ---@class orrery.WorkerFigures
