@@ -246,6 +246,11 @@ bool orr_engine_jump(orr_engine *e, int64_t stop) {
     return true;
 }
 
+void orr_engine_skip(orr_engine *e, int64_t ns) {
+    int64_t now = orr_engine_now(e);
+    orr_clock_jump(&e->clock, ns < INT64_MAX - now ? now + ns : INT64_MAX - 1);
+}
+
 /* ---- waking up the loop ---------------------------------------------------------------------- */
 
 struct orr_wakeup {

@@ -97,6 +97,9 @@ uint32_t orr_engine_n_timers(const orr_engine *e);
 /* Lets a virtual clock jump to the next deadline, or to `stop` where that comes before it. False
  * when there is no deadline or the clock is real. */
 bool orr_engine_jump(orr_engine *e, int64_t stop);
+/* Lets a virtual clock go on by `ns` at once, past deadlines too, as that of a machine that was
+ * suspended. */
+void orr_engine_skip(orr_engine *e, int64_t ns);
 
 /* ---- waking up the loop ---------------------------------------------------------------------- */
 

@@ -296,6 +296,16 @@ static int rt_now(lua_State *L) {
     return 1;
 }
 
+/* rt:skip(seconds): a virtual clock goes on by so much at once, past what is due meanwhile */
+static int rt_skip(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    lua_Number seconds = luaL_checknumber(L, 2);
+    luaL_argcheck(L, seconds >= 0 && seconds < 9e9, 2, "out of range");
+    luaL_argcheck(L, rt->base.is_virtual, 1, "the clock of this runtime is real, and is not set");
+    orr_engine_skip(rt->base.engine, (int64_t)(seconds * 1e9));
+    return 0;
+}
+
 /* When a run goes on by itself: now, after a backoff, or not by what the core knows. */
 static int64_t goes_on(const orr_runbox *r, int64_t now) {
     if (!r->live || !r->run) return INT64_MAX;
@@ -369,6 +379,7 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"breaker", rt_breaker},
         {"now", rt_now},
         {"idle", rt_idle},
+        {"skip", rt_skip},
         {"close", rt_close},
         {"refill", orr_rt_refill},
         {"durable", rt_durable},
