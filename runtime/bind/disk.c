@@ -9,10 +9,14 @@
  *   disk:crashed()                   whether it has died
  *   disk:fault(commit, kind, turns)  what is wrong with a commit: "slow", "fails" or "unsure"
  *   disk:records(), disk:commits()   how many were made
- *   disk:last(run)                   the number of the last record of the run with that id; 0: none
+ *   disk:last(run)                   the number of the last record of the run with that id, 0: none;
+ *                                    whether it ends the run
+ *   disk:journal(run, plan)          its records that are on the disk, as run:journal gives them; nil
+ *                                    where there is no such run
  *   disk:send(run, name, text)       leaves a message for a run -> true, or nil and the reason
  */
 #include "bind/inner.h"
+#include "durable/durable.h"
 #include "store/sim/sim.h"
 #include "store/store.h"
 
@@ -80,7 +84,20 @@ static int disk_last(lua_State *L) {
     uint8_t run[16];
     const orr_disk *disk = check_disk(L);
     check_run(L, 2, run);
-    lua_pushinteger(L, (lua_Integer)orr_disk_last(disk, run));
+    bool ended;
+    lua_pushinteger(L, (lua_Integer)orr_disk_last(disk, run, &ended));
+    lua_pushboolean(L, ended);
+    return 2;
+}
+
+static int disk_journal(lua_State *L) {
+    uint8_t run[16];
+    orr_reason reason = {""};
+    const orr_disk *disk = check_disk(L);
+    check_run(L, 2, run);
+    orr_check_plan(L, 3);
+    lua_settop(L, 3);
+    if (orr_journal_push(L, orr_disk_kept(disk), run, 3, &reason) == ORR_ENOTFOUND) lua_pushnil(L);
     return 1;
 }
 
@@ -111,6 +128,7 @@ int orr_core_disk(lua_State *L) {
         {"url", disk_url},         {"crash_at", disk_crash_at}, {"crash", disk_crash},
         {"crashed", disk_crashed}, {"fault", disk_fault},       {"records", disk_records},
         {"commits", disk_commits}, {"last", disk_last},         {"send", disk_send},
+        {"journal", disk_journal},
         {NULL, NULL},
     };
     orr_alloc alloc = {orr_alloc_libc, NULL};

@@ -104,6 +104,9 @@ static void read_limits(lua_State *L, orr_rtbox *rt, int opts) {
 
 static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
     read_limits(L, rt, opts);
+    lua_getfield(L, opts, "quiet");
+    rt->quiet = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
     lua_getfield(L, opts, "durability");
     int durability = lua_isnil(L, -1) ? 0 : luaL_checkoption(L, -1, NULL, durabilities);
@@ -179,7 +182,7 @@ void orr_runtime_make_default(lua_State *L, orr_script *s) {
 
 /* core.runtime([{clock=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=,
  * memory_limit=, crash_limit=, callback_limit=,
- * contain=}]) -> rt; without options the default one. */
+ * contain=, quiet=}]) -> rt; without options the default one. */
 int orr_core_runtime(lua_State *L) {
     orr_script *s = orr_script_of(L);
     if (lua_isnoneornil(L, 1)) {
@@ -306,6 +309,15 @@ static int rt_skip(lua_State *L) {
     return 0;
 }
 
+/* rt:check() -> nil, or one sentence: which invariant of its core is broken */
+static int rt_check(lua_State *L) {
+    char text[512];
+    const orr_core *core = orr_engine_core(orr_check_rt(L, 1)->base.engine);
+    if (orr_core_check(core, text, sizeof text)) lua_pushnil(L);
+    else lua_pushstring(L, text);
+    return 1;
+}
+
 /* When a run goes on by itself: now, after a backoff, or not by what the core knows. */
 static int64_t goes_on(const orr_runbox *r, int64_t now) {
     if (!r->live || !r->run) return INT64_MAX;
@@ -380,6 +392,7 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"now", rt_now},
         {"idle", rt_idle},
         {"skip", rt_skip},
+        {"check", rt_check},
         {"close", rt_close},
         {"refill", orr_rt_refill},
         {"durable", rt_durable},

@@ -2,6 +2,7 @@
 #include "store/sim/inner.h"
 
 #include "port/port.h"
+#include "store/record/record.h"
 
 /* Behind the lock, since simulations may run on several threads. */
 static orr_mutex lock = ORR_MUTEX_INIT;
@@ -102,17 +103,26 @@ uint64_t orr_disk_commits(const orr_disk *disk) {
     return disk->commits;
 }
 
-static bool count_record(void *ud, uint64_t seq, const void *bytes, size_t size) {
-    (void)bytes, (void)size;
-    *(uint64_t *)ud = seq;
+typedef struct last_record {
+    uint64_t seq;
+    bool ended;
+} last_record;
+
+static bool take_record(void *ud, uint64_t seq, const void *bytes, size_t size) {
+    *(last_record *)ud = (last_record){seq, orr_record_ends(bytes, size)};
     return true;
 }
 
-uint64_t orr_disk_last(const orr_disk *disk, const uint8_t run[16]) {
-    uint64_t last = 0;
+uint64_t orr_disk_last(const orr_disk *disk, const uint8_t run[16], bool *ended) {
+    last_record last = {0, false};
     orr_reason reason;
-    orr_store_read(disk->kept, run, 0, count_record, &last, &reason);
-    return last;
+    orr_store_read(disk->kept, run, 0, take_record, &last, &reason);
+    *ended = last.ended;
+    return last.seq;
+}
+
+orr_store *orr_disk_kept(const orr_disk *disk) {
+    return disk->kept;
 }
 
 orr_status orr_disk_send(orr_disk *disk, const uint8_t run[16], const char *name, const char *text,

@@ -46,8 +46,12 @@ orr_status orr_disk_fault_at(orr_disk *disk, uint64_t commit, orr_disk_fault fau
 /* Records and commits that were made, of all runs. */
 uint64_t orr_disk_records(const orr_disk *disk);
 uint64_t orr_disk_commits(const orr_disk *disk);
-/* The number of the last record of a run that is on the disk; 0 for none. */
-uint64_t orr_disk_last(const orr_disk *disk, const uint8_t run[16]);
+/* The number of the last record of a run that is on the disk, 0 for none; whether it ends the
+ * run. */
+uint64_t orr_disk_last(const orr_disk *disk, const uint8_t run[16], bool *ended);
+
+/* What is on the disk, to be read. Valid as long as the disk. */
+orr_store *orr_disk_kept(const orr_disk *disk);
 
 /* Leaves a message for a run on the disk, as another process would; see orr_store_send. */
 orr_status orr_disk_send(orr_disk *disk, const uint8_t run[16], const char *name, const char *text,

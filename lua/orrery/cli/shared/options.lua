@@ -139,6 +139,25 @@ options.commands = {
     examples = { "orrery types", "orrery types exec", "orrery types -l types.words text.words",
       "orrery types --json", "orrery types --schema -l types.words > orrery.schema.json" },
   },
+  sim = {
+    summary = "Plays a workflow thousands of times against crashes, failures and races; prints what broke.",
+    FILE,
+    { "--seeds", "How many histories are played; 1000 otherwise.", number = true, least = 1, argname = "N" },
+    { "--seed", "The first seed; alone: only this history, as when it was found.", number = true,
+      argname = "S" },
+    { "-i --input", "Input: name=text, name:=json, or @file.json for all of it, @- for stdin.", many = true,
+      argname = "NAME=VALUE" },
+    { "--learn", "A store: nodes without a model take as long, and fail as often, as its runs say.",
+      argname = "URL" },
+    { "--durability", "strict or relaxed: what a crash may lose.", choices = { "strict", "relaxed" } },
+    REQUIRE, JSON, QUIET,
+    examples = { "orrery sim order.lua", "orrery sim order.lua --seeds 20000",
+      "orrery sim order.lua --seed 417", "orrery sim order.lua --learn sqlite:runs.db" },
+    codes = [[
+Exit codes:
+   0  nothing broke             2  bad usage or definition
+   1  something broke]],
+  },
   new = {
     summary = "Writes a small workflow that runs, to start from. Never overwrites a file.",
     { "name", "Name of the workflow, or a path for its file." },
@@ -171,7 +190,7 @@ options.commands = {
   },
 }
 
-options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "types", "new", "doctor",
+options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "sim", "types", "new", "doctor",
   "completions", "help", "version" }
 
 -- The commands that look at a store are many, and starting a run does not need them: their options
@@ -250,7 +269,8 @@ local function build(name)
   -- The help flag leaves the parser by an error, so that required arguments are not asked for.
   parser:flag("-h --help", "Show this help."):action(function() error({ help = true }) end)
   local epilog = "Examples:\n   " .. table.concat(command.examples, "\n   ")
-  if command.exits then epilog = epilog .. "\n\n" .. options.exits end
+  local exits = command.codes or command.exits and options.exits
+  if exits then epilog = epilog .. "\n\n" .. exits end
   parser:epilog(epilog)
   parser.error = function(_, message) error({ usage = message }) end
   return parser
