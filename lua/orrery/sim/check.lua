@@ -51,6 +51,7 @@ local function needed(node)
 end
 
 local function after_commit(h, at)
+  if h.options.durability == "relaxed" then return nil end
   for _, start in ipairs(h.starts) do
     local node = start.run == h.id and start.phase == "run" and h.subject.by_name[start.node]
     if node and node.deps and #node.deps > 0 then

@@ -33,20 +33,20 @@ local CALL = {
     injected "after it has done its work"
   end,
   slow = function(fault, fn, ctx, inputs)
-    core.sleep(fault.by)
+    core.busy(fault.by)
     return fn(ctx, inputs)
   end,
   slow_after = function(fault, fn, ctx, inputs)
     local value = fn(ctx, inputs)
-    core.sleep(fault.by)
+    core.busy(fault.by)
     return value
   end,
   hang = function(_, fn, ctx, inputs)
-    core.sleep(HANGS)
+    core.busy(HANGS)
     return fn(ctx, inputs)
   end,
   late = function(_, fn, ctx, inputs)
-    if not pcall(core.sleep, HANGS) then pcall(core.sleep, GRACE) end
+    if not pcall(core.busy, HANGS) then pcall(core.busy, GRACE) end
     return fn(ctx, inputs)
   end,
   twice = function(_, fn, ctx, inputs)
@@ -63,7 +63,7 @@ local function behave(self, model, key)
   local chance = Chance.of(self.seed, key, 0)
   local fails = chance:truth(model.fails)
   if model.takes then
-    core.sleep(model.draw and model.draw(chance) or
+    core.busy(model.draw and model.draw(chance) or
       model.takes[1] + chance:real() * (model.takes[2] - model.takes[1]))
   end
   if fails then
