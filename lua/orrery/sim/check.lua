@@ -45,9 +45,8 @@ end
 
 -- How many of its dependencies must have settled before a node starts.
 local function needed(node)
-  local join = node.join
-  if type(join) == "table" then return join.need or 1 end
-  return join == "any" and 1 or #node.deps
+  if node.join == "need" then return node.need end
+  return node.join == "any" and 1 or #node.deps
 end
 
 local function after_commit(h, at)
@@ -110,10 +109,13 @@ end
 
 local function undone(h)
   if h.state ~= "compensated" and h.state ~= "compensation_failed" then return nil end
-  local completed, last = {}, math.huge
+  local completed, last, begun = {}, math.huge, false
   for _, record in ipairs(h.journal) do
-    if record.kind == "completed" then completed[cell(record.node, record.item, "run")] = record.seq end
-    local seq = SETTLES[record.kind] == "undo" and completed[cell(record.node, record.item, "run")]
+    begun = begun or record.kind == "compensating" -- cleanup nodes come after it
+    if record.kind == "completed" and not begun then completed[cell(record.node, record.item, "run")] = record.seq end
+    local whole = record.node and not record.item and h.subject.by_name[record.node].each -- after its items
+    local seq = SETTLES[record.kind] == "undo" and not whole
+      and completed[cell(record.node, record.item, "run")]
     if seq and seq > last then
       return ("%s was undone after what had completed before it"):format(record.node)
     end
