@@ -242,6 +242,13 @@ storm: $(BUILD)/orrery ## every command at the same time on one store, for ten m
 	$(BUILD)/orrery spec/crash/storm_main.lua
 	POWER_CUT_WORKLOADS=1000 $(BUILD)/spec/test_power_cut
 
+# Random workflows on simulated disks; a seed that is printed is played again by spec/sim/main.lua.
+.PHONY: sim
+SIM_SEEDS ?= 20000
+SIM_SEED  ?= 1
+sim: $(BUILD)/orrery ## play the engine through crashes and races in virtual time (SIM_SEEDS=)
+	$(BUILD)/orrery spec/sim/main.lua $(SIM_SEEDS) $(SIM_SEED)
+
 # FUZZ_SECONDS for each target, FUZZ="json http" for some of them, FUZZ_SEED to repeat a round.
 FUZZ         ?=
 FUZZ_SECONDS ?= 60

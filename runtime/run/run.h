@@ -283,7 +283,7 @@ struct orr_rtbox {
     const char *url;             /* of its store; NULL: in memory */
     bool durable;                /* runs keep a journal in a store unless they ask for none */
     uint8_t durability;          /* of runs that do not say: orr_durability of the store */
-    bool quiet;                  /* what it logs itself is for listeners only, and no warning */
+    bool simulated;              /* nothing of it goes by real time, and its log is for listeners only */
     bool lags;                   /* the keeper's: more is not durable than relaxed runs may lose */
     uint64_t durable_to;         /* ticket up to which everything is durable, as far as it is known here */
     orr_runbox *runs;            /* those that are not freed, live or not */

@@ -104,8 +104,8 @@ static void read_limits(lua_State *L, orr_rtbox *rt, int opts) {
 
 static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
     read_limits(L, rt, opts);
-    lua_getfield(L, opts, "quiet");
-    rt->quiet = lua_toboolean(L, -1);
+    lua_getfield(L, opts, "simulated");
+    rt->simulated = lua_toboolean(L, -1);
     lua_pop(L, 1);
     static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
     lua_getfield(L, opts, "durability");
@@ -182,7 +182,7 @@ void orr_runtime_make_default(lua_State *L, orr_script *s) {
 
 /* core.runtime([{clock=, now=, grace=, watchdog=, store=, durability=, watch=, output_limit=,
  * memory_limit=, crash_limit=, callback_limit=,
- * contain=, quiet=}]) -> rt; without options the default one. */
+ * contain=, simulated=}]) -> rt; without options the default one. */
 int orr_core_runtime(lua_State *L) {
     orr_script *s = orr_script_of(L);
     if (lua_isnoneornil(L, 1)) {

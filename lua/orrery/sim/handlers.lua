@@ -8,6 +8,7 @@ local handlers = { methods = {} }
 
 local HANGS = 86400       -- seconds
 local GRACE = 1           -- of a handler that goes on though it was cancelled, within the engine's grace
+local LOOKED_AT = 2       -- of so many histories the engine is looked at with each attempt of one
 local MOST_STARTS = 20000 -- of one history: more are a loop without end
 
 --- Where a fault of a handler is looked for: the n-th start of a node or item, of its handler or its
@@ -63,11 +64,21 @@ local function behave(self, model, key)
   local chance = Chance.of(self.seed, key, 0)
   local fails = chance:truth(model.fails)
   if model.takes then
-    core.busy(model.draw and model.draw(chance) or
-      model.takes[1] + chance:real() * (model.takes[2] - model.takes[1]))
+    core.busy(model.takes[1] + chance:real() * (model.takes[2] - model.takes[1]))
   end
   if fails then
     errors.error { code = model.code or "simulated", message = "its model fails it" }
+  end
+end
+
+-- An attempt as one of the history was.
+local function like(self, samples, key)
+  local sample = Chance.of(self.seed, key, 1):pick(samples)
+  return function()
+    core.busy(sample.took)
+    if sample.code then errors.error { code = sample.code, message = "as in a run that was kept" } end
+    if sample.outcome then return core.outcome(sample.outcome, sample.output) end
+    return sample.output
   end
 end
 
@@ -80,6 +91,30 @@ end
 local function message_of(problem)
   if type(problem) ~= "table" then return tostring(problem) end
   return ("%s: %s"):format(tostring(problem.code), tostring(problem.message))
+end
+
+-- Nodes that run now, of the whole run or of a pool, but for those with items.
+local function running(self, states, pool)
+  local n = 0
+  for _, node in ipairs(self.subject.nodes) do
+    local counts = not node.each and (not pool or node.pool == pool)
+    if counts and states[node.name] == "running" then n = n + 1 end
+  end
+  return n
+end
+
+-- Whether the engine keeps to its limits, and agrees with itself.
+local function look(self, node)
+  local states, s = self.run:states(), self.subject
+  local limit = self.options.concurrency or s.compiled.def.concurrency
+  local pool = type(node.pool) == "string" and s.pools[node.pool]
+  if limit and running(self, states) > limit then
+    self.exceeded = ("%d nodes run at once, and at most %d may"):format(running(self, states), limit)
+  elseif pool and running(self, states, node.pool) > pool then
+    self.exceeded = ("%d nodes have places in pool %s, which has %d"):format(
+      running(self, states, node.pool), node.pool, pool)
+  end
+  self.disagrees = self.disagrees or self.rt:check()
 end
 
 --- Plays one attempt.
@@ -105,7 +140,10 @@ function handlers.methods.attempt(self, s, node, phase, fn, ctx, inputs)
     self.endless = true
     self.disk:crash()
   end
+  if s == self.subject and self.seed % LOOKED_AT == 0 and self.run then look(self, node) end
   local model = phase == "run" and simulated.models[node.name] or nil
+  local samples = phase == "run" and not model and self.options.learned and self.options.learned[name]
+  if samples then fn = like(self, samples, key) end
   local ok, value = pcall(call, self, fault, key, model, fn, ctx, inputs)
   if self.disk:crashed() then
     start.cut = true

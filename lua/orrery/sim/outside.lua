@@ -82,16 +82,28 @@ local function is_planned(self, name)
   return false
 end
 
+local OPEN = { waiting = true, running = true }
+
+-- Names of signals that a node, or an item of it, waits for are put into a list.
+local function awaited(run, node, names)
+  local function look(item)
+    local why = run:why(node.name, item)
+    if why.kind == "signal" and why.name then names[#names + 1] = why.name end
+  end
+  if not node.each then return look() end
+  for item = 1, #(run:items(node.name) or {}) do look(item) end
+end
+
 -- Sends what the run waits for.
 local function answer(self, act)
-  local run = self.run
+  local run, names = self.run, {}
   if not run or run.ended then return end
   local states = run:states()
   for _, node in ipairs(self.subject.nodes) do
-    local why = states[node.name] == "waiting" and run:why(node.name)
-    if why and why.kind == "signal" and (act.at >= HELD_BACK or not is_planned(self, why.name)) then
-      signal(self, why.name)
-    end
+    if OPEN[states[node.name]] then awaited(run, node, names) end
+  end
+  for _, name in ipairs(names) do
+    if act.at >= HELD_BACK or not is_planned(self, name) then signal(self, name) end
   end
 end
 
@@ -112,6 +124,13 @@ local ACT = {
   end,
 }
 
+--- A mistake of the simulation's own, or of a model: nothing can be said of the history.
+---@param problem any
+function outside.methods.break_off(self, problem)
+  self.problem = problem
+  self.disk:crash()
+end
+
 --- Does what is to happen from outside, each at its time; what fell into the time between two lives
 --- is done at the beginning of the next.
 function outside.methods.meddle(self)
@@ -123,7 +142,8 @@ function outside.methods.meddle(self)
     while self.disk:last(self.id) == 0 and not self.disk:crashed() do core.sleep(SOON) end
     if self.disk:crashed() then return end
     self.next_act = self.next_act + 1
-    ACT[act.act](self, act)
+    local ok, problem = pcall(ACT[act.act], self, act)
+    if not ok then return self:break_off(problem) end
   end
 end
 

@@ -40,6 +40,16 @@ local function replace(s, node)
   return out
 end
 
+-- Pools that the nodes name -> how many places they have.
+local function places(list)
+  local pools, found = require "orrery.definition.pools", {}
+  for _, node in ipairs(list) do
+    local declared = type(node.pool) == "string" and pools.declared(node.pool)
+    if declared then found[node.pool] = declared.max end
+  end
+  return found
+end
+
 --- The subject that a compiled workflow is; the same for the same one.
 ---@param compiled orrery.Compiled
 ---@return orrery.sim.Subject
@@ -54,7 +64,7 @@ function subject.of(compiled)
     s.nodes[i], s.by_name[node.name] = node, node
     def.nodes[i] = replace(s, node)
   end
-  s.plan = core.plan(def)
+  s.plan, s.pools = core.plan(def), places(s.nodes)
   made[compiled] = s
   return s
 end

@@ -90,6 +90,7 @@ local function run_to_end(self)
   self.rt:wait(self.run)
   meddler:cancel()
   self.rt:wait(meddler)
+  if self.problem then error(self.problem, 0) end
 end
 
 -- One life of the process. False where it died.
@@ -98,7 +99,7 @@ local function live(self)
   self.disk:crash_at(crash and crash.record or 0)
   self.lives = self.lives + 1
   self.rt = core.runtime { clock = "virtual", store = self.disk:url(), now = START + self.resume_at,
-    watch = false, quiet = true, durability = self.options.durability }
+    watch = false, simulated = true, durability = self.options.durability }
   if self.seed % LISTENED == 0 then self.rt:on(function() end) end
   local _ <close> = setmetatable({}, { __close = function() self.rt:close() end })
   if self.lives > 1 then self:note("life", { down = self.down }) end

@@ -155,6 +155,7 @@ static void tick(sim_store *s) {
     if (!s->committing || s->disk->crashed) return;
     if (s->turns > 0) s->turns--;
     go_on(s, true);
+    wake(s); /* what is durable now is looked at in the next turn */
 }
 
 static uint64_t durable(const orr_store *store) {
