@@ -19,6 +19,7 @@ local function again(args, seed)
   end
   for _, module in ipairs(args.require or {}) do words[#words + 1] = "-l " .. quoted(module) end
   if args.durability then words[#words + 1] = "--durability " .. args.durability end
+  if args.faults then words[#words + 1] = "--faults " .. quoted(args.faults) end
   if args.learn then words[#words + 1] = "--learn " .. quoted(args.learn) end
   return table.concat(words, " ")
 end
@@ -109,6 +110,7 @@ local function compiled_of(file)
 end
 
 local function options_of(args, compiled)
+  local problem
   local json = require("orrery.core").json
   local ok, input = require("orrery.cli.shared.input").parse(args.input, json, compiled.input)
   if not ok then return nil, input end
@@ -119,7 +121,14 @@ local function options_of(args, compiled)
     ok, learned = pcall(require("orrery.sim.learned"), args.learn, compiled.name)
     if not ok then return nil, ("--learn %s: %s"):format(args.learn, tostring(learned)) end
   end
-  return { input = input, durability = args.durability, seed = args.seed, learned = learned,
+  local kinds
+  if args.faults then
+    kinds = {}
+    for kind in args.faults:gmatch "[^,]+" do kinds[#kinds + 1] = kind end
+    ok, problem = pcall(require("orrery.sim.faults").kinds, kinds)
+    if not ok or #kinds == 0 then return nil, "--faults: " .. (ok and "name a kind of fault" or problem) end
+  end
+  return { input = input, faults = kinds, durability = args.durability, seed = args.seed, learned = learned,
     seeds = args.seeds or args.seed and 1 or nil }
 end
 

@@ -1,5 +1,6 @@
 --- What goes wrong in a history: a list of faults that a seed decides, each of which can be left out.
 local Chance = require "orrery.sim.chance"
+local errors = require "orrery.errors"
 
 local faults = {}
 
@@ -17,6 +18,7 @@ local faults = {}
 ---@field seconds number
 ---@field times number[] at which something happens or is due
 ---@field signals string[] that it waits for
+---@field kinds table[] of faults that there may be
 
 -- A moment that matters, or a little before or after one, or any.
 local function moment(chance, profile)
@@ -62,22 +64,49 @@ local function crash(chance, profile)
     down = chance:pick { 0, 0, 1, 60, 3600, 86400, -30 } }
 end
 
--- weight, what makes one (nil: there is none of the kind here)
+-- name, weight, what makes one (nil: there is none of the kind here)
 local KINDS = {
-  { 5, crash }, { 3, of_handler "fail" }, { 5, of_handler "fail_after" }, { 2, of_handler "slow" },
-  { 2, of_handler "slow_after" }, { 1, of_handler "hang" }, { 1, of_handler "late" },
-  { 1, of_handler "twice" }, { 2, of_commit "slow" }, { 1, of_commit "fails" }, { 2, of_commit "unsure" },
-  { 1, from_outside "cancel" }, { 1, from_outside "pause" }, { 1, from_outside "skip" },
-  { 5, of_signal "signal" }, { 2, of_signal "hold_back" },
+  { "crash", 5, crash },
+  { "fail", 3, of_handler "fail" }, { "fail_after", 5, of_handler "fail_after" },
+  { "slow", 2, of_handler "slow" }, { "slow_after", 2, of_handler "slow_after" },
+  { "hang", 1, of_handler "hang" }, { "late", 1, of_handler "late" }, { "twice", 1, of_handler "twice" },
+  { "commit_slow", 2, of_commit "slow" }, { "commit_fails", 1, of_commit "fails" },
+  { "commit_unsure", 2, of_commit "unsure" },
+  { "cancel", 1, from_outside "cancel" }, { "pause", 1, from_outside "pause" },
+  { "skip", 1, from_outside "skip" },
+  { "signal", 5, of_signal "signal" }, { "hold_back", 2, of_signal "hold_back" },
 }
-local WEIGHT = 0
-for _, kind in ipairs(KINDS) do WEIGHT = WEIGHT + kind[1] end
+
+--- Names of all kinds.
+---@type string[]
+faults.names = {}
+for i, kind in ipairs(KINDS) do faults.names[i] = kind[1] end
+
+--- The kinds of these names, all without any. Raises for an unknown one.
+---@param names? string[]
+---@return table[] kinds for `faults.of`
+function faults.kinds(names)
+  if not names then return KINDS end
+  local chosen = {}
+  for _, name in ipairs(names) do
+    local before = #chosen
+    for _, kind in ipairs(KINDS) do
+      if kind[1] == name then chosen[#chosen + 1] = kind end
+    end
+    if #chosen == before then
+      error(("there is no kind of fault %q%s"):format(name, errors.suggest(name, faults.names)), 0)
+    end
+  end
+  return chosen
+end
 
 local function any(chance, profile)
-  local left = chance:int(1, WEIGHT)
-  for _, kind in ipairs(KINDS) do
-    left = left - kind[1]
-    if left <= 0 then return kind[2](chance, profile) end
+  local weight = 0
+  for _, kind in ipairs(profile.kinds) do weight = weight + kind[2] end
+  local left = chance:int(1, weight)
+  for _, kind in ipairs(profile.kinds) do
+    left = left - kind[2]
+    if left <= 0 then return kind[3](chance, profile) end
   end
 end
 

@@ -81,7 +81,8 @@ end
 --- Plays histories of a compiled workflow until one breaks something.
 ---@param compiled orrery.Compiled
 ---@param options {seeds: integer?, seed: integer?, input: any, context: any, durability: string?,
---- concurrency: integer?, on_history: fun(h: orrery.sim.History)?} seed: the first
+--- concurrency: integer?, faults: string[]?, learned: table?, on_history: fun(h: orrery.sim.History)?} seed: the first;
+--- faults: only of these kinds; learned: see learned.lua
 ---@return orrery.sim.Report
 function sim.run(compiled, options)
   local report = { seeds = 0, states = {}, faults = {}, seconds = {}, starts = 0, lives = 0 }
@@ -90,6 +91,7 @@ function sim.run(compiled, options)
   local _ <close> = setmetatable({}, { __close = function() start.set_stand_in(nil) end })
   local s = subject.of(compiled)
   local known = profile(s, options)
+  known.kinds = faults.kinds(options.faults)
   local first = options.seed or 1
   for seed = first, first + (options.seeds or 1000) - 1 do
     local h = world.play(s, options, seed, faults.of(seed, known))

@@ -147,6 +147,9 @@ options.commands = {
       argname = "S" },
     { "-i --input", "Input: name=text, name:=json, or @file.json for all of it, @- for stdin.", many = true,
       argname = "NAME=VALUE" },
+    { "--faults", "Only these kinds of faults, with commas: crash, fail, fail_after, slow, slow_after, hang,"
+      .. " late, twice, commit_slow, commit_fails, commit_unsure, cancel, pause, skip, signal, hold_back.",
+      argname = "KINDS" },
     { "--learn", "A store: nodes without a model take as long, and fail as often, as its runs say.",
       argname = "URL" },
     { "--durability", "strict or relaxed: what a crash may lose.", choices = { "strict", "relaxed" } },
