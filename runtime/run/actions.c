@@ -59,7 +59,7 @@ static void trace(const orr_trace *to, const orr_runbox *r, const orr_action *a)
 /* A start that waited for its record: the core has given the attempt up meanwhile, because the clock
  * went past its deadline and the grace at once, as that of a suspended machine does. */
 static bool is_given_up(const orr_runbox *r, const orr_action *a) {
-    return r->journal && orr_node_settled(orr_run_node_state(a->run, a->task.node, a->task.item));
+    return r->journal && !orr_task_is_open(a->run, &a->task);
 }
 
 static void act(void *ud, const orr_action *a) {

@@ -107,6 +107,9 @@ local function live(self)
   if not self.run then return true end
   run_to_end(self)
   if not self.disk:crashed() then return true end
+  for _, start in ipairs(self.starts) do
+    start.cut = start.cut or start.life == self.lives and start.done == nil
+  end
   self.down = crash and crash.down or 1
   if not self.hung then self:note("crash", { record = self.disk:records() }) end
   self.resume_at = math.max(0, self:at() + self.down)
