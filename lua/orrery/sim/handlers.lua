@@ -151,7 +151,7 @@ function handlers.methods.attempt(self, s, node, phase, fn, ctx, inputs)
     start.done, start.value = ok, value
     start.took = self:at() - start.at
     if not ok then start.message = message_of(value) end
-    self:note("end", { start = start })
+    if not self.run.ended then self:note("end", { start = start }) end -- what comes later is of no run
   end
   if not ok then error(value, 0) end
   return value
