@@ -5,7 +5,7 @@ local DOCS, TABLE = "docs/architecture.md", "<!-- rooms of Lua -->"
 -- itself.
 local BASICS = {
   defer = true, duration = true, errors = true, events = true, fileset = true, glob = true, mask = true,
-  nearest = true, secret = true, state = true, text = true, url = true, version = true, where = true,
+  nearest = true, secret = true, simulated = true, state = true, text = true, url = true, version = true, where = true,
   wording = true,
 }
 -- Modules in C. What only the command has is for the command.

@@ -125,9 +125,15 @@ static int disk_gc(lua_State *L) {
 
 int orr_core_disk(lua_State *L) {
     static const luaL_Reg methods[] = {
-        {"url", disk_url},         {"crash_at", disk_crash_at}, {"crash", disk_crash},
-        {"crashed", disk_crashed}, {"fault", disk_fault},       {"records", disk_records},
-        {"commits", disk_commits}, {"last", disk_last},         {"send", disk_send},
+        {"url", disk_url},
+        {"crash_at", disk_crash_at},
+        {"crash", disk_crash},
+        {"crashed", disk_crashed},
+        {"fault", disk_fault},
+        {"records", disk_records},
+        {"commits", disk_commits},
+        {"last", disk_last},
+        {"send", disk_send},
         {"journal", disk_journal},
         {NULL, NULL},
     };

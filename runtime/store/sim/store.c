@@ -77,8 +77,8 @@ static void drop_ops(sim_store *s) {
 /* A transaction may be split between two records, but not beside a row: what came with a record is
  * there with it or not at all. */
 static bool may_split(const orr_sim_op *op) {
-    return op->kind == ORR_SIM_APPEND && (op->next == NULL || op->next->kind == ORR_SIM_APPEND ||
-                                          op->next->kind == ORR_SIM_CREATE);
+    return op->kind == ORR_SIM_APPEND &&
+           (op->next == NULL || op->next->kind == ORR_SIM_APPEND || op->next->kind == ORR_SIM_CREATE);
 }
 
 static bool dies_with(const sim_store *s, const orr_sim_op *op, uint64_t to) {
