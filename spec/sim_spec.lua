@@ -251,6 +251,20 @@ describe("flow.model and flow.invariant", function()
 end)
 
 describe("the engine", function()
+  -- The clock goes past the timeout and the grace while the start waits for its record: the attempt has
+  -- failed and is undone before it could begin.
+  it("does not start an attempt that was given up before it could", function()
+    local w = flow.workflow { name = "late" }
+    w.a = { timeout = "10s", run = function() return 1 end, compensate = function() end }
+    local simulation, world = require(SIM), require "orrery.sim.world"
+    local s = require("orrery.sim.subject").of(assert(simulation.compile(w)))
+    local h = world.play(s, {}, 1, { { kind = "crash", record = 1, down = 1 },
+      { kind = "skip", act = "skip", at = 1, by = 60 } })
+    assert.same("compensated", h.state)
+    for _, start in ipairs(h.starts) do assert.same("undo", start.phase) end
+    assert.is_nil((require("orrery.sim.check").engine(h)))
+  end)
+
   it("keeps its promises over random workflows", function()
     local played = command.run { "spec/sim/main.lua", "1000" }
     assert.same(0, played.code, played.out .. played.err)

@@ -482,6 +482,12 @@ function Runtime:step(seconds) end
 function Runtime:idle() end
 ---@return number seconds since 1970 on its clock
 function Runtime:now() end
+---Lets a virtual clock go on by so much at once, past what is due meanwhile.
+---@param seconds number
+function Runtime:skip(seconds) end
+---Looks through the engine's own state, in time linear in its runs. For tests.
+---@return string|nil problem one sentence: the first disagreement that was found
+function Runtime:check() end
 ---@param fn fun(event: table) for every event of every run on it
 ---@return fun() off
 function Runtime:on(fn) end
