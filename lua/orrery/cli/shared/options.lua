@@ -142,9 +142,9 @@ options.commands = {
   sim = {
     summary = "Plays a workflow thousands of times against crashes, failures and races; prints what broke.",
     FILE,
-    { "--seeds", "How many histories are played; 1000 otherwise.", number = true, least = 1, argname = "N" },
     { "--seed", "The first seed; alone: only this history, as when it was found.", number = true,
       argname = "S" },
+    { "--seeds", "How many histories are played; 1000 otherwise.", number = true, least = 1, argname = "N" },
     { "-i --input", "Input: name=text, name:=json, or @file.json for all of it, @- for stdin.", many = true,
       argname = "NAME=VALUE" },
     { "--faults", "Only these kinds of faults, with commas: crash, fail, fail_after, slow, slow_after, hang,"
