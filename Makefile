@@ -69,8 +69,8 @@ $(BUILT_WITH):
 
 # ---- sources -------------------------------------------------------------------------------------
 
-ROOMS    := core core/plan port loop store store/record store/queue store/tables store/sqlite store/sim lua rows \
-  fiber worker run durable bind api
+ROOMS    := core core/plan port loop store store/record store/queue store/tables store/sqlite store/sim \
+  lua rows fiber worker run durable bind api
 LIB_SRC  := $(foreach room,$(ROOMS),$(sort $(wildcard runtime/$(room)/*.c)))
 HOST_SRC := $(sort $(wildcard runtime/host/*.c))
 LUA_NOTES := $(sort $(wildcard lua/orrery/library/*.lua))

@@ -251,8 +251,8 @@ describe("flow.model and flow.invariant", function()
 end)
 
 describe("the engine", function()
-  -- The clock goes past the timeout and the grace while the start waits for its record: the attempt has
-  -- failed and is undone before it could begin.
+  -- The clock goes past the timeout and the grace while the start waits for its record: the attempt
+  -- has failed and is undone before it could begin.
   it("does not start an attempt that was given up before it could", function()
     local w = flow.workflow { name = "late" }
     w.a = { timeout = "10s", run = function() return 1 end, compensate = function() end }

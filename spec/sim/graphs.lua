@@ -1,5 +1,5 @@
---- Random workflows for simulations of the engine: graphs with joins, conditions, retries, timeouts,
---- items, loops, pools, steps, signals, compensations and children. A seed decides all of one.
+--- Random workflows for simulations of the engine: graphs with joins, conditions, retries,
+--- timeouts, items, loops, pools, steps, signals, compensations and children. A seed decides all.
 local flow = require "orrery"
 
 local graphs = {}

@@ -1,6 +1,6 @@
---- `make sim`: the engine under simulation over random workflows. `main.lua [SEEDS [FIRST]]`: so many
---- histories, a few of each workflow. Ends with 1 at the first that breaks something; the seed of its
---- workflow, printed, plays it again: `main.lua 1 SEED`.
+--- `make sim`: the engine under simulation over random workflows. `main.lua [SEEDS [FIRST]]`: so
+--- many histories, a few of each workflow. Ends with 1 at the first that breaks something, and
+--- prints the command that plays it again.
 package.path = package.path .. ";" .. (arg[0]:match "^(.*)/" or ".") .. "/../../?.lua"
 local Chance = require "orrery.sim.chance"
 local graphs = require "spec.sim.graphs"

@@ -7,7 +7,7 @@ local simulated = require "orrery.simulated"
 local handlers = { methods = {} }
 
 local HANGS = 86400       -- seconds
-local GRACE = 1           -- of a handler that goes on though it was cancelled, within the engine's grace
+local GRACE = 1           -- of a handler that goes on though it was cancelled
 local LOOKED_AT = 2       -- of so many histories the engine is looked at with each attempt of one
 local MOST_STARTS = 20000 -- of one history: more are a loop without end
 

@@ -81,8 +81,9 @@ end
 --- Plays histories of a compiled workflow until one breaks something.
 ---@param compiled orrery.Compiled
 ---@param options {seeds: integer?, seed: integer?, input: any, context: any, durability: string?,
---- concurrency: integer?, faults: string[]?, learned: table?, on_history: fun(h: orrery.sim.History)?} seed: the first;
---- faults: only of these kinds; learned: see learned.lua
+--- concurrency: integer?, faults: string[]?, learned: table?,
+--- on_history: fun(h: orrery.sim.History)?} seed: the first; faults: only of these kinds; learned: see
+--- learned.lua
 ---@return orrery.sim.Report
 function sim.run(compiled, options)
   local report = { seeds = 0, states = {}, faults = {}, seconds = {}, starts = 0, lives = 0 }

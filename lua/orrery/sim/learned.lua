@@ -1,5 +1,5 @@
---- What the runs of a store say of the handlers of a workflow: how long attempts took, how they failed,
---- and what they gave.
+--- What the runs of a store say of the handlers of a workflow: how long attempts took, how they
+--- failed, and what they gave.
 local column = require "orrery.history.column"
 local core = require "orrery.core"
 
@@ -26,8 +26,8 @@ local function add(learned, db, run)
   local outputs = outputs_of(db, run)
   for _, row in ipairs(db:rows("attempts_of_run", { run = run })) do
     local completed, whole = row.state == "completed", outputs[row.node]
-    local useful = row.phase == "run" and row.ended and (row.item or 0) == 0 and (row.error or completed and whole)
-    if useful then
+    local of_node = row.phase == "run" and row.ended and (row.item or 0) == 0
+    if of_node and (row.error or completed and whole) then
       local samples = learned[row.node] or {}
       learned[row.node] = samples
       samples[#samples + 1] = { took = math.max(0, row.ended - row.started),

@@ -35,7 +35,8 @@ local function takes_kind(fault, key, value)
   return fault.node ~= nil and fault.kind ~= value and fault.kind ~= "fail_after"
 end
 
---- Leaves out and simplifies faults as long as `breaks` still says so: halves first, then one by one.
+--- Leaves out and simplifies faults as long as `breaks` still says so: halves first, then one by
+--- one.
 ---@param list orrery.sim.Fault[]
 ---@param breaks fun(faults: orrery.sim.Fault[]): boolean
 ---@return orrery.sim.Fault[]

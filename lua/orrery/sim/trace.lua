@@ -6,7 +6,9 @@ local MOST = 16 -- lines of what happened
 -- A value in a few words.
 local function show(value, most)
   local kind = type(value)
-  if kind == "string" then return #value <= most and ("%q"):format(value) or ("%q…"):format(value:sub(1, most)) end
+  if kind == "string" then
+    return #value <= most and ("%q"):format(value) or ("%q…"):format(value:sub(1, most))
+  end
   if kind ~= "table" then return tostring(value) end
   local keys, parts = {}, {}
   for key in pairs(value) do keys[#keys + 1] = key end

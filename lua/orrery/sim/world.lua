@@ -73,8 +73,8 @@ local function restore(self)
   end)
 end
 
--- Whoever wanted the run starts it again where nothing of it was kept. Nil where it is over: its end
--- was kept, though nobody heard of it.
+-- Whoever wanted the run starts it again where nothing of it was kept. Nil where it is over: its
+-- end was kept, though nobody heard of it.
 local function go_on(self)
   local ok, run = pcall(restore, self)
   if ok then return run end

@@ -50,13 +50,14 @@ struct orr_sim_op {
 
 typedef struct orr_sim_journal {
     orr_journal base;
-    orr_journal *kept; /* NULL before its creation is on the disk */
+    orr_journal *kept;   /* NULL before its creation is on the disk */
+    orr_sim_op *release; /* that which lets it go, so that there is always room for it */
     struct orr_sim_journal *next, *prev;
 } orr_sim_journal;
 
 orr_sim_op *orr_sim_op_create(const orr_alloc *alloc, const orr_new_run *run);
 orr_sim_op *orr_sim_op_append(const orr_alloc *alloc, const void *bytes, size_t size);
-orr_sim_op *orr_sim_op_release(const orr_alloc *alloc, bool done);
+orr_sim_op *orr_sim_op_release(const orr_alloc *alloc);
 orr_sim_op *orr_sim_op_put(const orr_alloc *alloc, orr_row_kind row, const orr_value *values, size_t n);
 orr_sim_op *orr_sim_op_state(const orr_alloc *alloc, const orr_value *write, orr_bytes made,
                              orr_bytes refused);

@@ -73,11 +73,9 @@ orr_sim_op *orr_sim_op_append(const orr_alloc *alloc, const void *bytes, size_t 
     return op;
 }
 
-orr_sim_op *orr_sim_op_release(const orr_alloc *alloc, bool done) {
+orr_sim_op *orr_sim_op_release(const orr_alloc *alloc) {
     char *at;
-    orr_sim_op *op = new_op(alloc, ORR_SIM_RELEASE, 0, 0, &at);
-    if (op != NULL) op->done = done;
-    return op;
+    return new_op(alloc, ORR_SIM_RELEASE, 0, 0, &at);
 }
 
 orr_sim_op *orr_sim_op_put(const orr_alloc *alloc, orr_row_kind row, const orr_value *values, size_t n) {

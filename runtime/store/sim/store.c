@@ -35,6 +35,7 @@ static void wake(const sim_store *s) {
 static void drop_journal(sim_store *s, orr_sim_journal *j) {
     if (j->next != NULL) j->next->prev = j->prev;
     *(j->prev != NULL ? &j->prev->next : &s->journals) = j->next;
+    orr_sim_op_free(&s->base.alloc, j->release);
     orr_mem_free(&s->base.alloc, j, 1, sizeof *j);
 }
 
@@ -44,25 +45,27 @@ static orr_status apply_release(sim_store *s, const orr_sim_op *op) {
     return ORR_OK;
 }
 
+static orr_status apply_record(sim_store *s, const orr_sim_op *op) {
+    orr_journal *kept = op->journal->kept;
+    uint64_t seq = kept->last + 1;
+    orr_status status = op->kind == ORR_SIM_STATE
+                            ? orr_store_append_state(kept, seq, op->values, op->made, op->refused)
+                            : orr_store_append(kept, seq, op->made.bytes, op->made.size);
+    if (status == ORR_OK) s->disk->records++;
+    return status;
+}
+
 static orr_status apply(sim_store *s, const orr_sim_op *op) {
-    orr_journal *kept = op->journal != NULL ? op->journal->kept : NULL;
-    orr_status status;
     switch (op->kind) {
     case ORR_SIM_CREATE:
         op->journal->kept = orr_store_create(s->disk->kept, &op->run);
         return op->journal->kept != NULL ? ORR_OK : ORR_ENOMEM;
-    case ORR_SIM_APPEND:
-        status = orr_store_append(kept, kept->last + 1, op->made.bytes, op->made.size);
-        break;
-    case ORR_SIM_STATE:
-        status = orr_store_append_state(kept, kept->last + 1, op->values, op->made, op->refused);
-        break;
     case ORR_SIM_PUT: return orr_store_put(s->disk->kept, op->row, op->values, op->n);
-    case ORR_SIM_RELEASE:
-    default: return apply_release(s, op);
+    case ORR_SIM_RELEASE: return apply_release(s, op);
+    case ORR_SIM_APPEND:
+    case ORR_SIM_STATE:
+    default: return apply_record(s, op);
     }
-    if (status == ORR_OK) s->disk->records++;
-    return status;
 }
 
 static void drop_ops(sim_store *s) {
@@ -190,8 +193,14 @@ static orr_status queue(sim_store *s, orr_sim_op *op, orr_sim_journal *journal) 
 
 static orr_sim_journal *new_journal(sim_store *s, const uint8_t run[16], orr_journal *kept) {
     orr_sim_journal *j = orr_mem_new(&s->base.alloc, 1, sizeof *j);
-    if (j == NULL) return NULL;
+    orr_sim_op *at_last = orr_sim_op_release(&s->base.alloc);
+    if (j == NULL || at_last == NULL) {
+        orr_sim_op_free(&s->base.alloc, at_last);
+        orr_mem_free(&s->base.alloc, j, 1, sizeof *j);
+        return NULL;
+    }
     j->base.store = &s->base;
+    j->release = at_last;
     for (int i = 0; i < 16; i++) j->base.run[i] = run[i];
     j->kept = kept;
     j->base.last = kept != NULL ? kept->last : 0;
@@ -225,12 +234,12 @@ static orr_status put(orr_store *store, orr_row_kind kind, const orr_value *valu
     return queue(of(store), orr_sim_op_put(&store->alloc, kind, values, n), NULL);
 }
 
-/* Where there is no memory for it, the journal is let go at once: what of it was queued is lost. */
 static void release(orr_journal *journal, bool done) {
-    sim_store *s = of(journal->store);
-    orr_sim_op *op = orr_sim_op_release(&s->base.alloc, done);
-    if (op == NULL) abort(); /* a simulation without memory ends */
-    queue(s, op, (orr_sim_journal *)journal);
+    orr_sim_journal *j = (orr_sim_journal *)journal;
+    orr_sim_op *op = j->release;
+    j->release = NULL;
+    op->done = done;
+    queue(of(journal->store), op, j);
 }
 
 /* ---- what is read ---------------------------------------------------------------------------- */

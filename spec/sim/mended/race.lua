@@ -1,5 +1,5 @@
--- Signal and timeout without a race: the invoice is made void before the order is given up, and who has
--- paid by then is paid back.
+-- Signal and timeout without a race: the invoice is made void before the order is given up, and who
+-- has paid by then is paid back.
 local flow = require "orrery"
 
 local w = flow.workflow { name = "invoice" }

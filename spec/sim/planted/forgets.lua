@@ -1,5 +1,5 @@
--- A booking whose compensation forgets: it releases the seat only where it knows what the attempt has
--- given, and of one that was cut off nobody knows that.
+-- A booking whose compensation forgets: it releases the seat only where it knows what the attempt
+-- has given, and of one that was cut off nobody knows that.
 local flow = require "orrery"
 
 local w = flow.workflow { name = "booking" }

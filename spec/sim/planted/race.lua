@@ -1,5 +1,5 @@
--- A race of signal and timeout: the order is cancelled when the payment has not come in half an hour,
--- and a payment that comes all the same is kept.
+-- A race of signal and timeout: the order is cancelled when the payment has not come in half an
+-- hour, and a payment that comes all the same is kept.
 local flow = require "orrery"
 
 local w = flow.workflow { name = "invoice" }
