@@ -867,8 +867,8 @@ function flow.now(node) end
 ---@param name string
 ---@param fn fun(h: orrery.sim.End): boolean?, string? false and a text where it is broken
 function flow.invariant(name, fn) end
----Says what stands in, when `orrery sim` plays, for a node, a node type (`"http.post"`) or who sends
----a signal (`"signal:NAME"`).
+---Says what stands in, when `orrery sim` plays, for a node, a node type (`"http.post"`) or who
+---sends a signal (`"signal:NAME"`).
 ---@param what string
 ---@param model function|{run: function?, takes: orrery.Duration|orrery.Duration[]|nil, fails: number?, code: string?, data: any}
 function flow.model(what, model) end

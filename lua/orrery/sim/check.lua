@@ -112,10 +112,10 @@ local function undone(h)
   local completed, last, begun = {}, math.huge, false
   for _, record in ipairs(h.journal) do
     begun = begun or record.kind == "compensating" -- cleanup nodes come after it
-    if record.kind == "completed" and not begun then completed[cell(record.node, record.item, "run")] = record.seq end
-    local whole = record.node and not record.item and h.subject.by_name[record.node].each -- after its items
-    local seq = SETTLES[record.kind] == "undo" and not whole
-      and completed[cell(record.node, record.item, "run")]
+    local task = record.node and cell(record.node, record.item, "run")
+    if record.kind == "completed" and not begun then completed[task] = record.seq end
+    local whole = task and not record.item and h.subject.by_name[record.node].each -- after its items
+    local seq = SETTLES[record.kind] == "undo" and not whole and completed[task]
     if seq and seq > last then
       return ("%s was undone after what had completed before it"):format(record.node)
     end

@@ -1,5 +1,5 @@
---- What a history has come to, read from the journal on the disk: what any later reader of the store
---- sees.
+--- What a history has come to, read from the journal on the disk: what any later reader of the
+--- store sees.
 local ending = {}
 
 local function failed(h, r)

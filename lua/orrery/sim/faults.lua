@@ -1,4 +1,5 @@
---- What goes wrong in a history: a list of faults that a seed decides, each of which can be left out.
+--- What goes wrong in a history: a list of faults that a seed decides, each of which can be left
+--- out.
 local Chance = require "orrery.sim.chance"
 local errors = require "orrery.errors"
 

@@ -11,8 +11,8 @@ local GRACE = 1           -- of a handler that goes on though it was cancelled
 local LOOKED_AT = 2       -- of so many histories the engine is looked at with each attempt of one
 local MOST_STARTS = 20000 -- of one history: more are a loop without end
 
---- Where a fault of a handler is looked for: the n-th start of a node or item, of its handler or its
---- compensation.
+--- Where a fault of a handler is looked for: the n-th start of a node or item, of its handler or of
+--- its compensation.
 ---@param node string
 ---@param item integer|nil
 ---@param phase "run"|"undo"

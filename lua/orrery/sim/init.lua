@@ -82,7 +82,7 @@ end
 ---@param compiled orrery.Compiled
 ---@param options {seeds: integer?, seed: integer?, input: any, context: any, durability: string?,
 --- concurrency: integer?, faults: string[]?, learned: table?,
---- on_history: fun(h: orrery.sim.History)?} seed: the first; faults: only of these kinds; learned: see
+--- on_history: fun(h: orrery.sim.History)?} seed: the first; faults: only of these; learned: see
 --- learned.lua
 ---@return orrery.sim.Report
 function sim.run(compiled, options)
