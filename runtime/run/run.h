@@ -276,8 +276,8 @@ void orr_payload_decode(lua_State *L, int idx);
 /* User values of a runtime. */
 enum { RT_LISTENERS = 1, RT_QUEUE, RT_VALUES = RT_QUEUE };
 
-/* ns of real time: the clock of a simulation may be past what was due when a handler goes on, so that
- * only what computes without end is stopped there. */
+/* ns of real time: the clock of a simulation may be past what was due when a handler goes on, so
+ * that only what computes without end is stopped there. */
 #define ORR_SIMULATED_SLICE INT64_C(10000000000)
 
 struct orr_rtbox {
