@@ -1,19 +1,22 @@
 /* disk.c - core.disk: the disk of a simulation as Lua sees it (store/sim/sim.h).
  *
- * core.disk() -> disk. A runtime is opened on it with `store = disk:url()`, one at a time.
- * Nothing here yields.
+ * core.disk() -> disk. A runtime is opened on it with `store = disk:url()`, one at a time. Nothing
+ * here yields.
  *
- *   disk:url()                       what a runtime's `store` has to be
- *   disk:crash_at(records)           the process dies with the commit of that record, 0: it does not
- *   disk:crash()                     it dies now
- *   disk:crashed()                   whether it has died
- *   disk:fault(commit, kind, turns)  what is wrong with a commit: "slow", "fails" or "unsure"
- *   disk:records(), disk:commits()   how many were made
- *   disk:last(run)                   the number of the last record of the run with that id, 0: none;
- *                                    whether it ends the run
- *   disk:journal(run, plan)          its records that are on the disk, as run:journal gives them; nil
- *                                    where there is no such run
- *   disk:send(run, name, text)       leaves a message for a run -> true, or nil and the reason
+ *   disk:url()                what a runtime's `store` has to be
+ *   disk:crash_at(records)    the process dies with the commit of that record, 0: it does not
+ *   disk:crash()              it dies now
+ *   disk:crashed()            whether it has died
+ *   disk:fault(commit, kind, turns)
+ *                             what is wrong with a commit: "slow", "fails" or "unsure"
+ *   disk:records(), disk:commits()
+ *                             how many were made
+ *   disk:last(run)            the number of the last record of the run with that id, 0: none;
+ *                             whether it ends the run
+ *   disk:journal(run, plan)   its records that are on the disk, as run:journal gives them; nil
+ *                             where there is no such run
+ *   disk:send(run, name, text)
+ *                             leaves a message for a run -> true, or nil and the reason
  */
 #include "bind/inner.h"
 #include "durable/durable.h"

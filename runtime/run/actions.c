@@ -56,8 +56,8 @@ static void trace(const orr_trace *to, const orr_runbox *r, const orr_action *a)
     orr_trace_line(to, ORR_TRACE_CORE, "run %s: %s%s", r->id, kinds[a->kind], task);
 }
 
-/* A start that waited for its record: the core has given the attempt up meanwhile, because the clock
- * went past its deadline and the grace at once, as that of a suspended machine does. */
+/* A start that waited for its record: the core has given the attempt up meanwhile, because the
+ * clock went past its deadline and the grace at once, as that of a suspended machine does. */
 static bool is_given_up(const orr_runbox *r, const orr_action *a) {
     return r->journal && !orr_task_is_open(a->run, &a->task);
 }
