@@ -69,8 +69,8 @@ $(BUILT_WITH):
 
 # ---- sources -------------------------------------------------------------------------------------
 
-ROOMS    := core core/plan port loop store store/record store/queue store/tables store/sqlite lua rows \
-  fiber worker run durable bind api
+ROOMS    := core core/plan port loop store store/record store/queue store/tables store/sqlite store/sim \
+  lua rows fiber worker run durable bind api
 LIB_SRC  := $(foreach room,$(ROOMS),$(sort $(wildcard runtime/$(room)/*.c)))
 HOST_SRC := $(sort $(wildcard runtime/host/*.c))
 LUA_NOTES := $(sort $(wildcard lua/orrery/library/*.lua))
@@ -247,6 +247,13 @@ crash: $(BUILD)/orrery $(BUILD)/spec/test_power_cut ## kill processes, cut the p
 storm: $(BUILD)/orrery ## every command at the same time on one store, for ten minutes (STORM_SECONDS=)
 	$(BUILD)/orrery spec/crash/storm_main.lua
 	POWER_CUT_WORKLOADS=1000 $(BUILD)/spec/test_power_cut
+
+# Random workflows on simulated disks; a seed that is printed is played again by spec/sim/main.lua.
+.PHONY: sim
+SIM_SEEDS ?= 20000
+SIM_SEED  ?= 1
+sim: $(BUILD)/orrery ## play the engine through crashes and races in virtual time (SIM_SEEDS=)
+	$(BUILD)/orrery spec/sim/main.lua $(SIM_SEEDS) $(SIM_SEED)
 
 # FUZZ_SECONDS for each target, FUZZ="json http" for some of them, FUZZ_SEED to repeat a round.
 FUZZ         ?=

@@ -3,8 +3,8 @@
 #
 #   make bench                     everything, about fifteen minutes on a quiet machine
 #   make bench BENCH_QUICK=1       a tenth of the size, one round: does it work?
-#   make bench BENCH="start exec"  some sections: graphs, load, json, rows, sleep, start, exec,
-#                                  workers, durable, recovery, opening, frame
+#   make bench BENCH="start exec"  some sections: graphs, load, json, rows, sleep, sim, start,
+#                                  exec, workers, durable, recovery, opening, frame
 #   make bench-record              everything, and the results go into docs/benchmarks.md
 #   make bench-peers               durable workflows beside DBOS and Restate, which npm fetches
 #                                  into $(BUILD)/peers

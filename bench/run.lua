@@ -2,7 +2,7 @@
 --
 -- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures
 -- are medians of the rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that
--- everything works. Sections: graphs, load, json, rows, sleep, start, exec, workers, durable,
+-- everything works. Sections: graphs, load, json, rows, sleep, sim, start, exec, workers, durable,
 -- recovery, opening, frame; all of them where none is named. Results also go to
 -- BUILD/bench/results.json and results.md.
 
@@ -13,7 +13,7 @@ local report = require "report"
 
 local LOAD_LIMIT, LOAD_PATIENCE = 0.5, 180
 local EXECS = 500
-local ORDER = { "graphs", "load", "json", "rows", "sleep", "start", "exec", "workers",
+local ORDER = { "graphs", "load", "json", "rows", "sleep", "sim", "start", "exec", "workers",
   "durable", "recovery", "opening", "frame" }
 
 local build = assert(arg[1], "usage: run.lua BUILD [SECTION...]")
@@ -116,6 +116,13 @@ function sections.frame()
       local count = quick and line[2] // 10 or line[2]
       harness.measure("frame." .. line[1], ("%s/frame %s %d %s"):format(bench, line[1], count, folder))
     end
+  end
+end
+
+function sections.sim()
+  for round = 1, size.rounds do
+    io.stderr:write(("bench: simulated histories, round %d of %d\n"):format(round, size.rounds))
+    harness.measure("sim", ("%s bench/sim.lua %d"):format(orrery, quick and 500 or 5000))
   end
 end
 

@@ -239,6 +239,9 @@ local LATER = {
   duration = function() return require("orrery.duration").seconds end,
   pool = function() return require("orrery.definition.pools").declare end,
   now = function() return require("orrery.now").perform end,
+  invariant = function() return require("orrery.simulated").invariant end,
+  model = function() return require("orrery.simulated").model end,
+  effect = function() return require("orrery.simulated").effect end,
 }
 
 local function words()

@@ -136,6 +136,13 @@ local function compiled_file(path)
   return compiled
 end
 
+local stand_in
+
+--- Sets what gives the plan that is run in place of a called workflow's, nil: nothing does. For
+--- simulations.
+---@param fn? fun(compiled: orrery.Compiled): orrery.Plan
+function start.set_stand_in(fn) stand_in = fn end
+
 --- What `ctx:call` needs of a workflow: its plan and how to start it. Raises mistakes.
 ---@param what orrery.Workflow|string
 ---@param input any
@@ -144,7 +151,7 @@ end
 ---@return orrery.Plan|nil plan
 ---@return table|nil options
 function start.for_call(what, input, id)
-  if id then
+  if id and not stand_in then
     local kept = require("orrery.store.run_code").begun(core.running_runtime(), id)
     return kept and kept.plan, kept and { env = kept.env }
   end
@@ -152,7 +159,8 @@ function start.for_call(what, input, id)
   local rt = core.running_runtime()
   input = prepare().input(compiled, input)
   local lock, on_conflict = launch().lock_of(compiled, input)
-  return compiled.plan, { input = input, env = compiled.env, lock = lock, on_conflict = on_conflict,
+  local plan = stand_in and stand_in(compiled) or compiled.plan
+  return plan, { input = input, env = compiled.env, lock = lock, on_conflict = on_conflict,
     bundle = rt and launch().bundle_for(rt, compiled) }
 end
 

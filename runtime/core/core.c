@@ -304,6 +304,10 @@ static bool undoing(const orr_run *run, uint32_t t, orr_undo_step step) {
     return run->cells[t].state == ORR_NODE_COMPENSATING && run->undo->step == step;
 }
 
+bool orr_task_is_open(const orr_run *run, const orr_task *task) {
+    return orr_current(run, task) != ORR_NONE;
+}
+
 orr_status orr_task_end(orr_run *run, const orr_task *task, const orr_result *result) {
     uint32_t t = orr_current(run, task);
     if (t == ORR_NONE) return ORR_ESTATE;

@@ -481,6 +481,9 @@ orr_status orr_run_retry(orr_run *run, bool items, bool waits);
  * fork). Dependencies first. ORR_EINVAL, ORR_ESTATE, ORR_ENOMEM. */
 orr_status orr_run_adopt(orr_run *run, uint32_t node, uint16_t port, uint64_t value);
 
+/* Whether the core waits for the end of that attempt: it was begun, and has not been given up. */
+bool orr_task_is_open(const orr_run *run, const orr_task *task);
+
 /* Whether that attempt was cut off and is to be made again under its number. */
 bool orr_run_again(const orr_run *run, const orr_task *task);
 

@@ -34,6 +34,11 @@ int orr_core_state_get(lua_State *L);
 int orr_core_flushed(lua_State *L);
 int orr_core_state_set(lua_State *L);
 
+/* Pushes the records of a run that are durable, of a run of the plan at that index, as run:journal
+ * gives them. Statuses as of orr_store_read; raises where one cannot be read or memory is short. */
+orr_status orr_journal_push(lua_State *L, orr_store *store, const uint8_t id[16], int plan,
+                            orr_reason *reason);
+
 /* The store of a runtime's runs, where it is one that others can open; else NULL. */
 orr_store *orr_storage_store(const orr_rtbox *rt);
 

@@ -452,23 +452,25 @@ void orr_journal_drop(orr_runbox *r) {
 
 typedef struct listing {
     lua_State *L;
-    orr_runbox *r;
+    const orr_planbox *plan;
+    int names; /* stack index of those of its nodes */
     lua_Integer n;
     const void *bytes;
     size_t size;
     bool failed;
 } listing;
 
-static void set_task(lua_State *L, const orr_runbox *r, const orr_record *rec) {
+/* The record is at the top, the names of nodes are at that index. */
+static void set_task(lua_State *L, int names, const orr_record *rec) {
     if (rec->task.node == ORR_NONE) return;
-    orr_push_node_name(L, r, rec->task.node);
+    lua_rawgeti(L, names, (lua_Integer)rec->task.node + 1);
     lua_setfield(L, -2, "node");
     if (rec->task.item != ORR_NONE) orr_set_integer(L, "item", (lua_Integer)rec->task.item + 1);
     if (rec->task.iteration > 0) orr_set_integer(L, "iteration", (lua_Integer)rec->task.iteration + 1);
     if (rec->task.attempt > 0) orr_set_integer(L, "attempt", rec->task.attempt);
 }
 
-/* (listing) with the table of records at 2: appends one. */
+/* (listing, records, names): appends one. */
 static int push_record(lua_State *L) {
     listing *l = lua_touserdata(L, 1);
     orr_entry e;
@@ -480,7 +482,7 @@ static int push_record(lua_State *L) {
     orr_set_text(L, "kind", orr_record_name(e.record.kind));
     lua_pushnumber(L, (lua_Number)e.record.time / 1e9);
     lua_setfield(L, -2, "time");
-    set_task(L, l->r, &e.record);
+    set_task(L, 3, &e.record);
     if (e.record.due > 0) {
         lua_pushnumber(L, (lua_Number)e.record.due / 1e9);
         lua_setfield(L, -2, "due");
@@ -488,7 +490,7 @@ static int push_record(lua_State *L) {
     if (e.record.kind == ORR_REC_EXPANDED) orr_set_integer(L, "items", e.record.count);
     if (e.record.kind == ORR_REC_ATTEMPT_FAILED && e.record.count > 0)
         orr_set_integer(L, "policy", e.record.count);
-    if (e.record.port != ORR_PORT_ANY) orr_set_text(L, "outcome", l->r->plan->plan->ports[e.record.port]);
+    if (e.record.port != ORR_PORT_ANY) orr_set_text(L, "outcome", l->plan->plan->ports[e.record.port]);
     if (e.record.kind == ORR_REC_RUN_ENDED)
         orr_set_text(L, "state", orr_run_state_name((orr_run_state)e.record.reason));
     if (e.record.error) {
@@ -513,15 +515,29 @@ static bool visit(void *ud, uint64_t seq, const void *bytes, size_t size) {
     lua_pushcfunction(l->L, push_record);
     lua_pushlightuserdata(l->L, l);
     lua_pushvalue(l->L, -3);
-    l->failed = lua_pcall(l->L, 2, 0, 0) != LUA_OK;
+    lua_pushvalue(l->L, l->names);
+    l->failed = lua_pcall(l->L, 3, 0, 0) != LUA_OK;
     return !l->failed;
+}
+
+orr_status orr_journal_push(lua_State *L, orr_store *store, const uint8_t id[16], int plan,
+                            orr_reason *reason) {
+    plan = lua_absindex(L, plan);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lua_getiuservalue(L, plan, PLAN_NAMES);
+    listing l = {.L = L, .plan = orr_check_plan(L, plan), .names = lua_gettop(L)};
+    lua_newtable(L);
+    orr_status status = orr_store_read(store, id, 0, visit, &l, reason);
+    if (l.failed) lua_error(L);
+    lua_remove(L, l.names);
+    return status;
 }
 
 /* run:journal() -> {{seq=, kind=, time=, node=, item=, iteration=, attempt=, due=, items=,
  * outcome=, state=, error=, value=}, …} */
 int orr_run_journal(lua_State *L) {
     orr_runbox *r = orr_check_run(L, 1);
-    listing l = {.L = L, .r = r};
+    orr_reason reason;
     if (!r->journaled) return luaL_error(L, "this run keeps no journal; start it with { journal = true }");
     if (!r->run || !r->rt->storage)
         return luaL_error(
@@ -530,11 +546,8 @@ int orr_run_journal(lua_State *L) {
         return luaL_error(
             L, "the journal of this run is incomplete: memory ran out when a record was to be kept");
     orr_storage_wait(r->rt, orr_store_ticket(orr_storage_any(r->rt)));
-    luaL_checkstack(L, LUA_MINSTACK, NULL);
-    lua_newtable(L);
-    orr_reason reason;
-    orr_status status = orr_store_read(orr_storage_any(r->rt), orr_run_id_of(r->run), 0, visit, &l, &reason);
-    if (l.failed) return lua_error(L);
+    orr_run_push(L, r, RUN_PLAN);
+    orr_status status = orr_journal_push(L, orr_storage_any(r->rt), orr_run_id_of(r->run), -1, &reason);
     if (status == ORR_EIO) return luaL_error(L, "the journal of this run cannot be read: %s", reason.text);
     return 1;
 }

@@ -227,13 +227,13 @@ void orr_storage_use(orr_rtbox *rt, int by) {
 /* Whether relaxed runs wait no longer for others to share their commit: nothing more was recorded
  * since the last turn, or it has been long enough. */
 static bool has_shared(const orr_storage *g) {
-    return g->shares_until &&
-           (g->submitted == orr_store_ticket(g->store) || (int64_t)uv_hrtime() > g->shares_until);
+    return g->shares_until && (g->rt->simulated || g->submitted == orr_store_ticket(g->store) ||
+                               (int64_t)uv_hrtime() > g->shares_until);
 }
 
 void orr_storage_publish(orr_rtbox *rt) {
     orr_storage *g = rt->storage;
-    if (g && g->publishing && g->users) orr_publish_later(rt, g->publishing);
+    if (g && g->publishing && g->users && !rt->simulated) orr_publish_later(rt, g->publishing);
 }
 
 /* True where there is more to do in the next turn. */
@@ -254,7 +254,7 @@ bool orr_storage_submit(orr_rtbox *rt) {
 static void durable_up(orr_storage *g, uint64_t durable) {
     orr_rtbox *rt = g->rt;
     rt->durable_to = durable;
-    rt->lags = orr_lag_durable(&g->lag, durable);
+    rt->lags = !rt->simulated && orr_lag_durable(&g->lag, durable);
     orr_engine_durable(rt->base.engine, durable);
     orr_hold_durable(rt->base.script, rt, durable);
     orr_outputs_durable(rt, durable);
@@ -283,7 +283,7 @@ void orr_storage_appended(orr_runbox *r, const orr_record *record, size_t bytes)
             r->held_to = r->ticket;
             if (!rt->storage->shares_until) rt->storage->shares_until = (int64_t)uv_hrtime() + SHARING;
         }
-        rt->lags = orr_lag_note(&rt->storage->lag, bytes, r->ticket);
+        rt->lags = !rt->simulated && orr_lag_note(&rt->storage->lag, bytes, r->ticket);
         waits = rt->lags;
     }
     if (waits) rt->flush_urgent = true;
@@ -442,7 +442,7 @@ bool orr_storage_news(orr_rtbox *rt) {
                                  : "another process has taken over the runs of this one");
     rt->base.script->guarded--;
     if (durable == rt->durable_to) {
-        rt->lags = orr_lag_look(&g->lag);
+        rt->lags = !rt->simulated && orr_lag_look(&g->lag); /* by real time */
         return any;
     }
     durable_up(g, durable);

@@ -383,6 +383,9 @@ void orr_wait_move_timer(const orr_script *s, const orr_fiber *f);
 /* Sleeps until then, or for ns, in the running fiber; as a Lua function's tail. */
 int orr_wait_until(lua_State *L, orr_script *s, int64_t due);
 int orr_wait_sleep(lua_State *L, orr_script *s, int64_t ns);
+/* The same for one that is at work meanwhile: its node does not count as waiting, and keeps its
+ * place. */
+int orr_wait_busy(lua_State *L, orr_script *s, int64_t ns);
 /* `ns` from now on the clock of the fiber; INT64_MAX - 1 at most. May raise a memory error. */
 int64_t orr_sleep_due(lua_State *L, orr_script *s, const orr_fiber *f, int64_t ns);
 

@@ -41,6 +41,14 @@ int orr_wait_sleep(lua_State *L, orr_script *s, int64_t ns) {
     return orr_wait_until(L, s, orr_sleep_due(L, s, f, ns));
 }
 
+int orr_wait_busy(lua_State *L, orr_script *s, int64_t ns) {
+    orr_fiber *f = orr_wait_begin(L, s, "sleep");
+    f->due = orr_sleep_due(L, s, f, ns);
+    f->timer = ORR_NONE;
+    f->wait = &timer_sleep;
+    return orr_wait_yield(L, s, f);
+}
+
 int orr_wait_until(lua_State *L, orr_script *s, int64_t due) {
     orr_fiber *f = orr_wait_begin(L, s, "sleep");
     f->due = due;

@@ -56,6 +56,12 @@ static void trace(const orr_trace *to, const orr_runbox *r, const orr_action *a)
     orr_trace_line(to, ORR_TRACE_CORE, "run %s: %s%s", r->id, kinds[a->kind], task);
 }
 
+/* A start that waited for its record: the core has given the attempt up meanwhile, because the
+ * clock went past its deadline and the grace at once, as that of a suspended machine does. */
+static bool is_given_up(const orr_runbox *r, const orr_action *a) {
+    return r->journal && !orr_task_is_open(a->run, &a->task);
+}
+
 static void act(void *ud, const orr_action *a) {
     orr_rtbox *rt = ud;
     orr_script *s = rt->base.script;
@@ -67,6 +73,7 @@ static void act(void *ud, const orr_action *a) {
     if (begins && r->rt->durable && r->journal && r->rt->keeper->displaced(r->rt)) return;
     switch (a->kind) {
     case ORR_ACT_START:
+        if (is_given_up(r, a)) break;
         if (r->plan->natives) run_native(r, a);
         else orr_attempt_start(s, r, a);
         break;

@@ -210,6 +210,7 @@ static int64_t slice_due(const orr_script *s, const orr_fiber *f) {
     const orr_fiber *root = orr_fiber_root(s, f);
     bool timed = root->flags & FIBER_CANCELLED || f->phase == ORR_PHASE_COMPENSATE;
     if (!r->run || !(timed || r->plan->how[f->task.node] & NODE_TIMED)) return ORR_WATCHDOG_NEVER;
+    if (r->rt->simulated) return orr_watchdog_now() + ORR_SIMULATED_SLICE;
     int64_t due = orr_task_due(r->run, &root->task), of_run = orr_task_run_due(r->run, &root->task);
     if (of_run < due) due = of_run;
     return orr_clock_monotonic(orr_engine_clock(r->rt->base.engine), due);

@@ -122,7 +122,8 @@ static int64_t answer_due(const orr_script *s, const orr_runbox *r, uint32_t nod
     int64_t now = orr_watchdog_now(),
             due = orr_clock_monotonic(orr_engine_clock(engine), orr_run_due(r->run));
     if (policy->timeout > 0 && policy->timeout < due - now) due = now + policy->timeout;
-    return due < now + LEAST ? now + LEAST : due;
+    int64_t least = now + (r->rt->simulated ? ORR_SIMULATED_SLICE : LEAST);
+    return due < least ? least : due;
 }
 
 bool orr_on_evaluate(void *rtbox, orr_run *run, const orr_ask *ask, orr_answer *answer) {

@@ -408,6 +408,7 @@ int orr_rt_on(lua_State *L) {
 
 void orr_log(lua_State *L, orr_rtbox *rt, const orr_runbox *r, const char *level, const char *message) {
     if (!rt->n_listeners) {
+        if (rt->simulated) return;
         lua_warning(L, "orrery: ", 1);
         lua_warning(L, message, 0);
         return;

@@ -77,6 +77,14 @@ static int core_settled(lua_State *L) {
     return f && f->run ? orr_step_sleep(L, s, f, ns) : orr_wait_sleep(L, s, ns);
 }
 
+/* core.busy(duration): a handler is at work for so long. No step: it is not recorded, and its node
+ * keeps its place. Yields. */
+static int core_busy(lua_State *L) {
+    int64_t ns = orr_check_duration(L, 1, "core.busy");
+    lua_settop(L, 0);
+    return orr_wait_busy(L, orr_script_of(L), ns);
+}
+
 static void set_function(lua_State *L, int *ref, int at) {
     if (!lua_isnoneornil(L, at)) luaL_checktype(L, at, LUA_TFUNCTION);
     luaL_unref(L, LUA_REGISTRYINDEX, *ref);
@@ -175,6 +183,7 @@ void orr_runs_open_module(lua_State *L, orr_script *s) {
         {"outcome", core_outcome},
         {"later", core_later},
         {"settled", core_settled},
+        {"busy", core_busy},
         {"set_compiler", core_set_compiler},
         {"set_explainer", core_set_explainer},
         {"set_mask", core_set_mask},

@@ -283,6 +283,9 @@ typedef struct orr_run_table {
     orr_runbox **buckets;
     uint32_t n_buckets, n;
 } orr_run_table;
+/* ns of real time: the clock of a simulation may be past what was due when a handler goes on, so
+ * that only what computes without end is stopped there. */
+#define ORR_SIMULATED_SLICE INT64_C(10000000000)
 
 struct orr_rtbox {
     orr_rt base;
@@ -291,6 +294,7 @@ struct orr_rtbox {
     const char *url;             /* of its store; NULL: in memory */
     bool durable;                /* runs keep a journal in a store unless they ask for none */
     uint8_t durability;          /* of runs that do not say: orr_durability of the store */
+    bool simulated;              /* nothing of it goes by real time, and its log is for listeners only */
     bool lags;                   /* the keeper's: more is not durable than relaxed runs may lose */
     uint64_t durable_to;         /* ticket up to which everything is durable, as far as it is known here */
     orr_runbox *runs;            /* those that are not freed, live or not */

@@ -110,6 +110,9 @@ static void read_limits(lua_State *L, orr_rtbox *rt, int opts) {
 
 static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
     read_limits(L, rt, opts);
+    lua_getfield(L, opts, "simulated");
+    rt->simulated = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     static const char *const durabilities[] = {"strict", "relaxed", "none", NULL};
     lua_getfield(L, opts, "durability");
     int durability = lua_isnil(L, -1) ? 0 : luaL_checkoption(L, -1, NULL, durabilities);
@@ -192,7 +195,8 @@ void orr_runtime_make_default(lua_State *L, orr_script *s) {
 /* core.runtime([{clock=, hold=, now=, grace=, watchdog=, store=, durability=, watch=,
  * output_limit=,
  * memory_limit=, crash_limit=, callback_limit=,
- * contain=}]) -> rt; without options that of the embedding program, or else the default one. */
+ * contain=, simulated=}]) -> rt; without options that of the embedding program, or else the
+ * default one. */
 int orr_core_runtime(lua_State *L) {
     orr_script *s = orr_script_of(L);
     if (lua_isnoneornil(L, 1)) {
@@ -310,6 +314,25 @@ static int rt_now(lua_State *L) {
     return 1;
 }
 
+/* rt:skip(seconds): a virtual clock goes on by so much at once, past what is due meanwhile */
+static int rt_skip(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    lua_Number seconds = luaL_checknumber(L, 2);
+    luaL_argcheck(L, seconds >= 0 && seconds < 9e9, 2, "out of range");
+    luaL_argcheck(L, rt->base.is_virtual, 1, "the clock of this runtime is real, and is not set");
+    orr_engine_advance(rt->base.engine, (int64_t)(seconds * 1e9));
+    return 0;
+}
+
+/* rt:check() -> nil, or one sentence: which invariant of its core is broken */
+static int rt_check(lua_State *L) {
+    char text[512];
+    const orr_core *core = orr_engine_core(orr_check_rt(L, 1)->base.engine);
+    if (orr_core_check(core, text, sizeof text)) lua_pushnil(L);
+    else lua_pushstring(L, text);
+    return 1;
+}
+
 /* When a run goes on by itself: now, after a backoff, or not by what the core knows. */
 static int64_t goes_on(const orr_runbox *r, int64_t now) {
     if (!r->live || !r->run) return INT64_MAX;
@@ -388,6 +411,8 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"cut", orr_rt_cut},
         {"abandon", orr_rt_abandon},
         {"idle", rt_idle},
+        {"skip", rt_skip},
+        {"check", rt_check},
         {"close", rt_close},
         {"refill", orr_rt_refill},
         {"durable", rt_durable},

@@ -204,6 +204,11 @@ return {
     "Mend the file, or keep such lines apart: `rejects = \"FILE\"`.",
     "no",
   },
+  simulated = {
+    "`orrery sim` has failed the attempt, by a fault or by a model that has no `code`; only in simulations.",
+    "See what the workflow makes of it; `code` of a model gives another.",
+    "yes",
+  },
   spool_error = {
     "Rows that do not fit in memory could not be kept in a file.",
     "Make room in the folder that the message names, or name another by `TMPDIR`.",

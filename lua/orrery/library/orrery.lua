@@ -498,6 +498,12 @@ function Runtime:abandon() end
 ---Its runs keep so many more records; the one after them is lost, and the runtime is abandoned.
 ---@param records integer
 function Runtime:cut(records) end
+---Lets a virtual clock go on by so much at once, past what is due meanwhile.
+---@param seconds number
+function Runtime:skip(seconds) end
+---Looks through the engine's own state, in time linear in its runs. For tests.
+---@return string|nil problem one sentence: the first disagreement that was found
+function Runtime:check() end
 ---@param fn fun(event: table) for every event of every run on it
 ---@return fun() off
 function Runtime:on(fn) end
@@ -919,6 +925,19 @@ function flow.smtp(options, callback) end
 ---@param node table what a call of a node type makes, a table with `run` or `type`, a group
 ---@return any output
 function flow.now(node) end
+---Declares what must hold of every history that `orrery sim` plays.
+---@param name string
+---@param fn fun(h: orrery.sim.End): boolean?, string? false and a text where it is broken
+function flow.invariant(name, fn) end
+---Says what stands in, when `orrery sim` plays, for a node, a node type (`"http.post"`) or who
+---sends a signal (`"signal:NAME"`).
+---@param what string
+---@param model function|{run: function?, takes: orrery.Duration|orrery.Duration[]|nil, fails: number?, code: string?, data: any}
+function flow.model(what, model) end
+---Says that something was done outside: kept by `orrery sim` for invariants.
+---@param name string
+---@param data? any
+function flow.effect(name, data) end
 ---Waits, in a handler or outside one.
 ---@param duration orrery.Duration
 function flow.sleep(duration) end

@@ -163,6 +163,28 @@ options.commands = {
 Exit codes:
    0  all tests passed   1  a test failed   2  bad usage, or no test]],
   },
+  sim = {
+    summary = "Plays a workflow thousands of times against crashes, failures and races; prints what broke.",
+    FILE,
+    { "--seed", "The first seed; alone: only this history, as when it was found.", number = true,
+      argname = "S" },
+    { "--seeds", "How many histories are played; 1000 otherwise.", number = true, least = 1, argname = "N" },
+    { "-i --input", "Input: name=text, name:=json, or @file.json for all of it, @- for stdin.", many = true,
+      argname = "NAME=VALUE" },
+    { "--faults", "Only these kinds of faults, with commas: crash, fail, fail_after, slow, slow_after, hang,"
+      .. " late, twice, commit_slow, commit_fails, commit_unsure, cancel, pause, skip, signal, hold_back.",
+      argname = "KINDS" },
+    { "--learn", "A store: nodes without a model take as long, and fail as often, as its runs say.",
+      argname = "URL" },
+    { "--durability", "strict or relaxed: what a crash may lose.", choices = { "strict", "relaxed" } },
+    REQUIRE, JSON, QUIET,
+    examples = { "orrery sim order.lua", "orrery sim order.lua --seeds 20000",
+      "orrery sim order.lua --seed 417", "orrery sim order.lua --learn sqlite:runs.db" },
+    epilog = [[
+Exit codes:
+   0  nothing broke             2  bad usage or definition
+   1  something broke]],
+  },
   new = {
     summary = "Writes a small workflow that runs, to start from. Never overwrites a file.",
     { "name", "Name of the workflow, or a path for its file." },
@@ -195,7 +217,7 @@ Exit codes:
   },
 }
 
-options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "types", "test", "new",
+options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "sim", "types", "test", "new",
   "doctor",
   "completions", "help", "version" }
 

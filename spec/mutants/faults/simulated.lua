@@ -1,0 +1,20 @@
+-- Faults that simulations find, in the engine and in what simulations are made of.
+return {
+  { name = "an attempt starts that was given up while its start waited for the disk",
+    file = "runtime/run/actions.c",
+    from = "return r->journal && !orr_task_is_open(a->run, &a->task);",
+    to = "return r == NULL || a == NULL;",
+    by = "sim_spec" },
+  { name = "what depends on a record acts before it is on the disk", file = "runtime/run/actions.c",
+    from = "    if (ticket > r->acted) r->acted = ticket;\n    return r->acted;",
+    to = "    if (ticket > r->acted) r->acted = ticket;\n    return 0;",
+    by = "sim_spec" },
+  { name = "a simulated process that has died goes on to write", file = "runtime/store/sim/store.c",
+    from = "s->first->ticket <= to && !s->disk->crashed",
+    to = "s->first->ticket <= to",
+    by = "test_sim_disk" },
+  { name = "a simulated transaction is split beside a row", file = "runtime/store/sim/store.c",
+    from = "(may_split(op) || op->ticket == to)",
+    to = "true",
+    by = "test_sim_disk" },
+}
