@@ -108,8 +108,11 @@ static const unsigned with_value = 1u << ORR_REC_RUN_CREATED | 1u << ORR_REC_RUN
 
 /* Pushes the value at the top as JSON. The depth allowed is more than that of a user's value, which
  * stands inside one of ours. */
-static const char *write_value(lua_State *L, const char *root, size_t *size) {
-    orr_json_writing how = {.root = root, .binary = true, .depth = ORR_JSON_DEPTH_MAX};
+static const char *write_value(lua_State *L, const orr_rtbox *rt, const char *root, size_t *size) {
+    orr_json_writing how = {.root = root,
+                            .binary = true,
+                            .depth = ORR_JSON_DEPTH_MAX,
+                            .spools = orr_storage_rows(rt)};
     if (!orr_json_encode(L, -1, &how)) lua_error(L);
     return lua_tolstring(L, -1, size);
 }
@@ -195,7 +198,7 @@ static int note(lua_State *L) {
         orr_run_set(L, n->r, RUN_OPTIONS);
     } else {
         push_value(L, n->r, n->record);
-        if (!lua_isnil(L, -1)) entry.payload = write_value(L, "value", &entry.payload_size);
+        if (!lua_isnil(L, -1)) entry.payload = write_value(L, n->r->rt, "value", &entry.payload_size);
     }
     orr_status status = entry.payload_size > ORR_BLOB_SIZE && n->r->rt->durable ? append_blob(L, n->r, &entry)
                                                                                 : append(n->r, &entry);
@@ -278,7 +281,7 @@ static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
 
 bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what) {
     if (!r->journal || !lua_istable(L, -1)) return true;
-    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = what, .binary = true})) return false;
+    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = what, .binary = true, .spools = orr_storage_rows(r->rt)})) return false;
     lua_pop(L, 1);
     return true;
 }
@@ -286,7 +289,11 @@ bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what) {
 bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const orr_task *task) {
     size_t limit = r->rt->output_limit, size;
     bool too_large = false;
-    orr_json_writing how = {.root = "output", .binary = true, .limit = limit, .too_large = &too_large};
+    orr_json_writing how = {.root = "output",
+                            .binary = true,
+                            .limit = limit,
+                            .too_large = &too_large,
+                            .spools = orr_storage_rows(r->rt)};
     if (lua_isnil(L, -1))
         return orr_storage_keep_payload(r, task, "", 0) || luaL_error(L, "not enough memory");
     if (!orr_json_encode(L, -1, &how)) {
@@ -367,7 +374,7 @@ static void keep_options(lua_State *L, const orr_runbox *r, int opts, const orr_
     set_field(L, r, "labels", RUN_LABELS);
     set_field(L, r, "trigger", RUN_TRIGGER);
     size_t size;
-    write_value(L, "run", &size);
+    write_value(L, r->rt, "run", &size);
     lua_remove(L, -2);
     orr_run_set(L, r, RUN_OPTIONS);
 }

@@ -10,6 +10,7 @@ const orr_keeper orr_durable_keeper = {
     .busy = orr_storage_busy,
     .count = orr_storage_count,
     .wait = orr_storage_wait,
+    .rows = orr_storage_rows,
     .await = orr_locks_await,
 
     .begin = orr_journal_begin,

@@ -306,9 +306,12 @@ static bool take_blob(void *ud, const orr_value *values, size_t n) {
     return false;
 }
 
-static void decode_json(lua_State *L, const char *text, size_t size) {
+static void decode_json(lua_State *L, const orr_rtbox *rt, const char *text, size_t size) {
     /* a value of the user's stands in one of ours */
-    orr_json_reading how = {.name = "journal", .binary = true, .depth = ORR_JSON_DEPTH_MAX};
+    orr_json_reading how = {.name = "journal",
+                            .binary = true,
+                            .depth = ORR_JSON_DEPTH_MAX,
+                            .spools = rt ? orr_storage_rows(rt) : NULL};
     if (!orr_json_decode(L, text, size, &how)) lua_error(L);
 }
 
@@ -317,7 +320,7 @@ void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size
         lua_pushnil(L);
         return;
     }
-    decode_json(L, text, size);
+    decode_json(L, rt, text, size);
     if (!is_blob) return;
     int at = lua_gettop(L);
     blob b = {.L = L};
@@ -332,7 +335,7 @@ void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size
         luaL_error(L, "the value %s cannot be read from the table of blobs: %s", hash,
                    *reason.text ? reason.text : orr_strerror(status));
     const char *value = lua_tolstring(L, -1, &size);
-    decode_json(L, value, size);
+    decode_json(L, rt, value, size);
     lua_replace(L, at);
     lua_settop(L, at);
 }

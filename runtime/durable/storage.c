@@ -35,6 +35,7 @@ typedef struct orr_storage {
     uint32_t tries;      /* how often it could not be handled; 0: it has been */
     bool awake;          /* counted among the runtime's users */
     char *url;           /* NULL in memory */
+    char *rows;          /* the folder of lists that are kept in files; NULL: there is none */
     unsigned char *buffer;
     size_t buffer_size;
     /* the output that waits for its record */
@@ -95,11 +96,19 @@ static void close_handles(orr_storage *g) {
     g->wakeup = NULL;
 }
 
-static bool keep_url(orr_storage *g, const orr_alloc *alloc, const char *url) {
-    size_t size = strlen(url) + 1;
+static bool keep_names(orr_storage *g, const orr_alloc *alloc, const char *url) {
+    const char *path = orr_store_path(g->store);
+    size_t size = strlen(url) + 1, room = path ? strlen(path) + sizeof ORR_ROWS_FOLDER : 0;
     g->url = orr_mem_new(alloc, size, 1);
     if (g->url) memcpy(g->url, url, size);
-    return g->url != NULL;
+    g->rows = path ? orr_mem_new(alloc, room, 1) : NULL;
+    if (g->rows) snprintf(g->rows, room, "%s" ORR_ROWS_FOLDER, path);
+    return g->url && (g->rows || !path);
+}
+
+static void free_names(orr_storage *g, const orr_alloc *alloc) {
+    if (g->url) orr_mem_free(alloc, g->url, strlen(g->url) + 1, 1);
+    if (g->rows) orr_mem_free(alloc, g->rows, strlen(g->rows) + 1, 1);
 }
 
 void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durability) {
@@ -130,7 +139,8 @@ void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durabili
         lua_error(L);
         return;
     }
-    if (!in_memory && !keep_url(g, &s->alloc, url)) {
+    if (!in_memory && !keep_names(g, &s->alloc, url)) {
+        free_names(g, &s->alloc);
         orr_store_close(g->store);
         close_handles(g);
         orr_mem_free(&s->alloc, g, 1, sizeof *g);
@@ -162,7 +172,7 @@ void orr_storage_close(orr_rtbox *rt) {
     orr_store_close(g->store);
     close_handles(g);
     orr_decisions_free(&g->decisions, alloc);
-    if (g->url) orr_mem_free(alloc, g->url, strlen(g->url) + 1, 1);
+    free_names(g, alloc);
     orr_mem_free(alloc, g->buffer, g->buffer_size, 1);
     orr_mem_free(alloc, g->payload, g->payload_room, 1);
     orr_mem_free(alloc, g, 1, sizeof *g);
@@ -174,6 +184,10 @@ void orr_storage_close(orr_rtbox *rt) {
 
 orr_store *orr_storage_any(const orr_rtbox *rt) {
     return rt->storage ? rt->storage->store : NULL;
+}
+
+const char *orr_storage_rows(const orr_rtbox *rt) {
+    return rt->storage ? rt->storage->rows : NULL;
 }
 
 orr_store *orr_storage_store(const orr_rtbox *rt) {

@@ -2,8 +2,8 @@
  * it was.
  *
  * Such a text is written as {"$bytes": base64 (RFC 4648, section 4)}. An object with a key that
- * begins with $ is written as {"$object": itself}, so that neither form can be meant by a value of
- * the user's.
+ * begins with $ is written as {"$object": itself}, so that no such form can be meant by a value of
+ * the user's. A list that is kept in a file is written as {"$rows": where that is}.
  */
 #include "lua/json_inner.h"
 
@@ -61,14 +61,15 @@ static bool replace_by_bytes(lua_State *L) {
     return true;
 }
 
-bool orr_json_unwrap(lua_State *L) {
+bool orr_json_unwrap(lua_State *L, const char *spools) {
     int object = lua_gettop(L);
     lua_pushnil(L);
     if (!lua_next(L, object)) return true;
     bool bytes = strcmp(lua_tostring(L, -2), "$bytes") == 0,
          wrapped = strcmp(lua_tostring(L, -2), "$object") == 0;
+    bool listed = spools && strcmp(lua_tostring(L, -2), "$rows") == 0 && orr_spooled_find(L, spools);
     bool good = !bytes || replace_by_bytes(L);
-    if (good && (bytes || wrapped)) lua_replace(L, object);
+    if (good && (bytes || wrapped || listed)) lua_replace(L, object);
     lua_settop(L, object);
     return good;
 }

@@ -134,6 +134,7 @@ int orr_ctx_uuid(lua_State *L);
 int orr_ctx_wait(lua_State *L);
 int orr_core_sleep(lua_State *L);
 int orr_ctx_items(lua_State *L);
+int orr_core_spools(lua_State *L);
 int orr_run_items_method(lua_State *L);
 /* As orr_push_error_of, with the errors of items that failed; also of a node that completed without
  * them. */

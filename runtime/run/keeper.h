@@ -114,6 +114,9 @@ typedef struct orr_keeper {
     bool (*early)(orr_runbox *r, uint64_t seq);
     /* Blocks until that ticket is durable. */
     void (*wait)(orr_rtbox *rt, uint64_t ticket);
+    /* The folder beside the store in which lists are kept that are too large for it; NULL: there is
+     * none, and they stand in the journal. */
+    const char *(*rows)(const orr_rtbox *rt);
     /* How many runs wait for their locks. */
     void (*await)(orr_rtbox *rt, uint32_t n);
 

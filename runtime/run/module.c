@@ -174,6 +174,7 @@ void orr_runs_open_module(lua_State *L, orr_script *s) {
         {"outcome", core_outcome},
         {"later", core_later},
         {"settled", core_settled},
+        {"spools", orr_core_spools},
         {"set_compiler", core_set_compiler},
         {"set_explainer", core_set_explainer},
         {"set_mask", core_set_mask},

@@ -268,8 +268,8 @@ void orr_orphan_join(orr_runbox *r, orr_runbox *parent);
 /* Writes the value at idx as JSON for a journal and pushes the text, "" for nil; or pushes an
  * error value and gives false. */
 bool orr_payload_encode(lua_State *L, const orr_runbox *r, int idx, const char *what);
-/* Pushes the value of such a text at idx. */
-void orr_payload_decode(lua_State *L, int idx);
+/* Pushes the value of such a text of the run at idx. */
+void orr_payload_decode(lua_State *L, const orr_runbox *r, int idx);
 
 /* ---- runtimes -------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 local core = require "orrery.core"
 local list_of = require "orrery.rows.list"
 local report = require "orrery.rows.report"
+local spool = require "orrery.rows.spool"
 local stage = require "orrery.rows.stage"
 
 local CHUNK = 1000 -- rows between which the loop may have a turn
@@ -33,8 +34,7 @@ return function(T, ctx, config, inputs)
     stream:commit()
     return report.of_stage(stream.stages[1])
   end
-  local list = report.collect(rows, T.name)
-  stream:commit()
+  local list = spool.collect(stream, rows, T.name)
   if config.rejects ~= true then return list end
   return { rows = list, rejects = core.json.array(stream.stages[1].rejects) }
 end
