@@ -159,7 +159,7 @@ static bool put_items(writer *w, const orr_jframe *at, int t, lua_Integer items,
     for (lua_Integer i = 1; i <= items; i++) {
         inner.item = i;
         if ((i > 1 && !put_char(w, at, ',')) || !put_line(w, at, depth)) return false;
-        if (!orr_lazy_item(w->L, t, i)) return orr_jfail(w->L, at, w->how.root, ": %s", lua_tostring(w->L, -1));
+        if (!orr_lazy_item(w->L, t, i)) return orr_jfail(w->L, at, w->how.root, "cannot be written: %s", lua_tostring(w->L, -1));
         if (!put_value(w, &inner, depth + 1)) return false;
         lua_settop(w->L, t);
     }

@@ -1,5 +1,6 @@
 /* lazy.c - lists whose items are read when they are asked for, as Lua sees them. */
 #include "lua/lazy.h"
+#include "lua/lua.h"
 
 #include <lauxlib.h>
 
@@ -15,7 +16,9 @@ static orr_lazy *push_self(lua_State *L) {
 
 static int push_item(lua_State *L, const orr_lazy *list, lua_Integer i) {
     if (i < 1 || i > list->n) return 0;
-    return list->item(L, lua_gettop(L), i) ? 1 : lua_error(L);
+    if (list->item(L, lua_gettop(L), i)) return 1;
+    orr_push_error(L, orr_script_of(L), "spool_error", lua_tostring(L, -1));
+    return lua_error(L);
 }
 
 static int list_index(lua_State *L) {

@@ -16,7 +16,10 @@ end
 -- never begins so: one that has a key with a $ is written as {"$object": itself}.
 local MARK = '^{"%$blob":"'
 
-local function decode(text) return require("orrery.core").json.decode(text, { binary = true }) end
+-- What is kept in files becomes the list that reads them, where the store says in which folder.
+local function decode(text, db)
+  return require("orrery.core").json.decode(text, { binary = true, spools = db and db.rows_folder or nil })
+end
 
 ---@class orrery.Place where a large value stands
 ---@field ["$blob"] string hash of the row of `blobs`
@@ -30,6 +33,13 @@ function column.place(text)
   return text and text:find(MARK) and decode(text) or nil
 end
 
+--- Whether a column says where its value stands, or a part of it.
+---@param text string|nil
+---@return boolean
+function column.refers(text)
+  return text ~= nil and (text:find(MARK) or text:find('{"$rows":', 1, true)) ~= nil
+end
+
 --- The value of a column of JSON, a large one included.
 ---@param db orrery.Store
 ---@param text string|nil
@@ -38,10 +48,10 @@ end
 function column.value(db, text)
   if text == nil then return nil end
   local place = column.place(text)
-  if not place then return decode(text) end
+  if not place then return decode(text, db) end
   local kept = db:get("blob", place["$blob"])
   if not kept then return place, place end
-  local value = decode(kept.data)
+  local value = decode(kept.data, db)
   if not place.member then return value end
   return type(value) == "table" and value[place.member] or nil
 end
