@@ -1,6 +1,7 @@
 /* restore.c - a run from its journal: its state is folded by the core, its values are read back,
  * and it goes on. */
 #include "durable/inner.h"
+#include "lua/lazy.h"
 #include <string.h>
 
 typedef struct restoring {
@@ -90,7 +91,7 @@ static void take_expansion(lua_State *L, const orr_runbox *r, orr_record *rec) {
         lua_replace(L, at);
     }
     lua_settop(L, at);
-    if (!lua_istable(L, at) || lua_rawlen(L, at) != rec->count) raise_unfit(L, rec);
+    if (!lua_istable(L, at) || orr_list_len(L, at) != rec->count) raise_unfit(L, rec);
 }
 
 /* The list at the top is that of the node; an array of as many empty results is made. Popped. */

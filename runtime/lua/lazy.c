@@ -92,6 +92,16 @@ orr_lazy *orr_lazy_at(lua_State *L, int idx) {
     return list;
 }
 
+size_t orr_list_len(lua_State *L, int idx) {
+    const orr_lazy *list = orr_lazy_at(L, idx);
+    return list ? (size_t)list->n : lua_rawlen(L, idx);
+}
+
+void orr_list_get(lua_State *L, int idx, lua_Integer i) {
+    if (orr_lazy_at(L, idx)) lua_geti(L, idx, i);
+    else lua_rawgeti(L, idx, i);
+}
+
 bool orr_lazy_item(lua_State *L, int idx, lua_Integer i) {
     lua_rawgetp(L, idx, &list_key);
     const orr_lazy *list = lua_touserdata(L, -1);

@@ -28,6 +28,10 @@ typedef struct orr_lazy {
 void orr_lazy_push(lua_State *L);
 /* The list at idx, or NULL. Raises nothing. */
 orr_lazy *orr_lazy_at(lua_State *L, int idx);
+/* How many items the table at idx has, and item i: of such a list, or of one that is a table like
+ * others. The second may raise what hinders. */
+size_t orr_list_len(lua_State *L, int idx);
+void orr_list_get(lua_State *L, int idx, lua_Integer i);
 /* Of the list at idx: see above. */
 bool orr_lazy_item(lua_State *L, int idx, lua_Integer i);
 bool orr_lazy_place(lua_State *L, int idx, const char *folder);

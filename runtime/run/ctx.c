@@ -3,6 +3,7 @@
  * A ctx is a small userdata that names a fiber by its id. Every use looks the fiber up, so that one
  * kept beyond its attempt raises instead of reaching into another.
  */
+#include "lua/lazy.h"
 #include "run/inner.h"
 #include <string.h>
 
@@ -186,7 +187,7 @@ static void get_item(lua_State *L, orr_fiber *f) {
     }
     orr_run_push_table(L, f->run, RUN_LISTS, 0);
     lua_rawgeti(L, -1, (lua_Integer)f->task.node + 1);
-    if (lua_istable(L, -1)) lua_rawgeti(L, -1, (lua_Integer)f->task.item + 1);
+    if (lua_istable(L, -1)) orr_list_get(L, -1, (lua_Integer)f->task.item + 1);
 }
 
 static void get_item_name(lua_State *L, orr_fiber *f) {
