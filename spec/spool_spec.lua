@@ -21,7 +21,7 @@ end
 local function spooled(rows)
   local w = flow.workflow { name = "spooled", output = "${nodes.rows}" }
   w.rows = flow.data.map { rows = rows }
-  local run = flow.run(w, {}, { runtime = flow.runtime { large_output = 1 } })
+  local run = flow.run(w, { runtime = flow.runtime { large_output = 1 } })
   assert.equal("completed", run.state, run.error and run.error.message)
   return run.output
 end
@@ -96,7 +96,7 @@ describe("rows beyond a size", function()
     for i, how in ipairs { {}, { large_output = 1 }, { large_output = 1, store = true } } do
       local here <close> = place.new()
       if how.store then how.store = here.folder .. "/s.db" end
-      local run = flow.run(everything(here.folder), {}, { runtime = flow.runtime(how) })
+      local run = flow.run(everything(here.folder), { runtime = flow.runtime(how) })
       assert.equal("completed", run.state, run.error and run.error.node .. ": " .. run.error.message)
       texts[i] = json.encode(run.output, { sort = true, binary = true }):gsub(here.folder, "FOLDER")
       if how.store then assert.is_true(#names(how.store .. "-rows") > 10) end
@@ -158,7 +158,7 @@ describe("rows beyond a size", function()
     end, source = true, run = function(ctx, config, inputs)
       return flow.rows.alone(flow.type_of { type = "spool.unfit" }, ctx, config, inputs)
     end } {}
-    local run = flow.run(w, {}, { runtime = flow.runtime { large_output = 1, store = here.folder .. "/s.db" } })
+    local run = flow.run(w, { runtime = flow.runtime { large_output = 1, store = here.folder .. "/s.db" } })
     assert.equal("failed", run.state)
     assert.equal("invalid_output", run:errors().unfit.code)
     assert.same({}, names(here.folder .. "/s.db-rows"))
