@@ -20,6 +20,7 @@
 #include "lua/embedded.h"
 #include "lua/heap.h"
 #include "lua/json.h"
+#include "lua/lazy.h"
 #include <lua.h>
 
 /* ---- the state: script.c --------------------------------------------------------------------- */
