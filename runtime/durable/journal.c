@@ -150,6 +150,7 @@ static orr_status append(orr_runbox *r, const orr_entry *entry) {
     r->kept.last_record = orr_core_now(orr_engine_core(r->rt->base.engine));
     if (entry->record.kind == ORR_REC_RUN_ENDED) orr_locks_leave(r);
     orr_storage_appended(r, &entry->record, size);
+    orr_storage_queued(r->rt, size);
     return ORR_OK;
 }
 
@@ -166,6 +167,7 @@ static orr_status append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
     };
     orr_status status = orr_store_put(orr_storage_any(r->rt), ORR_ROW_BLOB, row, 2);
     if (status != ORR_OK) return status;
+    orr_storage_queued(r->rt, entry->payload_size);
     lua_pushfstring(L, "{\"$blob\":\"%s\",\"size\":%I}", hash, (LUAI_UACINT)entry->payload_size);
     entry->payload = lua_tolstring(L, -1, &entry->payload_size);
     entry->is_blob = true;

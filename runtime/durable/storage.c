@@ -18,6 +18,10 @@
  * ends then share a commit. */
 #define SHARING 2000000
 
+/* Bytes that may be queued while handlers go on: many large outputs at once would otherwise be in
+ * memory together until the first of them is committed. */
+#define MOST_QUEUED ((size_t)16 << 20)
+
 typedef struct orr_storage {
     orr_store *store;
     orr_rtbox *rt;
@@ -28,6 +32,11 @@ typedef struct orr_storage {
     uint64_t submitted;
     int64_t shares_until; /* relaxed runs wait for what was submitted, which is not urgent yet; 0: none */
     orr_lag lag;
+    /* what is queued and was not durable when it was looked at last; beyond MOST_QUEUED no handler
+     * goes on before `full_to` is */
+    size_t queued;
+    uint64_t full_to;
+    bool full;
     uint32_t users; /* live runs with a journal */
     bool failing, lost;
     orr_notice_kind why; /* it is lost */
@@ -154,12 +163,23 @@ void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durabili
     rt->durable_to = 0;
 }
 
+static void set_full(orr_storage *g, bool full) {
+    if (g->full == full) return;
+    g->full = full;
+    orr_fibers *all = orr_fibers_of(g->rt->base.script);
+    if (full) all->full++;
+    else all->full--;
+    g->full_to = full ? orr_store_ticket(g->store) : 0;
+    orr_engine_full(g->rt->base.engine, g->full_to);
+}
+
 static void durable_up(orr_storage *g, uint64_t durable);
 
 void orr_storage_close(orr_rtbox *rt) {
     orr_storage *g = rt->storage;
     if (!g) return;
     const orr_alloc *alloc = &rt->base.script->alloc;
+    set_full(g, false);
     if (g->borrower.forget) g->borrower.forget(g->borrower.ud);
     if (lua_checkstack(rt->base.script->main, LUA_MINSTACK))
         luaL_unref(rt->base.script->main, LUA_REGISTRYINDEX, g->borrower.ref);
@@ -263,6 +283,22 @@ bool orr_storage_submit(orr_rtbox *rt) {
     keep_alive(g);
     orr_storage_publish(rt);
     return g->shares_until || orr_store_durable(g->store) != rt->durable_to;
+}
+
+void orr_storage_queued(orr_rtbox *rt, size_t bytes) {
+    orr_storage *g = rt->storage;
+    if (!rt->durable || g->failing || g->lost) return;
+    g->queued += bytes;
+    if (g->full || g->queued <= MOST_QUEUED) return;
+    set_full(g, true);
+    g->queued = 0;
+    rt->flush_urgent = true;
+}
+
+/* What cannot be written now is not waited for: others have to be told, and to end. */
+static void look_at_queue(orr_storage *g, uint64_t durable) {
+    if (durable == orr_store_ticket(g->store)) g->queued = 0;
+    if (durable >= g->full_to || g->failing || g->lost) set_full(g, false);
 }
 
 static void durable_up(orr_storage *g, uint64_t durable) {
@@ -455,6 +491,7 @@ bool orr_storage_news(orr_rtbox *rt) {
                                  ? "the store is damaged or gone: restore a backup"
                                  : "another process has taken over the runs of this one");
     rt->base.script->guarded--;
+    look_at_queue(g, durable);
     if (durable == rt->durable_to) {
         rt->lags = orr_lag_look(&g->lag);
         return any;

@@ -4,8 +4,9 @@
 #include "fiber/inner.h"
 
 bool orr_phase_fibers(orr_script *s) {
+    const orr_fibers *all = orr_fibers_of(s);
     bool any = false;
-    for (int i = 0; i < ORR_BATCH && orr_fiber_next(s); i++) any = true;
+    for (int i = 0; i < ORR_BATCH && all->full == 0 && orr_fiber_next(s); i++) any = true;
     return any;
 }
 
