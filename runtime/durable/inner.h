@@ -179,6 +179,10 @@ void orr_outputs_durable(orr_rtbox *rt, uint64_t durable);
 void orr_outputs_stay(orr_runbox *r);
 void orr_outputs_leave(lua_State *L, orr_runbox *r, uint32_t node);
 void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node);
+/* Pushes the large value with that hash; raises. */
+void orr_outputs_load_kept(lua_State *L, orr_rtbox *rt, const char *hash);
+/* The item's output, which is a large value of the store, may leave memory. */
+void orr_outputs_item_recorded(lua_State *L, orr_runbox *r, const orr_task *task);
 
 /* ---- locks.c --------------------------------------------------------------------------------- */
 

@@ -112,7 +112,8 @@ static const char *write_value(lua_State *L, const orr_rtbox *rt, const char *ro
     orr_json_writing how = {.root = root,
                             .binary = true,
                             .depth = ORR_JSON_DEPTH_MAX,
-                            .spools = orr_storage_rows(rt)};
+                            .spools = orr_storage_rows(rt),
+                            .lists = true};
     if (!orr_json_encode(L, -1, &how)) lua_error(L);
     return lua_tolstring(L, -1, size);
 }
@@ -161,6 +162,9 @@ static orr_status append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
     lua_call(L, 1, 1);
     size_t len;
     const char *hash = lua_tolstring(L, -1, &len);
+    const orr_record *rec = &entry->record;
+    bool is_item = rec->kind == ORR_REC_COMPLETED && rec->task.item != ORR_NONE;
+    if (is_item) orr_item_output_kept(L, r, &rec->task, hash);
     orr_value row[] = {
         {.type = ORR_VALUE_TEXT, .bytes = hash, .size = len},
         {.type = ORR_VALUE_BLOB, .bytes = entry->payload, .size = entry->payload_size},
@@ -172,6 +176,7 @@ static orr_status append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
     entry->payload = lua_tolstring(L, -1, &entry->payload_size);
     entry->is_blob = true;
     status = append(r, entry);
+    r->kept.item_apart = is_item && status == ORR_OK;
     r->kept.size = entry->payload_size > ORR_BLOB_SIZE ? entry->payload_size : ORR_BLOB_SIZE;
     return status;
 }
@@ -184,6 +189,12 @@ static bool take_text(const noting *n, orr_payload *text) {
     case ORR_REC_SIGNAL: *text = orr_storage_noted(n->r->rt)->payload; return true;
     default: return false;
     }
+}
+
+static bool is_large_item(const noting *n) {
+    bool is = n->r->kept.large_item && n->record->kind == ORR_REC_COMPLETED && n->record->task.item != ORR_NONE;
+    if (is) n->r->kept.large_item = false;
+    return is;
 }
 
 static int note(lua_State *L) {
@@ -202,8 +213,8 @@ static int note(lua_State *L) {
         push_value(L, n->r, n->record);
         if (!lua_isnil(L, -1)) entry.payload = write_value(L, n->r->rt, "value", &entry.payload_size);
     }
-    orr_status status = entry.payload_size > ORR_BLOB_SIZE && n->r->rt->durable ? append_blob(L, n->r, &entry)
-                                                                                : append(n->r, &entry);
+    bool apart = entry.payload_size > ORR_BLOB_SIZE || is_large_item(n);
+    orr_status status = apart && n->r->rt->durable ? append_blob(L, n->r, &entry) : append(n->r, &entry);
     if (status == ORR_ENOMEM)
         orr_push_error(L, n->r->script, "out_of_memory", "not enough memory for a record of its journal");
     else if (status != ORR_OK)
@@ -257,7 +268,8 @@ static const unsigned settles = 1u << ORR_REC_COMPLETED | 1u << ORR_REC_FAILED |
 
 static int release_outputs(lua_State *L) {
     const noting *n = lua_touserdata(L, 1);
-    orr_outputs_settled(L, n->r, n->record);
+    if (n->record->task.item == ORR_NONE) orr_outputs_settled(L, n->r, n->record);
+    else orr_outputs_item_recorded(L, n->r, &n->record->task);
     return 0;
 }
 
@@ -273,8 +285,10 @@ static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
     orr_rtbox *rt = rtbox;
     noting n = {orr_run_ud(run), run, record};
     if (!n.r->journal || n.r->incomplete) return;
+    n.r->kept.item_apart = false;
     if (note_plainly(&n) || guarded(rt->base.script, note_or_say, &n)) {
-        if ((settles >> record->kind & 1) != 0 && record->task.item == ORR_NONE && n.r->kept.n)
+        bool settled = (settles >> record->kind & 1) != 0 && record->task.item == ORR_NONE;
+        if ((settled || n.r->kept.item_apart) && n.r->kept.n)
             guarded(rt->base.script, release_outputs, &n); /* without memory the output stays where it is */
         return;
     }
@@ -283,7 +297,7 @@ static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
 
 bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what) {
     if (!r->journal || !lua_istable(L, -1)) return true;
-    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = what, .binary = true, .spools = orr_storage_rows(r->rt)})) return false;
+    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = what, .binary = true, .spools = orr_storage_rows(r->rt), .lists = true})) return false;
     lua_pop(L, 1);
     return true;
 }
@@ -295,7 +309,8 @@ bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const o
                             .binary = true,
                             .limit = limit,
                             .too_large = &too_large,
-                            .spools = orr_storage_rows(r->rt)};
+                            .spools = orr_storage_rows(r->rt),
+                            .lists = true};
     if (lua_isnil(L, -1))
         return orr_storage_keep_payload(r, task, "", 0) || luaL_error(L, "not enough memory");
     if (!orr_json_encode(L, -1, &how)) {

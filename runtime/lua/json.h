@@ -36,6 +36,7 @@ typedef struct orr_json_writing {
     /* with `binary`: a list that is kept in a file of this folder (lazy.h) becomes {"$rows": where
      * it is}; NULL: it is written whole */
     const char *spools;
+    bool lists; /* beside `spools`: so do lists with items that are kept elsewhere, as {"$list": …} */
 } orr_json_writing;
 
 typedef struct orr_json_reading {
@@ -46,6 +47,10 @@ typedef struct orr_json_reading {
     /* with `binary`: {"$rows": …} becomes the list in that folder, about which nothing is asked
      * yet; NULL: it stays as it stands */
     const char *spools;
+    /* with `binary`: what {"$list": …} holds is at the top, and becomes the list; false: it is none.
+     * May raise. NULL: it stays as it stands */
+    bool (*list)(lua_State *L, void *ud);
+    void *ud;
     size_t limit;     /* bytes that the value takes in memory, about; 0 = ORR_JSON_LIMIT */
 } orr_json_reading;
 

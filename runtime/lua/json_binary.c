@@ -61,13 +61,19 @@ static bool replace_by_bytes(lua_State *L) {
     return true;
 }
 
-bool orr_json_unwrap(lua_State *L, const char *spools) {
+/* The value of the field at the top became a list. */
+static bool is_listed(lua_State *L, const orr_json_reading *how, const char *key) {
+    if (strcmp(key, "$rows") == 0) return how->spools && orr_spooled_find(L, how->spools);
+    return strcmp(key, "$list") == 0 && how->list && lua_istable(L, -1) && how->list(L, how->ud);
+}
+
+bool orr_json_unwrap(lua_State *L, const orr_json_reading *how) {
     int object = lua_gettop(L);
     lua_pushnil(L);
     if (!lua_next(L, object)) return true;
     bool bytes = strcmp(lua_tostring(L, -2), "$bytes") == 0,
          wrapped = strcmp(lua_tostring(L, -2), "$object") == 0;
-    bool listed = spools && strcmp(lua_tostring(L, -2), "$rows") == 0 && orr_spooled_find(L, spools);
+    bool listed = is_listed(L, how, lua_tostring(L, -2));
     bool good = !bytes || replace_by_bytes(L);
     if (good && (bytes || wrapped || listed)) lua_replace(L, object);
     lua_settop(L, object);

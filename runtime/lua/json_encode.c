@@ -170,10 +170,12 @@ static bool put_lazy(writer *w, const orr_jframe *at, int t, int depth) {
     lua_State *L = w->L;
     if (!lua_checkstack(L, SLOTS))
         return orr_jfail(L, at, w->how.root, "is nested too deep for the memory there is");
-    if (!w->how.spools || !orr_lazy_place(L, t, w->how.spools))
-        return put_items(w, at, t, orr_lazy_at(L, t)->n, depth);
+    const orr_lazy *list = orr_lazy_at(L, t);
+    bool placed = w->how.spools && list->form && (w->how.lists || strcmp(list->form, "$list") != 0);
+    if (!placed || !orr_lazy_place(L, t, w->how.spools)) return put_items(w, at, t, list->n, depth);
     orr_jframe inner = {.up = at};
-    return put_literal(w, at, "{\"$rows\":") && put_value(w, &inner, depth + 1) && put_char(w, at, '}');
+    return put_char(w, at, '{') && put_string(w, at, list->form, strlen(list->form)) && put_char(w, at, ':') &&
+           put_value(w, &inner, depth + 1) && put_char(w, at, '}');
 }
 
 /* Writes one field; its key is the one in slot `key`, its value on top of the stack. */

@@ -61,8 +61,8 @@ enum { ORR_BYTES_TEXT = 32, ORR_BYTES_TABLE = 72, ORR_BYTES_ITEM = 24, ORR_BYTES
 bool orr_json_is_text(const char *s, size_t n);
 void orr_json_base64(orr_jbuf *to, const char *s, size_t n);
 /* The object at the top has one field: where that is $bytes, $object or, of lists in the folder
- * `spools`, $rows, what it stands for takes its place. False for what is no base64. */
-bool orr_json_unwrap(lua_State *L, const char *spools);
+ * `spools`, $rows or $list, what it stands for takes its place. False for what is no base64. */
+bool orr_json_unwrap(lua_State *L, const orr_json_reading *how);
 
 /* ---- numbers as text (json_float.c) ---------------------------------------------------------- */
 

@@ -73,6 +73,10 @@ void orr_lazy_push(lua_State *L) {
     lua_setmetatable(L, -2);
 }
 
+void orr_lazy_push_self(lua_State *L, int idx) {
+    lua_rawgetp(L, idx, &list_key);
+}
+
 const void *orr_lazy_mark(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
     const void *mark = lua_topointer(L, -1);

@@ -22,10 +22,13 @@ typedef struct orr_lazy {
     /* Pushes a table that says where the items are, for who knows `folder`; true. Otherwise pushes
      * nothing; false. NULL: nobody else can know. */
     bool (*place)(lua_State *L, int self, const char *folder);
+    const char *form; /* the key under which a journal has its place: "$rows", "$list" */
 } orr_lazy;
 
 /* The userdata at the top becomes a list. May raise a memory error. */
 void orr_lazy_push(lua_State *L);
+/* Pushes the userdata of the list at idx. */
+void orr_lazy_push_self(lua_State *L, int idx);
 /* The list at idx, or NULL. Raises nothing. */
 orr_lazy *orr_lazy_at(lua_State *L, int idx);
 /* How many items the table at idx has, and item i: of such a list, or of one that is a table like

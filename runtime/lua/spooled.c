@@ -265,7 +265,7 @@ static int collect(lua_State *L) {
 void orr_spooled_push(lua_State *L, const orr_spool_file *file) {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     spooled *s = lua_newuserdatauv(L, sizeof *s, USER_VALUES);
-    *s = (spooled){.list = {.n = file->rows, .item = row, .place = place}, .bytes = file->bytes, .fd = -1};
+    *s = (spooled){.list = {.n = file->rows, .item = row, .place = place, .form = "$rows"}, .bytes = file->bytes, .fd = -1};
     if (luaL_newmetatable(L, kind)) {
         lua_pushcfunction(L, collect);
         lua_setfield(L, -2, "__gc");

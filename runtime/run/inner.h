@@ -32,6 +32,10 @@ void orr_push_compensate(lua_State *L, const orr_fiber *f);
 bool orr_push_fallback(lua_State *L, orr_script *s, const orr_fiber *f);
 /* Keeps the value at the top (popped) as the output of the task. */
 void orr_run_keep_output(lua_State *L, const orr_runbox *r, const orr_task *task);
+/* ---- item_outputs.c: outputs of items, of which large ones have left memory ---- */
+/* A run in memory: the item's output goes to a file. What cannot be written stays. */
+void orr_item_output_write(lua_State *L, const orr_runbox *r, const orr_task *task);
+
 /* ---- large.c: outputs that leave memory while others may still need them ---- */
 typedef struct orr_large orr_large;
 /* The node has completed, or an iteration of it has, with a large output, which is kept. */
