@@ -115,8 +115,21 @@ static int json_encode(lua_State *L) {
     return result(L, orr_json_encode(L, 1, &how));
 }
 
+/* decode's option lists = function(items, kept): what becomes of a list of which some items are kept
+ * elsewhere, {"$list": {items, kept}} */
+static bool call_lists(lua_State *L, void *ud) {
+    int t = lua_gettop(L);
+    (void)ud;
+    lua_getfield(L, 2, "lists");
+    lua_getfield(L, t, "items");
+    lua_getfield(L, t, "kept");
+    lua_call(L, 2, 1);
+    lua_replace(L, t);
+    return true;
+}
+
 static int json_decode(lua_State *L) {
-    static const char *const names[] = {"depth", "duplicates", "limit", "name", "binary", "spools", NULL};
+    static const char *const names[] = {"depth", "duplicates", "limit", "name", "binary", "spools", "lists", NULL};
     orr_json_reading how = {.depth = 0};
     size_t len;
     luaL_checktype(L, 1, LUA_TSTRING);
@@ -126,6 +139,7 @@ static int json_decode(lua_State *L) {
         how.limit = (size_t)integer_option(L, "limit", 1, LUA_MAXINTEGER);
         how.name = string_option(L, "name");
         how.spools = string_option(L, "spools");
+        if (lua_getfield(L, 2, "lists") == LUA_TFUNCTION) how.list = call_lists;
         const char *duplicates = string_option(L, "duplicates");
         how.duplicates = duplicates && strcmp(duplicates, "last") == 0;
         luaL_argcheck(L, !duplicates || how.duplicates || strcmp(duplicates, "error") == 0, 2,

@@ -207,7 +207,7 @@ static item_list *list_of(lua_State *L, const orr_runbox *r, uint32_t node) {
     if (lua_rawgeti(L, -1, (lua_Integer)node + 1) != LUA_TTABLE) return NULL;
     item_list *l = of_top(L);
     if (l || orr_lazy_at(L, -1)) return l;
-    l = make(L, r->script, r->journal ? r->rt : NULL);
+    l = make(L, r->script, r->kept.n > 0 ? r->rt : NULL);
     lua_pushvalue(L, -2);
     lua_rawseti(L, -4, (lua_Integer)node + 1);
     return l;

@@ -191,6 +191,7 @@
     X(CACHE_WITH, "cache_with", "text text", "output", "outputs in the cache that have the text in them")    \
     X(REFERRING, "referring", "text text, after integer", "n",                                               \
       "how many rows of the journal after that one, and of the cache, have the text in them")                \
+    X(BLOBS_WITH, "blobs_with", "text text", "hash, data", "large values that have the text in them")        \
     X(BLOBS, "blobs", "", "hash, size", "the large values")                                                  \
     X(CACHE_EXPIRED, "cache_expired", "now number", "n", "how many entries of the cache have expired")       \
     X(STATE_EXPIRED, "state_expired", "now number", "n", "how many values of state have expired")            \

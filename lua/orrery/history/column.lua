@@ -12,13 +12,24 @@ function column.plain(text)
   return text
 end
 
+local decode
+
 -- A value above 1 MiB stands among the blobs, and its column says where. A value of the user's
 -- never begins so: one that has a key with a $ is written as {"$object": itself}.
 local MARK = '^{"%$blob":"'
 
--- What is kept in files becomes the list that reads them, where the store says in which folder.
-local function decode(text, db)
-  return require("orrery.core").json.decode(text, { binary = true, spools = db and db.rows_folder or nil })
+-- What is kept in files becomes the list that reads them, where the store says in which folder; of a
+-- list of which some items are kept as large values these are fetched.
+function decode(text, db)
+  local function lists(items, kept)
+    for i, place in pairs(kept) do
+      local row = db:get("blob", place["$blob"])
+      items[math.tointeger(tonumber(i))] = row and decode(row.data, db) or place
+    end
+    return items
+  end
+  return require("orrery.core").json.decode(text, { binary = true, spools = db and db.rows_folder or nil,
+    lists = db and lists or nil })
 end
 
 ---@class orrery.Place where a large value stands
@@ -37,7 +48,8 @@ end
 ---@param text string|nil
 ---@return boolean
 function column.refers(text)
-  return text ~= nil and (text:find(MARK) or text:find('{"$rows":', 1, true)) ~= nil
+  return text ~= nil and (text:find(MARK) or text:find('{"$rows":', 1, true)
+    or text:find('{"$list":', 1, true)) ~= nil
 end
 
 --- The value of a column of JSON, a large one included.
@@ -69,5 +81,11 @@ function column.text(db, text)
   local kept = db:get("blob", place["$blob"])
   return kept and kept.data or text
 end
+
+--- The value of JSON as the store keeps it.
+---@param db orrery.Store
+---@param text string
+---@return any
+function column.decode(db, text) return decode(text, db) end
 
 return column

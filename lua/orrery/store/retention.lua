@@ -85,6 +85,9 @@ local function prune_blobs(db, options)
   for row in db:each_row "blobs" do sizes[row.hash] = row.size end
   if not next(sizes) then return 0, 0 end
   local used, last = referred(db)
+  for row in db:each_row("blobs_with", { text = MARK }) do -- a list whose items are large values
+    if used[row.hash] then collect(row.data, used) end
+  end
   local free, bytes = {}, 0
   for hash, size in pairs(sizes) do
     if not used[hash] then

@@ -50,12 +50,7 @@ local function referred(db)
     end
   until #rows == 0
   for row in db:each_row("cache_with", { text = MARK }) do collect(row.output, names) end
-  local hashes = {}
-  for row in db:each_row "blobs" do hashes[#hashes + 1] = row.hash end
-  for _, hash in ipairs(hashes) do
-    local blob = db:get("blob", hash)
-    if blob and blob.data:find(MARK, 1, true) then collect(blob.data, names) end
-  end
+  for row in db:each_row("blobs_with", { text = MARK }) do collect(row.data, names) end
   return names, last
 end
 

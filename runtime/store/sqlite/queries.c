@@ -271,6 +271,7 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "SELECT (SELECT count(*) FROM journal WHERE id > :after AND instr(records, CAST(:text AS BLOB)) > 0) "
         "+ (SELECT count(*) FROM commits WHERE instr(records, CAST(:text AS BLOB)) > 0) "
         "+ (SELECT count(*) FROM cache WHERE instr(output, :text) > 0) AS n",
+    [ORR_QUERY_BLOBS_WITH] = "SELECT @ FROM blobs WHERE instr(data, CAST(:text AS BLOB)) > 0",
     [ORR_QUERY_BLOBS] = "SELECT @ FROM blobs",
     [ORR_QUERY_CACHE_EXPIRED] = "SELECT count(*) AS n " EXPIRED,
     [ORR_QUERY_STATE_EXPIRED] = "SELECT count(*) AS n " EXPIRED_STATE,

@@ -10,11 +10,31 @@ local beside = {}
 
 local O = uv.constants
 
+local busy = {} -- names that attempts of this process write to
+
+-- The same name for each attempt of a node: what one has left whose process was killed, the next
+-- removes.
+local function name_for(path)
+  local ctx = flow.running()
+  if not ctx then return paths.beside(path) end
+  local mark, name, n = ctx.idempotency_key:gsub("-", ""), nil, 0
+  repeat
+    n = n + 1
+    name = ("%s.%s-%d.tmp"):format(path:gsub("(.)/+$", "%1"), mark:sub(1, 16), n)
+  until not busy[name]
+  busy[name] = true
+  requests.fs("remove", name)
+  return name
+end
+
 -- Removes what was not renamed, unless `done` is set. What is given up may not wait.
 local function remover(path)
   return setmetatable({}, { __close = function(guard)
-    if guard.done or pcall(requests.fs, "remove", path) then return end
-    flow.fs("remove", path)
+    if guard.done or pcall(requests.fs, "remove", path) then
+      busy[path] = nil
+      return
+    end
+    flow.fs("remove", path, function() busy[path] = nil end)
   end })
 end
 
@@ -84,7 +104,7 @@ end
 ---@param make fun(name: string)
 function beside.make(place, make)
   place.what = place.what or "write"
-  local name = paths.beside(place.target)
+  local name = name_for(place.target)
   local guard <close> = remover(name)
   make(name)
   local err = beside.rename(place, name)
