@@ -346,14 +346,16 @@ describe("a kill in the middle", function()
   end)
 
   it("of file.extract leaves no folder, and the whole one after it is resumed", function()
-    here:sh "mkdir tree; for i in $(seq 40); do head -c 4000000 /dev/zero >tree/$i; done; tar czf a.tar.gz -C tree ."
+    here:sh "mkdir tree; for i in $(seq 40); do head -c 4000000 /dev/zero >tree/$i; done"
+    here:sh "tar czf a.tar.gz -C tree ."
     killed([[extract { path = "a.tar.gz", to = "out" }]], "out")
     assert.equal("", here:sh "diff -r out tree")
     assert.equal("", here:sh "ls -d out.* 2>/dev/null")
   end)
 
   it("of file.extract leaves the folder that was there as it was until the new one is whole", function()
-    here:sh "mkdir tree out; echo mine >out/mine; for i in $(seq 40); do head -c 4000000 /dev/zero >tree/$i; done"
+    here:sh "mkdir tree out; echo mine >out/mine"
+    here:sh "for i in $(seq 40); do head -c 4000000 /dev/zero >tree/$i; done"
     here:sh "tar czf a.tar.gz -C tree ."
     local orrery = uv.fs_realpath(command.path)
     here:write("w.lua", [[local flow = require "orrery"

@@ -190,7 +190,8 @@ describe("an output above the size", function()
       return { i = ctx.item, text = ctx.item == 4 and "short" or ("\xFF"):rep(size), ["$k"] = flow.json.null }
     end }
     w.loop = { each = { 1, 2 }, loop = { times = 3 }, run = function(ctx)
-      return { i = ctx.item, n = ctx.iteration, before = ctx.previous and ctx.previous.n, text = ("y"):rep(size) }
+      return { i = ctx.item, n = ctx.iteration, before = ctx.previous and ctx.previous.n,
+        text = ("y"):rep(size) }
     end }
     w.again = { each = "${nodes.each}", when = "count(nodes.each) == 5", run = function(ctx)
       return type(ctx.item) == "table" and ctx.item.i or 0
@@ -198,7 +199,8 @@ describe("an output above the size", function()
     w.sum = { after = { "each", "loop" }, run = function(_, inputs)
       local sum, n = 0, 0
       for _, item in pairs(inputs.each) do sum, n = sum + (type(item) == "table" and item.i or 0), n + 1 end
-      return { sum, n, #inputs.each, inputs.each[1].i, inputs.each[5].i, inputs.each[6] == nil, #inputs.each[1].text,
+      return { sum, n, #inputs.each, inputs.each[1].i, inputs.each[5].i, inputs.each[6] == nil,
+        #inputs.each[1].text,
         inputs.loop[2].n, inputs.loop[2].before, #flow.json.encode(inputs.loop) }
     end }
     return flow.run(w, { runtime = rt })
@@ -247,7 +249,8 @@ describe("an output above the size", function()
       end
     end
     assert.same(expected, shown "last")
-    assert.same({ 6, 2000000, 4, 5 }, { #shown "each", #shown "each"[1].text, shown "each"[4], shown "each"[5].i })
+    assert.same({ 6, 2000000, 4, 5 }, { #shown "each", #shown "each"[1].text, shown "each"[4],
+      shown "each"[5].i })
     result = here:orrery("fork", "@last", "--from", "last", "--quiet")
     assert.same(expected, flow.json.decode(result.out))
     result = here:orrery("prune", "--older", "0s")

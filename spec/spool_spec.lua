@@ -1,4 +1,5 @@
--- Rows that a node alone outputs beyond a size: in a file, and read from there by whoever uses them.
+-- Rows that a node alone outputs beyond a size: in a file, and read from there by whoever uses
+-- them.
 local flow = require "orrery"
 local place = require "spec.support.place"
 local uv = require "luv"
@@ -29,7 +30,8 @@ end
 -- One in three holds bytes that are no text, unless `plain`.
 local function some(n, plain)
   local rows = {}
-  for i = 1, n do rows[i] = { id = i, name = "name " .. i, part = i % 7, note = not plain and i % 3 == 0 and "\xff" or nil } end
+  for i = 1, n do rows[i] = { id = i, name = "name " .. i, part = i % 7, note = not plain and i % 3 == 0
+    and "\xff" or nil } end
   return rows
 end
 
@@ -57,18 +59,24 @@ local function everything(folder)
   w.merge = data.merge { values = { rows, "${nodes.dedupe}" }, as = "append" }
   w.key = data.merge { values = { rows, "${nodes.dedupe}" }, as = "key", by = "id" }
   w.letter = data.template { "${for i, x in nodes.dedupe}${i} ${x.name}\n${end}" }
-  w.few = flow.const { value = { count = "${count(nodes.rows)}", len = "${len(nodes.rows)}", n = "${#nodes.rows}",
+  w.few = flow.const { value = { count = "${count(nodes.rows)}", len = "${len(nodes.rows)}",
+    n = "${#nodes.rows}",
     first = "${first(nodes.rows)}", last = "${last(nodes.rows).id}", third = "${nodes.rows[3].id}",
     missing = "${nodes.rows[501]}" } }
   w.write = csv.write { rows = "${nodes.filter}", path = folder .. "/out.csv" }
   w.read = csv.read { after = "write", path = folder .. "/out.csv" }
   w.lines = flow.jsonl.write { rows = rows, path = folder .. "/out.jsonl" }
   w.again = flow.jsonl.read { after = "lines", path = folder .. "/out.jsonl" }
-  w.load = flow.sqlite.load { rows = "${nodes.filter}", database = folder .. "/d.db", table = "t", create = true,
+  w.load = flow.sqlite.load { rows = "${nodes.filter}", database = folder .. "/d.db", table = "t",
+    create = true,
     columns = { "id", "name" } }
-  w.query = flow.sqlite.query { after = "load", database = folder .. "/d.db", sql = "SELECT * FROM t ORDER BY id" }
+  w.query = flow.sqlite.query { after = "load", database = folder .. "/d.db",
+    sql = "SELECT * FROM t ORDER BY id" }
   w.file = flow.file.write { path = folder .. "/all.json", content = "${nodes.dedupe}" }
   w.piped = flow.pipe { csv.read { path = folder .. "/out.csv" }, data.sort { by = "id" }, after = "write" }
+  w.large = { each = "${nodes.dedupe}", run = function(ctx) return { row = ctx.item, rows = { ctx.item,
+    ctx.item } } end }
+  w.large_rows = data.flatten { rows = "${nodes.large}", unnest = "rows" }
   w.each = { after = "dedupe", each = "${nodes.dedupe}", run = function(ctx) return ctx.item.id end }
   w.handler = { after = "rows", run = function(_, inputs)
     local sum, n = 0, 0
@@ -77,9 +85,11 @@ local function everything(folder)
     return { sum = sum, n = n, copy = table.move(inputs.rows, 1, #inputs.rows, 1, {}), whole = inputs.rows }
   end }
   local after = {}
-  for _, name in ipairs { "rows", "filter", "rejected", "sort", "group", "dedupe", "aggregate", "join", "normalize",
+  for _, name in ipairs { "rows", "filter", "rejected", "sort", "group", "dedupe", "aggregate", "join",
+    "normalize",
     "validate", "flatten", "batch", "split", "into", "diff", "merge", "key", "letter", "few", "write", "read",
-    "lines", "again", "load", "query", "file", "piped", "each", "handler" } do
+    "lines", "again", "load", "query", "file", "piped", "each", "large", "large_rows",
+    "handler" } do
     after[#after + 1] = name
   end
   w.all = { after = after, run = function(_, inputs)
@@ -170,7 +180,8 @@ describe("rows beyond a size", function()
       local value = json.decode(text, { binary = true, spools = "/tmp" })
       assert.is_not_nil(value["$rows"], name)
     end
-    local value = json.decode('{"$rows":{"file":"no-such","rows":1,"bytes":2}}', { binary = true, spools = "/tmp" })
+    local value = json.decode('{"$rows":{"file":"no-such","rows":1,"bytes":2}}', { binary = true,
+      spools = "/tmp" })
     assert.equal(1, #value)
     local ok, e = pcall(function() return value[1] end)
     assert.is_false(ok)

@@ -156,7 +156,8 @@ describe("files of rows beside a store", function()
     end
     local result = here:orrery("fork", "@last", "--from", "use")
     assert.equal(1, result.code)
-    assert.matches("it has %d+ bytes instead of %d+; restore a backup with its folder, or make them anew", result.err)
+    assert.matches("it has %d+ bytes instead of %d+; restore a backup with its folder, or make them anew",
+      result.err)
     assert.matches("spool_error", result.err)
   end)
 
@@ -210,7 +211,8 @@ describe("files of rows beside a store", function()
       end }
       return w]] }
     local lines = { "id,name,note" }
-    for i = 1, 150000 do lines[#lines + 1] = ("%d,name %d,some text that goes with row %d"):format(i, i, i) end
+    for i = 1, 150000 do lines[#lines + 1] = ("%d,name %d,some text that goes with row %d"):format(i, i,
+      i) end
     here:write("big.csv", table.concat(lines, "\n"))
     for _, store in ipairs { "memory:", "s.db" } do
       local result = here:orrery("run", "big.lua", "--quiet", "--store", store)

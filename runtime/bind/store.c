@@ -37,8 +37,8 @@
  *       that is there is replaced only where `overwrite` says so, and never while it is used
  *
  *   store:backup(path), store:close(); the fields `url`, `kind` ("sqlite" or "memory"), `path`
- *       (absolute; nil where it is in no file) and `rows_folder`, the one beside it in which lists are
- *       kept that are too large for it
+ *       (absolute; nil where it is in no file) and `rows_folder`, the one beside it in which
+ *       lists are kept that are too large for it
  */
 #include "durable/durable.h"
 #include "bind/inner.h"

@@ -44,7 +44,8 @@ void orr_storage_wait(orr_rtbox *rt, uint64_t ticket);
 orr_store *orr_storage_any(const orr_rtbox *rt);
 /* So many bytes were queued. */
 void orr_storage_queued(orr_rtbox *rt, size_t bytes);
-/* The path of the folder beside the store with lists that are kept in files; NULL: there is none. */
+/* The path of the folder beside the store with lists that are kept in files; NULL: there is none.
+ * */
 const char *orr_storage_rows(const orr_rtbox *rt);
 /* A journaled run begins or has ended: messages may come for it, so the loop stays alive. */
 void orr_storage_use(orr_rtbox *rt, int by);

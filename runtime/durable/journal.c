@@ -192,7 +192,8 @@ static bool take_text(const noting *n, orr_payload *text) {
 }
 
 static bool is_large_item(const noting *n) {
-    bool is = n->r->kept.large_item && n->record->kind == ORR_REC_COMPLETED && n->record->task.item != ORR_NONE;
+    bool is = n->r->kept.large_item && n->record->kind == ORR_REC_COMPLETED &&
+              n->record->task.item != ORR_NONE;
     if (is) n->r->kept.large_item = false;
     return is;
 }
@@ -297,7 +298,12 @@ static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
 
 bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what) {
     if (!r->journal || !lua_istable(L, -1)) return true;
-    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = what, .binary = true, .spools = orr_storage_rows(r->rt), .lists = true})) return false;
+    if (!orr_json_encode(L, -1,
+                         &(orr_json_writing){.root = what,
+                                             .binary = true,
+                                             .spools = orr_storage_rows(r->rt),
+                                             .lists = true}))
+        return false;
     lua_pop(L, 1);
     return true;
 }

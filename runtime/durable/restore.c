@@ -222,7 +222,8 @@ static int take_record(lua_State *L) {
     if (orr_entry_decode(x->bytes, x->size, &e, &error) != ORR_OK)
         return luaL_error(L, "a record cannot be read: it is damaged, or "
                              "a newer version of orrery wrote it");
-    bool apart = e.is_blob && e.record.kind == ORR_REC_COMPLETED && e.record.task.item != ORR_NONE && x->r->run;
+    bool apart = e.is_blob && e.record.kind == ORR_REC_COMPLETED && e.record.task.item != ORR_NONE &&
+                 x->r->run;
     if (apart) lua_pushnil(L);
     else orr_push_payload(L, x->rt, e.payload, e.payload_size, e.is_blob);
     if (e.record.task.node != ORR_NONE && e.record.task.node >= x->r->plan->plan->n_nodes)

@@ -172,7 +172,8 @@ typedef struct orr_config {
      * own that have ended are then waited for by the runtime after some seconds, others after ten
      * minutes: a program that starts children itself waits for them soon, or leaves this off */
     bool contain;
-    /* bytes of memory, about: an output that takes more is read back when it is used, from its store
+    /* bytes of memory, about: an output that takes more is read back when it is used, from its
+     * store
      * or a file; the rows of a node of the library stand in a file beside the store. 0: 1 MiB */
     size_t large_output;
 } orr_config;

@@ -47,11 +47,11 @@ typedef struct orr_json_reading {
     /* with `binary`: {"$rows": …} becomes the list in that folder, about which nothing is asked
      * yet; NULL: it stays as it stands */
     const char *spools;
-    /* with `binary`: what {"$list": …} holds is at the top, and becomes the list; false: it is none.
-     * May raise. NULL: it stays as it stands */
+    /* with `binary`: what {"$list": …} holds is at the top, and becomes the list; false: it is
+     * none. May raise. NULL: it stays as it stands */
     bool (*list)(lua_State *L, void *ud);
     void *ud;
-    size_t limit;     /* bytes that the value takes in memory, about; 0 = ORR_JSON_LIMIT */
+    size_t limit; /* bytes that the value takes in memory, about; 0 = ORR_JSON_LIMIT */
 } orr_json_reading;
 
 /* Pushes the table {encode, decode, check, null, array, object, array_mt, object_mt, is_array}.

@@ -159,7 +159,8 @@ static bool put_items(writer *w, const orr_jframe *at, int t, lua_Integer items,
     for (lua_Integer i = 1; i <= items; i++) {
         inner.item = i;
         if ((i > 1 && !put_char(w, at, ',')) || !put_line(w, at, depth)) return false;
-        if (!orr_lazy_item(w->L, t, i)) return orr_jfail(w->L, at, w->how.root, "cannot be written: %s", lua_tostring(w->L, -1));
+        if (!orr_lazy_item(w->L, t, i))
+            return orr_jfail(w->L, at, w->how.root, "cannot be written: %s", lua_tostring(w->L, -1));
         if (!put_value(w, &inner, depth + 1)) return false;
         lua_settop(w->L, t);
     }
@@ -174,8 +175,8 @@ static bool put_lazy(writer *w, const orr_jframe *at, int t, int depth) {
     bool placed = w->how.spools && list->form && (w->how.lists || strcmp(list->form, "$list") != 0);
     if (!placed || !orr_lazy_place(L, t, w->how.spools)) return put_items(w, at, t, list->n, depth);
     orr_jframe inner = {.up = at};
-    return put_char(w, at, '{') && put_string(w, at, list->form, strlen(list->form)) && put_char(w, at, ':') &&
-           put_value(w, &inner, depth + 1) && put_char(w, at, '}');
+    return put_char(w, at, '{') && put_string(w, at, list->form, strlen(list->form)) &&
+           put_char(w, at, ':') && put_value(w, &inner, depth + 1) && put_char(w, at, '}');
 }
 
 /* Writes one field; its key is the one in slot `key`, its value on top of the stack. */

@@ -53,8 +53,13 @@ static inline const char *orr_json_plain(const char *p, const char *end) {
 
 /* What values take in memory, about: a string beside its bytes, an empty table, and an item or a
  * field of one, half of which is room to grow. */
-enum { ORR_BYTES_TEXT = 32, ORR_BYTES_TABLE = 72, ORR_BYTES_ITEM = 24, ORR_BYTES_FIELD = 56,
-       ORR_BYTES_LAZY = 512 };
+enum {
+    ORR_BYTES_TEXT = 32,
+    ORR_BYTES_TABLE = 72,
+    ORR_BYTES_ITEM = 24,
+    ORR_BYTES_FIELD = 56,
+    ORR_BYTES_LAZY = 512
+};
 
 /* ---- text that is not UTF-8 (json_binary.c) -------------------------------------------------- */
 

@@ -115,8 +115,8 @@ static int json_encode(lua_State *L) {
     return result(L, orr_json_encode(L, 1, &how));
 }
 
-/* decode's option lists = function(items, kept): what becomes of a list of which some items are kept
- * elsewhere, {"$list": {items, kept}} */
+/* decode's option lists = function(items, kept): what becomes of a list of which some items are
+ * kept elsewhere, {"$list": {items, kept}} */
 static bool call_lists(lua_State *L, void *ud) {
     int t = lua_gettop(L);
     (void)ud;
@@ -129,7 +129,8 @@ static bool call_lists(lua_State *L, void *ud) {
 }
 
 static int json_decode(lua_State *L) {
-    static const char *const names[] = {"depth", "duplicates", "limit", "name", "binary", "spools", "lists", NULL};
+    static const char *const names[] = {"depth",  "duplicates", "limit", "name",
+                                        "binary", "spools",     "lists", NULL};
     orr_json_reading how = {.depth = 0};
     size_t len;
     luaL_checktype(L, 1, LUA_TSTRING);

@@ -52,8 +52,10 @@ static int list_pairs(lua_State *L) {
 }
 
 static void push_metatable(lua_State *L) {
-    static const luaL_Reg events[] = {{"__index", list_index},       {"__len", list_len},
-                                      {"__newindex", list_newindex}, {"__pairs", list_pairs},
+    static const luaL_Reg events[] = {{"__index", list_index},
+                                      {"__len", list_len},
+                                      {"__newindex", list_newindex},
+                                      {"__pairs", list_pairs},
                                       {NULL, NULL}};
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) != LUA_TNIL) return;
     lua_pop(L, 1);

@@ -1,6 +1,7 @@
 /* spooled.c - the rows of a file as a list that holds a few pieces of them.
  *
- * The file is read in pieces of whole lines. Where each begins, and which row that is, is noted when
+ * The file is read in pieces of whole lines. Where each begins, and which row that is, is noted
+ * when
  * the piece before it was read; so a row is found by the last note before it, and what is read in
  * order is read once. A file with a name is opened for each piece: a list may live for long, and
  * there may be thousands.
@@ -55,10 +56,11 @@ static bool fail(lua_State *L, int self, const char *why, ...) {
     if (lua_isnil(L, -1))
         lua_pushfstring(L, "rows cannot be read back from their file: %s", lua_tostring(L, -3));
     else
-        lua_pushfstring(L,
-                        "rows cannot be read back from %s/%s: %s; restore a backup with its folder, or make them "
-                        "anew: orrery fork RUN --from NODE",
-                        lua_tostring(L, -2), lua_tostring(L, -1), lua_tostring(L, -3));
+        lua_pushfstring(
+            L,
+            "rows cannot be read back from %s/%s: %s; restore a backup with its folder, or make them "
+            "anew: orrery fork RUN --from NODE",
+            lua_tostring(L, -2), lua_tostring(L, -1), lua_tostring(L, -3));
     return false;
 }
 
@@ -159,7 +161,8 @@ static bool decode_piece(lua_State *L, int self, const piece *p) {
     lua_createtable(L, (int)p->rows, 0);
     for (lua_Integer i = 1; at < end; i++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
-        if (!orr_json_decode(L, at, (size_t)(stop - at), &how)) return fail(L, self, "%s", lua_tostring(L, -1));
+        if (!orr_json_decode(L, at, (size_t)(stop - at), &how))
+            return fail(L, self, "%s", lua_tostring(L, -1));
         lua_rawseti(L, -2, i);
         at = stop + 1;
     }
@@ -265,7 +268,9 @@ static int collect(lua_State *L) {
 void orr_spooled_push(lua_State *L, const orr_spool_file *file) {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     spooled *s = lua_newuserdatauv(L, sizeof *s, USER_VALUES);
-    *s = (spooled){.list = {.n = file->rows, .item = row, .place = place, .form = "$rows"}, .bytes = file->bytes, .fd = -1};
+    *s = (spooled){.list = {.n = file->rows, .item = row, .place = place, .form = "$rows"},
+                   .bytes = file->bytes,
+                   .fd = -1};
     if (luaL_newmetatable(L, kind)) {
         lua_pushcfunction(L, collect);
         lua_setfield(L, -2, "__gc");

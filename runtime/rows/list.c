@@ -26,7 +26,8 @@ static int raise(lua_State *L, const char *code, const char *message) {
 static int list_size(lua_State *L) {
     size_t bytes = 0;
     luaL_checktype(L, 1, LUA_TTABLE);
-    if (!orr_value_measure(L, 1, "rows", NULL, &bytes)) return raise(L, "invalid_output", lua_tostring(L, -1));
+    if (!orr_value_measure(L, 1, "rows", NULL, &bytes))
+        return raise(L, "invalid_output", lua_tostring(L, -1));
     lua_pushinteger(L, (lua_Integer)bytes);
     return 1;
 }
@@ -78,7 +79,10 @@ static int list_spooled(lua_State *L) {
 }
 
 void orr_open_list(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"size", list_size}, {"lines", list_lines}, {"unnamed", list_unnamed}, {"spooled", list_spooled}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"size", list_size},
+                                         {"lines", list_lines},
+                                         {"unnamed", list_unnamed},
+                                         {"spooled", list_spooled},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

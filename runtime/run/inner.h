@@ -48,6 +48,10 @@ bool orr_large_is_handle(const orr_runbox *r, uint32_t node);
  * be read. */
 void orr_large_load(lua_State *L, const orr_runbox *r, uint32_t node);
 void orr_large_free(orr_runbox *r);
+/* A file that nobody else sees, in the folder for those; -1 with errno. */
+int orr_unseen_open(void);
+/* Writes all of it there; false with errno. */
+bool orr_unseen_write(int fd, const char *text, size_t size, off_t at);
 
 /* Whether the value at the top is what core.later made, and how many ns it stands for. */
 bool orr_is_later(lua_State *L, const orr_script *s, int64_t *delay);

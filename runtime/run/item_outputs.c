@@ -4,10 +4,8 @@
  * In a run in a store an item that left is known by the hash of its text among the large values of
  * the store; in a run in memory it lies in a file that nobody else sees, which is the list's.
  */
-#include "port/port.h"
 #include "run/inner.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,23 +26,6 @@ typedef struct item_list {
 
 /* ---- in a file ------------------------------------------------------------------------------- */
 
-static int open_unseen(void) {
-    const char *folder = getenv("TMPDIR");
-    return orr_unnamed_file(folder && *folder ? folder : "/tmp");
-}
-
-static bool write_all(int fd, const char *text, size_t size, off_t at) {
-    while (size > 0) {
-        ssize_t n = pwrite(fd, text, size, at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        text += n;
-        at += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 /* The text at that place and of that size, which KEPT has for the item. */
 static bool read_text(lua_State *L, const item_list *l, int self, lua_Integer i) {
     lua_getiuservalue(L, self, KEPT);
@@ -56,11 +37,13 @@ static bool read_text(lua_State *L, const item_list *l, int self, lua_Integer i)
     while (got < size) {
         ssize_t n = pread(l->fd, text + got, size - got, at + (off_t)got);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return lua_pushfstring(L, "item %I cannot be read back: %s", (LUAI_UACINT)i, strerror(errno)), false;
+        if (n <= 0)
+            return lua_pushfstring(L, "item %I cannot be read back: %s", (LUAI_UACINT)i, strerror(errno)),
+                   false;
         got += (size_t)n;
     }
-    return orr_json_decode(L, text, size,
-                           &(orr_json_reading){.name = "output", .binary = true, .depth = ORR_JSON_DEPTH_MAX});
+    return orr_json_decode(
+        L, text, size, &(orr_json_reading){.name = "output", .binary = true, .depth = ORR_JSON_DEPTH_MAX});
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -153,9 +136,10 @@ static item_list *make(lua_State *L, orr_script *s, orr_rtbox *rt) {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     int t = lua_gettop(L);
     item_list *l = lua_newuserdatauv(L, sizeof *l, USER_VALUES);
-    *l = (item_list){.list = {.n = (lua_Integer)lua_rawlen(L, t), .item = item, .place = place, .form = "$list"},
-                     .rt = rt,
-                     .fd = -1};
+    *l = (item_list){
+        .list = {.n = (lua_Integer)lua_rawlen(L, t), .item = item, .place = place, .form = "$list"},
+        .rt = rt,
+        .fd = -1};
     if (luaL_newmetatable(L, "orrery.items")) {
         lua_pushcfunction(L, collect);
         lua_setfield(L, -2, "__gc");
@@ -225,12 +209,12 @@ void orr_item_output_write(lua_State *L, const orr_runbox *r, const orr_task *ta
     item_list *l = list_of(L, r, task->node);
     int self = lua_gettop(L);
     size_t size;
-    if (l && (l->fd >= 0 || (l->fd = open_unseen()) >= 0)) {
+    if (l && (l->fd >= 0 || (l->fd = orr_unseen_open()) >= 0)) {
         lua_getiuservalue(L, self, ITEMS);
         lua_rawgeti(L, -1, i);
         if (orr_json_encode(L, -1, &(orr_json_writing){.root = "output", .binary = true})) {
             const char *text = lua_tolstring(L, -1, &size);
-            if (write_all(l->fd, text, size, l->end)) {
+            if (orr_unseen_write(l->fd, text, size, l->end)) {
                 lua_getiuservalue(L, self, KEPT);
                 lua_pushinteger(L, (lua_Integer)l->end);
                 lua_rawseti(L, -2, i);
@@ -261,7 +245,8 @@ void orr_item_output_leave(lua_State *L, const orr_runbox *r, uint32_t node, uin
     if (of_top(L)) {
         int self = lua_gettop(L);
         lua_getiuservalue(L, self, KEPT);
-        if (lua_rawgeti(L, -1, (lua_Integer)item_index + 1) != LUA_TNIL) leave(L, self, (lua_Integer)item_index + 1);
+        if (lua_rawgeti(L, -1, (lua_Integer)item_index + 1) != LUA_TNIL)
+            leave(L, self, (lua_Integer)item_index + 1);
     }
     lua_settop(L, top);
 }
@@ -277,7 +262,8 @@ bool orr_item_outputs_find(lua_State *L, orr_script *s, orr_rtbox *rt) {
     lua_getiuservalue(L, self, KEPT);
     for (lua_pushnil(L); lua_next(L, t + 1); lua_settop(L, self + 2)) {
         lua_Integer i = lua_tointeger(L, self + 2);
-        if (i < 1 || i > l->list.n || !lua_istable(L, -1) || lua_getfield(L, -1, "$blob") != LUA_TSTRING) continue;
+        if (i < 1 || i > l->list.n || !lua_istable(L, -1) || lua_getfield(L, -1, "$blob") != LUA_TSTRING)
+            continue;
         lua_rawseti(L, self + 1, i);
         leave(L, self, i);
     }

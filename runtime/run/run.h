@@ -244,15 +244,15 @@ uint32_t orr_node_by_name(lua_State *L, const orr_runbox *r, int name_idx);
 
 /* Pushes the output of a node or of one of its items; nil where it has none. */
 void orr_run_push_output(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
-/* item_outputs.c: the value at the top becomes the output of item i, from 0, in the list below it, and
- * is popped. */
+/* item_outputs.c: the value at the top becomes the output of item i, from 0, in the list below
+ * it, and is popped. */
 void orr_item_output_set(lua_State *L, uint32_t i);
 /* The item's output is, or will be, the large value with that hash in the store. */
 void orr_item_output_kept(lua_State *L, const orr_runbox *r, const orr_task *task, const char *hash);
 /* It is there, and leaves memory. */
 void orr_item_output_leave(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
-/* The table {items=, kept=} at the top, which a journal has of a list, becomes the list; true. False,
- * and it stays, where it is no such table. */
+/* The table {items=, kept=} at the top, which a journal has of a list, becomes the list; true.
+ * False, and it stays, where it is no such table. */
 bool orr_item_outputs_find(lua_State *L, orr_script *s, orr_rtbox *rt);
 /* What the compensation of a task returned: pushes it (nil where there is none), and keeps the
  * value at the top, popped. */

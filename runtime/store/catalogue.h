@@ -182,7 +182,8 @@
 
 #define ORR_RETENTION_QUERIES(X)                                                                             \
     X(RUNS_TO_PRUNE, "runs_to_prune",                                                                        \
-      "ended_before number, states list, workflow text?, gone list, after integer, limit integer", "number, id", \
+      "ended_before number, states list, workflow text?, gone list, after integer, limit integer",           \
+      "number, id",                                                                                          \
       "runs above a number that ended before then in one of the states and are no living owner's, but "      \
       "no children of runs that go on; oldest first")                                                        \
     X(RUNS_LEFT, "runs_left", "runs list", "n", "how many of these runs there are")                          \

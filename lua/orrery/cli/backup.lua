@@ -17,7 +17,8 @@ backup.main = session.command("backup", function(db, args)
   local spools = require "orrery.store.spools"
   local rows = spools.folder(args.file)
   if uv.fs_stat(rows) then
-    session.stop(2, ("%s exists; move it away, or name another file: the rows of outputs go there"):format(rows))
+    session.stop(2, ("%s exists; move it away, or name another file: rows of outputs go there")
+      :format(rows))
   end
   if db.rows_folder then spools.copy(db.rows_folder, rows) end -- now: a run may be pruned meanwhile
   db:backup(args.file)

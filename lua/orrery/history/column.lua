@@ -18,8 +18,8 @@ local decode
 -- never begins so: one that has a key with a $ is written as {"$object": itself}.
 local MARK = '^{"%$blob":"'
 
--- What is kept in files becomes the list that reads them, where the store says in which folder; of a
--- list of which some items are kept as large values these are fetched.
+-- What is kept in files becomes the list that reads them, where the store says in which folder;
+-- of a list of which some items are kept as large values these are fetched.
 function decode(text, db)
   local function lists(items, kept)
     for i, place in pairs(kept) do

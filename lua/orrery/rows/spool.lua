@@ -2,8 +2,10 @@
 --- there, a file of JSON Lines and a list that reads it (runtime/lua/lazy.h).
 ---
 --- A run in a store has the file in the folder beside the store, under a name that begins with the
---- run's id and follows from the place in the handler: what an attempt has left that was cut off the
---- next writes anew. A run in memory has a file without a name, which is gone with the last who holds the list.
+--- run's id and follows from the place in the handler: what an attempt has left that was cut off
+--- the
+--- next writes anew. A run in memory has a file without a name, which is gone with the last who
+--- holds the list.
 local core = require "orrery.core"
 local errors = require "orrery.errors"
 local files = require "orrery.rows.files"

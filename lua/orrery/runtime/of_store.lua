@@ -22,7 +22,8 @@ local function of_store(url, durability, limits)
   if not rt or (known.durable and not rt:durable()) then -- there is none, or it was closed
     limits = limits or {}
     rt = core.runtime { store = url, durability = durability, output_limit = limits.output_limit,
-      memory_limit = limits.memory_limit, large_output = limits.large_output, crash_limit = limits.crash_limit }
+      memory_limit = limits.memory_limit, large_output = limits.large_output,
+        crash_limit = limits.crash_limit }
     by_store[url] = { rt = rt, durable = rt:durable() }
     if rt:durable() then pools.pause(rt, rt:store()) end
   end

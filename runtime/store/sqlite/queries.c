@@ -261,7 +261,8 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "runs",
     [ORR_QUERY_STORE_CHECK] = "SELECT quick_check AS text FROM pragma_quick_check(1)",
 
-    [ORR_QUERY_RUNS_TO_PRUNE] = "SELECT number, id " TO_PRUNE " AND number > :after ORDER BY number LIMIT :limit",
+    [ORR_QUERY_RUNS_TO_PRUNE] = "SELECT number, id " TO_PRUNE
+                                " AND number > :after ORDER BY number LIMIT :limit",
     [ORR_QUERY_RUNS_LEFT] = "SELECT count(*) AS n FROM runs WHERE number " IN_RUNS,
     [ORR_QUERY_JOURNAL_WITH] =
         "SELECT id, CASE WHEN instr(records, CAST(:text AS BLOB)) > 0 THEN records END AS records "

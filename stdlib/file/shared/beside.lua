@@ -17,11 +17,10 @@ local busy = {} -- names that attempts of this process write to
 local function name_for(path)
   local ctx = flow.running()
   if not ctx then return paths.beside(path) end
-  local mark, name, n = ctx.idempotency_key:gsub("-", ""), nil, 0
-  repeat
-    n = n + 1
-    name = ("%s.%s-%d.tmp"):format(path:gsub("(.)/+$", "%1"), mark:sub(1, 16), n)
-  until not busy[name]
+  local base = ("%s.%s-"):format(path:gsub("(.)/+$", "%1"), ctx.idempotency_key:gsub("-", ""):sub(1, 16))
+  local n = 1
+  while busy[base .. n .. ".tmp"] do n = n + 1 end
+  local name = base .. n .. ".tmp"
   busy[name] = true
   requests.fs("remove", name)
   return name
