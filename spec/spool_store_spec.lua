@@ -71,7 +71,7 @@ describe("files of rows beside a store", function()
   it("are written anew after a kill in the middle, and nothing else is left", function()
     local here <close> = place.new { ["slow.lua"] = FLOW }
     local process = here:start { "run", "slow.lua" }
-    here:until_true(function() return uv.fs_stat(here.folder .. "/began") end, "the middle")
+    here:until_true(function() return #here:did "began" == 1 end, "the middle")
     local left = names(here.db .. "-rows")
     assert.equal(1, #left)
     assert.matches("%.part%.tmp$", left[1])
@@ -80,7 +80,7 @@ describe("files of rows beside a store", function()
     here:write("go", "")
     local result = here:orrery("resume", "--quiet")
     assert.equal(0, result.code, result.err)
-    assert.equal(2, #here:did "began")
+    assert.equal(2, #here:did "began", result.out .. result.err)
     local files = names(here.db .. "-rows")
     assert.equal(2, #files)
     for _, name in ipairs(files) do assert.matches("^[-%x]+%.jsonl$", name) end
