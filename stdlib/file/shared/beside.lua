@@ -22,7 +22,6 @@ local function name_for(path)
   while busy[base .. n .. ".tmp"] do n = n + 1 end
   local name = base .. n .. ".tmp"
   busy[name] = true
-  requests.fs("remove", name)
   return name
 end
 
@@ -105,6 +104,7 @@ function beside.make(place, make)
   place.what = place.what or "write"
   local name = name_for(place.target)
   local guard <close> = remover(name)
+  requests.fs("remove", name)
   make(name)
   local err = beside.rename(place, name)
   if err then requests.fail(place.what, place.path, err) end
