@@ -316,3 +316,58 @@ describe("file.extract", function()
     assert.equal("é ", here:names "out-zip")
   end)
 end)
+
+-- A node of a run in a store, whose process is killed as soon as it has something beside its place.
+describe("a kill in the middle", function()
+  local function killed(config, target)
+    here:write("w.lua", ([[local flow = require "orrery"
+      local w = flow.workflow { name = "w" }
+      w.it = flow.file.%s
+      return w]]):format(config))
+    local orrery = uv.fs_realpath(command.path)
+    here:sh(([[%s run w.lua --store sqlite:s.db >said 2>&1 & pid=$!
+      while [ -z "$(ls -d %s.*.tmp 2>/dev/null)" ] && kill -0 $pid 2>/dev/null; do :; done
+      kill -9 $pid; wait $pid 2>/dev/null]]):format(orrery, target))
+    local before = here:sh(("ls -d %s %s.*.tmp 2>/dev/null"):format(target, target))
+    local after = here:sh(([[for id in $(%s runs --store sqlite:s.db --json | grep -o '"id":"[^"]*"' | cut -d'"' -f4)
+      do %s resume $id --store sqlite:s.db >said 2>&1; done; %s show --store sqlite:s.db @last --json
+      ]]):format(orrery, orrery, orrery))
+    assert.matches('"state":"completed"', after, after .. here:read "said")
+    return before
+  end
+
+  it("of file.archive leaves the old one whole, and nothing else after it is resumed", function()
+    here:sh "mkdir tree; for i in $(seq 40); do head -c 4000000 /dev/zero >tree/$i; done; echo old >a.tar.gz"
+    local before = killed([[archive { from = "tree", to = "a.tar.gz" }]], "a.tar.gz")
+    assert.matches("^a%.tar%.gz\n", before)
+    assert.equal("40\n", here:sh "tar tzf a.tar.gz | grep -c '[0-9]$'")
+    assert.equal("", here:sh "mkdir x; tar xzf a.tar.gz -C x; diff -r x tree")
+    assert.equal("", here:sh "ls -d a.tar.gz.* 2>/dev/null")
+  end)
+
+  it("of file.extract leaves no folder, and the whole one after it is resumed", function()
+    here:sh "mkdir tree; for i in $(seq 40); do head -c 4000000 /dev/zero >tree/$i; done"
+    here:sh "tar czf a.tar.gz -C tree ."
+    killed([[extract { path = "a.tar.gz", to = "out" }]], "out")
+    assert.equal("", here:sh "diff -r out tree")
+    assert.equal("", here:sh "ls -d out.* 2>/dev/null")
+  end)
+
+  it("of file.extract leaves the folder that was there as it was until the new one is whole", function()
+    here:sh "mkdir tree out; echo mine >out/mine"
+    here:sh "for i in $(seq 40); do head -c 4000000 /dev/zero >tree/$i; done"
+    here:sh "tar czf a.tar.gz -C tree ."
+    local orrery = uv.fs_realpath(command.path)
+    here:write("w.lua", [[local flow = require "orrery"
+      local w = flow.workflow { name = "w" }
+      w.it = flow.file.extract { path = "a.tar.gz", to = "out", overwrite = true }
+      return w]])
+    local said = here:sh(([[%s run w.lua --store sqlite:s.db >said 2>&1 & pid=$!
+      while [ -z "$(ls -d out.*.tmp 2>/dev/null)" ] && kill -0 $pid 2>/dev/null; do :; done
+      kill -9 $pid; wait $pid 2>/dev/null; ls out | tr '\n' ' ']]):format(orrery))
+    assert.is_true(said == "mine " or #said > 80, said)
+    here:sh(([[for id in $(%s runs --store sqlite:s.db --json | grep -o '"id":"[^"]*"' | cut -d'"' -f4)
+      do %s resume $id --store sqlite:s.db >said 2>&1; done]]):format(orrery, orrery))
+    assert.equal("", here:sh "diff -r out tree; ls -d out.* 2>/dev/null")
+  end)
+end)

@@ -36,6 +36,23 @@ w.last = { after = after, run = function(_, inputs)
 end }
 return w
 ]]
+-- As FAN, all at once.
+local ALL = FAN:gsub('pool = "two", ', "")
+-- Items of one node, and who reads them.
+local ITEMS = [[
+local flow = require "orrery"
+local N, SIZE = %d, %d * 1024 * 1024
+local list = {}
+for i = 1, N do list[i] = i end
+local w = flow.workflow { name = "items", output = "${nodes.last}" }
+w.each = { each = list, run = function(ctx) return { text = ("x"):rep(SIZE), i = ctx.item } end }
+w.last = { after = "each", run = function(_, inputs)
+  local sum = 0
+  for i, item in ipairs(inputs.each) do sum = sum + item.i + #item.text end
+  return sum
+end }
+return w
+]]
 local IN_MEMORY = [[
 local flow = require "orrery"
 local run = flow.run(flow.load(arg[1]), { runtime = flow.runtime {} })
@@ -88,6 +105,22 @@ describe("a run that hands on much", function()
     end)
 
   end
+
+  for name, text in pairs { ["nodes that end together"] = ALL, items = ITEMS } do
+    test("needs memory for a few of them: " .. name .. " in a store", function()
+      local here <close> = place.new(files(text, N, SIZE))
+      local output, peak = measured(here, place.orrery_path, "run", "w.lua", "--store", "s.db")
+      assert.equal(("%d"):format(N * SIZE * MIB + N * (N + 1) // 2), output)
+      assert.is_true(peak < 150, ("%.0f MiB"):format(peak)) -- all of them, once each as text, are 200
+    end)
+  end
+
+  test("needs memory for a few of them: items in memory", function()
+    local here <close> = place.new(files(ITEMS, N, SIZE))
+    local output, peak = measured(here, place.orrery_path, "memory.lua", "w.lua")
+    assert.equal(("%d"):format(N * SIZE * MIB + N * (N + 1) // 2), output)
+    assert.is_true(peak < 70, ("%.0f MiB"):format(peak))
+  end)
 
   test("needs memory for a few of them: a chain in a store", function()
     local here <close> = place.new(files(CHAIN, N, SIZE))
@@ -149,6 +182,81 @@ describe("an output above the size", function()
     judge(run_of(flow.runtime { large_output = 1000, store = "memory:" }, 10, 40000), 40000)
   end)
 
+  local function items_of(rt, size)
+    local w = flow.workflow { name = "items", output = "${nodes.each}" }
+    w.each = { each = { 1, 2, 3, 4, 5 }, each_failures = 1, run = function(ctx)
+      if ctx.item == 2 then error "no" end
+      if ctx.item == 3 then return nil end
+      return { i = ctx.item, text = ctx.item == 4 and "short" or ("\xFF"):rep(size), ["$k"] = flow.json.null }
+    end }
+    w.loop = { each = { 1, 2 }, loop = { times = 3 }, run = function(ctx)
+      return { i = ctx.item, n = ctx.iteration, before = ctx.previous and ctx.previous.n,
+        text = ("y"):rep(size) }
+    end }
+    w.again = { each = "${nodes.each}", when = "count(nodes.each) == 5", run = function(ctx)
+      return type(ctx.item) == "table" and ctx.item.i or 0
+    end }
+    w.sum = { after = { "each", "loop" }, run = function(_, inputs)
+      local sum, n = 0, 0
+      for _, item in pairs(inputs.each) do sum, n = sum + (type(item) == "table" and item.i or 0), n + 1 end
+      return { sum, n, #inputs.each, inputs.each[1].i, inputs.each[5].i, inputs.each[6] == nil,
+        #inputs.each[1].text,
+        inputs.loop[2].n, inputs.loop[2].before, #flow.json.encode(inputs.loop) }
+    end }
+    return flow.run(w, { runtime = rt })
+  end
+
+  it("of an item is read back as it was, where it is used", function()
+    local here <close> = place.new()
+    local texts = {}
+    for i, rt in ipairs { flow.runtime { large_output = 1 << 30 }, flow.runtime { large_output = 1000 },
+      flow.runtime { large_output = 1000, store = here.folder .. "/s.db" },
+      flow.runtime { large_output = 1000, store = "memory:" } } do
+      local run = items_of(rt, 5000)
+      assert.equal("completed", run.state, run.error and run.error.message)
+      assert.same({ 1, 0, 0, 4, 5 }, run:outputs().again)
+      texts[i] = flow.json.encode({ run:outputs().sum, run.output, run:outputs().loop }, { binary = true })
+    end
+    for i = 2, 4 do assert.equal(texts[1], texts[i]) end
+  end)
+
+  it("of an item is there for a retry, a fork and who looks, and goes with its run", function()
+    local here <close> = place.new { ["w.lua"] = [[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "items", output = "${nodes.last}" }
+      w.each = { each = { 1, 2, 3, 4, 5, 6 }, run = function(ctx)
+        io.open("did", "a"):write(ctx.item, "\n"):close()
+        if ctx.item == 5 and not io.open "go" then error "no" end
+        return ctx.item % 2 == 0 and ctx.item or { text = ("x"):rep(2000000), i = ctx.item }
+      end }
+      w.last = { after = "each", run = function(_, inputs)
+        local parts = {}
+        for i, item in ipairs(inputs.each) do parts[i] = type(item) == "table" and item.i + #item.text or item end
+        return parts
+      end }
+      return w]] }
+    local expected = { 2000001, 2, 2000003, 4, 2000005, 6 }
+    assert.equal(1, here:orrery("run", "w.lua", "--quiet").code)
+    here:write("go", "")
+    local result = here:orrery("retry", "@last", "--items", "--quiet")
+    assert.equal(0, result.code, result.err)
+    assert.equal(1, here:counts()["1"])
+    assert.equal(2, here:counts()["5"])
+    local function shown(name)
+      local made = flow.json.decode(here:orrery("show", "@last", "--outputs", "--json").out)
+      for _, node in ipairs(made.nodes) do
+        if node.name == name then return node.output end
+      end
+    end
+    assert.same(expected, shown "last")
+    assert.same({ 6, 2000000, 4, 5 }, { #shown "each", #shown "each"[1].text, shown "each"[4],
+      shown "each"[5].i })
+    result = here:orrery("fork", "@last", "--from", "last", "--quiet")
+    assert.same(expected, flow.json.decode(result.out))
+    result = here:orrery("prune", "--older", "0s")
+    assert.matches("4 large values", result.out)
+  end)
+
   it("stays in memory where there is no room for it elsewhere", function()
     local before = uv.os_getenv "TMPDIR"
     uv.os_setenv("TMPDIR", "/no/such/folder")
@@ -167,7 +275,7 @@ describe("an output above the size", function()
       local rt = flow.runtime { store = db }
       local run = flow.run(w, { runtime = rt })
       assert.equal("completed", run.state)
-      assert(os.execute(("sqlite3 %s '%s' >/dev/null"):format(db, sql)))
+      assert(os.execute(("sqlite3 -cmd '.timeout 60000' %s '%s' >/dev/null"):format(db, sql)))
       local ok, e = pcall(run.outputs, run)
       assert.is_false(ok)
       for _, part in ipairs { "the output of node a cannot be read back from the store: ", said,

@@ -206,6 +206,8 @@ static void push_runtime(lua_State *L, const orr_config *config) {
     lua_pushinteger(L,
                     config->run_memory_limit < INT64_MAX ? (lua_Integer)config->run_memory_limit : INT64_MAX);
     lua_setfield(L, -2, "memory_limit");
+    lua_pushinteger(L, config->large_output < INT64_MAX ? (lua_Integer)config->large_output : INT64_MAX);
+    lua_setfield(L, -2, "large_output");
     lua_pushinteger(L, config->crash_limit);
     lua_setfield(L, -2, "crash_limit");
     if (config->callback_limit > 0) orr_set_seconds(L, "callback_limit", config->callback_limit);

@@ -36,7 +36,9 @@
  *       puts the file of a backup in the place of the store at a path, once it was read whole; one
  *       that is there is replaced only where `overwrite` says so, and never while it is used
  *
- *   store:backup(path), store:close(); the fields `url` and `kind` ("sqlite" or "memory")
+ *   store:backup(path), store:close(); the fields `url`, `kind` ("sqlite" or "memory"), `path`
+ *       (absolute; nil where it is in no file) and `rows_folder`, the one beside it in which
+ *       lists are kept that are too large for it
  */
 #include "durable/durable.h"
 #include "bind/inner.h"
@@ -498,10 +500,19 @@ static int store_close(lua_State *L) {
     return 0;
 }
 
+/* Nil where it has none. */
+static void push_rows_folder(lua_State *L, const orr_store *store) {
+    const char *path = orr_store_path(store);
+    if (path) lua_pushfstring(L, "%s%s", path, ORR_ROWS_FOLDER);
+    else lua_pushnil(L);
+}
+
 static int store_index(lua_State *L) {
     const lstore *s = luaL_checkudata(L, 1, STORE);
     const char *key = luaL_checkstring(L, 2);
     if (strcmp(key, "url") == 0) lua_getiuservalue(L, 1, URL);
+    else if (strcmp(key, "path") == 0 && s->store) lua_pushstring(L, orr_store_path(s->store));
+    else if (strcmp(key, "rows_folder") == 0 && s->store) push_rows_folder(L, s->store);
     else if (strcmp(key, "kind") == 0 && s->store) lua_pushstring(L, orr_store_kind(s->store));
     else lua_getfield(L, lua_upvalueindex(1), key);
     return 1;

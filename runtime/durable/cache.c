@@ -96,7 +96,7 @@ int orr_core_cache_get(lua_State *L) {
     size_t size = 0;
     const char *text = lua_tolstring(L, -1, &size);
     lua_pushboolean(L, true);
-    orr_push_payload(L, NULL, text, size, false);
+    orr_push_payload(L, f->run->rt, text, size, false);
     return 2;
 }
 
@@ -135,7 +135,10 @@ int orr_core_cache_put(lua_State *L) {
         [C_CREATED] = {.type = ORR_VALUE_REAL, .real = now},
     };
     if (!lua_isnil(L, 4)) {
-        if (!orr_json_encode(L, 4, &(orr_json_writing){.root = "output", .binary = true})) return 0;
+        if (!orr_json_encode(
+                L, 4,
+                &(orr_json_writing){.root = "output", .binary = true, .spools = orr_storage_rows(r->rt)}))
+            return 0;
         row[C_OUTPUT] = text_value(L, -1);
     }
     if (!lua_isnil(L, 5))

@@ -42,6 +42,11 @@ void orr_storage_count(const orr_rtbox *rt, bool counted);
 void orr_storage_wait(orr_rtbox *rt, uint64_t ticket);
 /* The store, in memory or not; NULL: there is none. */
 orr_store *orr_storage_any(const orr_rtbox *rt);
+/* So many bytes were queued. */
+void orr_storage_queued(orr_rtbox *rt, size_t bytes);
+/* The path of the folder beside the store with lists that are kept in files; NULL: there is none.
+ * */
+const char *orr_storage_rows(const orr_rtbox *rt);
 /* A journaled run begins or has ended: messages may come for it, so the loop stays alive. */
 void orr_storage_use(orr_rtbox *rt, int by);
 /* Room for bytes that are used up before the next call; NULL when out of memory. */
@@ -175,6 +180,10 @@ void orr_outputs_durable(orr_rtbox *rt, uint64_t durable);
 void orr_outputs_stay(orr_runbox *r);
 void orr_outputs_leave(lua_State *L, orr_runbox *r, uint32_t node);
 void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node);
+/* Pushes the large value with that hash; raises. */
+void orr_outputs_load_kept(lua_State *L, orr_rtbox *rt, const char *hash);
+/* The item's output, which is a large value of the store, may leave memory. */
+void orr_outputs_item_recorded(lua_State *L, orr_runbox *r, const orr_task *task);
 
 /* ---- locks.c --------------------------------------------------------------------------------- */
 

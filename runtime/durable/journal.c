@@ -108,8 +108,12 @@ static const unsigned with_value = 1u << ORR_REC_RUN_CREATED | 1u << ORR_REC_RUN
 
 /* Pushes the value at the top as JSON. The depth allowed is more than that of a user's value, which
  * stands inside one of ours. */
-static const char *write_value(lua_State *L, const char *root, size_t *size) {
-    orr_json_writing how = {.root = root, .binary = true, .depth = ORR_JSON_DEPTH_MAX};
+static const char *write_value(lua_State *L, const orr_rtbox *rt, const char *root, size_t *size) {
+    orr_json_writing how = {.root = root,
+                            .binary = true,
+                            .depth = ORR_JSON_DEPTH_MAX,
+                            .spools = orr_storage_rows(rt),
+                            .lists = true};
     if (!orr_json_encode(L, -1, &how)) lua_error(L);
     return lua_tolstring(L, -1, size);
 }
@@ -147,6 +151,7 @@ static orr_status append(orr_runbox *r, const orr_entry *entry) {
     r->kept.last_record = orr_core_now(orr_engine_core(r->rt->base.engine));
     if (entry->record.kind == ORR_REC_RUN_ENDED) orr_locks_leave(r);
     orr_storage_appended(r, &entry->record, size);
+    orr_storage_queued(r->rt, size);
     return ORR_OK;
 }
 
@@ -157,16 +162,21 @@ static orr_status append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
     lua_call(L, 1, 1);
     size_t len;
     const char *hash = lua_tolstring(L, -1, &len);
+    const orr_record *rec = &entry->record;
+    bool is_item = rec->kind == ORR_REC_COMPLETED && rec->task.item != ORR_NONE;
+    if (is_item) orr_item_output_kept(L, r, &rec->task, hash);
     orr_value row[] = {
         {.type = ORR_VALUE_TEXT, .bytes = hash, .size = len},
         {.type = ORR_VALUE_BLOB, .bytes = entry->payload, .size = entry->payload_size},
     };
     orr_status status = orr_store_put(orr_storage_any(r->rt), ORR_ROW_BLOB, row, 2);
     if (status != ORR_OK) return status;
+    orr_storage_queued(r->rt, entry->payload_size);
     lua_pushfstring(L, "{\"$blob\":\"%s\",\"size\":%I}", hash, (LUAI_UACINT)entry->payload_size);
     entry->payload = lua_tolstring(L, -1, &entry->payload_size);
     entry->is_blob = true;
     status = append(r, entry);
+    r->kept.item_apart = is_item && status == ORR_OK;
     r->kept.size = entry->payload_size > ORR_BLOB_SIZE ? entry->payload_size : ORR_BLOB_SIZE;
     return status;
 }
@@ -179,6 +189,13 @@ static bool take_text(const noting *n, orr_payload *text) {
     case ORR_REC_SIGNAL: *text = orr_storage_noted(n->r->rt)->payload; return true;
     default: return false;
     }
+}
+
+static bool is_large_item(const noting *n) {
+    bool is = n->r->kept.large_item && n->record->kind == ORR_REC_COMPLETED &&
+              n->record->task.item != ORR_NONE;
+    if (is) n->r->kept.large_item = false;
+    return is;
 }
 
 static int note(lua_State *L) {
@@ -195,10 +212,10 @@ static int note(lua_State *L) {
         orr_run_set(L, n->r, RUN_OPTIONS);
     } else {
         push_value(L, n->r, n->record);
-        if (!lua_isnil(L, -1)) entry.payload = write_value(L, "value", &entry.payload_size);
+        if (!lua_isnil(L, -1)) entry.payload = write_value(L, n->r->rt, "value", &entry.payload_size);
     }
-    orr_status status = entry.payload_size > ORR_BLOB_SIZE && n->r->rt->durable ? append_blob(L, n->r, &entry)
-                                                                                : append(n->r, &entry);
+    bool apart = entry.payload_size > ORR_BLOB_SIZE || is_large_item(n);
+    orr_status status = apart && n->r->rt->durable ? append_blob(L, n->r, &entry) : append(n->r, &entry);
     if (status == ORR_ENOMEM)
         orr_push_error(L, n->r->script, "out_of_memory", "not enough memory for a record of its journal");
     else if (status != ORR_OK)
@@ -252,7 +269,8 @@ static const unsigned settles = 1u << ORR_REC_COMPLETED | 1u << ORR_REC_FAILED |
 
 static int release_outputs(lua_State *L) {
     const noting *n = lua_touserdata(L, 1);
-    orr_outputs_settled(L, n->r, n->record);
+    if (n->record->task.item == ORR_NONE) orr_outputs_settled(L, n->r, n->record);
+    else orr_outputs_item_recorded(L, n->r, &n->record->task);
     return 0;
 }
 
@@ -281,8 +299,10 @@ static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
         end_journal(rt, n.r);
         return;
     }
+    n.r->kept.item_apart = false;
     if (note_plainly(&n) || guarded(rt->base.script, note_or_say, &n)) {
-        if ((settles >> record->kind & 1) != 0 && record->task.item == ORR_NONE && n.r->kept.n)
+        bool settled = (settles >> record->kind & 1) != 0 && record->task.item == ORR_NONE;
+        if ((settled || n.r->kept.item_apart) && n.r->kept.n)
             guarded(rt->base.script, release_outputs, &n); /* without memory the output stays where it is */
         return;
     }
@@ -291,7 +311,12 @@ static void on_record(void *rtbox, orr_run *run, const orr_record *record) {
 
 bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what) {
     if (!r->journal || !lua_istable(L, -1)) return true;
-    if (!orr_json_encode(L, -1, &(orr_json_writing){.root = what, .binary = true})) return false;
+    if (!orr_json_encode(L, -1,
+                         &(orr_json_writing){.root = what,
+                                             .binary = true,
+                                             .spools = orr_storage_rows(r->rt),
+                                             .lists = true}))
+        return false;
     lua_pop(L, 1);
     return true;
 }
@@ -299,7 +324,12 @@ bool orr_journal_takes(lua_State *L, const orr_runbox *r, const char *what) {
 bool orr_journal_take_output(lua_State *L, orr_script *s, orr_runbox *r, const orr_task *task) {
     size_t limit = r->rt->output_limit, size;
     bool too_large = false;
-    orr_json_writing how = {.root = "output", .binary = true, .limit = limit, .too_large = &too_large};
+    orr_json_writing how = {.root = "output",
+                            .binary = true,
+                            .limit = limit,
+                            .too_large = &too_large,
+                            .spools = orr_storage_rows(r->rt),
+                            .lists = true};
     if (lua_isnil(L, -1))
         return orr_storage_keep_payload(r, task, "", 0) || luaL_error(L, "not enough memory");
     if (!orr_json_encode(L, -1, &how)) {
@@ -380,7 +410,7 @@ static void keep_options(lua_State *L, const orr_runbox *r, int opts, const orr_
     set_field(L, r, "labels", RUN_LABELS);
     set_field(L, r, "trigger", RUN_TRIGGER);
     size_t size;
-    write_value(L, "run", &size);
+    write_value(L, r->rt, "run", &size);
     lua_remove(L, -2);
     orr_run_set(L, r, RUN_OPTIONS);
 }

@@ -10,6 +10,8 @@ const orr_keeper orr_durable_keeper = {
     .busy = orr_storage_busy,
     .count = orr_storage_count,
     .wait = orr_storage_wait,
+    .rows = orr_storage_rows,
+    .load_kept = orr_outputs_load_kept,
     .await = orr_locks_await,
 
     .begin = orr_journal_begin,

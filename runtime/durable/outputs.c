@@ -148,18 +148,23 @@ static bool reserve_leaving(orr_runbox *r) {
     return true;
 }
 
+static void let_go(lua_State *L, orr_runbox *r, uint32_t node, uint32_t item) {
+    if (item == ORR_NONE) release(L, r, node);
+    else orr_item_output_leave(L, r, node, item);
+}
+
 /* Notes that the output can be released when its record is durable, which was queued just now at
  * the latest. Without memory for the note the output stays. */
-static void leave(lua_State *L, orr_runbox *r, uint32_t node) {
+static void leave(lua_State *L, orr_runbox *r, uint32_t node, uint32_t item) {
     /* what was read back is durable */
     uint64_t ticket = r->live ? orr_store_ticket(orr_storage_any(r->rt)) : 0;
     if (ticket <= r->rt->durable_to) {
-        release(L, r, node);
+        let_go(L, r, node, item);
         return;
     }
     if (!reserve_leaving(r)) return;
     if (r->kept.n_leaving == 0) link_run(r);
-    r->kept.leaving[r->kept.n_leaving++] = (orr_leaving){ticket, node};
+    r->kept.leaving[r->kept.n_leaving++] = (orr_leaving){ticket, node, item};
 }
 
 void orr_outputs_settled(lua_State *L, orr_runbox *r, const orr_record *rec) {
@@ -167,25 +172,31 @@ void orr_outputs_settled(lua_State *L, orr_runbox *r, const orr_record *rec) {
     uint32_t node = rec->task.node;
     if (!r->kept.n) return;
     r->kept.seq[node] = rec->kind == ORR_REC_COMPLETED && r->kept.size > 0 ? rec->seq : 0;
-    if (r->kept.left[node] == 0 && r->kept.size > SHORT_OUTPUT) leave(L, r, node);
+    if (r->kept.left[node] == 0 && r->kept.size > SHORT_OUTPUT) leave(L, r, node, ORR_NONE);
     for (uint32_t k = plan->in_first[node]; k < plan->in_first[node + 1]; k++) {
         uint32_t from = plan->in_from[k];
         if (r->kept.left[from] > 0 && --r->kept.left[from] == 0 &&
             orr_node_settled(orr_run_node_state(r->run, from, ORR_NONE)))
-            leave(L, r, from);
+            leave(L, r, from, ORR_NONE);
     }
 }
 
 void orr_outputs_leave(lua_State *L, orr_runbox *r, uint32_t node) {
-    if (r->kept.seq[node] != 0) leave(L, r, node);
+    if (r->kept.seq[node] != 0) leave(L, r, node, ORR_NONE);
+}
+
+void orr_outputs_item_recorded(lua_State *L, orr_runbox *r, const orr_task *task) {
+    leave(L, r, task->node, task->item);
 }
 
 /* (run) */
 static int release_first(lua_State *L) {
     orr_runbox *r = lua_touserdata(L, 1);
     uint32_t n = 0;
-    while (n < r->kept.n_leaving && r->kept.leaving[n].ticket <= r->rt->durable_to)
-        release(L, r, r->kept.leaving[n++].node);
+    while (n < r->kept.n_leaving && r->kept.leaving[n].ticket <= r->rt->durable_to) {
+        orr_leaving it = r->kept.leaving[n++];
+        let_go(L, r, it.node, it.item);
+    }
     r->kept.n_leaving -= n;
     memmove(r->kept.leaving, r->kept.leaving + n, r->kept.n_leaving * sizeof *r->kept.leaving);
     return 0;
@@ -306,10 +317,37 @@ static bool take_blob(void *ud, const orr_value *values, size_t n) {
     return false;
 }
 
-static void decode_json(lua_State *L, const char *text, size_t size) {
+static bool find_list(lua_State *L, void *rtbox) {
+    orr_rtbox *rt = rtbox;
+    return orr_item_outputs_find(L, rt->base.script, rt);
+}
+
+static void decode_json(lua_State *L, orr_rtbox *rt, const char *text, size_t size) {
     /* a value of the user's stands in one of ours */
-    orr_json_reading how = {.name = "journal", .binary = true, .depth = ORR_JSON_DEPTH_MAX};
+    orr_json_reading how = {.name = "journal",
+                            .binary = true,
+                            .depth = ORR_JSON_DEPTH_MAX,
+                            .spools = rt ? orr_storage_rows(rt) : NULL,
+                            .list = rt ? find_list : NULL,
+                            .ud = rt};
     if (!orr_json_decode(L, text, size, &how)) lua_error(L);
+}
+
+void orr_outputs_load_kept(lua_State *L, orr_rtbox *rt, const char *hash) {
+    int top = lua_gettop(L);
+    blob b = {.L = L};
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    orr_reason reason;
+    orr_status status = orr_store_get(orr_storage_any(rt), ORR_ROW_BLOB, hash, take_blob, &b, &reason);
+    if (b.failed) lua_error(L);
+    if (status != ORR_OK)
+        luaL_error(L, "the value %s cannot be read from the table of blobs: %s", hash,
+                   *reason.text ? reason.text : orr_strerror(status));
+    size_t size;
+    const char *value = lua_tolstring(L, -1, &size);
+    decode_json(L, rt, value, size);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
 }
 
 void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size, bool is_blob) {
@@ -317,22 +355,13 @@ void orr_push_payload(lua_State *L, orr_rtbox *rt, const void *text, size_t size
         lua_pushnil(L);
         return;
     }
-    decode_json(L, text, size);
+    decode_json(L, rt, text, size);
     if (!is_blob) return;
     int at = lua_gettop(L);
-    blob b = {.L = L};
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     if (!lua_istable(L, at) || lua_getfield(L, at, "$blob") != LUA_TSTRING)
         luaL_error(L, "a value that stands in the table of blobs is not named");
-    const char *hash = lua_tostring(L, -1);
-    orr_reason reason;
-    orr_status status = orr_store_get(orr_storage_any(rt), ORR_ROW_BLOB, hash, take_blob, &b, &reason);
-    if (b.failed) lua_error(L);
-    if (status != ORR_OK)
-        luaL_error(L, "the value %s cannot be read from the table of blobs: %s", hash,
-                   *reason.text ? reason.text : orr_strerror(status));
-    const char *value = lua_tolstring(L, -1, &size);
-    decode_json(L, value, size);
+    orr_outputs_load_kept(L, rt, lua_tostring(L, -1));
     lua_replace(L, at);
     lua_settop(L, at);
 }

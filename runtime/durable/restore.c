@@ -1,6 +1,7 @@
 /* restore.c - a run from its journal: its state is folded by the core, its values are read back,
  * and it goes on. */
 #include "durable/inner.h"
+#include "lua/lazy.h"
 #include <string.h>
 
 typedef struct restoring {
@@ -66,7 +67,7 @@ static void keep_output(lua_State *L, const orr_runbox *r, const orr_task *task)
             lua_pop(L, 1);
             orr_json_push_null(L);
         }
-        lua_rawseti(L, -2, (lua_Integer)task->item + 1);
+        orr_item_output_set(L, task->item);
         lua_pop(L, 1);
     } else {
         lua_pop(L, 2);
@@ -90,7 +91,7 @@ static void take_expansion(lua_State *L, const orr_runbox *r, orr_record *rec) {
         lua_replace(L, at);
     }
     lua_settop(L, at);
-    if (!lua_istable(L, at) || lua_rawlen(L, at) != rec->count) raise_unfit(L, rec);
+    if (!lua_istable(L, at) || orr_list_len(L, at) != rec->count) raise_unfit(L, rec);
 }
 
 /* The list at the top is that of the node; an array of as many empty results is made. Popped. */
@@ -204,6 +205,15 @@ static bool settles(const orr_record *rec) {
                                           rec->kind == ORR_REC_SKIPPED || rec->kind == ORR_REC_CANCELLED);
 }
 
+/* The output of an item that is a large value of the store is read when it is used. */
+static void keep_apart(lua_State *L, restoring *x, const orr_entry *e) {
+    const orr_task *task = &e->record.task;
+    orr_push_payload(L, x->rt, e->payload, e->payload_size, false);
+    if (!lua_istable(L, -1) || lua_getfield(L, -1, "$blob") != LUA_TSTRING) raise_unfit(L, &e->record);
+    orr_item_output_kept(L, x->r, task, lua_tostring(L, -1));
+    orr_item_output_leave(L, x->r, task->node, task->item);
+}
+
 static int take_record(lua_State *L) {
     restoring *x = lua_touserdata(L, 1);
     orr_entry e;
@@ -212,11 +222,15 @@ static int take_record(lua_State *L) {
     if (orr_entry_decode(x->bytes, x->size, &e, &error) != ORR_OK)
         return luaL_error(L, "a record cannot be read: it is damaged, or "
                              "a newer version of orrery wrote it");
-    orr_push_payload(L, x->rt, e.payload, e.payload_size, e.is_blob);
+    bool apart = e.is_blob && e.record.kind == ORR_REC_COMPLETED && e.record.task.item != ORR_NONE &&
+                 x->r->run;
+    if (apart) lua_pushnil(L);
+    else orr_push_payload(L, x->rt, e.payload, e.payload_size, e.is_blob);
     if (e.record.task.node != ORR_NONE && e.record.task.node >= x->r->plan->plan->n_nodes)
         raise_unfit(L, &e.record);
     if (!x->r->run) make_run(L, x);
     else keep_value(L, x->r, &e.record, &error);
+    if (apart) keep_apart(L, x, &e);
     orr_status status = orr_run_fold(x->r->run, &e.record);
     if (status == ORR_ENOMEM) return luaL_error(L, "not enough memory");
     if (status != ORR_OK) raise_unfit(L, &e.record);

@@ -114,7 +114,7 @@ int orr_core_state_get(lua_State *L) {
     if (found.failed) return lua_error(L);
     if (status != ORR_OK && status != ORR_ENOTFOUND) return raise_problem(L, r, reason.text);
     if (!found.there) return 0;
-    orr_payload_decode(L, -2);
+    orr_payload_decode(L, r, -2);
     lua_replace(L, -3);
     return 2;
 }

@@ -313,14 +313,14 @@ bool orr_steps_diverged(lua_State *L, orr_script *s, const orr_fiber *f) {
 }
 
 /* Pushes what the entry holds, and removes it. */
-static void push_held(lua_State *L, const orr_script *s, int entry, orr_step_state state) {
+static void push_held(lua_State *L, const orr_runbox *r, int entry, orr_step_state state) {
     lua_rawgeti(L, entry, E_TEXT);
     if (state != STEP_BEGUN) {
-        orr_payload_decode(L, -1);
+        orr_payload_decode(L, r, -1);
         lua_remove(L, -2);
     }
     if (state == STEP_ERROR && lua_istable(L, -1)) {
-        orr_push_anchor(L, s->error_mt);
+        orr_push_anchor(L, r->script->error_mt);
         lua_setmetatable(L, -2);
     }
     lua_replace(L, entry);
@@ -358,7 +358,7 @@ orr_step_state orr_steps_find(lua_State *L, orr_script *s, orr_fiber *f, orr_ste
     }
     if (step->attempt > f->newest) f->newest = step->attempt;
     step->due = integer_at(L, entry, E_DUE);
-    push_held(L, s, entry, state);
+    push_held(L, f->run, entry, state);
     return state;
 }
 

@@ -18,6 +18,10 @@
  * ends then share a commit. */
 #define SHARING 2000000
 
+/* Bytes that may be queued while handlers go on: many large outputs at once would otherwise be in
+ * memory together until the first of them is committed. */
+#define MOST_QUEUED ((size_t)16 << 20)
+
 typedef struct orr_storage {
     orr_store *store;
     orr_rtbox *rt;
@@ -28,6 +32,11 @@ typedef struct orr_storage {
     uint64_t submitted;
     int64_t shares_until; /* relaxed runs wait for what was submitted, which is not urgent yet; 0: none */
     orr_lag lag;
+    /* what is queued and was not durable when it was looked at last; beyond MOST_QUEUED no handler
+     * goes on before `full_to` is */
+    size_t queued;
+    uint64_t full_to;
+    bool full;
     uint32_t users; /* live runs with a journal */
     bool failing, lost;
     orr_notice_kind why; /* it is lost */
@@ -35,6 +44,7 @@ typedef struct orr_storage {
     uint32_t tries;      /* how often it could not be handled; 0: it has been */
     bool awake;          /* counted among the runtime's users */
     char *url;           /* NULL in memory */
+    char *rows;          /* the folder of lists that are kept in files; NULL: there is none */
     unsigned char *buffer;
     size_t buffer_size;
     /* the output that waits for its record */
@@ -95,11 +105,19 @@ static void close_handles(orr_storage *g) {
     g->wakeup = NULL;
 }
 
-static bool keep_url(orr_storage *g, const orr_alloc *alloc, const char *url) {
-    size_t size = strlen(url) + 1;
+static bool keep_names(orr_storage *g, const orr_alloc *alloc, const char *url) {
+    const char *path = orr_store_path(g->store);
+    size_t size = strlen(url) + 1, room = path ? strlen(path) + sizeof ORR_ROWS_FOLDER : 0;
     g->url = orr_mem_new(alloc, size, 1);
     if (g->url) memcpy(g->url, url, size);
-    return g->url != NULL;
+    g->rows = path ? orr_mem_new(alloc, room, 1) : NULL;
+    if (g->rows) snprintf(g->rows, room, "%s" ORR_ROWS_FOLDER, path);
+    return g->url && (g->rows || !path);
+}
+
+static void free_names(orr_storage *g, const orr_alloc *alloc) {
+    if (g->url) orr_mem_free(alloc, g->url, strlen(g->url) + 1, 1);
+    if (g->rows) orr_mem_free(alloc, g->rows, strlen(g->rows) + 1, 1);
 }
 
 void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durability) {
@@ -130,7 +148,8 @@ void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durabili
         lua_error(L);
         return;
     }
-    if (!in_memory && !keep_url(g, &s->alloc, url)) {
+    if (!in_memory && !keep_names(g, &s->alloc, url)) {
+        free_names(g, &s->alloc);
         orr_store_close(g->store);
         close_handles(g);
         orr_mem_free(&s->alloc, g, 1, sizeof *g);
@@ -144,12 +163,23 @@ void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durabili
     rt->durable_to = 0;
 }
 
+static void set_full(orr_storage *g, bool full) {
+    if (g->full == full) return;
+    g->full = full;
+    orr_fibers *all = orr_fibers_of(g->rt->base.script);
+    if (full) all->full++;
+    else all->full--;
+    g->full_to = full ? orr_store_ticket(g->store) : 0;
+    orr_engine_full(g->rt->base.engine, g->full_to);
+}
+
 static void durable_up(orr_storage *g, uint64_t durable);
 
 void orr_storage_close(orr_rtbox *rt) {
     orr_storage *g = rt->storage;
     if (!g) return;
     const orr_alloc *alloc = &rt->base.script->alloc;
+    set_full(g, false);
     if (g->borrower.forget) g->borrower.forget(g->borrower.ud);
     if (lua_checkstack(rt->base.script->main, LUA_MINSTACK))
         luaL_unref(rt->base.script->main, LUA_REGISTRYINDEX, g->borrower.ref);
@@ -162,7 +192,7 @@ void orr_storage_close(orr_rtbox *rt) {
     orr_store_close(g->store);
     close_handles(g);
     orr_decisions_free(&g->decisions, alloc);
-    if (g->url) orr_mem_free(alloc, g->url, strlen(g->url) + 1, 1);
+    free_names(g, alloc);
     orr_mem_free(alloc, g->buffer, g->buffer_size, 1);
     orr_mem_free(alloc, g->payload, g->payload_room, 1);
     orr_mem_free(alloc, g, 1, sizeof *g);
@@ -174,6 +204,10 @@ void orr_storage_close(orr_rtbox *rt) {
 
 orr_store *orr_storage_any(const orr_rtbox *rt) {
     return rt->storage ? rt->storage->store : NULL;
+}
+
+const char *orr_storage_rows(const orr_rtbox *rt) {
+    return rt->storage ? rt->storage->rows : NULL;
 }
 
 orr_store *orr_storage_store(const orr_rtbox *rt) {
@@ -249,6 +283,22 @@ bool orr_storage_submit(orr_rtbox *rt) {
     keep_alive(g);
     orr_storage_publish(rt);
     return g->shares_until || orr_store_durable(g->store) != rt->durable_to;
+}
+
+void orr_storage_queued(orr_rtbox *rt, size_t bytes) {
+    orr_storage *g = rt->storage;
+    if (!rt->durable || g->failing || g->lost) return;
+    g->queued += bytes;
+    if (g->full || g->queued <= MOST_QUEUED) return;
+    set_full(g, true);
+    g->queued = 0;
+    rt->flush_urgent = true;
+}
+
+/* What cannot be written now is not waited for: others have to be told, and to end. */
+static void look_at_queue(orr_storage *g, uint64_t durable) {
+    if (durable == orr_store_ticket(g->store)) g->queued = 0;
+    if (durable >= g->full_to || g->failing || g->lost) set_full(g, false);
 }
 
 static void durable_up(orr_storage *g, uint64_t durable) {
@@ -441,6 +491,7 @@ bool orr_storage_news(orr_rtbox *rt) {
                                  ? "the store is damaged or gone: restore a backup"
                                  : "another process has taken over the runs of this one");
     rt->base.script->guarded--;
+    look_at_queue(g, durable);
     if (durable == rt->durable_to) {
         rt->lags = !rt->simulated && orr_lag_look(&g->lag); /* by real time */
         return any;

@@ -253,6 +253,9 @@ typedef struct orr_fibers {
     uint32_t *map; /* buckets of the map from tasks to fibers */
     uint32_t map_size, map_count;
     uint32_t current; /* the running fiber or ORR_NONE */
+    /* runtimes of which more is queued for a disk than may be in memory: no fiber goes on before it
+     * is written */
+    uint32_t full;
     uint32_t inner_waits;
     uint32_t awaits;        /* fibers in flow.await */
     uint32_t n_left;        /* awaits that were given up while a request was under way, and went unanswered */

@@ -4,10 +4,11 @@
 #include "fiber/inner.h"
 
 bool orr_phase_fibers(orr_script *s) {
+    const orr_fibers *all = orr_fibers_of(s);
     orr_budget *budget = &orr_fibers_of(s)->budget;
     bool any = false;
-    for (int i = 0; i < ORR_BATCH && orr_fibers_of(s)->ready_head != ORR_NONE && !orr_budget_spent(budget);
-         i++) {
+    for (int i = 0; i < ORR_BATCH && all->full == 0 && all->ready_head != ORR_NONE; i++) {
+        if (orr_budget_spent(budget)) break;
         orr_budget_use(budget);
         any |= orr_fiber_next(s);
     }

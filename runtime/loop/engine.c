@@ -27,6 +27,7 @@ struct orr_engine {
     held_action *held;
     uint32_t held_first, n_held, cap_held; /* the capacity is a power of two */
     uint64_t durable;
+    uint64_t full_to; /* nothing is done before that ticket is durable; 0: nothing waits for it */
 };
 
 orr_engine *orr_engine_new(const orr_engine_options *options) {
@@ -176,6 +177,10 @@ static bool hold_behind(orr_engine *e, const orr_action *action, uint64_t ticket
     return true;
 }
 
+void orr_engine_full(orr_engine *e, uint64_t ticket) {
+    e->full_to = ticket;
+}
+
 void orr_engine_durable(orr_engine *e, uint64_t ticket) {
     if (ticket > e->durable) e->durable = ticket;
 }
@@ -213,7 +218,7 @@ static bool take_next(orr_engine *e, orr_action *action) {
 }
 
 bool orr_engine_next(orr_engine *e, orr_action *action) {
-    if (spent(e)) return false;
+    if (e->full_to > e->durable || spent(e)) return false;
     bool any = take_back(e, action) || take_next(e, action);
     if (any) begin_work(e);
     return any;

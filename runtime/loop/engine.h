@@ -74,6 +74,8 @@ void orr_engine_give_back(orr_engine *e, const orr_action *action);
  * wait is done at the next step. True when anything was decided. */
 bool orr_engine_decide(orr_engine *e, uint32_t limit);
 
+/* No action is done before that ticket is durable, whatever it waits for itself; 0: all go on. */
+void orr_engine_full(orr_engine *e, uint64_t ticket);
 /* What is durable from now on: actions that were held for it are done next, in the order in
  * which they were decided. */
 void orr_engine_durable(orr_engine *e, uint64_t ticket);

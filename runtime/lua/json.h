@@ -33,6 +33,10 @@ typedef struct orr_json_writing {
      * level. For journals: any value comes back as it was. Keys have to be UTF-8 all the same */
     bool binary;
     bool *too_large; /* set where it fails for the limit */
+    /* with `binary`: a list that is kept in a file of this folder (lazy.h) becomes {"$rows": where
+     * it is}; NULL: it is written whole */
+    const char *spools;
+    bool lists; /* beside `spools`: so do lists with items that are kept elsewhere, as {"$list": …} */
 } orr_json_writing;
 
 typedef struct orr_json_reading {
@@ -40,7 +44,14 @@ typedef struct orr_json_reading {
     bool duplicates;  /* a key seen twice takes its last value; an error otherwise */
     const char *name; /* what messages call the text, such as a file's path; NULL = "JSON" */
     bool binary;      /* undoes what writing with `binary` did */
-    size_t limit;     /* bytes that the value takes in memory, about; 0 = ORR_JSON_LIMIT */
+    /* with `binary`: {"$rows": …} becomes the list in that folder, about which nothing is asked
+     * yet; NULL: it stays as it stands */
+    const char *spools;
+    /* with `binary`: what {"$list": …} holds is at the top, and becomes the list; false: it is
+     * none. May raise. NULL: it stays as it stands */
+    bool (*list)(lua_State *L, void *ud);
+    void *ud;
+    size_t limit; /* bytes that the value takes in memory, about; 0 = ORR_JSON_LIMIT */
 } orr_json_reading;
 
 /* Pushes the table {encode, decode, check, null, array, object, array_mt, object_mt, is_array}.

@@ -2,8 +2,8 @@
  * it was.
  *
  * Such a text is written as {"$bytes": base64 (RFC 4648, section 4)}. An object with a key that
- * begins with $ is written as {"$object": itself}, so that neither form can be meant by a value of
- * the user's.
+ * begins with $ is written as {"$object": itself}, so that no such form can be meant by a value of
+ * the user's. A list that is kept in a file is written as {"$rows": where that is}.
  */
 #include "lua/json_inner.h"
 
@@ -61,14 +61,21 @@ static bool replace_by_bytes(lua_State *L) {
     return true;
 }
 
-bool orr_json_unwrap(lua_State *L) {
+/* The value of the field at the top became a list. */
+static bool is_listed(lua_State *L, const orr_json_reading *how, const char *key) {
+    if (strcmp(key, "$rows") == 0) return how->spools && orr_spooled_find(L, how->spools);
+    return strcmp(key, "$list") == 0 && how->list && lua_istable(L, -1) && how->list(L, how->ud);
+}
+
+bool orr_json_unwrap(lua_State *L, const orr_json_reading *how) {
     int object = lua_gettop(L);
     lua_pushnil(L);
     if (!lua_next(L, object)) return true;
     bool bytes = strcmp(lua_tostring(L, -2), "$bytes") == 0,
          wrapped = strcmp(lua_tostring(L, -2), "$object") == 0;
+    bool listed = is_listed(L, how, lua_tostring(L, -2));
     bool good = !bytes || replace_by_bytes(L);
-    if (good && (bytes || wrapped)) lua_replace(L, object);
+    if (good && (bytes || wrapped || listed)) lua_replace(L, object);
     lua_settop(L, object);
     return good;
 }

@@ -16,6 +16,7 @@ typedef struct reader {
     const char *text, *p, *end;
     int depth, max_depth;
     bool duplicates;
+    const orr_json_reading *how;
     bool binary, as_it_is; /* the next object is what a "$object" holds: no form of ours */
     const char *name;
     size_t used, limit; /* bytes of memory, about */
@@ -351,7 +352,7 @@ static bool get_object(reader *r) {
         }
     }
     r->depth -= !as_it_is;
-    if (r->binary && !as_it_is && fields == 0 && !orr_json_unwrap(r->L))
+    if (r->binary && !as_it_is && fields == 0 && !orr_json_unwrap(r->L, r->how))
         return fail(r, r->p, "the text of \"$bytes\" before this is no base64");
     return true;
 }
@@ -415,6 +416,7 @@ bool orr_json_decode(lua_State *L, const char *text, size_t len, const orr_json_
     r.max_depth = how->depth > 0 ? how->depth : ORR_JSON_DEPTH;
     r.duplicates = how->duplicates;
     r.binary = how->binary;
+    r.how = how;
     r.max_depth += how->binary; /* bytes at the deepest level stand in an object of ours */
     r.as_it_is = false;
     r.name = how->name ? how->name : "JSON";

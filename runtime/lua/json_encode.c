@@ -152,6 +152,33 @@ static bool put_array(writer *w, const orr_jframe *at, int t, size_t items, int 
     return (items == 0 || put_line(w, at, depth - 1)) && put_char(w, at, ']');
 }
 
+/* A list whose items are read now, one at a time. */
+static bool put_items(writer *w, const orr_jframe *at, int t, lua_Integer items, int depth) {
+    orr_jframe inner = {.up = at};
+    if (!put_char(w, at, '[')) return false;
+    for (lua_Integer i = 1; i <= items; i++) {
+        inner.item = i;
+        if ((i > 1 && !put_char(w, at, ',')) || !put_line(w, at, depth)) return false;
+        if (!orr_lazy_item(w->L, t, i))
+            return orr_jfail(w->L, at, w->how.root, "cannot be written: %s", lua_tostring(w->L, -1));
+        if (!put_value(w, &inner, depth + 1)) return false;
+        lua_settop(w->L, t);
+    }
+    return (items == 0 || put_line(w, at, depth - 1)) && put_char(w, at, ']');
+}
+
+static bool put_lazy(writer *w, const orr_jframe *at, int t, int depth) {
+    lua_State *L = w->L;
+    if (!lua_checkstack(L, SLOTS))
+        return orr_jfail(L, at, w->how.root, "is nested too deep for the memory there is");
+    const orr_lazy *list = orr_lazy_at(L, t);
+    bool placed = w->how.spools && list->form && (w->how.lists || strcmp(list->form, "$list") != 0);
+    if (!placed || !orr_lazy_place(L, t, w->how.spools)) return put_items(w, at, t, list->n, depth);
+    orr_jframe inner = {.up = at};
+    return put_char(w, at, '{') && put_string(w, at, list->form, strlen(list->form)) &&
+           put_char(w, at, ':') && put_value(w, &inner, depth + 1) && put_char(w, at, '}');
+}
+
 /* Writes one field; its key is the one in slot `key`, its value on top of the stack. */
 static bool put_field(writer *w, const orr_jframe *at, int key, sort_key name, bool first, int depth) {
     orr_jframe inner = {.up = at, .key = key};
@@ -271,6 +298,7 @@ static bool put_table(writer *w, orr_jframe *at, int depth) {
         return orr_jfail(L, at, w->how.root, "is nested too deep for the memory there is");
     at->table = lua_topointer(L, t);
     if (depth > w->how.depth) return orr_jfail_deep(L, at, w->how.root, w->how.depth);
+    if (orr_jmarks_lazy(L, &w->marks, t)) return put_lazy(w, at, t, depth);
     bool dollar = false, good;
     if (put_small(w, at, t, depth, &good)) return good;
     orr_jshape shape = {0, 0, 0, false};

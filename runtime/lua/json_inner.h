@@ -4,6 +4,7 @@
 #define ORR_LUA_JSON_INNER_H
 
 #include "lua/json.h"
+#include "lua/lazy.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -52,15 +53,21 @@ static inline const char *orr_json_plain(const char *p, const char *end) {
 
 /* What values take in memory, about: a string beside its bytes, an empty table, and an item or a
  * field of one, half of which is room to grow. */
-enum { ORR_BYTES_TEXT = 32, ORR_BYTES_TABLE = 72, ORR_BYTES_ITEM = 24, ORR_BYTES_FIELD = 56 };
+enum {
+    ORR_BYTES_TEXT = 32,
+    ORR_BYTES_TABLE = 72,
+    ORR_BYTES_ITEM = 24,
+    ORR_BYTES_FIELD = 56,
+    ORR_BYTES_LAZY = 512
+};
 
 /* ---- text that is not UTF-8 (json_binary.c) -------------------------------------------------- */
 
 bool orr_json_is_text(const char *s, size_t n);
 void orr_json_base64(orr_jbuf *to, const char *s, size_t n);
-/* The object at the top has one field: where that is $bytes or $object, what it stands for takes
- * its place. False for what is no base64. */
-bool orr_json_unwrap(lua_State *L);
+/* The object at the top has one field: where that is $bytes, $object or, of lists in the folder
+ * `spools`, $rows or $list, what it stands for takes its place. False for what is no base64. */
+bool orr_json_unwrap(lua_State *L, const orr_json_reading *how);
 
 /* ---- numbers as text (json_float.c) ---------------------------------------------------------- */
 
@@ -110,11 +117,18 @@ typedef struct orr_jshape {
     bool is_array; /* said by orr_jshape_end */
 } orr_jshape;
 
-/* The addresses of both metatables, to recognise a marked table cheaply. */
+/* The addresses of our metatables, to recognise a marked table cheaply. */
 typedef struct orr_jmarks {
-    const void *array, *object;
+    const void *array, *object, *lazy; /* lazy: NULL while there is no such list */
 } orr_jmarks;
 orr_jmarks orr_jmarks_of(lua_State *L);
+/* Whether the table at `t` is a list of lazy.h. */
+static inline bool orr_jmarks_lazy(lua_State *L, const orr_jmarks *marks, int t) {
+    if (!marks->lazy || !lua_getmetatable(L, t)) return false;
+    bool is = lua_topointer(L, -1) == marks->lazy;
+    lua_pop(L, 1);
+    return is;
+}
 /* Pushes the metatable of arrays; it is made at the first use. */
 void orr_json_push_array_mt(lua_State *L);
 

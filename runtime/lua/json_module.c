@@ -28,6 +28,7 @@ orr_jmarks orr_jmarks_of(lua_State *L) {
     marks.array = lua_topointer(L, -2);
     marks.object = lua_topointer(L, -1);
     lua_pop(L, 2);
+    marks.lazy = orr_lazy_mark(L);
     return marks;
 }
 
@@ -98,7 +99,7 @@ static int result(lua_State *L, bool good) {
 }
 
 static int json_encode(lua_State *L) {
-    static const char *const names[] = {"indent", "sort", "depth", "limit", "root", "binary", NULL};
+    static const char *const names[] = {"indent", "sort", "depth", "limit", "root", "binary", "spools", NULL};
     orr_json_writing how = {.indent = 0};
     luaL_checkany(L, 1);
     if (has_options(L, names)) {
@@ -106,6 +107,7 @@ static int json_encode(lua_State *L) {
         how.depth = (int)integer_option(L, "depth", 1, ORR_JSON_DEPTH_MAX);
         how.limit = (size_t)integer_option(L, "limit", 1, LUA_MAXINTEGER);
         how.root = string_option(L, "root");
+        how.spools = string_option(L, "spools");
         how.unsorted = lua_getfield(L, 2, "sort") != LUA_TNIL && !lua_toboolean(L, -1);
         lua_getfield(L, 2, "binary");
         how.binary = lua_toboolean(L, -1);
@@ -113,8 +115,22 @@ static int json_encode(lua_State *L) {
     return result(L, orr_json_encode(L, 1, &how));
 }
 
+/* decode's option lists = function(items, kept): what becomes of a list of which some items are
+ * kept elsewhere, {"$list": {items, kept}} */
+static bool call_lists(lua_State *L, void *ud) {
+    int t = lua_gettop(L);
+    (void)ud;
+    lua_getfield(L, 2, "lists");
+    lua_getfield(L, t, "items");
+    lua_getfield(L, t, "kept");
+    lua_call(L, 2, 1);
+    lua_replace(L, t);
+    return true;
+}
+
 static int json_decode(lua_State *L) {
-    static const char *const names[] = {"depth", "duplicates", "limit", "name", "binary", NULL};
+    static const char *const names[] = {"depth",  "duplicates", "limit", "name",
+                                        "binary", "spools",     "lists", NULL};
     orr_json_reading how = {.depth = 0};
     size_t len;
     luaL_checktype(L, 1, LUA_TSTRING);
@@ -123,6 +139,8 @@ static int json_decode(lua_State *L) {
         how.depth = (int)integer_option(L, "depth", 1, ORR_JSON_DEPTH_MAX);
         how.limit = (size_t)integer_option(L, "limit", 1, LUA_MAXINTEGER);
         how.name = string_option(L, "name");
+        how.spools = string_option(L, "spools");
+        if (lua_getfield(L, 2, "lists") == LUA_TFUNCTION) how.list = call_lists;
         const char *duplicates = string_option(L, "duplicates");
         how.duplicates = duplicates && strcmp(duplicates, "last") == 0;
         luaL_argcheck(L, !duplicates || how.duplicates || strcmp(duplicates, "error") == 0, 2,
@@ -172,7 +190,9 @@ static int json_mark(lua_State *L) {
 static int json_is_array(lua_State *L) {
     bool is_array = false;
     lua_settop(L, 1);
-    if (lua_istable(L, 1)) {
+    if (orr_lazy_at(L, 1)) {
+        is_array = true;
+    } else if (lua_istable(L, 1)) {
         lua_pushnil(L);
         if (lua_next(L, 1)) is_array = lua_isinteger(L, -2);
         else if (lua_getmetatable(L, 1)) is_array = lua_topointer(L, -1) == orr_jmarks_of(L).array;

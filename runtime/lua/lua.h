@@ -7,6 +7,7 @@
  * uuid.c      UUIDs as text and bytes                   duration.c  durations
  * hash.c      SHA-256                                   heap.c      a heap for a Lua state (heap.h)
  * embedded.c  modules that are compiled in (embedded.h)
+ * lazy.c, spooled.c  lists that are read when they are used (lazy.h)
  *
  * Who may raise: functions that take a lua_State as their first argument may raise Lua errors, and
  * are called in protected code only. Functions that take an orr_script first never raise; they
@@ -19,6 +20,7 @@
 #include "lua/embedded.h"
 #include "lua/heap.h"
 #include "lua/json.h"
+#include "lua/lazy.h"
 #include <lua.h>
 
 /* ---- the state: script.c --------------------------------------------------------------------- */

@@ -210,6 +210,10 @@ static bool check_table(walk *w, orr_jframe *at, int depth) {
         return orr_jfail(L, at, w->root, "is nested too deep for the memory there is");
     at->table = lua_topointer(L, t);
     if (depth > ORR_JSON_DEPTH) return orr_jfail_deep(L, at, w->root, ORR_JSON_DEPTH);
+    if (orr_jmarks_lazy(L, &w->marks, t)) { /* what it reads is plain already */
+        w->bytes += ORR_BYTES_LAZY;
+        return true;
+    }
     if (seen_before(w, t)) return true;
     orr_jshape shape = {0, 0, 0, false};
     lua_pushnil(L);
@@ -292,6 +296,7 @@ static size_t bytes_of(lua_State *L, int seen) {
     int type = lua_type(L, -1);
     if ((type != LUA_TSTRING && type != LUA_TTABLE) || counted(L, seen)) return 0;
     if (type == LUA_TSTRING) return ORR_BYTES_TEXT + lua_rawlen(L, -1);
+    if (orr_lazy_at(L, -1)) return ORR_BYTES_LAZY;
     size_t bytes = ORR_BYTES_TABLE;
     int t = lua_gettop(L);
     if (!lua_checkstack(L, SLOTS)) return bytes;

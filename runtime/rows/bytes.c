@@ -70,6 +70,7 @@ int orr_open_rows(lua_State *L) {
     lua_setfield(L, -2, "copy");
     orr_open_csv(L);
     orr_open_keys(L);
+    orr_open_list(L);
     orr_open_pack(L);
     orr_open_sorter(L);
     orr_open_xml(L);

@@ -387,6 +387,8 @@ static void read_all(lua_State *L, reader *r, bool last) {
         size_t next = r->at;
         outcome o = judge(r, scan(r, last, &next), last);
         if (o == MORE) return;
+        /* the same where it came at once and where it came in pieces */
+        if (o == RECORD && next - r->at > r->max_row) o = TOO_LONG;
         if (o == NO_MEMORY) {
             luaL_error(L, "not enough memory");
             return;
@@ -399,9 +401,6 @@ static void read_all(lua_State *L, reader *r, bool last) {
         if (r->header && !is_blank(r)) {
             take_header(L, r, SELF);
             names = push_names(L, r, SELF);
-        } else if (next - r->at > r->max_row) {
-            lua_pushstring(L, reasons[TOO_LONG]);
-            reject(L, r, REJECTS, next);
         } else {
             take(L, r, names, next, &n);
         }

@@ -10,6 +10,7 @@
 /* Each pushes its metatable's functions into the table at the top. May raise a memory error. */
 void orr_open_csv(lua_State *L);
 void orr_open_keys(lua_State *L);
+void orr_open_list(lua_State *L);
 void orr_open_pack(lua_State *L);
 void orr_open_sorter(lua_State *L);
 void orr_open_xml(lua_State *L);

@@ -3,6 +3,7 @@
  * csv.c     CSV (RFC 4180) into rows and back      keys.c   sets of keys, compared exactly
  * pack.c    values as bytes, and keys that sort    sorter.c sorting of what is larger than memory
  * spool.c   a file that nobody else sees (inner.h)         unicode.c  forms of Unicode text
+ * list.c    rows that are more than an output keeps in memory
  * xml.c     XML into values; xml_parse.c into events, by libexpat (xml_lib.c)
  *
  * Memory is the state's own (lua_getallocf). Files are read and written where the call stands:

@@ -3,6 +3,7 @@
  * A ctx is a small userdata that names a fiber by its id. Every use looks the fiber up, so that one
  * kept beyond its attempt raises instead of reaching into another.
  */
+#include "lua/lazy.h"
 #include "run/inner.h"
 #include <string.h>
 
@@ -119,6 +120,24 @@ void orr_progress_report(lua_State *L, orr_fiber *f, lua_Number fraction, const 
     orr_event_queue(L, f->run->rt);
 }
 
+/* core.spools(ctx) -> folder, bytes: where a list that takes more than so many bytes of memory is
+ * kept: the path of a folder, "" for a file without a name, or false where it is not. */
+int orr_core_spools(lua_State *L) {
+    const orr_script *s = orr_script_of(L);
+    bool own = lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1);
+    if (own) orr_push_anchor(L, orr_runs_of(s)->ctx_mt);
+    if (!own || !lua_rawequal(L, -1, -2)) { /* of a worker: what it outputs goes to the loop as text */
+        lua_pushboolean(L, false);
+        return 1;
+    }
+    const orr_runbox *r = orr_check_ctx(L, 1)->run;
+    const char *folder = r->journal ? r->rt->keeper->rows(r->rt) : "";
+    if (folder) lua_pushstring(L, folder);
+    else lua_pushboolean(L, false);
+    lua_pushinteger(L, (lua_Integer)r->rt->large_output);
+    return 2;
+}
+
 /* ctx:progress(fraction[, message]): a sign of life that is shown */
 static int ctx_progress(lua_State *L) {
     orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:progress");
@@ -168,7 +187,7 @@ static void get_item(lua_State *L, orr_fiber *f) {
     }
     orr_run_push_table(L, f->run, RUN_LISTS, 0);
     lua_rawgeti(L, -1, (lua_Integer)f->task.node + 1);
-    if (lua_istable(L, -1)) lua_rawgeti(L, -1, (lua_Integer)f->task.item + 1);
+    if (lua_istable(L, -1)) orr_list_get(L, -1, (lua_Integer)f->task.item + 1);
 }
 
 static void get_item_name(lua_State *L, orr_fiber *f) {

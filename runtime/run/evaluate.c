@@ -1,5 +1,6 @@
 /* evaluate.c - the core asks: conditions, lists, `until`, names of pools. Pure and synchronous,
  * so they cannot wait. */
+#include "lua/lazy.h"
 #include "run/inner.h"
 
 typedef struct question {
@@ -29,7 +30,7 @@ static void keep_list(lua_State *L, orr_runbox *r, const orr_ask *ask, orr_answe
         orr_push_error(L, s, "invalid_list", lua_tostring(L, -1));
         lua_error(L);
     }
-    lua_Integer n = (lua_Integer)lua_rawlen(L, -1), node = (lua_Integer)ask->task.node + 1;
+    lua_Integer n = (lua_Integer)orr_list_len(L, -1), node = (lua_Integer)ask->task.node + 1;
     if (n == 0 && (lua_pushnil(L), lua_next(L, -2))) luaL_error(L, "expected an array, got an object");
     if (n >= UINT32_MAX) luaL_error(L, "the list is too long");
     orr_run_push_table(L, r, RUN_LISTS, 0);

@@ -32,6 +32,10 @@ void orr_push_compensate(lua_State *L, const orr_fiber *f);
 bool orr_push_fallback(lua_State *L, orr_script *s, const orr_fiber *f);
 /* Keeps the value at the top (popped) as the output of the task. */
 void orr_run_keep_output(lua_State *L, const orr_runbox *r, const orr_task *task);
+/* ---- item_outputs.c: outputs of items, of which large ones have left memory ---- */
+/* A run in memory: the item's output goes to a file. What cannot be written stays. */
+void orr_item_output_write(lua_State *L, const orr_runbox *r, const orr_task *task);
+
 /* ---- large.c: outputs that leave memory while others may still need them ---- */
 typedef struct orr_large orr_large;
 /* The node has completed, or an iteration of it has, with a large output, which is kept. */
@@ -44,6 +48,10 @@ bool orr_large_is_handle(const orr_runbox *r, uint32_t node);
  * be read. */
 void orr_large_load(lua_State *L, const orr_runbox *r, uint32_t node);
 void orr_large_free(orr_runbox *r);
+/* A file that nobody else sees, in the folder for those; -1 with errno. */
+int orr_unseen_open(void);
+/* Writes all of it there; false with errno. */
+bool orr_unseen_write(int fd, const char *text, size_t size, off_t at);
 
 /* Whether the value at the top is what core.later made, and how many ns it stands for. */
 bool orr_is_later(lua_State *L, const orr_script *s, int64_t *delay);
@@ -151,6 +159,7 @@ int orr_ctx_uuid(lua_State *L);
 int orr_ctx_wait(lua_State *L);
 int orr_core_sleep(lua_State *L);
 int orr_ctx_items(lua_State *L);
+int orr_core_spools(lua_State *L);
 int orr_run_items_method(lua_State *L);
 /* As orr_push_error_of, with the errors of items that failed; also of a node that completed without
  * them. */

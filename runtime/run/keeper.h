@@ -41,7 +41,7 @@ typedef struct orr_step_ref {
 /* A node whose output leaves memory once everything up to that ticket is durable. */
 typedef struct orr_leaving {
     uint64_t ticket;
-    uint32_t node;
+    uint32_t node, item; /* item: ORR_NONE, or the one of its items alone */
 } orr_leaving;
 
 /* The keeper's own; nobody else looks at it. */
@@ -51,6 +51,8 @@ typedef struct orr_kept {
     uint32_t *left; /* by node: dependents that have not settled, and the run's output */
     uint32_t n;
     size_t size;          /* of the last value that was recorded, in bytes of JSON */
+    bool item_apart;      /* it is an item's output that is a large value of the store */
+    bool large_item;      /* the output that is recorded next is an item's, and large */
     orr_leaving *leaving; /* by ticket */
     uint32_t n_leaving, cap_leaving;
     orr_runbox *next, *prev; /* in its runtime's list of runs with outputs that leave */
@@ -114,6 +116,11 @@ typedef struct orr_keeper {
     bool (*early)(orr_runbox *r, uint64_t seq);
     /* Blocks until that ticket is durable. */
     void (*wait)(orr_rtbox *rt, uint64_t ticket);
+    /* The folder beside the store in which lists are kept that are too large for it; NULL: there is
+     * none, and they stand in the journal. */
+    const char *(*rows)(const orr_rtbox *rt);
+    /* Pushes the large value with that hash; raises. */
+    void (*load_kept)(lua_State *L, orr_rtbox *rt, const char *hash);
     /* How many runs wait for their locks. */
     void (*await)(orr_rtbox *rt, uint32_t n);
 

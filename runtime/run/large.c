@@ -2,7 +2,7 @@
  * other is a handle: it is read back where it is used, from the journal of a run in a store, and of
  * a run in memory from a file that nobody else sees.
  *
- * Those of the items of a node with `each` are a part of the node's, and stay.
+ * Those of the items of a node with `each` leave it one by one: item_outputs.c.
  */
 #include "port/port.h"
 #include "run/inner.h"
@@ -51,12 +51,12 @@ void orr_large_used(orr_large *l, uint32_t node) {
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-static int open_unseen(void) {
+int orr_unseen_open(void) {
     const char *folder = getenv("TMPDIR");
     return orr_unnamed_file(folder && *folder ? folder : "/tmp");
 }
 
-static bool write_all(int fd, const char *text, size_t size, off_t at) {
+bool orr_unseen_write(int fd, const char *text, size_t size, off_t at) {
     while (size > 0) {
         ssize_t n = pwrite(fd, text, size, at);
         if (n < 0 && errno == EINTR) continue;
@@ -76,8 +76,8 @@ static bool write_copy(lua_State *L, orr_large *l, copy *c) {
     }
     const char *text = lua_tolstring(L, -1, &c->size);
     c->at = l->end;
-    if (l->fd < 0) l->fd = open_unseen();
-    bool written = l->fd >= 0 && write_all(l->fd, text, c->size, c->at);
+    if (l->fd < 0) l->fd = orr_unseen_open();
+    bool written = l->fd >= 0 && orr_unseen_write(l->fd, text, c->size, c->at);
     if (written) l->end += (off_t)c->size;
     lua_pop(L, 1);
     return written;

@@ -184,6 +184,7 @@ void orr_runs_open_module(lua_State *L, orr_script *s) {
         {"later", core_later},
         {"settled", core_settled},
         {"busy", core_busy},
+        {"spools", orr_core_spools},
         {"set_compiler", core_set_compiler},
         {"set_explainer", core_set_explainer},
         {"set_mask", core_set_mask},

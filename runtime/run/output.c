@@ -80,7 +80,7 @@ void orr_run_keep_output(lua_State *L, const orr_runbox *r, const orr_task *task
     lua_rawgeti(L, -1, node);
     if (lua_isnil(L, -3)) orr_json_push_null(L);
     else lua_pushvalue(L, -3);
-    lua_rawseti(L, -2, (lua_Integer)task->item + 1);
+    orr_item_output_set(L, task->item);
     lua_pop(L, 3);
 }
 
@@ -151,7 +151,10 @@ bool orr_run_take_output(lua_State *L, orr_script *s, orr_fiber *f, orr_result *
     if (!take_value(L, s, f, result, &bytes)) return false;
     if (f->task.iteration > 0) keep_previous(L, f);
     orr_run_keep_output(L, f->run, &f->task);
-    if (bytes > f->run->rt->large_output && f->task.item == ORR_NONE) orr_large_took(L, f->run, f->task.node);
+    if (bytes <= f->run->rt->large_output) return true;
+    if (f->task.item == ORR_NONE) orr_large_took(L, f->run, f->task.node);
+    else if (!f->run->journal) orr_item_output_write(L, f->run, &f->task);
+    else f->run->kept.large_item = f->run->rt->durable;
     return true;
 }
 
@@ -176,7 +179,7 @@ void orr_run_push_output(lua_State *L, const orr_runbox *r, uint32_t node, uint3
         orr_large_used(r->large, node);
     }
     if (item == ORR_NONE || !lua_istable(L, -1)) return;
-    lua_rawgeti(L, -1, (lua_Integer)item + 1);
+    orr_list_get(L, -1, (lua_Integer)item + 1);
     lua_remove(L, -2);
 }
 

@@ -6,7 +6,10 @@
 bool orr_payload_encode(lua_State *L, const orr_runbox *r, int idx, const char *what) {
     bool too_large = false;
     orr_json_writing how = {.root = what, .binary = true, .too_large = &too_large};
-    if (r->rt->storage) how.limit = r->rt->output_limit;
+    if (r->rt->storage) {
+        how.limit = r->rt->output_limit;
+        how.spools = r->rt->keeper->rows(r->rt);
+    }
     idx = lua_absindex(L, idx);
     orr_mask(L, r->script, idx);
     if (lua_isnil(L, idx)) {
@@ -21,12 +24,11 @@ bool orr_payload_encode(lua_State *L, const orr_runbox *r, int idx, const char *
     return false;
 }
 
-void orr_payload_decode(lua_State *L, int idx) {
+void orr_payload_decode(lua_State *L, const orr_runbox *r, int idx) {
     size_t size = 0;
+    orr_json_reading how = {.name = "step", .binary = true, .depth = ORR_JSON_DEPTH_MAX};
+    if (r->rt->storage) how.spools = r->rt->keeper->rows(r->rt);
     const char *text = lua_tolstring(L, idx, &size);
     if (size == 0) lua_pushnil(L);
-    else if (!orr_json_decode(
-                 L, text, size,
-                 &(orr_json_reading){.name = "step", .binary = true, .depth = ORR_JSON_DEPTH_MAX}))
-        lua_error(L);
+    else if (!orr_json_decode(L, text, size, &how)) lua_error(L);
 }

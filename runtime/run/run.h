@@ -18,6 +18,7 @@
  * item_names.c what items are called             items.c     their states and errors
  * why.c        why a node has not started        values.c    user values of runs and plans
  * alike.c      nodes of one kind, in few bytes   setter.c    assigning a node to a workflow
+ * item_outputs.c  outputs of items, of which large ones have left memory
  * lock.c       locks of runs                   host.c      runtimes of an embedding program
  * open.c       the phases of a turn              module.c    what orrery.core offers of it
  * by_id.c      runs by their ids
@@ -245,6 +246,16 @@ uint32_t orr_node_by_name(lua_State *L, const orr_runbox *r, int name_idx);
 
 /* Pushes the output of a node or of one of its items; nil where it has none. */
 void orr_run_push_output(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
+/* item_outputs.c: the value at the top becomes the output of item i, from 0, in the list below
+ * it, and is popped. */
+void orr_item_output_set(lua_State *L, uint32_t i);
+/* The item's output is, or will be, the large value with that hash in the store. */
+void orr_item_output_kept(lua_State *L, const orr_runbox *r, const orr_task *task, const char *hash);
+/* It is there, and leaves memory. */
+void orr_item_output_leave(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item);
+/* The table {items=, kept=} at the top, which a journal has of a list, becomes the list; true.
+ * False, and it stays, where it is no such table. */
+bool orr_item_outputs_find(lua_State *L, orr_script *s, orr_rtbox *rt);
 /* What the compensation of a task returned: pushes it (nil where there is none), and keeps the
  * value at the top, popped. */
 void orr_push_compensation(lua_State *L, const orr_runbox *r, const orr_task *task);
@@ -270,8 +281,8 @@ void orr_orphan_join(orr_runbox *r, orr_runbox *parent);
 /* Writes the value at idx as JSON for a journal and pushes the text, "" for nil; or pushes an
  * error value and gives false. */
 bool orr_payload_encode(lua_State *L, const orr_runbox *r, int idx, const char *what);
-/* Pushes the value of such a text at idx. */
-void orr_payload_decode(lua_State *L, int idx);
+/* Pushes the value of such a text of the run at idx. */
+void orr_payload_decode(lua_State *L, const orr_runbox *r, int idx);
 
 /* ---- runtimes -------------------------------------------------------------------------------- */
 

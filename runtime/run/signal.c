@@ -156,7 +156,7 @@ static void match(lua_State *L, const orr_runbox *r, int queue) {
             lua_pop(L, 1);
             return;
         }
-        orr_payload_decode(L, -1);
+        orr_payload_decode(L, r, -1);
         end_wait(L, f, false, true);
         lua_pop(L, 1);
         take_back(L, queue);
@@ -316,7 +316,7 @@ static bool came_in_time(lua_State *L, int queue, int64_t due) {
 /* The queue's first message becomes the result. */
 static int take_message(lua_State *L, orr_script *s, orr_fiber *f, int queue, int64_t due) {
     push_first(L, queue);
-    orr_payload_decode(L, -1);
+    orr_payload_decode(L, f->run, -1);
     lua_remove(L, -2);
     int value = lua_gettop(L);
     if (f->run->journal) {

@@ -182,13 +182,17 @@
 
 #define ORR_RETENTION_QUERIES(X)                                                                             \
     X(RUNS_TO_PRUNE, "runs_to_prune",                                                                        \
-      "ended_before number, states list, workflow text?, gone list, after integer, limit integer", "number", \
+      "ended_before number, states list, workflow text?, gone list, after integer, limit integer",           \
+      "number, id",                                                                                          \
       "runs above a number that ended before then in one of the states and are no living owner's, but "      \
       "no children of runs that go on; oldest first")                                                        \
     X(RUNS_LEFT, "runs_left", "runs list", "n", "how many of these runs there are")                          \
     X(JOURNAL_WITH, "journal_with", "text text, after integer, limit integer", "id, records",                \
       "rows of the journal after one, in order, their records where they have the text in them")             \
     X(CACHE_WITH, "cache_with", "text text", "output", "outputs in the cache that have the text in them")    \
+    X(REFERRING, "referring", "text text, after integer", "n",                                               \
+      "how many rows of the journal after that one, and of the cache, have the text in them")                \
+    X(BLOBS_WITH, "blobs_with", "text text", "hash, data", "large values that have the text in them")        \
     X(BLOBS, "blobs", "", "hash, size", "the large values")                                                  \
     X(CACHE_EXPIRED, "cache_expired", "now number", "n", "how many entries of the cache have expired")       \
     X(STATE_EXPIRED, "state_expired", "now number", "n", "how many values of state have expired")            \

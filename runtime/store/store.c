@@ -312,6 +312,10 @@ orr_status orr_store_execute(orr_store *store, const orr_statement *statements, 
     return store->class->execute(store, statements, n, changed, reason);
 }
 
+const char *orr_store_path(const orr_store *store) {
+    return store->class->path ? store->class->path(store) : NULL;
+}
+
 orr_status orr_store_backup(orr_store *store, const char *path, orr_reason *reason) {
     *reason = (orr_reason){""};
     return store->class->backup(store, path, reason);

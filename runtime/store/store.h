@@ -443,6 +443,14 @@ orr_status orr_store_select(orr_store *store, const orr_statement *statement, co
 orr_status orr_store_execute(orr_store *store, const orr_statement *statements, size_t n, int64_t *changed,
                              orr_reason *reason);
 
+/* The absolute path of the file that the store is in; NULL where it is in none. The store owns
+ * it. */
+const char *orr_store_path(const orr_store *store);
+
+/* What follows the path of a store in that of the folder beside it, in which lists are kept that
+ * are too large for it. */
+#define ORR_ROWS_FOLDER "-rows"
+
 /* Copies the store to a new file at `path` while runs go on; the name appears when the copy is
  * whole and durable. ORR_ESTATE where the file is there already, or for a store in memory;
  * ORR_EIO. */

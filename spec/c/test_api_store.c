@@ -488,6 +488,29 @@ static void large_outputs(void **state) {
     assert_non_null(strstr(orr_run_json(h->rt, run), "\"relaxed\""));
 }
 
+static const char rows[] = "local flow = require 'orrery'\n"
+                           "local w = flow.workflow { name = 'rows', output = '${nodes.a}' }\n"
+                           "w.a = flow.data.map { rows = { { n = 1 }, { n = 2 } } }\n"
+                           "return w\n";
+
+/* What is kept in a file is the same value for the program, in this life and the next. */
+static void rows_in_a_file(void **state) {
+    host *h = *state;
+    char line[128];
+    orr_config config = config_of(h);
+    config.large_output = 1;
+    orr_close(h->rt);
+    open_host(h, &config);
+    orr_run_id run = start(h, rows, NULL);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    snprintf(line, sizeof line, "ls %s/runs.db-rows/*.jsonl > /dev/null", h->folder);
+    assert_int_equal(system(line), 0);
+    assert_string_equal(orr_output(h->rt, run), "[{\"n\":1},{\"n\":2}]");
+    reopen(h);
+    assert_string_equal(orr_output(h->rt, run), "[{\"n\":1},{\"n\":2}]");
+    assert_string_equal(orr_node_output(h->rt, run, "a"), "[{\"n\":1},{\"n\":2}]");
+}
+
 static void without_a_store(void **state) {
     host *h = *state;
     orr_config config = config_of(h);
@@ -557,6 +580,7 @@ int main(void) {
         TEST(says_what_cannot_go_on),
         TEST(a_graph_of_functions_is_not_kept),
         TEST(large_outputs),
+        TEST(rows_in_a_file),
         TEST(without_a_store),
         TEST(with_a_bus),
         TEST(an_older_program),

@@ -210,13 +210,15 @@ return {
     "yes",
   },
   spool_error = {
-    "Rows that do not fit in memory could not be kept in a file.",
-    "Make room in the folder that the message names, or name another by `TMPDIR`.",
+    "Rows that do not fit in memory could not be kept in a file, or not be read back from it.",
+    "Make room in the folder that the message names, or name another by `TMPDIR`; a file that is gone or was "
+      .. "changed comes back with a backup of the store and its folder, or by a fork from its node.",
     "yes",
   },
   too_many_rows = {
     "Rows should become an output, and are too many for one.",
-    "Let them stream: end the pipe with a stage that writes them; or raise `max_rows`.",
+    "Let them stream: end the pipe with a stage that writes them; or raise `max_rows`. "
+      .. "Outside of workers, in a run that keeps no journal in memory, any number may be an output.",
     "no",
   },
   upstream_failed = {

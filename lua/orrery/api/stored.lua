@@ -55,7 +55,7 @@ end
 local function text_of(store, column)
   local text = columns.text(store, column)
   if not text or not text:find('{"$', 1, true) then return text end
-  local ok, plain = pcall(function() return json.encode(json.decode(text, { binary = true })) end)
+  local ok, plain = pcall(function() return json.encode(columns.decode(store, text)) end)
   return ok and plain or text
 end
 

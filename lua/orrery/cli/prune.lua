@@ -47,6 +47,10 @@ function prune.sentence(made, dry)
   if made.blobs > 0 then
     parts[#parts + 1] = ("%s (%s)"):format(term.plural(made.blobs, "large value"), size_text(made.bytes))
   end
+  if made.spools > 0 then
+    parts[#parts + 1] = ("%s (%s)"):format(term.plural(made.spools, "file of rows", "files of rows"),
+      size_text(made.spool_bytes))
+  end
   if made.bundles > 0 then parts[#parts + 1] = term.plural(made.bundles, "bundle") end
   if made.modules > 0 then parts[#parts + 1] = term.plural(made.modules, "module") end
   if made.cache > 0 then

@@ -32,6 +32,8 @@ local function body(args, url)
     session.stop(2, ("the store '%s' is no file; name one with --store PATH"):format(url))
   end
   require("orrery.core").restore(args.file, path, args.overwrite or false)
+  local spools = require "orrery.store.spools"
+  spools.copy(spools.folder(args.file), spools.folder(path), true)
   tell(args, url, path)
 end
 

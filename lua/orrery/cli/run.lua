@@ -396,7 +396,7 @@ local function runtime_of(args, url, named)
   end
   return require "orrery".runtime { clock = "virtual", store = named and url or nil,
     durability = named and args.durability or nil, output_limit = args.output_limit,
-    memory_limit = args.memory_limit }
+    memory_limit = args.memory_limit, large_output = args.large_output }
 end
 
 local function execute(args, compiled, input)

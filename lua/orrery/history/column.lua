@@ -12,11 +12,25 @@ function column.plain(text)
   return text
 end
 
+local decode
+
 -- A value above 1 MiB stands among the blobs, and its column says where. A value of the user's
 -- never begins so: one that has a key with a $ is written as {"$object": itself}.
 local MARK = '^{"%$blob":"'
 
-local function decode(text) return require("orrery.core").json.decode(text, { binary = true }) end
+-- What is kept in files becomes the list that reads them, where the store says in which folder;
+-- of a list of which some items are kept as large values these are fetched.
+function decode(text, db)
+  local function lists(items, kept)
+    for i, place in pairs(kept) do
+      local row = db:get("blob", place["$blob"])
+      items[math.tointeger(tonumber(i))] = row and decode(row.data, db) or place
+    end
+    return items
+  end
+  return require("orrery.core").json.decode(text, { binary = true, spools = db and db.rows_folder or nil,
+    lists = db and lists or nil })
+end
 
 ---@class orrery.Place where a large value stands
 ---@field ["$blob"] string hash of the row of `blobs`
@@ -30,6 +44,14 @@ function column.place(text)
   return text and text:find(MARK) and decode(text) or nil
 end
 
+--- Whether a column says where its value stands, or a part of it.
+---@param text string|nil
+---@return boolean
+function column.refers(text)
+  return text ~= nil and (text:find(MARK) or text:find('{"$rows":', 1, true)
+    or text:find('{"$list":', 1, true)) ~= nil
+end
+
 --- The value of a column of JSON, a large one included.
 ---@param db orrery.Store
 ---@param text string|nil
@@ -38,10 +60,10 @@ end
 function column.value(db, text)
   if text == nil then return nil end
   local place = column.place(text)
-  if not place then return decode(text) end
+  if not place then return decode(text, db) end
   local kept = db:get("blob", place["$blob"])
   if not kept then return place, place end
-  local value = decode(kept.data)
+  local value = decode(kept.data, db)
   if not place.member then return value end
   return type(value) == "table" and value[place.member] or nil
 end
@@ -59,5 +81,11 @@ function column.text(db, text)
   local kept = db:get("blob", place["$blob"])
   return kept and kept.data or text
 end
+
+--- The value of JSON as the store keeps it.
+---@param db orrery.Store
+---@param text string
+---@return any
+function column.decode(db, text) return decode(text, db) end
 
 return column

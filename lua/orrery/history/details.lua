@@ -11,7 +11,7 @@ local details = {}
 -- A column of JSON. A large value stands in `blobs`; it is fetched where asked, and its place is
 -- shown otherwise.
 local function value_of(db, text, whole)
-  if not whole or not column.place(text) then return column.plain(text) end
+  if not whole or not column.refers(text) then return column.plain(text) end
   return (column.value(db, text))
 end
 

@@ -4,6 +4,7 @@ local core = require "orrery.core"
 local chunks_of = require "orrery.rows.chunks"
 local list_of = require "orrery.rows.list"
 local report = require "orrery.rows.report"
+local spool = require "orrery.rows.spool"
 local stage = require "orrery.rows.stage"
 
 ---@param T orrery.NodeType
@@ -20,8 +21,7 @@ return function(T, ctx, config, inputs)
     stream:commit()
     return report.of_stage(stream.stages[1])
   end
-  local list = report.collect(rows, T.name)
-  stream:commit()
+  local list = spool.collect(stream, rows, T.name)
   if config.rejects ~= true then return list end
   return { rows = list, rejects = core.json.array(stream.stages[1].rejects) }
 end

@@ -100,8 +100,9 @@ end
 ---@param path string
 ---@param mark string makes the name of what is not committed yet: one that is left over of an attempt that was cut off
 ---  is written anew by the next
+---@param mode? integer of a new file; 0644
 ---@return orrery.rows.Output
-function files.output(path, mark)
+function files.output(path, mark, mode)
   local err, target = request("realpath", path)
   if err then target = path end
   local stat_err, stat = request("stat", target)
@@ -111,11 +112,37 @@ function files.output(path, mark)
     output.fd = must("write", path, "open", path, O.O_WRONLY | O.O_NOCTTY, 0)
     return output
   end
-  local mode = not stat_err and stat.mode & 4095 or 420 -- 07777; 0644
+  mode = not stat_err and stat.mode & 4095 or mode or 420 -- 07777; 0644
   output.beside, output.mode = ("%s.%s.tmp"):format(target, mark), not stat_err and mode or nil
   if stat_err then make_folder_of(target) end
   output.fd = must("write", path, "open", output.beside, O.O_WRONLY | O.O_CREAT | O.O_TRUNC, mode)
   return output
+end
+
+--- An output to an open file that has no place: it is committed by `give`.
+---@param fd integer closed with it
+---@param path string for errors
+---@return orrery.rows.Output
+function files.unnamed(fd, path)
+  return setmetatable({ path = path, bytes = 0, parts = {}, pending = 0, fd = fd }, Output)
+end
+
+--- Makes a folder that nobody else may look into, where it is not there. What is created in it
+--- stands there after a power cut as well, once `keep` was called. Waits. Raises `file_error`.
+---@param path string
+function files.folder(path)
+  local err = request("mkdir", path, 448) -- 0700
+  if not err then return files.keep(path:match "^(.*)/[^/]+$" or ".") end
+  if not tostring(err):find "^EEXIST" then fail("make the folder", path, err) end
+end
+
+--- Makes durable which files are in a folder. Waits. Raises `file_error`.
+---@param path string
+function files.keep(path)
+  local fd = must("open", path, "open", path ~= "" and path or "/", O.O_RDONLY, 0)
+  local err = request("fsync", fd)
+  core.fs("close", fd)
+  if err then fail("flush", path, err) end
 end
 
 function Output:flush()
@@ -145,6 +172,16 @@ function Output:commit()
     self.beside = nil
   end
   self:close()
+end
+
+--- All that was written is in the file, whose descriptor is the caller's from now on. Waits. Raises
+--- `file_error`.
+---@return integer fd
+function Output:give()
+  self:flush()
+  local fd = self.fd
+  self.fd = nil
+  return fd
 end
 
 --- Closes it; what is not committed is removed. Never waits; a second time does nothing.

@@ -18,10 +18,10 @@ function rows.run(ctx, list)
   local pull, collected = stream:join(list, source), nil
   if last.sink then
     while pull() do end -- luacheck: ignore 542
+    stream:commit()
   else
-    collected = report.collect(pull, last.name)
+    collected = require "orrery.rows.spool".collect(stream, pull, last.name)
   end
-  stream:commit()
   local made = report.of_stream(stream)
   made.rows = collected
   return made

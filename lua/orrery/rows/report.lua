@@ -1,28 +1,7 @@
 --- What a stream tells when it has ended: counts and paths, and the rows where nobody took them.
 local core = require "orrery.core"
-local errors = require "orrery.errors"
 
 local report = {}
-
-local MOST = 1000000 -- rows that an output may hold
-
---- All rows as one list. Waits. Raises `too_many_rows`.
----@param rows fun(): any[]?
----@param what string who gives them, for the error
----@return any[]
-function report.collect(rows, what)
-  local list, n = {}, 0
-  for chunk in rows do
-    n = n + #chunk
-    if n > MOST then
-      errors.error { code = "too_many_rows", retryable = false,
-        message = ("%s gives more than %d rows, too many for an output; end the pipe with a stage that "
-          .. "writes them, such as csv.write"):format(what, MOST) }
-    end
-    table.move(chunk, 1, #chunk, #list + 1, list)
-  end
-  return core.json.array(list)
-end
 
 local function files_of(stage)
   local list = {}

@@ -107,7 +107,7 @@ end
 
 --- Calls a function, which may not wait, when the stages end, however they do.
 ---@param fn fun()
-function Stage:on_close(fn) table.insert(self.stream.closers, fn) end
+function Stage:on_close(fn) self.stream:on_close(fn) end
 
 --- Calls a function, which may wait, once all stages have ended without a failure, in the order of
 --- the calls and before files are put in their places.
@@ -202,6 +202,9 @@ local function new_stage(self, T, config)
   self.stages[#self.stages + 1] = made
   return made
 end
+
+function Stream:on_close(fn) table.insert(self.closers, fn) end
+Stream.folder = Stage.folder
 
 --- Begins a stream; a to-be-closed value.
 ---@param ctx orrery.Context

@@ -3,6 +3,7 @@
 --- of the cache and of state. In slices, each a transaction of its own, so that runs go on
 --- meanwhile.
 local core = require "orrery.core"
+local spools = require "orrery.store.spools"
 
 local retention = {}
 
@@ -40,8 +41,8 @@ local function remove_runs(db, chosen, runs)
   return #runs - db:row("runs_left", { runs = runs }).n
 end
 
--- Removes the chosen runs, or only counts them.
-local function prune_runs(db, options, dead)
+-- Removes the chosen runs, or only counts them; their ids become keys of `removed`.
+local function prune_runs(db, options, dead, removed)
   local chosen = { ended_before = options.now - options.older, states = options.states,
     workflow = options.workflow, gone = dead, after = 0, limit = SLICE }
   local total = 0
@@ -49,6 +50,7 @@ local function prune_runs(db, options, dead)
     local rows = db:rows("runs_to_prune", chosen)
     if #rows == 0 then return total end
     chosen.after = rows[#rows].number
+    for _, row in ipairs(rows) do removed[row.id] = true end
     total = total + (options.dry and #rows or remove_runs(db, chosen, numbers_of(rows)))
   end
 end
@@ -83,6 +85,9 @@ local function prune_blobs(db, options)
   for row in db:each_row "blobs" do sizes[row.hash] = row.size end
   if not next(sizes) then return 0, 0 end
   local used, last = referred(db)
+  for row in db:each_row("blobs_with", { text = MARK }) do -- a list whose items are large values
+    if used[row.hash] then collect(row.data, used) end
+  end
   local free, bytes = {}, 0
   for hash, size in pairs(sizes) do
     if not used[hash] then
@@ -123,6 +128,8 @@ end
 ---@field runs integer
 ---@field blobs integer
 ---@field bytes integer of the blobs
+---@field spools integer files of rows
+---@field spool_bytes integer of those
 ---@field bundles integer
 ---@field modules integer
 ---@field cache integer entries that had expired
@@ -139,10 +146,12 @@ function retention.prune(db, options)
     now = options.now or core.time(),
     states = options.states and #options.states > 0 and options.states or retention.ENDED }
   local dead, ours = gone(db)
-  local made = { runs = prune_runs(db, o, ours) }
+  local files, removed = spools.by_run(db), {}
+  local made = { runs = prune_runs(db, o, ours, removed) }
   made.cache = prune_unused(db, o, "cache", { now = o.now })
   made.state = prune_unused(db, o, "state", { now = o.now })
   made.blobs, made.bytes = prune_blobs(db, o)
+  made.spools, made.spool_bytes = spools.prune(db, files, removed, o.dry)
   made.bundles = prune_unused(db, o, "bundles", { gone = ours })
   made.modules = prune_unused(db, o, "modules")
   made.owners = prune_unused(db, o, "owners", { gone = dead, before = o.now - o.older })

@@ -298,6 +298,10 @@ static void close_store(orr_store *store) {
     free_store(s);
 }
 
+static const char *path_of(const orr_store *store) {
+    return ((const orr_sqlite *)store)->path;
+}
+
 static const orr_store_class class = {.kind = "sqlite",
                                       .close = close_store,
                                       .create = orr_queue_create,
@@ -323,6 +327,7 @@ static const orr_store_class class = {.kind = "sqlite",
                                       .change = orr_sqlite_change,
                                       .select = orr_sqlite_select,
                                       .execute = orr_sqlite_execute,
+                                      .path = path_of,
                                       .backup = orr_sqlite_backup,
                                       .owner = orr_sqlite_owner,
                                       .displaced = orr_sqlite_displaced,

@@ -261,12 +261,18 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "runs",
     [ORR_QUERY_STORE_CHECK] = "SELECT quick_check AS text FROM pragma_quick_check(1)",
 
-    [ORR_QUERY_RUNS_TO_PRUNE] = "SELECT number " TO_PRUNE " AND number > :after ORDER BY number LIMIT :limit",
+    [ORR_QUERY_RUNS_TO_PRUNE] = "SELECT number, id " TO_PRUNE
+                                " AND number > :after ORDER BY number LIMIT :limit",
     [ORR_QUERY_RUNS_LEFT] = "SELECT count(*) AS n FROM runs WHERE number " IN_RUNS,
     [ORR_QUERY_JOURNAL_WITH] =
         "SELECT id, CASE WHEN instr(records, CAST(:text AS BLOB)) > 0 THEN records END AS records "
         "FROM journal WHERE id > :after ORDER BY id LIMIT :limit",
     [ORR_QUERY_CACHE_WITH] = "SELECT @ FROM cache WHERE instr(output, :text) > 0",
+    [ORR_QUERY_REFERRING] =
+        "SELECT (SELECT count(*) FROM journal WHERE id > :after AND instr(records, CAST(:text AS BLOB)) > 0) "
+        "+ (SELECT count(*) FROM commits WHERE instr(records, CAST(:text AS BLOB)) > 0) "
+        "+ (SELECT count(*) FROM cache WHERE instr(output, :text) > 0) AS n",
+    [ORR_QUERY_BLOBS_WITH] = "SELECT @ FROM blobs WHERE instr(data, CAST(:text AS BLOB)) > 0",
     [ORR_QUERY_BLOBS] = "SELECT @ FROM blobs",
     [ORR_QUERY_CACHE_EXPIRED] = "SELECT count(*) AS n " EXPIRED,
     [ORR_QUERY_STATE_EXPIRED] = "SELECT count(*) AS n " EXPIRED_STATE,

@@ -10,11 +10,29 @@ local beside = {}
 
 local O = uv.constants
 
+local busy = {} -- names that attempts of this process write to
+
+-- The same name for each attempt of a node: what one has left whose process was killed, the next
+-- removes.
+local function name_for(path)
+  local ctx = flow.running()
+  if not ctx then return paths.beside(path) end
+  local base = ("%s.%s-"):format(path:gsub("(.)/+$", "%1"), ctx.idempotency_key:gsub("-", ""):sub(1, 16))
+  local n = 1
+  while busy[base .. n .. ".tmp"] do n = n + 1 end
+  local name = base .. n .. ".tmp"
+  busy[name] = true
+  return name
+end
+
 -- Removes what was not renamed, unless `done` is set. What is given up may not wait.
 local function remover(path)
   return setmetatable({}, { __close = function(guard)
-    if guard.done or pcall(requests.fs, "remove", path) then return end
-    flow.fs("remove", path)
+    if guard.done or pcall(requests.fs, "remove", path) then
+      busy[path] = nil
+      return
+    end
+    flow.fs("remove", path, function() busy[path] = nil end)
   end })
 end
 
@@ -84,8 +102,9 @@ end
 ---@param make fun(name: string)
 function beside.make(place, make)
   place.what = place.what or "write"
-  local name = paths.beside(place.target)
+  local name = name_for(place.target)
   local guard <close> = remover(name)
+  requests.fs("remove", name)
   make(name)
   local err = beside.rename(place, name)
   if err then requests.fail(place.what, place.path, err) end

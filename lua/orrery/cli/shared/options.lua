@@ -25,14 +25,17 @@ local LIMIT = { "--output-limit", "At most so many bytes of JSON for each output
 local MEMORY = { "--memory-limit",
   "At most about so many bytes in memory for the outputs of a run; 1 GiB otherwise.",
   number = true, least = 1, argname = "BYTES" }
+local LARGE = { "--large-output",
+  "An output of more memory than that is read back when it is used, rows from a file; 1M otherwise.",
+  size = true, argname = "SIZE" }
 local NO_WAIT = { "--no-wait", "Leave when all that is left waits for a time or a signal (exit code 5).",
   flag = true }
 local JSON = { "--json", "Print the result as JSON.", flag = true }
 
 --- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag =
 --- true (no value), many = true (may be repeated), each = "+" | "*" | "?" (number of values),
---- number = true, least = n, choices = {…}. filtered = true: it also has the options that choose
---- runs (`orrery.cli.shared.chosen`).
+--- number = true, least = n, size = true (bytes, as 64K), choices = {…}. filtered = true: it also
+--- has the options that choose runs (`orrery.cli.shared.chosen`).
 ---@type table<string, table>
 options.commands = {
   run = {
@@ -53,7 +56,7 @@ options.commands = {
     { "--durability", "strict (each result is on disk before what depends on it starts), relaxed (within 50 "
       .. "ms), none.",
       choices = { "strict", "relaxed", "none" } },
-    LIMIT, MEMORY,
+    LIMIT, MEMORY, LARGE,
     { "--key", "Idempotency key: the same key never starts two runs of a workflow.", argname = "TEXT" },
     { "--id", "The id of the new run, a UUID.", argname = "UUID" },
     { "--label", "A label to find the run by.", many = true, argname = "NAME=VALUE" },
@@ -76,7 +79,7 @@ options.commands = {
   resume = {
     summary = "Lets runs go on whose process is gone: one, several, or all that are unfinished.",
     { "run", "A run's id, its unique beginning, or @last; without one all unfinished runs.", each = "*" },
-    STORE, BUS, FORCE, TRUST, CURRENT, CODE, LIMIT, MEMORY,
+    STORE, BUS, FORCE, TRUST, CURRENT, CODE, LIMIT, MEMORY, LARGE,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
     { "--pool", "Let a paused pool give places again.", argname = "POOL" },
     { "--crash-limit", "Fail a node whose attempt the ends of processes have interrupted so often (3).",
@@ -93,7 +96,7 @@ options.commands = {
     { "run", "A run's id, or its unique beginning; the newest without one, or with @last.", each = "*" },
     { "--items", "Also the items that failed and that each_failures allowed to, of completed runs, too.",
       flag = true },
-    STORE, BUS, TRUST, CURRENT, CODE, LIMIT, MEMORY,
+    STORE, BUS, TRUST, CURRENT, CODE, LIMIT, MEMORY, LARGE,
     { "--jobs", "At most so many runs at a time.", number = true, least = 1, argname = "N" },
     NO_WAIT, REQUIRE, JSON, QUIET, filtered = true,
     examples = { "orrery retry", "orrery retry 0192f3", "orrery retry --items",
@@ -109,7 +112,7 @@ options.commands = {
       argname = "NAME=VALUE" },
     { "--set", "The output of a node instead of running it: nodes.NAME=JSON.", many = true,
       argname = "NODE=VALUE" },
-    STORE, BUS, TRUST, CURRENT, CODE, LIMIT, MEMORY, NO_WAIT, REQUIRE, JSON, QUIET,
+    STORE, BUS, TRUST, CURRENT, CODE, LIMIT, MEMORY, LARGE, NO_WAIT, REQUIRE, JSON, QUIET,
     examples = { "orrery fork 0192f3 --from parse", "orrery fork 0192f3 --from report --input month:=7",
       "orrery fork 0192f3 --set nodes.fetch='{\"rows\":[]}'" },
     exits = true,
@@ -264,6 +267,17 @@ local function integer(least)
   end
 end
 
+local UNITS = { [""] = 1, k = 1 << 10, m = 1 << 20, g = 1 << 30 }
+
+local function bytes(text)
+  local number, unit = text:lower():match "^(%d+)([kmg]?)i?b?$"
+  local n = math.tointeger(tonumber(number))
+  if not n or n < 1 or n > (1 << 50) then
+    return nil, ("'%s' is no size such as 500000, 64K, 8M or 1G"):format(text)
+  end
+  return n * UNITS[unit]
+end
+
 local function one_of(choices)
   return function(text)
     for _, choice in ipairs(choices) do
@@ -281,6 +295,7 @@ local function add(parser, entry)
   if entry.each then element:args(entry.each) end
   if entry.many then element:count("*") end
   if entry.number then element:convert(integer(entry.least)) end
+  if entry.size then element:convert(bytes) end
   if entry.choices then element:convert(one_of(entry.choices)) end
   if entry.argname then element:argname(entry.argname) end
   return element
