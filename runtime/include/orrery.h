@@ -250,7 +250,8 @@ typedef struct orr_config {
      * is woken by it. Each step looks at the loop then, which is a system call */
     bool posts;
     /* bytes of memory, about: an output that takes more is read back when it is used, from its
-     * store or a file; the rows of a node of the library stand in a file beside the store. 0: 1 MiB */
+     * store or a file; the rows of a node of the library stand in a file beside the store. 0:
+     * 1 MiB */
     size_t large_output;
 } orr_config;
 

@@ -89,6 +89,7 @@ function fake.make()
   function runtime.wait(_, run) return run end
   function runtime.durable() return false end
   function core.running_runtime() return runtime end
+  function core.host_runtime() return nil end
   function core.runtime() return runtime end
   function core.running() return core.handler end
   function core.settled(value) return value end

@@ -43,9 +43,10 @@ const char *orr_sqlite_network(uint64_t type) {
     return NULL;
 }
 
-/* Makes the directory of a new store, not those above it: a mistyped path is to be reported. */
+/* Makes the directory of a new store, not those above it: a mistyped path is to be reported.
+ * Another process may make it at the same time. */
 static bool make_directory(const char *directory, bool own) {
-    return access(directory, F_OK) == 0 || (own && mkdir(directory, 0700) == 0);
+    return access(directory, F_OK) == 0 || (own && (mkdir(directory, 0700) == 0 || errno == EEXIST));
 }
 
 static orr_status check_directory(const char *directory, const char *path, orr_reason *reason) {
