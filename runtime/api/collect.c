@@ -140,7 +140,7 @@ void orr_gc_leftover(orr_runtime *rt, int64_t reserve, int64_t budget) {
         orr_gc_lend(rt);
         return;
     }
-    collect_until(rt, worked_to ? worked_to + reserve : orr_monotonic_time() + budget, budget);
+    collect_until(rt, worked_to ? worked_to + reserve : orr_budget_end(budget), budget);
     orr_gc_lend(rt);
 }
 
@@ -150,7 +150,7 @@ int orr_gc(orr_runtime *rt, int64_t budget) {
         return orr_api_fail(rt, ORR_ESTATE, "wrong_state",
                             "orr_gc: the lua_State is the host's, and so is its collector: lua_gc");
     if (!is_due(rt)) return 0;
-    bool more = budget > 0 ? collect_until(rt, orr_monotonic_time() + budget, 0) : !piece(rt);
+    bool more = budget > 0 ? collect_until(rt, orr_budget_end(budget), 0) : !piece(rt);
     orr_gc_lend(rt);
     return more;
 }

@@ -121,7 +121,8 @@ static int status_of(int lua_status, const char *code) {
 
 int orr_api_call(orr_runtime *rt, lua_CFunction fn, void *args) {
     if (rt == NULL) return ORR_EINVAL;
-    if (rt->script != NULL) orr_gc_lend(rt);
+    /* one inside a step or a wait, by a callback, leaves the pace to them */
+    if (rt->script != NULL && rt->depth == 0) orr_gc_lend(rt);
     return orr_api_work(rt, fn, args);
 }
 
@@ -420,6 +421,8 @@ static void shut(orr_runtime *rt) {
     if (rt->own_lua && rt->L != NULL) {
         if (rt->own_loop || rt->config.loop != NULL) orr_loop_finish_closing(rt->loop);
         lua_close(rt->L);
+        /* handles that Lua's objects had are freed by this runtime's allocator */
+        if (rt->config.loop != NULL) orr_loop_finish_closing(rt->loop);
     } else if (rt->L != NULL) orr_api_call(rt, unref_all, rt);
     if (rt->own_loop) {
         close_loop(rt);

@@ -28,8 +28,8 @@ typedef struct reader {
     const orr_redis_lib *lib;
     redisReader *from; /* NULL: closed */
     redisReply *reply; /* what is being pushed; freed later where that raises an error */
-    size_t limit;
-    int elements; /* that the reply has announced */
+    size_t limit, got; /* bytes of a reply; of the one that is under way */
+    int elements;      /* that the reply has announced */
     bool too_many;
 } reader;
 
@@ -115,6 +115,7 @@ static int feed(lua_State *L) {
     const char *bytes = luaL_checklstring(L, 2, &size);
     if (r->lib->feed(r->from, bytes, size) != REDIS_OK && r->from->err == REDIS_ERR_OOM)
         return luaL_error(L, "not enough memory");
+    r->got += size;
     return 0;
 }
 
@@ -128,12 +129,13 @@ static int next(lua_State *L) {
     }
     if (!reply) {
         if (line_is_long(r->from)) return problem(L, "a line has more than 65536 bytes", false);
-        if (r->from->len - r->from->pos <= r->limit) return lua_pushboolean(L, false), 1;
+        if (r->got <= r->limit) return lua_pushboolean(L, false), 1;
         lua_pushfstring(L, "a reply has more than %I bytes", (LUAI_UACINT)r->limit);
         return problem(L, lua_tostring(L, -1), true);
     }
     r->reply = reply;
     r->elements = 0;
+    r->got = r->from->len - r->from->pos;
     lua_pushboolean(L, true);
     push_reply(L, r->reply);
     clear(r);

@@ -191,9 +191,12 @@ static bool take_text(const noting *n, orr_payload *text) {
     }
 }
 
-static bool is_large_item(const noting *n) {
-    bool is = n->r->kept.large_item && n->record->kind == ORR_REC_COMPLETED &&
-              n->record->task.item != ORR_NONE;
+static bool of_large_item(const noting *n) {
+    return n->r->kept.large_item && n->record->kind == ORR_REC_COMPLETED && n->record->task.item != ORR_NONE;
+}
+
+static bool take_large_item(const noting *n) {
+    bool is = of_large_item(n);
     if (is) n->r->kept.large_item = false;
     return is;
 }
@@ -214,7 +217,7 @@ static int note(lua_State *L) {
         push_value(L, n->r, n->record);
         if (!lua_isnil(L, -1)) entry.payload = write_value(L, n->r->rt, "value", &entry.payload_size);
     }
-    bool apart = entry.payload_size > ORR_BLOB_SIZE || is_large_item(n);
+    bool apart = entry.payload_size > ORR_BLOB_SIZE || take_large_item(n);
     orr_status status = apart && n->r->rt->durable ? append_blob(L, n->r, &entry) : append(n->r, &entry);
     if (status == ORR_ENOMEM)
         orr_push_error(L, n->r->script, "out_of_memory", "not enough memory for a record of its journal");
@@ -243,7 +246,7 @@ static bool note_plainly(const noting *n) {
     orr_entry entry = {.record = *n->record};
     orr_payload kept;
     if (take_text(n, &kept)) {
-        if (kept.size > ORR_BLOB_SIZE) {
+        if (kept.size > ORR_BLOB_SIZE || of_large_item(n)) {
             if (n->record->kind == ORR_REC_COMPLETED) orr_storage_put_back(n->r->rt, n->r);
             return false;
         }

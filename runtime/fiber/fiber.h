@@ -439,8 +439,8 @@ int orr_script_drain(orr_script *s, lua_State *L);
  * for one turn. True while there is more to do now. What it leaves of the budget can be read off
  * orr_fibers.budget until the next call. */
 bool orr_script_step(orr_script *s, lua_State *L, int64_t budget);
-/* ns until the next timer of a live runtime is due, 0 where its clock is virtual; INT64_MAX for
- * none. */
+/* ns until the next timer of a live runtime is due, 0 where its clock jumps. A clock that is held
+ * has none; INT64_MAX for none. */
 int64_t orr_script_until_due(const orr_script *s);
 
 /* The loop that callbacks run on. */

@@ -24,14 +24,18 @@ static void end_move(orr_rt *rt) {
     orr_rt_use(rt->script->main, rt, -1);
 }
 
+static void stand(orr_rt *rt) {
+    end_move(rt);
+    if (rt->stander != ORR_NONE) orr_wait_done(rt->script, orr_fiber_at(rt->script, rt->stander), 0);
+}
+
 bool orr_held_move(orr_rt *rt) {
     int64_t now = orr_engine_now(rt->engine), next = next_time(rt, now);
     if (next > now) {
         orr_engine_pass(rt->engine, next);
         return true;
     }
-    end_move(rt);
-    if (rt->stander != ORR_NONE) orr_wait_done(rt->script, orr_fiber_at(rt->script, rt->stander), 0);
+    stand(rt);
     return true;
 }
 
@@ -70,7 +74,7 @@ int orr_held_advance(lua_State *L, orr_rt *rt, int64_t ns) {
     if (rt->stander != ORR_NONE) return luaL_error(L, "rt:advance: another waits for this clock already");
     if (rt->stop == INT64_MAX || rt->stop < now) rt->stop = now;
     rt->stop = ns < INT64_MAX - 1 - rt->stop ? rt->stop + ns : INT64_MAX - 1;
-    orr_rt_use(L, rt, 1);
+    if (!rt->moves) orr_rt_use(L, rt, 1);
     rt->moves = true;
     if (!orr_wait_outside(L, rt->script)) return await(L, rt);
     bool stood = orr_pump(rt->script, L, stands, rt);
@@ -79,5 +83,6 @@ int orr_held_advance(lua_State *L, orr_rt *rt, int64_t ns) {
 }
 
 void orr_held_set(orr_rt *rt, bool held) {
+    if (!held) stand(rt); /* who waits for it to stand waits no longer */
     rt->stop = held ? orr_engine_now(rt->engine) : INT64_MAX;
 }

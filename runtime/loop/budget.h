@@ -12,10 +12,16 @@ typedef struct orr_budget {
     bool used;   /* a piece of work was begun */
 } orr_budget;
 
+/* When `ns` from now are over, by the monotonic clock. */
+static inline int64_t orr_budget_end(int64_t ns) {
+    int64_t now = orr_monotonic_time();
+    return ns < INT64_MAX - now ? now + ns : INT64_MAX;
+}
+
 /* Something is about to be done: from now on it counts. A step with nothing to do reads no
  * clock. */
 static inline void orr_budget_begin(orr_budget *b) {
-    if (b->ns && !b->end) b->end = orr_monotonic_time() + b->ns;
+    if (b->ns && !b->end) b->end = orr_budget_end(b->ns);
 }
 
 /* The same for a piece of work. */

@@ -37,7 +37,7 @@ typedef struct orr_engine_options {
     orr_hooks hooks;
     orr_driver driver;
     orr_budget *budget;   /* of the steps; NULL: they have none */
-    bool virtual_clock;   /* it stands still, but for orr_engine_jump and orr_engine_advance */
+    bool virtual_clock;   /* moved by orr_engine_jump, orr_engine_pass and orr_engine_advance alone */
     int64_t now;          /* where a virtual clock starts; 0 = ORR_CLOCK_VIRTUAL_START */
     int64_t grace;        /* ns, as of orr_core_options */
     uint32_t crash_limit; /* the same */

@@ -73,8 +73,9 @@ static int open_file(lua_State *L, int self, const spooled *s) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        fail(L, self, "%s", strerror(errno));
-        if (fd >= 0) close(fd);
+        int error = errno;
+        if (fd >= 0) close(fd); /* first: what follows may raise */
+        fail(L, self, "%s", strerror(error));
         return -1;
     }
     if (st.st_size == s->bytes) return fd;

@@ -151,6 +151,7 @@ bool orr_run_take_output(lua_State *L, orr_script *s, orr_fiber *f, orr_result *
     if (!take_value(L, s, f, result, &bytes)) return false;
     if (f->task.iteration > 0) keep_previous(L, f);
     orr_run_keep_output(L, f->run, &f->task);
+    f->run->kept.large_item = false;
     if (bytes <= f->run->rt->large_output) return true;
     if (f->task.item == ORR_NONE) orr_large_took(L, f->run, f->task.node);
     else if (!f->run->journal) orr_item_output_write(L, f->run, &f->task);

@@ -5,10 +5,9 @@
 
 static orr_rtbox *check_virtual(lua_State *L, const char *what) {
     orr_rtbox *rt = orr_check_rt(L, 1);
-    if (!rt->base.is_virtual)
-        luaL_error(L,
-                   "%s: the clock is real and goes on by itself; open the runtime with clock = \"virtual\"",
-                   what);
+    if (!rt->base.jumps)
+        luaL_error(L, "%s: the clock %s; open the runtime with clock = \"virtual\"", what,
+                   rt->base.is_virtual ? "is that of the program" : "is real and goes on by itself");
     return rt;
 }
 
