@@ -50,7 +50,8 @@ void orr_run_table_remove(orr_rtbox *rt, orr_runbox *r) {
 
 void orr_run_table_free(orr_rtbox *rt) {
     orr_run_table *t = &rt->by_id;
-    orr_mem_free(&rt->base.script->alloc, t->buckets, t->n_buckets, sizeof(orr_runbox *));
+    if (t->buckets) /* a runtime that could not be made has no script */
+        orr_mem_free(&rt->base.script->alloc, t->buckets, t->n_buckets, sizeof(orr_runbox *));
     *t = (orr_run_table){0};
 }
 

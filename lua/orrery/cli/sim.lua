@@ -3,6 +3,7 @@
 local files = require "orrery.cli.shared.files"
 local out = require "orrery.cli.shared.out"
 local term = require "orrery.cli.display.term"
+local uv = require "luv"
 
 local sim = {}
 
@@ -124,7 +125,7 @@ local function options_of(args, compiled)
   local kinds
   if args.faults then
     kinds = {}
-    for kind in args.faults:gmatch "[^,]+" do kinds[#kinds + 1] = kind end
+    for kind in args.faults:gmatch "[^,%s]+" do kinds[#kinds + 1] = kind end
     ok, problem = pcall(require("orrery.sim.faults").kinds, kinds)
     if not ok or #kinds == 0 then return nil, "--faults: " .. (ok and "name a kind of fault" or problem) end
   end
@@ -140,9 +141,13 @@ function sim.main(args)
     out.err("orrery sim: ", problem, "\n")
     return 2
   end
-  local since = os.clock()
-  local report = require("orrery.sim").run(compiled, options)
-  local used = os.clock() - since
+  local since = uv.hrtime()
+  local played, report = pcall(require("orrery.sim").run, compiled, options)
+  local used = (uv.hrtime() - since) / 1e9
+  if not played then -- by a model of a signal, or by what no history can go on without
+    out.err("orrery sim: ", term.clean(tostring(report)), "\n")
+    return 2
+  end
   if args.json then
     files.json(as_data(args, report, used))
   else

@@ -173,7 +173,8 @@ end
 local FORMS = { json = "test_json", tap = "test_tap" }
 
 local function reporter_of(args)
-  for option, module in pairs(FORMS) do
+  for _, option in ipairs { "json", "tap" } do
+    local module = FORMS[option]
     if args[option] then return require("orrery.cli.display." .. module) end
   end
   return require "orrery.cli.display.test_report"
@@ -274,7 +275,10 @@ local function run(files, args)
   reporter.finish(total)
   local written = not args.junit or write_junit(args.junit, total)
   if total.passed + total.failed + total.skipped == 0 then
-    return args.json and 2 or refuse "no test has a name that fits; orrery test --list shows them all"
+    local chosen = args.filter or args.exclude
+    return args.json and 2 or refuse(chosen
+      and "no test has a name that fits; orrery test --list shows them all"
+      or "these files have no tests: it(\"does something\", function() … end) is one")
   end
   return total.failed == 0 and written and 0 or 1
 end
@@ -286,6 +290,7 @@ function test.main(args)
   if #files == 0 then
     return refuse "there are no tests here: no file has a name that ends in _test.lua"
   end
+  if args.json and args.tap then return refuse "--json and --tap exclude each other" end
   if args.list then return list(files, args) end
   if args.tap then out.claim() end
   return run(files, args)

@@ -141,7 +141,7 @@ function handlers.methods.attempt(self, s, node, phase, fn, ctx, inputs)
     self.disk:crash()
   end
   if s == self.subject and self.seed % LOOKED_AT == 0 and self.run then look(self, node) end
-  local model = phase == "run" and simulated.models[node.name] or nil
+  local model = phase == "run" and (simulated.models[node.name] or simulated.models[node.type]) or nil
   local samples = phase == "run" and not model and self.options.learned and self.options.learned[name]
   if samples then fn = like(self, samples, key) end
   local ok, value = pcall(call, self, fault, key, model, fn, ctx, inputs)

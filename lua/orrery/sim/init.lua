@@ -40,7 +40,8 @@ local function differs(s, options, h)
   local again = world.play(s, options, h.seed, h.faults)
   if trace.digest(again) == trace.digest(h) then return nil end
   return "equal seeds give equal histories", "played again, something else happened: a handler depends on "
-    .. "what is not of the workflow (os.time, math.random, a variable that outlives the run)"
+    .. "what is not of the workflow (os.time, math.random, a variable that "
+    .. "outlives the run, real I/O without a model)"
 end
 
 local function shrunk(s, options, h, name, text)

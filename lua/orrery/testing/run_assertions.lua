@@ -161,6 +161,9 @@ end
 --- happened one after the other; others may have happened between them.
 function assertions.order(list, run)
   check_run(run, "order")
+  if type(list) ~= "table" or #list == 0 then
+    error("assert.order: expected a list of events, got " .. show.line(list), 0)
+  end
   local events, place, before = run:events(), 0, nil
   for _, text in ipairs(list) do
     local wanted, found = wanted_event(text), nil

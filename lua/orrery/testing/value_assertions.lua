@@ -88,9 +88,17 @@ local function error_fits(expected, problem)
   return problem == expected or bare(problem) == expected
 end
 
+-- A name that is mistyped would pass for a function that raises.
+local function check_callable(fn, name)
+  if not assertions.callable(fn) then
+    error(("assert.%s: expected a function, got %s"):format(name, show.line(fn)), 0)
+  end
+end
+
 --- assert.error(fn, expected?): calling `fn` raises; with this text, or an error with this code or
 --- with these fields.
 function assertions.error(fn, expected)
+  check_callable(fn, "error")
   local ok, problem = pcall(fn)
   if ok then return false, "expected an error, none was raised" end
   if expected == nil then return true, "expected no error, got: " .. tostring(problem) end
@@ -99,6 +107,7 @@ end
 
 --- assert.error_matches(fn, pattern): calling `fn` raises an error whose text matches.
 function assertions.error_matches(fn, pattern, init, plain)
+  check_callable(fn, "error_matches")
   local ok, problem = pcall(fn)
   if ok then return false, ("expected an error that matches %q, none was raised"):format(pattern) end
   return tostring(problem):find(pattern, init, plain) ~= nil,

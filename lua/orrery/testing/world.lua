@@ -16,7 +16,7 @@ World.__index = World
 
 local worlds = setmetatable({}, { __mode = "k" }) -- runtime -> world
 
-local open = {} -- worlds that are not closed
+local open = {} -- worlds that are not closed, in the order in which they were opened
 
 -- ---- handlers -----------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ function World.new(compiled, options)
     compensations = copy(options.compensations), sealed = options.sealed, calls = {}, events = {},
     counts = {} }, World)
   self.folder = options.durable and folder.new() or nil
-  open[self] = true
+  open[#open + 1] = self
   self.before = set_environment(options.env)
   self:open(options.now)
   self.began = self.rt:now()
@@ -220,7 +220,10 @@ end
 --- Ends it, with all that is still under way.
 function World:close()
   if self.closed then return end
-  self.closed, open[self] = true, nil
+  self.closed = true
+  for i = #open, 1, -1 do
+    if open[i] == self then table.remove(open, i) end
+  end
   self:kill()
   if self.folder then folder.remove(self.folder) end
   for name, value in pairs(self.before) do
@@ -228,9 +231,9 @@ function World:close()
   end
 end
 
---- Ends all worlds that are open.
+--- Ends all worlds that are open, the newest first: each gives back the environment that it found.
 function World.close_all()
-  for world in pairs(open) do world:close() end
+  while #open > 0 do open[#open]:close() end
 end
 
 --- Seconds since it began, by its clock.
