@@ -70,6 +70,8 @@ int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_request *a) {
     return status;
 }
 
+/* A step whose budget is spent may leave the end of a run for the next one: until then it has no
+ * output, and has not ended for the host. */
 static int run_state(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
     if (!orr_api_push_run(L, a)) {
@@ -79,6 +81,7 @@ static int run_state(lua_State *L) {
     const orr_runbox *r = orr_check_run(L, lua_gettop(L));
     a->number = (int)orr_run_get_state(r->run);
     if (r->output_failed && a->number == ORR_RUN_COMPLETED) a->number = ORR_RUN_FAILED;
+    if (r->live && orr_run_ended((orr_run_state)a->number)) a->number = ORR_RUN_RUNNING;
     return 0;
 }
 

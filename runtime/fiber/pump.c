@@ -84,6 +84,7 @@ void orr_stay_awake(const orr_script *s) {
 static bool arm(orr_script *s, int64_t left) {
     orr_fibers *all = orr_fibers_of(s);
     if (!all->wakeup) all->wakeup = orr_wakeup_new(&s->alloc, all->loop);
+    all->let_go = false;
     if (all->wakeup) orr_wakeup_arm(all->wakeup, left < LONGEST_SLEEP ? left : LONGEST_SLEEP);
     return all->wakeup != NULL;
 }
@@ -193,7 +194,8 @@ bool orr_script_step(orr_script *s, lua_State *L, int64_t budget) {
     } while (more && budget && !orr_budget_spent(&all->budget));
     all->from = from;
     all->pumping = false;
-    return more;
+    /* a turn in which the budget ran out may have left everything where it was */
+    return more || orr_budget_spent(&all->budget);
 }
 
 int64_t orr_script_until_due(const orr_script *s) {

@@ -103,9 +103,13 @@ static void report(orr_process *p) {
     if (p->options.on_end) p->options.on_end(p->options.ud, &p->result);
 }
 
+static void close_pidfd(const orr_process *p) {
+    close(p->pidfd);
+}
+
 static void on_closed(uv_handle_t *handle) {
     orr_process *p = handle->data;
-    if (handle == (uv_handle_t *)&p->exit) close(p->pidfd);
+    if (handle == (uv_handle_t *)&p->exit) close_pidfd(p);
     if (--p->handles) return;
     /* it could not be started: that is reported here, when the caller has returned */
     if (!p->ended) report(p);

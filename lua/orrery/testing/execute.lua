@@ -23,7 +23,7 @@ local execute = {}
 local function places(text)
   local list = {}
   for line in text:gmatch "\n%s*([^\n]+)" do
-    local ours = line:find("orrery/testing/", 1, true)
+    local ours = line:find("orrery/", 1, true)
     if line:find "^%S+%.lua:%d+:" and not ours then list[#list + 1] = line end
   end
   return list

@@ -26,6 +26,15 @@ function Open:__close()
   else flow.fs("close", self.fd) end
 end
 
+local MEMORY = 1 -- the major number on Linux of /dev/null, /dev/zero, /dev/full, …
+
+-- What epoll refuses. A handle of luv's that cannot be made for it would leak.
+local function always_ready(fd, stat)
+  if stat.type ~= "char" then return stat.type == "file" or stat.type == "directory" or stat.type == "block" end
+  local device = uv.fs_fstat(fd)
+  return device ~= nil and device.rdev >> 8 & 0xfff == MEMORY
+end
+
 --- Opens a file. *Waits.*
 -- O_NONBLOCK: neither this nor a read or write of a FIFO or a terminal waits in a thread, where
 -- nothing could cancel it. Regular files do not care.
@@ -44,9 +53,7 @@ function open_files.open(what, path, flags, mode)
     error(stat_err, 0)
   end
   file.stat = stat
-  if stat and stat.type ~= "file" and stat.type ~= "directory" then
-    file.poll = uv.new_poll(fd) -- nil for devices that are always ready: /dev/null
-  end
+  if stat and not always_ready(fd, stat) then file.poll = uv.new_poll(fd) end -- nil where that cannot be
   return file
 end
 
