@@ -30,7 +30,8 @@ local MEMORY = 1 -- the major number on Linux of /dev/null, /dev/zero, /dev/full
 
 -- What epoll refuses. A handle of luv's that cannot be made for it would leak.
 local function always_ready(fd, stat)
-  if stat.type ~= "char" then return stat.type == "file" or stat.type == "directory" or stat.type == "block" end
+  local kind = stat.type
+  if kind ~= "char" then return kind == "file" or kind == "directory" or kind == "block" end
   local device = uv.fs_fstat(fd)
   return device ~= nil and device.rdev >> 8 & 0xfff == MEMORY
 end
