@@ -1,6 +1,6 @@
---- Text without the spaces at its ends. A pattern such as " +$" tries every run of spaces from each
---- of its places, which takes hours for a text of spaces that somebody means harm with; these read
---- a text once.
+--- Text without the spaces at its ends, and as Lua would have it written. A pattern such as " +$"
+--- tries every run of spaces from each of its places, which takes hours for a text of spaces that
+--- somebody means harm with; these read a text once.
 local text = {}
 
 --- Without white space at both ends.
@@ -16,6 +16,15 @@ end
 ---@return string
 function text.trim_end(s)
   return s:match "^.*[^ ]" or ""
+end
+
+local ESCAPES = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
+
+--- As it stands between double quotes in Lua.
+---@param s string
+---@return string
+function text.escaped(s)
+  return (s:gsub('[%c"\\]', function(c) return ESCAPES[c] or ("\\%03d"):format(c:byte()) end))
 end
 
 return text

@@ -230,8 +230,7 @@ typedef struct orr_fibers {
     lua_State *from; /* the one that runs the pump */
     uv_loop_t *loop;
     uv_async_cb posted; /* of handles by which other threads wake the loop; NULL: there are none */
-    bool is_open;       /* all of this could be made */
-    bool let_go;        /* a host has closed its runtimes, and perhaps the loop */
+    bool keeps_loop;    /* false once a host has closed its runtimes, and perhaps the loop */
     orr_wakeup *wakeup; /* NULL until the loop first sleeps, and once a host has closed its runtimes */
     orr_watchdog watchdog;
     orr_trace trace;                      /* who gets trace lines of this room and those above */

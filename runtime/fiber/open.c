@@ -14,8 +14,7 @@ static int close_fibers(lua_State *L) {
     orr_watchdog_stop(&all->watchdog);
     all->runtimes = all->default_rt = NULL;
     orr_script_close(s);
-    /* a host may have closed the loop since its runtimes are closed */
-    bool there = all->loop && all->is_open && !all->let_go;
+    bool there = all->keeps_loop;
     orr_fibers_let_loop_go(s);
     if (there) uv_run(all->loop, UV_RUN_NOWAIT); /* calls close callbacks, which free handles */
     for (uint32_t i = 0; i < all->n_chunks; i++)
@@ -56,7 +55,7 @@ orr_script *orr_fibers_new(lua_State *L, size_t size, const orr_alloc *alloc, co
     all->left = orr_anchor_table(L, NULL);
     all->inner = orr_anchor_table(L, "k");
     all->timers = all->timer_mt = LUA_NOREF;
-    all->is_open = true;
+    all->keeps_loop = true;
     if (o->watchdog) orr_fibers_watch(s);
     return s;
 }
@@ -76,5 +75,5 @@ void orr_fibers_let_loop_go(orr_script *s) {
     orr_fibers *all = orr_fibers_of(s);
     if (all->wakeup) orr_wakeup_free(all->wakeup);
     all->wakeup = NULL;
-    all->let_go = true;
+    all->keeps_loop = false;
 }

@@ -84,7 +84,7 @@ void orr_stay_awake(const orr_script *s) {
 static bool arm(orr_script *s, int64_t left) {
     orr_fibers *all = orr_fibers_of(s);
     if (!all->wakeup) all->wakeup = orr_wakeup_new(&s->alloc, all->loop);
-    all->let_go = false;
+    all->keeps_loop = true;
     if (all->wakeup) orr_wakeup_arm(all->wakeup, left < LONGEST_SLEEP ? left : LONGEST_SLEEP);
     return all->wakeup != NULL;
 }

@@ -3,6 +3,7 @@
 --- of the cache and of state. In slices, each a transaction of its own, so that runs go on
 --- meanwhile.
 local core = require "orrery.core"
+local references = require "orrery.store.references"
 local spools = require "orrery.store.spools"
 
 local retention = {}
@@ -58,35 +59,15 @@ end
 -- ---- what nothing refers to ---------------------------------------------------------------------
 
 local MARK = '{"$blob":"'
-
--- Collects the hashes that a text refers to.
-local function collect(text, into)
-  for hash in text:gmatch '{"%$blob":"(%x+)"' do into[hash] = true end
-end
-
--- The hashes of blobs that the journal or the cache refer to, and the last row of the journal that
--- was looked at. The journal is the truth: what a node has put out stands there, and so does what
--- no other table shows.
-local function referred(db)
-  local hashes, last = {}, 0
-  repeat
-    local rows = db:rows("journal_with", { text = MARK, after = last, limit = 5000 })
-    for _, row in ipairs(rows) do
-      if row.records then collect(row.records, hashes) end
-      last = row.id
-    end
-  until #rows == 0
-  for row in db:each_row("cache_with", { text = MARK }) do collect(row.output, hashes) end
-  return hashes, last
-end
+local HASH = '{"%$blob":"(%x+)"'
 
 local function prune_blobs(db, options)
   local sizes = {}
   for row in db:each_row "blobs" do sizes[row.hash] = row.size end
   if not next(sizes) then return 0, 0 end
-  local used, last = referred(db)
+  local used, last = references.find(db, MARK, HASH)
   for row in db:each_row("blobs_with", { text = MARK }) do -- a list whose items are large values
-    if used[row.hash] then collect(row.data, used) end
+    if used[row.hash] then references.collect(row.data, HASH, used) end
   end
   local free, bytes = {}, 0
   for hash, size in pairs(sizes) do

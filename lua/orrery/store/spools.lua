@@ -1,11 +1,13 @@
 --- The files of rows beside a store: `FOLDER/RUN-….jsonl`, to which outputs in its journal refer.
 --- They are removed once neither their run nor anything that refers to them is in the store, and go
 --- with its copies.
+local references = require "orrery.store.references"
 local uv = require "luv"
 
 local spools = {}
 
 local MARK = '{"$rows":'
+local NAME = '"file":"([^"/]+%.jsonl)"'
 local ID = 36    -- characters of a run's id
 local YOUNG = 60 -- seconds; a run whose first record is not in the tables yet may have made it
 
@@ -34,23 +36,11 @@ end
 
 -- ---- removing -----------------------------------------------------------------------------------
 
-local function collect(text, into)
-  for name in text:gmatch '"file":"([^"/]+%.jsonl)"' do into[name] = true end
-end
-
 -- The names that the journal, the cache and large values refer to, and the last row of the journal
 -- that was looked at.
 local function referred(db)
-  local names, last = {}, 0
-  repeat
-    local rows = db:rows("journal_with", { text = MARK, after = last, limit = 5000 })
-    for _, row in ipairs(rows) do
-      if row.records then collect(row.records, names) end
-      last = row.id
-    end
-  until #rows == 0
-  for row in db:each_row("cache_with", { text = MARK }) do collect(row.output, names) end
-  for row in db:each_row("blobs_with", { text = MARK }) do collect(row.data, names) end
+  local names, last = references.find(db, MARK, NAME)
+  for row in db:each_row("blobs_with", { text = MARK }) do references.collect(row.data, NAME, names) end
   return names, last
 end
 

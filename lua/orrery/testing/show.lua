@@ -1,5 +1,6 @@
 --- Values as texts: on one line for a sentence, on several for comparing two of them.
 local json = require "orrery.core".json
+local escaped = require "orrery.text".escaped
 
 local show = {}
 
@@ -11,17 +12,11 @@ local function key_text(key)
   return "[" .. (type(key) == "string" and ("%q"):format(key) or tostring(key)) .. "]"
 end
 
-local ESCAPES = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
-
-local function quoted(text)
-  return '"' .. text:gsub('[%c"\\]', function(c) return ESCAPES[c] or ("\\%03d"):format(c:byte()) end) .. '"'
-end
-
 local function scalar(value)
-  if type(value) == "string" then return quoted(value) end
+  if type(value) == "string" then return '"' .. escaped(value) .. '"' end
   if value == json.null then return "null" end
-  local ok, text = pcall(tostring, value)
-  return ok and text or "(" .. type(value) .. ")"
+  local ok, shown = pcall(tostring, value)
+  return ok and shown or "(" .. type(value) .. ")"
 end
 
 -- A table that says itself how it is shown is not opened.

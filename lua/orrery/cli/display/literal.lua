@@ -2,6 +2,7 @@
 --- order of their names, on one line where they fit, and never without end.
 local json = require("orrery.core").json
 local printable = require "orrery.cli.display.printable"
+local escaped = require "orrery.text".escaped
 
 local literal = {}
 
@@ -27,20 +28,17 @@ function literal.is_plain(value)
   return type(mark) == "table" and rawget(mark, "__tostring") == nil and rawget(mark, "__name") == nil
 end
 
-local ESCAPES = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
-
-local function quoted(text)
-  local cut = #text > LONGEST
-  if cut then text = text:sub(1, (utf8.offset(text, 0, LONGEST + 1) or LONGEST + 1) - 1) end
-  text = text:gsub('[%c"\\]', function(c) return ESCAPES[c] or ("\\%03d"):format(c:byte()) end)
-  return '"' .. text .. (cut and '"…' or '"')
+local function quoted(s)
+  local cut = #s > LONGEST
+  if cut then s = s:sub(1, (utf8.offset(s, 0, LONGEST + 1) or LONGEST + 1) - 1) end
+  return '"' .. escaped(s) .. (cut and '"…' or '"')
 end
 
 local function scalar(value)
   if type(value) == "string" then return quoted(value) end
   if value == json.null then return "null" end
-  local ok, text = pcall(tostring, value)
-  return ok and text or "(" .. type(value) .. ")"
+  local ok, shown = pcall(tostring, value)
+  return ok and shown or "(" .. type(value) .. ")"
 end
 
 local function key_text(key)
