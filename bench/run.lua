@@ -108,7 +108,7 @@ end
 
 -- What a game asks: each line in a process of its own.
 function sections.frame()
-  local folder = bench .. "/frame"
+  local folder = bench .. "/frames"
   harness.output("mkdir -p " .. folder)
   for round = 1, size.rounds do
     io.stderr:write(("bench: frames of a game, round %d of %d\n"):format(round, size.rounds))
