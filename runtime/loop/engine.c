@@ -148,13 +148,12 @@ static uint64_t ticket_of(const orr_engine *e, const orr_action *action) {
     return e->driver.ticket ? e->driver.ticket(e->driver.ud, action) : 0;
 }
 
-/* Holds or drops the action where its record is not durable; false where it may be done now.
- * Without memory to hold it the whole engine waits until its ticket is durable: then the first
- * action that was held is durable too, and is done in place of this one. */
-static bool hold(orr_engine *e, orr_action *action, uint64_t ticket) {
+/* Holds or drops an action whose record is not durable; false where another stands in its place, to
+ * be done now. Without memory to hold it the whole engine waits until its ticket is durable: then the
+ * first action that was held is durable too, and is done in place of this one. */
+static bool put_off(orr_engine *e, orr_action *action, uint64_t ticket) {
     orr_action latest = *action;
     bool room = true;
-    if (ticket <= e->durable) return false;
     if (ticket == UINT64_MAX) return true;
     if (e->n_held == e->cap_held && !widen(e)) {
         e->driver.wait(e->driver.ud, ticket);
@@ -165,6 +164,11 @@ static bool hold(orr_engine *e, orr_action *action, uint64_t ticket) {
     *held_at(e, e->n_held) = (held_action){latest, ticket};
     e->n_held++;
     return room;
+}
+
+/* False where the action may be done now. */
+static inline bool hold(orr_engine *e, orr_action *action, uint64_t ticket) {
+    return ticket > e->durable && put_off(e, action, ticket);
 }
 
 /* What may be done goes behind what was held before it, which may be of the same run: not so where

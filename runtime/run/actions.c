@@ -9,16 +9,16 @@ static orr_fiber *fiber_of_action(orr_script *s, const orr_runbox *r, const orr_
 
 /* A node that is a C function: no fiber, no Lua. */
 static void run_native(const orr_runbox *r, const orr_action *a) {
+    static const orr_result completed = {.end = ORR_END_COMPLETED, .port = ORR_PORT_ANY};
     const orr_native *native = &r->plan->natives[a->task.node];
-    orr_result result = {.end = ORR_END_COMPLETED, .port = ORR_PORT_ANY};
     int status = native->fn(native->ud, a->task.node);
-    if (status != ORR_OK) {
-        result.end = ORR_END_FAILED;
-        result.error = (orr_error){.code = "handler_error",
-                                   .message = orr_strerror(status),
-                                   .retry_after = -1};
+    if (status == ORR_OK) {
+        orr_task_end(a->run, &a->task, &completed);
+        return;
     }
-    orr_task_end(a->run, &a->task, &result);
+    orr_error error = {.code = "handler_error", .message = orr_strerror(status), .retry_after = -1};
+    orr_result failed = {.end = ORR_END_FAILED, .port = ORR_PORT_ANY, .error = error};
+    orr_task_end(a->run, &a->task, &failed);
 }
 
 /* A task without a fiber is one whose handler has ended and said `later`: its time has come, or
@@ -62,13 +62,9 @@ static bool is_given_up(const orr_runbox *r, const orr_action *a) {
     return r->journal && !orr_task_is_open(a->run, &a->task);
 }
 
-static void act(void *ud, const orr_action *a) {
-    orr_rtbox *rt = ud;
-    orr_script *s = rt->base.script;
-    orr_runbox *r = orr_run_ud(a->run);
+/* Any action, of any run. Not inlined: the way of a C function in memory then saves no registers. */
+__attribute__((noinline)) static void act_on(orr_script *s, orr_runbox *r, const orr_action *a) {
     orr_fiber *f;
-    const orr_trace *to = &orr_fibers_of(s)->trace;
-    if (orr_traces(to, ORR_TRACE_CORE)) trace(to, r, a);
     bool begins = a->kind == ORR_ACT_START || a->kind == ORR_ACT_RESUME;
     if (begins && r->rt->durable && r->journal && r->rt->keeper->displaced(r->rt)) return;
     switch (a->kind) {
@@ -93,10 +89,20 @@ static void act(void *ud, const orr_action *a) {
     }
 }
 
+static void act(void *ud, const orr_action *a) {
+    const orr_rtbox *rt = ud;
+    orr_runbox *r = orr_run_ud(a->run);
+    const orr_trace *to = &orr_fibers_of(rt->base.script)->trace;
+    if (orr_traces(to, ORR_TRACE_CORE)) trace(to, r, a);
+    if (a->kind == ORR_ACT_START && r->plan->natives && !r->journal) run_native(r, a);
+    else act_on(rt->base.script, r, a);
+}
+
 /* ORR_NEVER for a run that has lost a record: it is about to be dropped. No action of a run
  * overtakes one that waits. */
 static uint64_t ticket_of(void *ud, const orr_action *a) {
     const orr_rtbox *rt = ud;
+    if (!rt->storage) return 0;
     orr_runbox *r = orr_run_ud(a->run);
     uint64_t ticket = orr_run_ticket(r);
     bool waits = ticket > rt->durable_to && ticket != ORR_NEVER && r->acted <= rt->durable_to;
