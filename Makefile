@@ -112,12 +112,12 @@ $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.c $(BUILT_WITH)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# Our Lua, argparse and LPeg's `re` as a C array.
+# Our Lua, argparse and LPeg's `re` as a C array; compressed but for what a cold start loads.
 LUA_DIRS := $(shell find lua/orrery stdlib -type d)
-$(BUILD)/gen/embedded.c: runtime/host/embed.lua $(LUA_SRC) $(LUA_DIRS) | $(VENDOR_MK)
+$(BUILD)/gen/embedded.c: runtime/host/embed.lua runtime/host/start_modules.lua $(LUA_SRC) $(LUA_DIRS) | $(VENDOR_MK)
 	@mkdir -p $(@D)
 	$(call say,EMBED)
-	$(Q)$(LUA) runtime/host/embed.lua $(if $(SANITIZE),--lines) $(LUA_SRC) \
+	$(Q)$(LUA) runtime/host/embed.lua $(if $(SANITIZE),--lines) runtime/host/start_modules.lua $(LUA_SRC) \
 	  argparse=$(LUA_SHARE)/argparse.lua re=$(LUA_SHARE)/re.lua >$@
 
 $(BUILD)/libcore.a: $(filter $(BUILD)/obj/runtime/core/%,$(LIB_OBJ))
@@ -129,14 +129,14 @@ $(BUILD)/%.a:
 	$(call say,AR)
 	$(Q)ar rcsD $@ $^
 
-# The archives of Lua, luv, LPeg, libuv, SQLite and libmd are linked statically. Lua's is taken
+# The archives of Lua, luv, LPeg, libuv, SQLite, libmd and zlib are linked statically. Lua's is taken
 # whole. What has a public name is exported, so that C modules of the system find every function of
 # Lua in the command itself, and no second Lua, libuv or SQLite is loaded. Nothing in the process
 # unwinds their frames: debuggers do without the tables for it.
 PUBLIC := lua_ luaL_ luaopen_ luv_ uv_ sqlite3_ orr_
 STATIC_LIBS = $(LUV_A) $(LPEG_A) -Wl,--whole-archive $(LUA_A) -Wl,--no-whole-archive $(UV_A) \
-  $(SQLITE_A) $(MD_A) $(SYSTEM_LIBS)
-SHARED_LIBS = $(LUV_SO) $(UV_SO) -lsqlite3 -lmd $(SYSTEM_LIBS)
+  $(SQLITE_A) $(MD_A) $(Z_A) $(SYSTEM_LIBS)
+SHARED_LIBS = $(LUV_SO) $(UV_SO) -lsqlite3 -lmd -lz $(SYSTEM_LIBS)
 
 NO_UNWINDING := runtime/host/no_unwinding.ld
 $(BUILD)/orrery: $(HOST_OBJ) $(BUILD)/liborrery.a $(NO_UNWINDING)

@@ -43,6 +43,27 @@ describe("a start", function()
     assert.same({}, found)
   end)
 
+  it("unpacks nothing", function()
+    local plain, packed = {}, {}
+    for _, name in ipairs(dofile "runtime/host/start_modules.lua") do plain[name] = true end
+    for _, name in ipairs(loaded) do
+      if name:find "^orrery%." and not name:find "^orrery%.core" and name ~= "orrery.host" and not plain[name] then
+        packed[#packed + 1] = name
+      end
+    end
+    assert.same({}, packed, "runtime/host/start_modules.lua does not name them")
+  end)
+
+  it("unpacks nothing", function()
+    local plain, packed = {}, {}
+    for _, name in ipairs(dofile "runtime/host/start_modules.lua") do plain[name] = true end
+    for _, name in ipairs(loaded) do
+      local native = name:find "^orrery%.core" or name == "orrery.host"
+      if name:find "^orrery%." and not native and not plain[name] then packed[#packed + 1] = name end
+    end
+    assert.same({}, packed, "runtime/host/start_modules.lua does not name them")
+  end)
+
   it("names modules that there are", function()
     for _, name in ipairs(OTHERS) do
       assert.is_true((pcall(require, "orrery." .. name)), name)

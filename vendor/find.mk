@@ -25,6 +25,7 @@ $(VENDOR_MK): vendor/manifest.tsv vendor/install.sh vendor/find.mk
 	  echo "UV_A := $$libdir/libuv_a.a"; \
 	  echo "SQLITE_A := $$libdir/libsqlite3.a"; \
 	  echo "MD_A := $$libdir/libmd.a"; \
+	  echo "Z_A := $$libdir/libz.a"; \
 	  echo "LUA_SO := $$libdir/liblua5.4.so"; \
 	  echo "LUV_SO := $$libdir/liblua5.4-luv.so"; \
 	  echo "LPEG_SO := $$libdir/liblua5.4-lpeg.so"; \

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 static int by_name(const void *name, const void *module) {
     return strcmp(name, ((const orr_embedded *)module)->name);
@@ -32,6 +33,56 @@ static int run_chunk(lua_State *L) {
     return status == LUA_OK ? 1 : lua_error(L);
 }
 
+/* zlib's memory comes from L's allocator, as all of ours does. It does not say how much it gives
+ * back, so that stands before each block. */
+typedef union block {
+    size_t size;
+    max_align_t aligned;
+} block;
+
+typedef struct heap {
+    lua_Alloc alloc;
+    void *ud;
+} heap;
+
+static void *take(void *user, unsigned items, unsigned size) {
+    heap *h = user;
+    size_t all = sizeof(block) + (size_t)items * size;
+    block *b = h->alloc(h->ud, NULL, 0, all);
+    if (!b) return NULL;
+    b->size = all;
+    return b + 1;
+}
+
+static void give_back(void *user, void *p) {
+    heap *h = user;
+    block *b = p ? (block *)p - 1 : NULL;
+    if (b) h->alloc(h->ud, b, b->size, 0);
+}
+
+/* Pushes a buffer with the module's chunk, which came compressed. */
+static const char *unpack(lua_State *L, const orr_embedded *m) {
+    enum { GZIP = 16 };
+    heap h;
+    h.alloc = lua_getallocf(L, &h.ud);
+    char *chunk = lua_newuserdatauv(L, m->length, 0);
+    z_stream z = {.zalloc = take,
+                  .zfree = give_back,
+                  .opaque = &h,
+                  .next_in = (z_const Bytef *)m->code,
+                  .avail_in = (uInt)m->size,
+                  .next_out = (Bytef *)chunk,
+                  .avail_out = (uInt)m->length};
+    int status = inflateInit2(&z, GZIP + MAX_WBITS);
+    if (status == Z_OK) {
+        status = inflate(&z, Z_FINISH);
+        inflateEnd(&z);
+    }
+    if (status == Z_MEM_ERROR) luaL_error(L, "not enough memory"); /* as Lua says it */
+    if (status != Z_STREAM_END) luaL_error(L, "embedded module '%s' is not whole", m->name);
+    return chunk;
+}
+
 /* (name) -> loader, where it is from | a line for `require`'s list of the places it looked in */
 static int search(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
@@ -40,7 +91,9 @@ static int search(lua_State *L) {
         lua_pushfstring(L, "no embedded module '%s'", name);
         return 1;
     }
-    if (luaL_loadbufferx(L, (const char *)found->code, found->size, name, "b") != LUA_OK)
+    bool is_plain = found->length == found->size;
+    const char *chunk = is_plain ? (const char *)found->code : unpack(L, found);
+    if (luaL_loadbufferx(L, chunk, found->length, name, "b") != LUA_OK)
         return luaL_error(L, "embedded module '%s' does not load: %s", name, lua_tostring(L, -1));
     lua_pushcclosure(L, run_chunk, 1);
     lua_pushfstring(L, "=embedded:%s", name);
