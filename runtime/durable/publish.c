@@ -185,24 +185,42 @@ static int publish_run(lua_State *L) {
     return 0;
 }
 
+typedef struct blocked {
+    uint32_t nodes;
+    bool by_others; /* some of them go on by what is no record of their run: pools, breakers, workers */
+} blocked;
+
+static blocked count_blocked(const orr_runbox *r) {
+    orr_run_stats stats;
+    orr_run_get_stats(r->run, &stats);
+    uint32_t ready = stats.by_state[ORR_NODE_READY], waiting = stats.by_state[ORR_NODE_WAITING],
+             retrying = stats.by_state[ORR_NODE_RETRYING], running = stats.by_state[ORR_NODE_RUNNING];
+    bool explained = orr_runs_of(r->script)->explain != LUA_NOREF;
+    return (blocked){ready + waiting + retrying + (explained ? running : 0),
+                     ready > 0 || retrying > 0 || (explained && (running > 0 || stats.items > 0))};
+}
+
+/* True when another look is needed. Thousands of runs may wait, of which nothing changes without a
+ * record: they are not looked at again before there is one. */
+static bool publish_whys_of(orr_runbox *r) {
+    look at = {r, false};
+    blocked b = count_blocked(r);
+    uint64_t seq = orr_run_seq(r->run);
+    if (b.nodes == 0 || (!b.by_others && r->kept.explained == seq)) return false;
+    /* without memory it is tried again the next time */
+    bool looked = orr_protect(r->script, publish_run, &at) == LUA_OK;
+    if (looked && !at.again) r->kept.explained = seq;
+    return at.again;
+}
+
 /* Whether to look again. */
 static bool publish_whys(orr_rtbox *rt) {
-    look at = {NULL, false};
-    for (orr_runbox *r = rt->runs; r; r = r->next) {
-        orr_run_stats stats;
-        if (!r->live || !r->run || !r->journal) continue;
-        orr_run_get_stats(r->run, &stats);
-        uint32_t blocked = 0;
-        for (int state = 0; state < ORR_NODE_STATE_COUNT; state++)
-            if (is_blocked((orr_node_state)state)) blocked += stats.by_state[state];
-        if (orr_runs_of(r->script)->explain != LUA_NOREF) blocked += stats.by_state[ORR_NODE_RUNNING];
-        at.r = r;
-        /* without memory it is tried again the next time */
-        if (blocked > 0) orr_protect(rt->base.script, publish_run, &at);
-    }
-    at.again |= orr_publish_workers(rt, false);
+    bool again = false;
+    for (orr_runbox *r = rt->runs; r; r = r->next)
+        if (r->live && r->run && r->journal) again |= publish_whys_of(r);
+    again |= orr_publish_workers(rt, false);
     orr_storage_submit(rt);
-    return at.again;
+    return again;
 }
 
 /* ---- when ------------------------------------------------------------------------------------ */

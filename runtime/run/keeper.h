@@ -58,6 +58,7 @@ typedef struct orr_kept {
     orr_runbox *next, *prev; /* in its runtime's list of runs with outputs that leave */
     int64_t last_record;     /* when its last record was made, by the core's time */
     int64_t reported;        /* that time, when it was reported that the run is blocked */
+    uint64_t explained;      /* publish.c: its last record when all that it waits for had been written */
     int64_t last_message;    /* number of the last message from its inbox that was dealt with */
     /* early.c: the highest record that is known to be durable; one that was made later, and its
      * ticket */
