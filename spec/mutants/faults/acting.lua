@@ -204,10 +204,6 @@ return {
     from = "    double sent = lua_tonumber(L, -1);",
     to = "    double sent = (double)orr_engine_now(m->r->rt->base.engine) / 1e9;",
     by = "resume_waits_spec" },
-  { name = "messages left are taken in the order of their names", file = "runtime/durable/inbox.c",
-    from = "for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, list); i <= n; i += COLUMNS",
-    to = "for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, list) - COLUMNS; i <= n; i += COLUMNS",
-    by = "resume_waits_spec" },
 
   { name = "an error of a parked step that waits for the disk is raised no more", file = "runtime/durable/hold.c",
     from = "    if (raise) f->flags |= FIBER_RAISE;\n    orr_wait_done(s, f, 1);",
