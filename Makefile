@@ -114,10 +114,11 @@ $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.c $(BUILT_WITH)
 
 # Our Lua, argparse and LPeg's `re` as a C array; compressed but for what a cold start loads.
 LUA_DIRS := $(shell find lua/orrery stdlib -type d)
-$(BUILD)/gen/embedded.c: runtime/host/embed.lua runtime/host/start_modules.lua $(LUA_SRC) $(LUA_DIRS) | $(VENDOR_MK)
+EMBED := runtime/host/embed.lua runtime/host/start_modules.lua
+$(BUILD)/gen/embedded.c: $(EMBED) $(LUA_SRC) $(LUA_DIRS) | $(VENDOR_MK)
 	@mkdir -p $(@D)
 	$(call say,EMBED)
-	$(Q)$(LUA) runtime/host/embed.lua $(if $(SANITIZE),--lines) runtime/host/start_modules.lua $(LUA_SRC) \
+	$(Q)$(LUA) $(word 1,$(EMBED)) $(if $(SANITIZE),--lines) $(word 2,$(EMBED)) $(LUA_SRC) \
 	  argparse=$(LUA_SHARE)/argparse.lua re=$(LUA_SHARE)/re.lua >$@
 
 $(BUILD)/libcore.a: $(filter $(BUILD)/obj/runtime/core/%,$(LIB_OBJ))
@@ -129,8 +130,8 @@ $(BUILD)/%.a:
 	$(call say,AR)
 	$(Q)ar rcsD $@ $^
 
-# The archives of Lua, luv, LPeg, libuv, SQLite, libmd and zlib are linked statically. Lua's is taken
-# whole. What has a public name is exported, so that C modules of the system find every function of
+# The archives of Lua, luv, LPeg, libuv, SQLite, libmd and zlib are linked statically. Lua's is
+# taken whole. What has a public name is exported, so that C modules of the system find every function of
 # Lua in the command itself, and no second Lua, libuv or SQLite is loaded. Nothing in the process
 # unwinds their frames: debuggers do without the tables for it.
 PUBLIC := lua_ luaL_ luaopen_ luv_ uv_ sqlite3_ orr_
