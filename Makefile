@@ -131,9 +131,9 @@ $(BUILD)/%.a:
 	$(Q)ar rcsD $@ $^
 
 # The archives of Lua, luv, LPeg, libuv, SQLite, libmd and zlib are linked statically. Lua's is
-# taken whole. What has a public name is exported, so that C modules of the system find every function of
-# Lua in the command itself, and no second Lua, libuv or SQLite is loaded. Nothing in the process
-# unwinds their frames: debuggers do without the tables for it.
+# taken whole. What has a public name is exported, so that C modules of the system find every
+# function of Lua in the command itself, and no second Lua, libuv or SQLite is loaded. Nothing in
+# the process unwinds their frames: debuggers do without the tables for it.
 PUBLIC := lua_ luaL_ luaopen_ luv_ uv_ sqlite3_ orr_
 STATIC_LIBS = $(LUV_A) $(LPEG_A) -Wl,--whole-archive $(LUA_A) -Wl,--no-whole-archive $(UV_A) \
   $(SQLITE_A) $(MD_A) $(Z_A) $(SYSTEM_LIBS)
