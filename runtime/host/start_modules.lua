@@ -1,5 +1,5 @@
--- The modules that `orrery run` loads for a workflow of one Lua node, with and without a store, piped
--- and on a terminal. They stand in the command as they are, so that a cold start unpacks nothing;
+-- The modules that `orrery run` loads for a workflow of one Lua node, with and without a store,
+-- piped and on a terminal. They stand in the command as they are, so that a cold start unpacks nothing;
 -- all others are compressed (embed.lua). spec/cold_start_spec.lua compares this with what a start
 -- loads.
 return {

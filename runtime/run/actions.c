@@ -62,7 +62,8 @@ static bool is_given_up(const orr_runbox *r, const orr_action *a) {
     return r->journal && !orr_task_is_open(a->run, &a->task);
 }
 
-/* Any action, of any run. Not inlined: the way of a C function in memory then saves no registers. */
+/* Any action, of any run. Not inlined: a C function in memory is then started without saving
+ * registers. */
 __attribute__((noinline)) static void act_on(orr_script *s, orr_runbox *r, const orr_action *a) {
     orr_fiber *f;
     bool begins = a->kind == ORR_ACT_START || a->kind == ORR_ACT_RESUME;
