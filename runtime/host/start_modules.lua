@@ -1,7 +1,7 @@
 -- The modules that `orrery run` loads for a workflow of one Lua node, with and without a store,
--- piped and on a terminal. They stand in the command as they are, so that a cold start unpacks nothing;
--- all others are compressed (embed.lua). spec/cold_start_spec.lua compares this with what a start
--- loads.
+-- piped and on a terminal. They stand in the command as they are, so that a cold start unpacks
+-- nothing; all others are compressed (embed.lua). spec/cold_start_spec.lua compares this with what
+-- a start loads.
 return {
   "orrery", "orrery.bundle", "orrery.bundle.canonical", "orrery.cli", "orrery.cli.display.board",
   "orrery.cli.display.gather", "orrery.cli.display.json_lines", "orrery.cli.display.live",

@@ -1,9 +1,9 @@
 /* embedded.h - the Lua modules that are compiled into the command and the libraries.
  *
  * The table is made at build time by runtime/host/embed.lua from lua/, stdlib/ and the few Lua
- * files of others that we need; it is sorted by name. What a cold start of `orrery run` loads stands in it as
- * it is (runtime/host/start_modules.lua); the rest is compressed, and costs a few microseconds a
- * kilobyte when it is required.
+ * files of others that we need; it is sorted by name. What a cold start of `orrery run` loads is in
+ * it as it is (runtime/host/start_modules.lua); the rest is compressed, and costs a few
+ * microseconds a kilobyte when it is required.
  */
 #ifndef ORR_LUA_EMBEDDED_H
 #define ORR_LUA_EMBEDDED_H
