@@ -149,8 +149,8 @@ static uint64_t ticket_of(const orr_engine *e, const orr_action *action) {
 }
 
 /* Holds or drops an action whose record is not durable; false where another stands in its place, to
- * be done now. Without memory to hold it the whole engine waits until its ticket is durable: then the
- * first action that was held is durable too, and is done in place of this one. */
+ * be done now. Without memory to hold it the whole engine waits until its ticket is durable: then
+ * the first action that was held is durable too, and is done in place of this one. */
 static bool put_off(orr_engine *e, orr_action *action, uint64_t ticket) {
     orr_action latest = *action;
     bool room = true;
