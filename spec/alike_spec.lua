@@ -308,6 +308,7 @@ return w
     local function bound(config) return function() return flow.alike_bound(config) end end
     for _, case in ipairs {
       { plain { a = 1 }, plain { a = 1, with = { retry = 2 } }, "second: retry" },
+      { plain { a = 1, with = { b = true } }, plain { a = 1, with = { retry = 2 } }, "second: retry" },
       { plain { a = 1 }, plain { with = { with = 1 } }, "second: with" },
       { plain { a = 1 }, plain { a = 1, with = { a = 2 } }, "second: a" },
       { plain { n = 1 }, plain { n = 1 / 0 }, "second: n" },

@@ -181,7 +181,7 @@ static void the_date_is_set(void **state) {
 /* The machine is suspended while the loop sleeps for a timer. */
 static void *suspends(void *ud) {
     (void)ud;
-    usleep(500000); /* what the store is told a moment after a record wakes the loop as well */
+    usleep(1500000); /* what the store is told a moment after a record wakes the loop as well */
     atomic_fetch_add(&suspended, LONG + 1);
     return NULL;
 }
