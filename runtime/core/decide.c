@@ -214,8 +214,6 @@ static const orr_event_kind end_events[ORR_RUN_STATE_COUNT] = {
 void orr_run_check_end(orr_run *run) {
     orr_core *core = run->core;
     if (run->open > 0 || run->ended || orr_compensate_progress(run, true)) return;
-    if (run->failure_node != ORR_NONE)
-        orr_first_failure(run); /* of all that are known now: the one that a later process would find */
     orr_run_state state = orr_end_state(run);
     orr_error error;
     bool with_error = state == ORR_RUN_FAILED && (run->failure != NULL || run->failure_node != ORR_NONE);

@@ -270,6 +270,24 @@ static orr_run *recover_in(hand *h, orr_plan *plan) {
     return run;
 }
 
+/* The error of a fallback may be one that a policy of the node's attempts would try again. */
+static void a_fallback_that_fails_is_the_end(void **state) {
+    static const char *const on[] = {"flaky"};
+    hand h = {0};
+    (void)state;
+    hand_take(&h);
+    orr_run *run = hand_run_one(&h, (orr_policy){.priority = ORR_PRIO_NORMAL,
+                                                 .has_fallback = true,
+                                                 .retry = {.max = 9, .on = on, .n_on = 1}});
+    orr_action a = hand_expect(&h, ORR_ACT_START, run, 0);
+    assert_int_equal(hand_end_with(&a, ORR_END_FAILED, "other"), ORR_OK);
+    a = hand_expect(&h, ORR_ACT_START, run, 0);
+    assert_int_equal(a.phase, ORR_PHASE_FALLBACK);
+    assert_int_equal(hand_end_with(&a, ORR_END_FAILED, "flaky"), ORR_OK);
+    hand_ends_as(&h, run, ORR_RUN_FAILED);
+    hand_drop(&h);
+}
+
 /* The second attempt of two was cut off by the end of its process. It is to be made again, and one
  * that a breaker refuses meanwhile has not been made: it waits. */
 static void an_attempt_that_was_cut_off_is_no_try(void **state) {
@@ -391,6 +409,7 @@ int main(void) {
         cmocka_unit_test(hopeless_errors),
         cmocka_unit_test(a_deadline_keeps_the_last_error),
         cmocka_unit_test(a_retry_at_the_deadline),
+        cmocka_unit_test(a_fallback_that_fails_is_the_end),
         cmocka_unit_test(an_attempt_that_was_cut_off_is_no_try),
         cmocka_unit_test(a_list_of_nothing),
         cmocka_unit_test(a_wake_after_a_cancel),
