@@ -297,6 +297,7 @@ describe("Ctrl-C at the prompt", function()
     "flow.gather { function() flow.sleep(60) end, function() flow.sleep(60) end }",
     "flow.now { run = function() flow.sleep(60) end }",
     "flow.now { run = function() while true do end end }",
+    "flow.now { run = function() while true do pcall(function() while true do end end) end end }",
     "coroutine.wrap(function() while true do end end)()",
     "coroutine.wrap(function() flow.sleep(60) end)()",
     "t = uv.new_timer() t:start(60000, 0, print) uv.run() t:close()",

@@ -3,10 +3,11 @@
 
 local command = require "spec.support.command"
 
+-- It blocks in C, where nothing can stop it.
 local STUCK = [[
 local flow = require "orrery"
 local w = flow.workflow { name = "stuck" }
-w.a = { run = function() io.stderr:write("begun\n") while true do end end }
+w.a = { run = function() io.stderr:write("begun\n") io.open(os.getenv "FIFO"):read() end }
 return w]]
 
 local PIPED = [[
@@ -30,7 +31,8 @@ end
 describe("a second signal", function()
   it("ends the command even while a handler that never waits keeps the loop from turning", function()
     local done = in_folder(STUCK, [[
-      ORRERY run $dir/w.lua 2>$dir/err &
+      mkfifo $dir/fifo
+      FIFO=$dir/fifo ORRERY run $dir/w.lua 2>$dir/err &
       pid=$!
       while ! grep -q begun $dir/err; do sleep 0.01; done
       kill -INT $pid
@@ -38,6 +40,104 @@ describe("a second signal", function()
       kill -INT $pid
       wait $pid; echo "code $?"]])
     assert.truthy(done.out:find("code 130", 1, true), done.out .. done.err)
+  end)
+end)
+
+local function spinning(more)
+  return ([[
+local flow = require "orrery"
+local w = flow.workflow { name = "spins", output = "${nodes.a}" }
+w.a = { %s run = function(ctx)
+  local file = io.open("begun", "a") file:write "x" file:close()
+  while not io.open "go" do pcall(function() for _ = 1, 1e7 do end end) end
+  return "went on"
+end }
+w.tidy = { after = "a", join = "done", run = function() io.stderr:write "tidied\n" end }
+return w]]):format(more or "")
+end
+
+-- Runs a line in the background, which creates the file `begun`, and sends it a signal then.
+local function struck(text, line, signal, more, test)
+  return in_folder(text, ([[
+    cp $dir/w.lua $dir/flow.lua; cat >$dir/t_test.lua <<'END'
+%s
+END
+    case ORRERY in /*) orrery=ORRERY ;; *) orrery=$PWD/ORRERY ;; esac; cd $dir
+    env --default-signal=INT,TERM $orrery %s 2>err & run=$!
+    i=0; while [ ! -s begun ] && [ $i -lt 6000 ]; do sleep 0.01; i=$((i + 1)); done
+    kill -%s $run; (sleep 60; kill -KILL $run) 2>none & guard=$!
+    wait $run; echo "code $?"; kill $guard; %s
+    cat err >&2]]):format(test or "", line, signal, more or ""))
+end
+
+describe("a handler that never waits", function()
+  for _, case in ipairs { { "TERM", "x.db", 5 }, { "INT", "x.db", 3 }, { "TERM", "memory:", 3 },
+    { "INT", "memory:", 3 } } do
+    for where, more in pairs { here = "", ["in a worker"] = 'strategy = "thread",' } do
+      it(("is stopped by %s in %s, %s"):format(case[1], case[2], where), function()
+        local done = struck(spinning(more), "run w.lua -q --store " .. case[2], case[1])
+        assert.truthy(done.out:find(("code %d\n"):format(case[3]), 1, true), done.out .. done.err)
+        assert.equal(case[3] == 3, done.err:find("tidied", 1, true) ~= nil, done.err)
+      end)
+    end
+  end
+
+  it("has not failed where its run was suspended, and begins anew", function()
+    local done = struck(spinning(), "run w.lua -q --store x.db", "TERM",
+      "touch go; $orrery resume -q --store x.db; echo \"resumed $?\"; cat begun")
+    assert.truthy(done.out:find("code 5\n", 1, true), done.out .. done.err)
+    assert.truthy(done.out:find("resumed 0\nxx", 1, true), done.out .. done.err)
+  end)
+
+  it("is stopped in a test, and so is a test that never ends", function()
+    local HANDLER = [[
+      local testing = require "orrery.testing"
+      it("spins", function() testing.run("flow.lua", { limit = 600 }) end)]]
+    local BODY = [[it("spins", function() local f = io.open("begun", "w") f:write "x" f:close() while true do end end)]]
+    for _, text in ipairs { HANDLER, BODY } do
+      local done = struck(spinning(), "test t_test.lua", "INT", nil, text)
+      assert.truthy(done.out:find("code 1\n", 1, true), done.out .. done.err)
+    end
+  end)
+
+  it("is cancelled in a script, which goes on", function()
+    local done = struck([[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "spins" }
+      w.a = { run = function() local f = io.open("begun", "w") f:write "x" f:close() while true do end end }
+      print(flow.run(w).state)]], "w.lua >said", "INT", "cat said")
+    assert.truthy(done.out:find("code 0\n", 1, true), done.out .. done.err)
+    assert.truthy(done.out:find("cancelled\n", 1, true), done.out .. done.err)
+  end)
+
+  it("is stopped in a simulation", function()
+    local done = struck([[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "spins" }
+      w.a = { run = function() local f = io.open("begun", "w") f:write "x" f:close() while true do end end }
+      return w]], "sim w.lua", "INT")
+    assert.truthy(done.out:find("code 130\n", 1, true), done.out .. done.err)
+  end)
+end)
+
+describe("a second signal that nobody can hear", function()
+  it("ends the command", function()
+    local done = in_folder([[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "blocks" }
+      w.a = { run = function(ctx) io.open("begun", "w"):write("x"):close() ctx:sleep "1h" end }
+      w.tidy = { after = "a", join = "done", run = function()
+        io.open("cleaning", "w"):write("x"):close()
+        io.open("fifo"):read()
+      end }
+      return w]], [[
+      case ORRERY in /*) orrery=ORRERY ;; *) orrery=$PWD/ORRERY ;; esac; cd $dir; mkfifo fifo
+      env --default-signal=INT $orrery run w.lua -q 2>err & run=$!
+      while [ ! -s begun ]; do sleep 0.01; done; kill -INT $run
+      while [ ! -s cleaning ]; do sleep 0.01; done; kill -INT $run
+      (sleep 60; kill -KILL $run) 2>none & guard=$!
+      wait $run; echo "code $?"; kill $guard; cat err >&2]])
+    assert.truthy(done.out:find("code 130\n", 1, true), done.out .. done.err)
   end)
 end)
 

@@ -85,19 +85,41 @@ static const char *stopped_at(const orr_script *s) {
     return where[0] ? where : "a C function";
 }
 
+static const char stopped_late[] = "after its time was over",
+                  stopped_asked[] = "because the program was asked to stop";
+
+static const char *stopped_why(const orr_script *s) {
+    return orr_watchdog_unheard(&orr_fibers_of(s)->watchdog) ? stopped_asked : stopped_late;
+}
+
 bool orr_describe_stopped(lua_State *L, orr_script *s, int idx) {
     if (!orr_is_stopped(L, idx)) return false;
-    lua_pushliteral(L, "timeout");
-    lua_pushfstring(L, "stopped after its time was over, at %s, in code that does not wait", stopped_at(s));
+    const char *why = stopped_why(s);
+    lua_pushstring(L, why == stopped_asked ? "cancelled" : "timeout");
+    lua_pushfstring(L, "stopped %s, at %s, in code that does not wait", why, stopped_at(s));
+    return true;
+}
+
+/* The slice kept the loop from hearing that the program is to stop. It hears before the end of the
+ * slice is told: whoever suspends the run, or cancels it, is to find the attempt open. False where
+ * the fiber was given up for that. */
+static bool hear(orr_script *s, orr_fiber *f) {
+    orr_fiber_id id = orr_fiber_id_of(f);
+    orr_fibers_of(s)->hear(s);
+    if (orr_fiber_get(s, id) != f) return false;
+    f->flags |= FIBER_CANCELLED;
     return true;
 }
 
 static void stopped(orr_script *s, orr_fiber *f) {
-    snprintf(s->text, sizeof s->text,
-             "stopped after its time was over, at %s, in code that does not wait; give it more time, "
-             "or let it wait now and then: ctx:sleep(0)",
-             stopped_at(s));
-    broken(s, f, "timeout", s->text);
+    char text[sizeof s->text];
+    const char *why = stopped_why(s);
+    bool asked = why == stopped_asked;
+    snprintf(text, sizeof text, "stopped %s, at %s, in code that does not wait; %s", why, stopped_at(s),
+             asked ? "let it wait now and then, and it sees that: ctx:sleep(0)"
+                   : "give it more time, or let it wait now and then: ctx:sleep(0)");
+    if (asked && !hear(s, f)) return;
+    broken(s, f, asked ? "cancelled" : "timeout", text);
 }
 
 static void yielded(orr_script *s, orr_fiber *f, int nres, bool fired) {
@@ -149,8 +171,7 @@ static int pcall_in_slice(lua_State *L, int nargs, int nresults, int handler, or
 int orr_call_bounded(lua_State *L, orr_script *s, int nargs, int nresults, int handler, int64_t due) {
     orr_watchdog *watchdog = &orr_fibers_of(s)->watchdog;
     orr_watchdog_frame frame;
-    if (due == ORR_WATCHDOG_NEVER || !orr_fibers_of(s)->watching)
-        return lua_pcall(L, nargs, nresults, handler);
+    if (!orr_fibers_of(s)->watching) return lua_pcall(L, nargs, nresults, handler);
     orr_watchdog_enter(watchdog, &frame, L, due);
     return pcall_in_slice(L, nargs, nresults, handler, watchdog, &frame);
 }
@@ -164,12 +185,17 @@ static void push_seconds(lua_State *L, int64_t ns) {
 int orr_call_limited(lua_State *L, orr_script *s, int nargs, int nresults, int handler) {
     orr_watchdog *watchdog = &orr_fibers_of(s)->watchdog;
     int64_t limit = orr_fibers_of(s)->callback_limit;
-    if (!limit || !orr_fibers_of(s)->watching) return lua_pcall(L, nargs, nresults, handler);
+    if (!limit) return orr_call_watched(L, s, nargs, nresults, handler, ORR_WATCHDOG_NEVER);
+    if (!orr_fibers_of(s)->watching) return lua_pcall(L, nargs, nresults, handler);
     orr_watchdog_frame frame;
     orr_watchdog_enter_limited(watchdog, &frame, L, limit);
     int status = pcall_in_slice(L, nargs, nresults, handler, watchdog, &frame);
     if (status != LUA_OK && orr_is_stopped(L, -1)) {
         lua_pop(L, 1);
+        if (stopped_why(s) == stopped_asked) {
+            lua_pushfstring(L, "stopped %s, at %s", stopped_asked, stopped_at(s));
+            return status;
+        }
         push_seconds(L, limit);
         lua_pushfstring(L,
                         "stopped after %s of processor time, at %s: while a callback runs, nothing else does",
@@ -183,7 +209,7 @@ int orr_call_watched(lua_State *L, orr_script *s, int nargs, int nresults, int h
     int status = orr_call_bounded(L, s, nargs, nresults, handler, due);
     if (status != LUA_OK && orr_is_stopped(L, -1)) {
         lua_pop(L, 1);
-        lua_pushfstring(L, "stopped after its time was over, at %s", stopped_at(s));
+        lua_pushfstring(L, "stopped %s, at %s", stopped_why(s), stopped_at(s));
     }
     return status;
 }

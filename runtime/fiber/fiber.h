@@ -238,6 +238,7 @@ typedef struct orr_fibers {
     orr_budget budget;                    /* of the present step */
     void (*slice)(void *ud, bool begins); /* called before and after each slice; NULL */
     void *slice_ud;
+    void (*hear)(orr_script *s);                       /* see orr_fibers_listen; NULL */
     void (*make_default)(lua_State *L, orr_script *s); /* sets default_rt; may raise */
     orr_rt *default_rt; /* of fibers without a node; NULL before its first use */
     int threads;        /* registry: [slot + 1] = coroutine */
@@ -479,6 +480,10 @@ static inline void orr_fibers_next_slice(const orr_script *s) {
 void orr_fibers_let_loop_go(orr_script *s);
 /* Turns the watchdog on, where it is off. */
 void orr_fibers_watch(orr_script *s);
+/* This program may be asked to stop (orr_watchdog_ask). Where a handler keeps the loop from turning
+ * meanwhile, it is stopped, and `hear`, which has to call orr_watchdog_heard, is called before
+ * anybody is told of that. `deaf`: see orr_watchdog. Nothing where the watchdog is off. */
+void orr_fibers_listen(orr_script *s, void (*hear)(orr_script *s), void (*deaf)(bool slice));
 /* Loads luv on that loop (NULL: on one that it makes); the loop. Raises where it has another. */
 uv_loop_t *orr_luv_open(lua_State *L, uv_loop_t *loop);
 /* luv is to be loaded on that loop. */

@@ -71,6 +71,11 @@ void orr_fibers_watch(orr_script *s) {
     if (!all->watching) all->watching = orr_watchdog_start(&all->watchdog) == ORR_OK;
 }
 
+void orr_fibers_listen(orr_script *s, void (*hear)(orr_script *s), void (*deaf)(bool slice)) {
+    orr_fibers *all = orr_fibers_of(s);
+    if (orr_watchdog_listen(&all->watchdog, deaf)) all->hear = hear;
+}
+
 void orr_fibers_let_loop_go(orr_script *s) {
     orr_fibers *all = orr_fibers_of(s);
     if (all->wakeup) orr_wakeup_free(all->wakeup);

@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
 const char orr_watchdog_key = 0;
 
@@ -126,10 +131,9 @@ enum { OFTEN = 10 };
 /* Lua code that runs on though the hook is set is where Lua allows none. */
 static bool is_stuck(orr_watchdog *w, lua_State *L) {
     lua_Debug ar;
-    int64_t late = atomic_load_explicit(&w->late, memory_order_relaxed);
     bool lua = lua_getstack(L, 0, &ar) && lua_getinfo(L, "l", &ar) && ar.currentline >= 0;
     w->in_lua = lua ? w->in_lua + 1 : 0;
-    return late > ORR_WATCHDOG_LAST || (late > ORR_WATCHDOG_LAST_LUA && w->in_lua > OFTEN);
+    return w->late > ORR_WATCHDOG_LAST || (w->late > ORR_WATCHDOG_LAST_LUA && w->in_lua > OFTEN);
 }
 
 static void end_stuck(orr_watchdog *w) {
@@ -163,18 +167,43 @@ static void obey_cut(orr_watchdog *w, int64_t now) {
     atomic_store_explicit(&w->due, now, memory_order_relaxed);
 }
 
+static bool in_slice(orr_watchdog *w) {
+    const orr_watchdog_frame *f = atomic_load_explicit(&w->top, memory_order_relaxed);
+    while (f && !f->slice) f = f->below;
+    return f;
+}
+
+static void obey_ask(orr_watchdog *w, int64_t now) {
+    if (atomic_load_explicit(&w->asked, memory_order_relaxed) > now) return;
+    bool slice = in_slice(w);
+    if (slice) atomic_store_explicit(&w->most, 0, memory_order_relaxed);
+    if (slice && atomic_load_explicit(&w->due, memory_order_relaxed) > now)
+        atomic_store_explicit(&w->due, now, memory_order_relaxed);
+    if (w->deaf) w->deaf(slice);
+}
+
+/* The slice is found overdue, for the first time or again. */
+static void note_overdue(orr_watchdog *w) {
+    if (orr_watchdog_fired(w)) {
+        w->late = used_here() - w->used;
+        return;
+    }
+    w->where[0] = '\0';
+    w->in_lua = 0;
+    w->used = used_here();
+    w->late = 0;
+}
+
 static void on_signal(int number, siginfo_t *info, void *context) {
     int64_t now = orr_watchdog_now();
     for (orr_watchdog *w = mine; w; w = w->next) {
         obey_cut(w, now);
+        obey_ask(w, now);
         if (!is_over(atomic_load_explicit(&w->due, memory_order_relaxed),
                      atomic_load_explicit(&w->most, memory_order_relaxed), now))
             continue;
+        note_overdue(w);
         /* `fired` first: a frame that is pushed or popped from here on looks after its own hook. */
-        if (!orr_watchdog_fired(w)) {
-            w->where[0] = '\0';
-            w->in_lua = 0;
-        }
         atomic_store_explicit(&w->fired, true, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst);
         for (orr_watchdog_frame *f = atomic_load_explicit(&w->top, memory_order_relaxed); f; f = f->below)
@@ -194,6 +223,9 @@ void orr_watchdog_enter_limited(orr_watchdog *w, orr_watchdog_frame *frame, lua_
 
 /* Ends the overdue slice of `frame`, which is off the chain already. */
 void orr_watchdog_end_overdue(orr_watchdog *w, orr_watchdog_frame *frame) {
+    /* again: the signal may have come when they were back and the frame was still there */
+    atomic_store_explicit(&w->most, frame->outer_most, memory_order_relaxed);
+    atomic_store_explicit(&w->due, frame->outer_due, memory_order_relaxed);
     lua_sethook(frame->L, NULL, 0, 0);
     if (w->alloc) {
         lua_setallocf(frame->L, w->alloc, w->alloc_ud);
@@ -234,8 +266,6 @@ static int64_t look(orr_watchdog *w, int64_t now) {
     if (due <= now) {
         int64_t left = atomic_load_explicit(&w->most, memory_order_relaxed) - used(w);
         if (left > 0) return now + (left < ORR_WATCHDOG_GRANULE ? ORR_WATCHDOG_GRANULE : left);
-        if (!orr_watchdog_fired(w)) w->used = used(w);
-        atomic_store_explicit(&w->late, used(w) - w->used, memory_order_relaxed);
         pthread_kill(w->owner, ORR_WATCHDOG_SIGNAL);
         return now + REPEAT;
     }
@@ -298,6 +328,33 @@ void orr_watchdog_cut(orr_watchdog *w, const void *whose) {
     orr_watchdog_kick(w, orr_watchdog_now());
 }
 
+/* ---- asked to stop --------------------------------------------------------------------------- */
+
+static struct timespec span(int64_t ns) {
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+}
+
+bool orr_watchdog_listen(orr_watchdog *w, void (*deaf)(bool slice)) {
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ORR_WATCHDOG_SIGNAL};
+    event.sigev_notify_thread_id = gettid();
+    w->deaf = deaf;
+    if (w->on && !w->listens) w->listens = timer_create(CLOCK_MONOTONIC, &event, &w->timer) == 0;
+    return w->listens;
+}
+
+void orr_watchdog_ask(orr_watchdog *w) {
+    if (!w->listens || atomic_load_explicit(&w->asked, memory_order_relaxed) != ORR_WATCHDOG_NEVER) return;
+    struct itimerspec ticks = {.it_value = span(ORR_WATCHDOG_PATIENCE), .it_interval = span(REPEAT)};
+    atomic_store_explicit(&w->asked, orr_watchdog_now() + ORR_WATCHDOG_PATIENCE, memory_order_relaxed);
+    timer_settime(w->timer, 0, &ticks, NULL);
+}
+
+void orr_watchdog_heard(orr_watchdog *w) {
+    if (atomic_load_explicit(&w->asked, memory_order_relaxed) == ORR_WATCHDOG_NEVER) return;
+    timer_settime(w->timer, 0, &(struct itimerspec){0}, NULL);
+    atomic_store_explicit(&w->asked, ORR_WATCHDOG_NEVER, memory_order_relaxed);
+}
+
 /* ---- on and off ------------------------------------------------------------------------------ */
 
 void orr_watchdog_init(orr_watchdog *w) {
@@ -307,7 +364,7 @@ void orr_watchdog_init(orr_watchdog *w) {
     atomic_init(&w->kick_below, INT64_MIN);
     atomic_init(&w->top, NULL);
     atomic_init(&w->fired, false);
-    atomic_init(&w->late, 0);
+    atomic_init(&w->asked, ORR_WATCHDOG_NEVER);
     atomic_init(&w->slice, NULL);
     atomic_init(&w->cut, NULL);
 }
@@ -374,6 +431,9 @@ orr_status orr_watchdog_start(orr_watchdog *w) {
 
 void orr_watchdog_stop(orr_watchdog *w) {
     if (!w->on) return;
+    if (w->listens) timer_delete(w->timer);
+    w->listens = false;
+    atomic_store_explicit(&w->asked, ORR_WATCHDOG_NEVER, memory_order_relaxed);
     atomic_store_explicit(&w->kick_below, INT64_MIN, memory_order_relaxed);
     if (w->threaded) {
         pthread_mutex_lock(&w->lock);

@@ -34,6 +34,10 @@
  * it, for Lua does not say which coroutine runs. When such code has used ORR_WATCHDOG_LAST of the
  * processor since its time was over, `stuck` is called.
  *
+ * A program that is asked to stop, by a signal, hears of it when its loop turns. Where a slice
+ * keeps it from turning for ORR_WATCHDOG_PATIENCE, the slice is stopped as one whose time is over,
+ * and so is each that follows, until orr_watchdog_heard.
+ *
  * The cost: enter and leave are a handful of plain stores and one compare, no fence and no system
  * call. No thread exists before the first slice with a due time, and it sleeps while no slice has
  * one.
@@ -62,6 +66,9 @@
 #define ORR_WATCHDOG_LAST INT64_C(2000000000)
 #define ORR_WATCHDOG_LAST_LUA INT64_C(500000000)
 
+/* ns from orr_watchdog_ask on, after which a slice is stopped. */
+#define ORR_WATCHDOG_PATIENCE INT64_C(500000000)
+
 /* One coroutine of the chain from the slice's first to the running one. Lives on the C stack of
  * whoever resumes it; its fields are the watchdog's own. */
 typedef struct orr_watchdog_frame {
@@ -69,6 +76,7 @@ typedef struct orr_watchdog_frame {
     lua_State *L;
     int64_t outer_due; /* of the slice in which this slice was entered */
     int64_t outer_most;
+    bool slice;  /* a slice begins here */
     bool closes; /* L does not run, its to-be-closed variables do; set after push or enter */
 } orr_watchdog_frame;
 
@@ -94,11 +102,19 @@ typedef struct orr_watchdog {
     /* Called in the signal's handler, on the owner's thread, where the code at `where` (file:line,
      * or "") cannot be stopped; NULL: it is left alone. */
     void (*stuck)(const char *where);
-    int64_t used;         /* the thread's: processor time of the owner when the slice was found overdue */
-    _Atomic int64_t late; /* processor time since then */
-    int in_lua;           /* how often on end the signal came in Lua code without the hook in between */
+    int64_t used; /* processor time of the owner when the slice was found overdue */
+    int64_t late; /* and what it has used since then */
+    int in_lua;   /* how often on end the signal came in Lua code without the hook in between */
     /* xpcall of the state: where it is known, only what runs in it fails as for lack of memory */
     lua_CFunction xpcall;
+    /* When its slices are stopped because nobody has heard that the program is to stop, or
+     * ORR_WATCHDOG_NEVER; and what wakes the owner's thread then. */
+    _Atomic int64_t asked;
+    timer_t timer;
+    bool listens;
+    /* Called in the signal's handler, every REPEAT as long as nobody has heard; whether a slice runs,
+     * which is stopped. */
+    void (*deaf)(bool slice);
     lua_Alloc alloc; /* the state's own, while ours stands in for it */
     void *alloc_ud;
 } orr_watchdog;
@@ -130,6 +146,16 @@ static inline void orr_watchdog_mark(orr_watchdog *w, const void *whose) {
  * theirs. To be called again while they go on. */
 void orr_watchdog_cut(orr_watchdog *w, const void *whose);
 
+/* From now on it may be asked to stop. To be called on the owner's thread while it is on. False
+ * where the system has no timer for that. `deaf` may be NULL. */
+bool orr_watchdog_listen(orr_watchdog *w, void (*deaf)(bool slice));
+
+/* In a signal's handler of any thread: the program is to stop. */
+void orr_watchdog_ask(orr_watchdog *w);
+
+/* On the owner's thread: it is known. */
+void orr_watchdog_heard(orr_watchdog *w);
+
 /* Now, on the clock of the due times. Equal to uv_hrtime. */
 int64_t orr_watchdog_now(void);
 
@@ -147,10 +173,16 @@ static inline bool orr_watchdog_fired(orr_watchdog *w) {
     return atomic_load_explicit(&w->fired, memory_order_relaxed);
 }
 
+/* Whether slices are stopped because nobody has heard that the program is to stop. */
+static inline bool orr_watchdog_unheard(orr_watchdog *w) {
+    int64_t asked = atomic_load_explicit(&w->asked, memory_order_relaxed);
+    return asked != ORR_WATCHDOG_NEVER && asked <= orr_watchdog_now();
+}
+
 /* Puts L on top of the chain, to be called just before lua_resume of a coroutine inside a slice. */
 static inline void orr_watchdog_push(orr_watchdog *w, orr_watchdog_frame *frame, lua_State *L) {
     frame->L = L;
-    frame->closes = false;
+    frame->slice = frame->closes = false;
     frame->below = atomic_load_explicit(&w->top, memory_order_relaxed);
     /* The signal's handler runs on this thread: it is the compiler alone that must not reorder. */
     atomic_signal_fence(memory_order_seq_cst);
@@ -177,6 +209,7 @@ static inline void orr_watchdog_enter(orr_watchdog *w, orr_watchdog_frame *frame
     atomic_store_explicit(&w->due, due, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* `due` of the outer one may have passed */
     if (due < outer) atomic_store_explicit(&w->most, 0, memory_order_relaxed);
+    frame->slice = true;
     /* Mostly false: the thread already wakes early enough because of an earlier slice. */
     if (due < atomic_load_explicit(&w->kick_below, memory_order_relaxed)) orr_watchdog_kick(w, due);
 }

@@ -59,14 +59,39 @@ static void on_sigint(int number) {
 
 void host_wake(void) {
     if (wakeup) uv_async_send(wakeup);
+    if (script) orr_watchdog_ask(&orr_fibers_of(script)->watchdog);
+}
+
+/* Obeys the signals that came. */
+static void hear(orr_script *s) {
+    lua_State *L = orr_script_main(s);
+    orr_watchdog_heard(&orr_fibers_of(s)->watchdog);
+    if (lua_checkstack(L, LUA_MINSTACK)) {
+        lua_pushcfunction(L, cancel_all);
+        orr_script_call(s, 0);
+    }
+    host_tell_signals(s);
 }
 
 static void on_wakeup(uv_async_t *handle) {
     (void)handle;
-    if (!script) return;
-    lua_pushcfunction(orr_script_main(script), cancel_all);
-    orr_script_call(script, 0);
-    host_tell_signals(script);
+    if (script) hear(script);
+}
+
+static void hear_now(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    if (script) hear(script);
+}
+
+/* The loop does not turn. Where no handler of a node runs, which would be stopped, it is Lua code of
+ * a script, a test or ours that does, or a function in C. */
+static void on_deaf(bool slice) {
+    lua_Hook hook = interrupted ? raise_interrupted : hear_now;
+    host_unheard();
+    if (slice) return;
+    if (interruptible) lua_sethook(interruptible, hook, LUA_MASKCOUNT, 1);
+    if (script) orr_fibers_hook(script, hook);
 }
 
 int host_open_core(lua_State *L) {
@@ -78,6 +103,7 @@ int host_open_core(lua_State *L) {
     if (error) luaL_error(L, "the event loop cannot be woken: %s", uv_strerror(error));
     uv_unref((uv_handle_t *)&bell);
     wakeup = &bell;
+    orr_fibers_listen(script, hear, on_deaf);
     return 1;
 }
 
@@ -164,6 +190,7 @@ void host_interrupt_begin(lua_State *L) {
 
 void host_interrupt_end(void) {
     struct sigaction present;
+    if (script) orr_watchdog_heard(&orr_fibers_of(script)->watchdog);
     sigaction(SIGINT, NULL, &present);
     if (present.sa_handler != on_sigint) return;
     present.sa_handler = SIG_DFL;

@@ -34,7 +34,8 @@ int host_drain(lua_State *L);
 /* Makes the command's loop, where there is none yet. May raise. */
 void host_make_loop(lua_State *L);
 
-/* Has the loop look for signals. May be called in a signal's handler. */
+/* Has the loop look for signals, and stops the Lua code that keeps it from that. May be called in a
+ * signal's handler. */
 void host_wake(void);
 
 /* host.later(fn): calls fn before the loop next waits. It does not keep the loop. */
@@ -43,6 +44,10 @@ int host_later(lua_State *L);
 /* host.catch(fn) -> release (signals.c), and on the loop: calls fn for the signals that came. */
 int host_catch(lua_State *L);
 void host_tell_signals(orr_script *s);
+
+/* Nobody has been told of the signal that came, again: where it is not the first one, it ends the
+ * process in the end. May be called in a signal's handler. */
+void host_unheard(void);
 
 /* lua_CFunction that opens orrery.core and lets Ctrl-C reach its loop. */
 int host_open_core(lua_State *L);

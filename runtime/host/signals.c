@@ -1,8 +1,8 @@
 /* signals.c - SIGINT, SIGTERM and SIGHUP while a command runs workflows.
  *
- * A handler of ours notes the signal and wakes the loop, which calls a function of Lua's. While a
- * handler of the user's keeps the loop from turning nobody is told, so a second signal ends the
- * process by itself.
+ * A handler of ours notes the signal and wakes the loop, which calls a function of Lua's. Lua code
+ * that keeps the loop from turning is stopped for that; what cannot be stopped keeps anybody from
+ * being told, so a second signal ends the process by itself.
  */
 #include "host/host.h"
 
@@ -17,18 +17,29 @@ static const struct {
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static volatile sig_atomic_t came[KINDS], unseen;
+static volatile sig_atomic_t came[KINDS], unseen, seen, last, waited;
 static const char function_key; /* of the function in the registry */
+
+static void end_by(int number) {
+    signal(number, SIG_DFL);
+    raise(number);
+}
 
 static void on_signal(int number) {
     if (++unseen > 1) {
-        signal(number, SIG_DFL);
-        raise(number);
+        end_by(number);
         return;
     }
+    last = number;
+    waited = 0;
     for (int i = 0; i < KINDS; i++)
         if (kinds[i].number == number) came[i] = 1;
     host_wake();
+}
+
+void host_unheard(void) {
+    enum { LONG = 25 };
+    if (seen && unseen && ++waited > LONG) end_by(last);
 }
 
 void host_tell_signals(orr_script *s) {
@@ -36,6 +47,7 @@ void host_tell_signals(orr_script *s) {
     for (int i = 0; i < KINDS; i++) {
         if (!came[i]) continue;
         came[i] = unseen = 0;
+        seen = 1;
         if (lua_rawgetp(L, LUA_REGISTRYINDEX, &function_key) == LUA_TFUNCTION) {
             lua_pushstring(L, kinds[i].name);
             orr_script_call(s, 1);
@@ -66,6 +78,7 @@ int host_catch(lua_State *L) {
     lua_settop(L, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &function_key);
     sigfillset(&action.sa_mask);
+    unseen = seen = 0;
     for (int i = 0; i < KINDS; i++)
         if (kinds[i].number != SIGHUP || !is_ignored(SIGHUP)) sigaction(kinds[i].number, &action, NULL);
     lua_pushcfunction(L, release);

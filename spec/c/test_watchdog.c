@@ -451,6 +451,60 @@ static void two_threads(void **state) {
     assert_true(ok);
 }
 
+static volatile sig_atomic_t deaf_in, deaf_out; /* calls within a slice, and outside of any */
+
+static void on_deaf(bool slice) {
+    if (slice) deaf_in++;
+    else deaf_out++;
+}
+
+/* Slices without a limit, and with one that is far away, until it is known that somebody asked. */
+static void slices_are_stopped_where_nobody_hears(void **state) {
+    assert_true(orr_watchdog_listen(&dog, on_deaf));
+    deaf_in = 0;
+    int64_t since = orr_watchdog_now();
+    orr_watchdog_ask(&dog);
+    assert_false(orr_watchdog_unheard(&dog));
+    outcome o = run(*state, "while true do pcall(function() while true do tick() end end) end", 0);
+    assert_stopped(&o, 0);
+    assert_true(orr_watchdog_now() - since >= ORR_WATCHDOG_PATIENCE);
+    assert_true(orr_watchdog_unheard(&dog));
+    assert_true(deaf_in > 0);
+    o = run(*state, "while true do tick() end", 60000);
+    assert_stopped(&o, 0);
+    assert_false(dog.threaded && o.took > 59000 * MS);
+    orr_watchdog_heard(&dog);
+    assert_false(orr_watchdog_unheard(&dog));
+    o = run(*state, "busy(100) return 1", 0);
+    assert_int_equal(o.status, LUA_OK);
+    assert_false(o.fired);
+}
+
+static void what_is_heard_in_time_stops_nothing(void **state) {
+    assert_true(orr_watchdog_listen(&dog, on_deaf));
+    orr_watchdog_ask(&dog);
+    orr_watchdog_heard(&dog);
+    outcome o = run(*state, "busy(700) return 1", 0);
+    assert_int_equal(o.status, LUA_OK);
+    assert_false(o.fired);
+}
+
+/* What runs outside of a slice is left to who listens, also in a coroutine. */
+static void outside_of_slices_it_is_told(void **state) {
+    assert_true(orr_watchdog_listen(&dog, on_deaf));
+    deaf_in = deaf_out = 0;
+    orr_watchdog_ask(&dog);
+    orr_watchdog_frame frame;
+    orr_watchdog_push(&dog, &frame, *state);
+    while (deaf_out < 3) usleep(1000);
+    orr_watchdog_pop(&dog, &frame);
+    assert_int_equal(deaf_in, 0);
+    assert_int_equal(atomic_load(&dog.due), ORR_WATCHDOG_NEVER);
+    orr_watchdog_heard(&dog);
+    outcome o = run(*state, "return 1", 0);
+    assert_int_equal(o.status, LUA_OK);
+}
+
 #define WATCHED(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
@@ -474,6 +528,9 @@ int main(void) {
         WATCHED(a_former_handler_is_kept),
         WATCHED(two_states_on_one_thread),
         WATCHED(two_threads),
+        WATCHED(slices_are_stopped_where_nobody_hears),
+        WATCHED(what_is_heard_in_time_stops_nothing),
+        WATCHED(outside_of_slices_it_is_told),
     };
     return cmocka_run_group_tests_name("watchdog", tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ end
 
 -- The command that plays the same history again.
 local function again(args, seed)
-  local words = { "orrery sim", quoted(args.file), "--seed", tostring(seed) }
+  local words = { "orrery sim", quoted(args.file), ("--seed%s%d"):format(seed < 0 and "=" or " ", seed) }
   for _, word in ipairs(args.input or {}) do
     words[#words + 1] = "--input " .. quoted(word)
   end
@@ -141,9 +141,14 @@ function sim.main(args)
     out.err("orrery sim: ", problem, "\n")
     return 2
   end
+  local release = require "orrery.cli.shared.interrupts".catch(function()
+    out.err "orrery sim: interrupted\n"
+    os.exit(130)
+  end)
   local since = uv.hrtime()
   local played, report = pcall(require("orrery.sim").run, compiled, options)
   local used = (uv.hrtime() - since) / 1e9
+  release()
   if not played then -- by a model of a signal, or by what no history can go on without
     out.err("orrery sim: ", term.clean(tostring(report)), "\n")
     return 2
