@@ -214,7 +214,7 @@ end)]]
       ["c_test.lua"] = "describe 'x'", ["d_test.lua"] = GOOD, ["e_test.lua"] = "error({})" }
     local out = at:ends(1, "test").out
     place.has(out, "a_test.lua:1: ")
-    place.has(out, "its process ended before its tests had with exit code 3")
+    place.has(out, 'os.exit(3) was called in the test "b"')
     place.has(out, "describe \"x\": expected a function")
     place.has(out, "2 passed, 4 failed")
   end)
@@ -243,9 +243,68 @@ context("words", function() spec("d", say "d") test("e", say "e") end)
 ]] }
     local out = at:ends(1, "test").out
     place.has(out, "setup inner setup before inner before a finally inner after after "
-      .. "before inner before b inner after after before c after before d after before e after "
-      .. "inner teardown teardown")
+      .. "before inner before b inner after after inner teardown before c after before d after "
+      .. "before e after teardown")
     place.has(out, "4 passed, 1 failed")
+  end)
+
+  it("no test after an exit, which is a failure", function()
+    for _, code in ipairs { "", "0", "true", "3" } do
+      local at <close> = place.new { ["a_test.lua"] = ([[
+it("a", function() end)
+it("b", function() os.exit(%s) end)
+it("c", function() end)]]):format(code) }
+      local out = at:ends(1, "test").out
+      place.has(out, ('os.exit(%s) was called in the test "b"'):format(code))
+      place.has(out, "1 passed, 1 failed")
+      place.has(at:ends(1, "test", "--json").out, '"event":"end"')
+      place.has(at:ends(1, "test", "--junit", "r.xml").out, "1 failed")
+      place.has(at:read "r.xml", "os.exit")
+    end
+    local at <close> = place.new { ["a_test.lua"] = "os.exit(0)" }
+    place.has(at:ends(1, "test").out, "os.exit(0) was called by the file")
+  end)
+
+  it("what setup made until the teardown of its block", function()
+    local at <close> = place.new { ["w.lua"] = FLOW, ["a_test.lua"] = [[
+local testing = require "orrery.testing"
+local t = { f = function() return "real" end, g = function() return "real" end }
+describe("stubbed", function()
+  local run
+  setup(function()
+    stub(t, "f", "stubbed")
+    run = testing.start("w.lua", { types = { ["http.get"] = testing.after("1m", { body = "1" }) },
+      env = { SET_UP = "yes" } })
+  end)
+  teardown(function() assert.equal("stubbed", t.f()) assert.is_false(run.ended) run:finish() end)
+  it("a", function()
+    stub(t, "g", "stubbed")
+    assert.same({ "stubbed", "stubbed", "yes" }, { t.f(), t.g(), os.getenv "SET_UP" })
+  end)
+  it("b", function() assert.same({ "stubbed", "real", "yes" }, { t.f(), t.g(), os.getenv "SET_UP" }) end)
+end)
+it("c", function() assert.same({ "real", "real" }, { t.f(), t.g(), os.getenv "SET_UP" }) end)
+]] }
+    place.has(at:ends(0, "test").out, "3 passed, 0 failed")
+  end)
+
+  it("teardown of a block before the next, also where tests are chosen or one fails", function()
+    local at <close> = place.new { ["a_test.lua"] = [[
+local log = {}
+teardown(function() print("log:", table.concat(log, " ")) end)
+for _, name in ipairs { "one", "two" } do
+  describe(name, function()
+    setup(function() log[#log + 1] = "begin " .. name end)
+    teardown(function() log[#log + 1] = "end " .. name end)
+    it("first", function() log[#log + 1] = "first" assert.is_true(name == "two") end)
+    it("last", function() log[#log + 1] = "last" end)
+    pending "some day"
+  end)
+end
+]] }
+    place.has(at:ends(1, "test").out, "begin one first last end one begin two first last end two")
+    place.has(at:ends(0, "test", "--filter", "last").out, "begin one last end one begin two last end two")
+    place.has(at:ends(1, "test", "--fail-fast").out, "log:\tbegin one first end one\n")
   end)
 
   it("no test whose setup failed", function()
@@ -304,6 +363,11 @@ end)]] }
   end)
 end)
 
+-- The file of a snapshot whose name is not plain words.
+local function named(words, name)
+  return ("snapshots/a_test/%s.%s.txt"):format(words, require "orrery.core".sha256(name):sub(1, 8))
+end
+
 describe("a snapshot", function()
   local function snapshots(at) return at:read "snapshots/a_test/a.txt" end
   local function text(value, more)
@@ -343,8 +407,20 @@ describe("more", function() it("than one", function()
 end) end)]] }
     place.has(at:ends(0, "test").out, "3 snapshots written")
     assert.equal("{\n  a = {\n    1,\n  },\n  b = 2,\n}\n", at:read "snapshots/a_test/more-than-one.txt")
-    assert.equal("3\n", at:read "snapshots/a_test/more-than-one-2.txt")
-    assert.equal("text\n", at:read "snapshots/a_test/a-b-name.txt")
+    assert.equal("3\n", at:read(named("more-than-one-2", "more than one #2")))
+    assert.equal("text\n", at:read(named("a-b-name", "a/../b name")))
+  end)
+
+  it("has a file of its own, whatever its name", function()
+    local names, calls = { "größe", "grüße", "a b", "a-b", "a, b", ("x"):rep(120), ("x"):rep(121), "多", "少" }, {}
+    for i, name in ipairs(names) do
+      calls[i] = ("it(%q, function() assert.snapshot(%d) end)"):format("test " .. i,
+        i):gsub("snapshot%((%d+)%)", function(n) return ("snapshot(%s, %q)"):format(n, name) end)
+    end
+    local at <close> = place.new { ["a_test.lua"] = table.concat(calls, "\n") }
+    place.has(at:ends(0, "test").out, ("%d snapshots written"):format(#names))
+    place.has(at:ends(0, "test").out, ("%d passed, 0 failed"):format(#names))
+    assert.equal("3\n", at:read "snapshots/a_test/a-b.txt")
   end)
 
   it("that no test asks for is told, and removed when it is asked for", function()

@@ -259,6 +259,46 @@ describe("an assertion about a run", function()
     assert.error_matches(function() ours.took("soon", run) end, "assert.took")
   end)
 
+  it("knows what may be called", function()
+    local run = done()
+    local function refused(text, fn) assert.error_matches(fn, text, 1, true) end
+    refused('assert.calls: there is neither a node nor a node type "http.gte"; did you mean "http.get"?',
+      function() ours.calls(0, run, "http.gte") end)
+    refused("neither a node nor a node type nothing", function() ours.calls(0, run) end)
+    refused('run:calls: there is neither', function() return run:calls "fetsh" end)
+    refused('run:attempts: the workflow has no node "x"', function() return run:attempts "x" end)
+    refused('run:started: the workflow has no node "x"', function() return run:started "x" end)
+    refused('run:settled: the workflow has no node "x"', function() return run:settled "x" end)
+    refused("assert.started_at: the workflow has no node nothing", function() ours.started_at(0, run) end)
+    refused("assert.states: expected a table by node", function() ours.states("completed", run) end)
+    assert.equal(#run:calls(), #run:calls "a" + #run:calls "b")
+  end)
+
+  it("compares the times of nodes with items", function()
+    local w = flow.workflow { name = "items" }
+    w.a = { run = function(ctx) ctx:sleep "1m" return { 1, 2 } end }
+    w.b = { each = "${nodes.a}", each_parallel = 1, run = function(ctx) ctx:sleep "10s" end }
+    local run = testing.run(w)
+    ours.started_at("1m", run, "b")
+    ours.settled_at("80s", run, "b")
+  end)
+
+  it("says the test's own words", function()
+    local run = done()
+    local function begins(words, fn) assert.equal(words, said(fn):sub(1, #words)) end
+    begins("it went well: expected true, got false", function() ours.is_true(false, "it went well") end)
+    begins("no: did not expect true, got true", function() ours.is_not_true(true, "no") end)
+    begins("sum: expected the same value", function() ours.same(1, 2, "sum") end)
+    begins("near: expected 1, give or take 0.1, got 2", function() ours.near(1, 2, 0.1, "near") end)
+    begins("text: expected a text that matches", function() ours.matches("a", "b", "text") end)
+    begins("text: expected a text that matches", function() ours.matches("a", "b", 1, true, "text") end)
+    begins("raise: expected an error", function() ours.has_error(function() end, nil, "raise") end)
+    begins("raise: expected an error", function() ours.error_matches(function() end, "x", "raise") end)
+    begins("late: expected the run to be cancelled", function() ours.cancelled(run, "late") end)
+    begins("late: expected the run to take", function() ours.took("5m", run, "late") end)
+    begins("late: expected a to have", function() ours.attempts(9, run, "a", "late") end)
+  end)
+
   it("compares the order of events", function()
     local run = done()
     ours.order({ "a", "a retrying", "a", "a completed", "b", "b half", "run completed" }, run)
@@ -266,7 +306,9 @@ describe("an assertion about a run", function()
     ours.not_order({ "b", "a" }, run)
     has(said(function() ours.order({ "b", "a" }, run) end),
       'expected "a" after "b"; this happened:\n0s run_started')
-    has(said(function() ours.order({ "c" }, run) end), 'expected "c"; this happened')
+    assert.error_matches(function() ours.order({ "c" }, run) end, 'assert.order: the workflow has no node "c"')
+    assert.error_matches(function() ours.not_order({ "c" }, run) end, 'the workflow has no node "c"')
+    has(said(function() ours.order({ "b retrying" }, run) end), 'expected "b retrying"; this happened')
   end)
 
   it("is busted's as well", function()

@@ -7,6 +7,8 @@ local out = require "orrery.cli.shared.out"
 
 local test = {}
 
+local exit = os.exit -- while tests run theirs is another
+
 -- ---- which files and tests ----------------------------------------------------------------------
 
 local SKIPPED = { node_modules = true, snapshots = true }
@@ -239,15 +241,32 @@ local function catch_interrupts(total)
   local signals = require "orrery.cli.shared.interrupts"
   return signals.catch(function()
     local testing = package.loaded["orrery.testing"]
-    if testing then testing.close() end
+    if testing then pcall(testing.close) end
     if testing or total.stopping then
       signals.kill_children()
       if total.folder then require "orrery.testing.folder".remove(total.folder) end
-      os.exit(1)
+      exit(1)
     end
     total.stopping = true
     signals.end_children()
   end)
+end
+
+-- Runs the tests of one file in this process. An exit in the middle would end them without a report.
+local function run_here(file, args, report, finish)
+  function os.exit(code)
+    os.exit = exit
+    local name = require "orrery.testing.snapshot".now.name
+    report { event = "problem", file = file, message = ("os.exit(%s) was called %s: no test after it has run; "
+      .. "let the test fail, or give what calls it to a process of its own, flow.exec"):format(
+        code == nil and "" or tostring(code), name and ("in the test %q"):format(name) or "by the file") }
+    pcall(require "orrery.testing".close)
+    finish()
+    io.stdout:flush()
+    exit(1)
+  end
+  require "orrery.testing.execute".file(file, choice_of(args), report)
+  os.exit = exit
 end
 
 local function run(files, args)
@@ -260,9 +279,14 @@ local function run(files, args)
     reporter.report(event)
   end
   local function stopped() return total.stopping or args.fail_fast and total.failed > 0 end
+  local function finish()
+    total.seconds = (uv.hrtime() - began) / 1e9
+    reporter.finish(total)
+    return not args.junit or write_junit(args.junit, total)
+  end
   local release = catch_interrupts(total)
   if #files == 1 then
-    require "orrery.testing.execute".file(files[1], choice_of(args), report)
+    run_here(files[1], args, report, finish)
   else
     local folder = require "orrery.testing.folder"
     total.folder = folder.new()
@@ -271,9 +295,7 @@ local function run(files, args)
   end
   release()
   tidy(args, total)
-  total.seconds = (uv.hrtime() - began) / 1e9
-  reporter.finish(total)
-  local written = not args.junit or write_junit(args.junit, total)
+  local written = finish()
   if total.passed + total.failed + total.skipped == 0 then
     local chosen = args.filter or args.exclude
     return args.json and 2 or refuse(chosen

@@ -23,6 +23,15 @@ local function chain(words) return setmetatable(words, Chain) end
 
 function Chain:__index(key) return chain(read(self, key)) end
 
+-- What was written behind the parameters of an assertion: the test's own words.
+local function message_in(name, fn, ...)
+  local place = debug.getinfo(fn, "u").nparams + 1
+  local early = name:find "match" and select(3, ...) -- init and plain may be left out
+  if type(early) == "string" then place = 3 end
+  local message = select(place, ...)
+  return message ~= nil and tostring(message) or nil
+end
+
 function Chain:__call(...)
   local fn = all()[self.name]
   if not fn then
@@ -30,7 +39,7 @@ function Chain:__call(...)
     for other in pairs(known) do names[#names + 1] = other end
     error(("assert has no %q%s"):format(self.name, errors.did_you_mean(self.name, names)), 2)
   end
-  failure.judge(self.negated, fn(...))
+  failure.judge(self.negated, message_in(self.name, fn, ...), fn(...))
   return ...
 end
 

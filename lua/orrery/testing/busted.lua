@@ -9,7 +9,7 @@ local function add(luassert, name, fn)
   luassert:register("assertion", name, function(state, arguments)
     local ok, message, values = fn(table.unpack(arguments, 1, arguments.n))
     -- the difference is written by us; of the negated one luassert asks the contrary
-    local _, made = pcall(failure.judge, not state.mod, ok, message, values)
+    local _, made = pcall(failure.judge, not state.mod, nil, ok, message, values)
     state.failure_message = made and tostring(made) or message
     return ok
   end)

@@ -11,6 +11,10 @@ local function options_of(options)
   local given = options
   if type(given) == "function" then given = given() end
   local made = { durable = true, resumes = true }
+  if given ~= nil and type(given) ~= "table" then
+    error("testing.crashes: expected the options of testing.start, { input = … }, or a function that makes "
+      .. "them, got " .. errors.show(given), 0)
+  end
   for key, value in pairs(given or {}) do made[key] = value end
   return made
 end

@@ -25,7 +25,13 @@ local function is_answer(value) return getmetatable(value) == Answer end
 function doubles.fails(code, message, more)
   if type(code) == "table" then return answer("fails", { error = code }) end
   if code ~= nil and type(code) ~= "string" then
-    error("fails: expected the error's code, got " .. errors.show(code), 2)
+    error("fails: expected the error's code, testing.fails(\"http_status\"), got " .. errors.show(code), 2)
+  end
+  if message ~= nil and type(message) ~= "string" then
+    error("fails: expected a message, testing.fails(\"http_status\", \"503\"), got " .. errors.show(message), 2)
+  end
+  if more ~= nil and type(more) ~= "table" then
+    error("fails: expected more of the error, { retryable = false, details = … }, got " .. errors.show(more), 2)
   end
   more = more or {}
   return answer("fails", { error = { code = code or "scripted",

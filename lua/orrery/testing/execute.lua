@@ -4,6 +4,7 @@ local snapshot = require "orrery.testing.snapshot"
 local spies = require "orrery.testing.spies"
 local suite = require "orrery.testing.suite"
 local testing = require "orrery.testing"
+local World = require "orrery.testing.world"
 local uv = require "luv"
 
 local execute = {}
@@ -74,10 +75,18 @@ local function outermost_first(block)
   return list
 end
 
+-- Where spies stand and which runs are under test: what comes later is undone by `undo_to`.
+local function mark() return { spies = spies.mark(), worlds = World.mark() } end
+
+local function undo_to(before, file)
+  spies.revert(before.spies)
+  return try(file, World.close_from, before.worlds)
+end
+
 -- What has to run once before the tests of a block. Its failure is that of each of them.
 local function set_up(block, file)
   if block.was_set_up == nil then
-    block.was_set_up = true
+    block.was_set_up, block.before = true, mark()
     for _, fn in ipairs(block.setup) do
       block.set_up_problem = block.set_up_problem or try(file, fn)
     end
@@ -85,12 +94,15 @@ local function set_up(block, file)
   return block.set_up_problem
 end
 
--- Runs what stands before a test; the first problem ends it.
-local function begin(blocks, file)
+local function set_up_all(blocks, file)
   for _, block in ipairs(blocks) do
     local problem = set_up(block, file)
     if problem then return problem end
   end
+end
+
+-- Runs what stands before a test; the first problem ends it.
+local function begin(blocks, file)
   for _, block in ipairs(blocks) do
     for _, fn in ipairs(block.before_each) do
       local problem = try(file, fn)
@@ -100,15 +112,13 @@ local function begin(blocks, file)
 end
 
 -- Runs what stands after it, all of it; returns the first problem.
-local function finish(test, blocks, file)
+local function finish(test, blocks, before, file)
   local problem
   for _, fn in ipairs(test.finally) do problem = try(file, fn) or problem end
   for i = #blocks, 1, -1 do
     for _, fn in ipairs(blocks[i].after_each) do problem = problem or try(file, fn) end
   end
-  spies.revert()
-  problem = try(file, testing.close) or problem
-  return problem
+  return undo_to(before, file) or problem
 end
 
 local function seconds_since(began) return (uv.hrtime() - began) / 1e9 end
@@ -126,8 +136,10 @@ function execute.test(state, test)
   local began, blocks, file = uv.hrtime(), outermost_first(test.block), test.file
   test.finally = {}
   state.running, snapshot.now.name = test, test.name
-  local problem = begin(blocks, file) or try(file, test.fn)
-  local after = finish(test, blocks, file)
+  local problem = set_up_all(blocks, file)
+  local before = mark()
+  problem = problem or begin(blocks, file) or try(file, test.fn)
+  local after = finish(test, blocks, before, file)
   state.running = nil
   problem = problem or after
   if problem then
@@ -140,23 +152,39 @@ end
 
 -- ---- a file -------------------------------------------------------------------------------------
 
---- Runs what has to run once after the tests of each block.
-local function tear_down(state, selected)
-  local done, problems = {}, {}
-  for _, test in ipairs(selected) do
-    local blocks = outermost_first(test.block)
-    for i = #blocks, 1, -1 do
-      local block = blocks[i]
-      if block.was_set_up and not done[block] then
-        done[block] = true
-        for _, fn in ipairs(block.teardown) do
-          local problem = try(state.file, fn)
-          if problem then problems[#problems + 1] = problem end
-        end
-      end
+-- Runs what has to run once after the tests of a block, and undoes what was made before them.
+local function tear_down(block, file, report)
+  local function note(problem)
+    if not problem then return true end
+    report { event = "problem", file = file, line = problem.line,
+      message = "teardown: " .. tostring(problem.message) }
+    return false
+  end
+  local good = true
+  for _, fn in ipairs(block.teardown) do good = note(try(file, fn)) and good end
+  return note(undo_to(block.before, file)) and good
+end
+
+-- The tests that are run, and of each block which of them is its last.
+local function selection(state, choice)
+  local selected, last = {}, {}
+  for _, test in ipairs(state.tests) do
+    if choice.wants(test) then
+      selected[#selected + 1] = test
+      for _, block in ipairs(outermost_first(test.block)) do last[block] = #selected end
     end
   end
-  return problems
+  return selected, last
+end
+
+-- Ends the blocks, innermost first, whose last test this was; all of them where no other will run.
+local function leave(blocks, is_over, file, report)
+  local good = true
+  for i = #blocks, 1, -1 do
+    local block = blocks[i]
+    if block.was_set_up and is_over(block) then good = tear_down(block, file, report) and good end
+  end
+  return good
 end
 
 ---@class orrery.testing.Choice
@@ -180,21 +208,17 @@ function execute.file(file, choice, report)
     report { event = "problem", file = file, message = problem }
     return false
   end
-  local selected, good = {}, true
-  for _, test in ipairs(state.tests) do
-    if choice.wants(test) then selected[#selected + 1] = test end
-  end
-  for _, test in ipairs(selected) do
+  local selected, last = selection(state, choice)
+  local good, stops = true, false
+  for i, test in ipairs(selected) do
     local result = execute.test(state, test)
     result.event = "test"
     report(result)
     good = good and (result.status == "passed" or result.status == "skipped")
-    if not good and choice.fail_fast then break end
-  end
-  for _, each in ipairs(tear_down(state, selected)) do
-    good = false
-    report { event = "problem", file = file, line = each.line,
-      message = "teardown: " .. tostring(each.message) }
+    stops = not good and choice.fail_fast
+    local function is_over(block) return stops or last[block] == i end
+    good = leave(outermost_first(test.block), is_over, file, report) and good
+    if stops then break end
   end
   local now = snapshot.now
   report { event = "snapshots", file = file, written = now.written, updated = now.updated,
@@ -212,11 +236,7 @@ function execute.list(file, choice)
   package.path = testing.folder .. "/?.lua;" .. testing.folder .. "/?/init.lua;" .. package.path
   local state, problem = suite.load(file)
   if not state then return nil, problem end
-  local selected = {}
-  for _, test in ipairs(state.tests) do
-    if choice.wants(test) then selected[#selected + 1] = test end
-  end
-  return selected
+  return (selection(state, choice))
 end
 
 return execute

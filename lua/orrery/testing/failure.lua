@@ -23,15 +23,16 @@ end
 
 --- Raises a failure where an assertion does not hold, or holds where it must not.
 ---@param negated boolean
+---@param words string|nil the test's own, which come first
 ---@param ok boolean
 ---@param message string
 ---@param values any[]|nil
-function failure.judge(negated, ok, message, values)
-  if not negated and not ok then failure.raise(message, values) end
-  if negated and ok then
-    if values then failure.raise("did not expect this:\n" .. show.text(values[1])) end
-    failure.raise((message:gsub("^expected ", "did not expect ")))
-  end
+function failure.judge(negated, words, ok, message, values)
+  if negated ~= (ok and true or false) then return end
+  words = words and words .. ": " or ""
+  if not ok then failure.raise(words .. message, values) end
+  if values then failure.raise(words .. "did not expect this:\n" .. show.text(values[1])) end
+  failure.raise(words .. message:gsub("^expected ", "did not expect "))
 end
 
 --- Whether what was raised is a failure of an assertion.

@@ -73,7 +73,7 @@ end
 
 --- Ends the tests of all runs that were started: what is under way is given up, stores are removed.
 --- `orrery test` does it after each test; in busted call it in after_each.
-function testing.close() World.close_all() end
+function testing.close() World.close_from(0) end
 
 -- In busted its `assert` gets the assertions about runs.
 if package.loaded["luassert"] then require "orrery.testing.busted".register(package.loaded["luassert"]) end

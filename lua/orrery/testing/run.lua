@@ -5,6 +5,7 @@ local duration = require "orrery.duration"
 local errors = require "orrery.errors"
 local events = require "orrery.events"
 local start = require "orrery.start"
+local types = require "orrery.definition.type"
 local uv = require "luv"
 
 local Run = {}
@@ -20,6 +21,32 @@ local OF_RUN = { "input", "context", "only", "from", "concurrency", "seed", "id"
 local OF_WORLD = { nodes = true, types = true, failures = true, compensations = true, durable = true,
   env = true, now = true, kill_after = true, limit = true, sealed = true, resumes = true }
 
+local function by_name(example)
+  return { is = function(value) return type(value) == "table" end,
+    words = "a table by name, " .. example }
+end
+
+local function of_type(name, example)
+  return { is = function(value) return type(value) == name end, words = ("a %s, %s"):format(name, example) }
+end
+
+-- What options of the world are; those of the run are looked at where it starts.
+local KINDS = {
+  nodes = by_name "nodes = { fetch = { status = 200 } }",
+  types = by_name "types = { [\"http.get\"] = function(ctx, config) … end }",
+  failures = by_name "failures = { fetch = \"http_status\" }",
+  compensations = by_name "compensations = { charge = function(ctx) … end }",
+  env = by_name "env = { TOKEN = \"x\" }",
+  durable = of_type("boolean", "durable = true"),
+  resumes = of_type("boolean", "resumes = true"),
+  sealed = of_type("boolean", "sealed = true"),
+  now = of_type("number", "seconds since 1970, now = os.time { year = 2030, month = 1, day = 1 }"),
+  limit = { is = function(value) return type(value) == "number" and value > 0 end,
+    words = "a number of seconds above 0, limit = 30" },
+  kill_after = { is = function(value) return math.type(value) == "integer" and value > 0 end,
+    words = "a whole number of records from 1 on, kill_after = 3" },
+}
+
 local function check_options(options)
   if type(options) ~= "table" then
     error("testing.start: expected a table of options, got " .. errors.show(options), 0)
@@ -34,10 +61,10 @@ local function check_options(options)
       error(("testing.start: unknown option %q%s"):format(tostring(key), errors.suggest(key, names)), 0)
     end
   end
-  for _, key in ipairs { "nodes", "types", "failures", "compensations", "env" } do
+  for key, kind in pairs(KINDS) do
     local value = options[key]
-    if value ~= nil and type(value) ~= "table" then
-      error(("testing.start: %s is a table by name, got %s"):format(key, errors.show(value)), 0)
+    if value ~= nil and not kind.is(value) then
+      error(("testing.start: the option %s is %s, got %s"):format(key, kind.words, errors.show(value)), 0)
     end
   end
 end
@@ -261,6 +288,9 @@ end
 ---@return orrery.testing.Run itself
 function methods:resume(options)
   options = options or {}
+  if type(options) ~= "table" then
+    fail("run:resume: expected a table of options, { after = \"1h\" }, got %s", errors.show(options))
+  end
   local world = self.world
   if world.closed then fail("run:resume: the test of this run is over") end
   if not self.dead then
@@ -296,12 +326,47 @@ for _, name in ipairs { "items", "why" } do
   methods[name] = function(self, ...) return raw(self)[name](raw(self), ...) end
 end
 
+-- The names in a list, and those of a table's keys.
+local function names_of(...)
+  local names = {}
+  for _, list in ipairs { ... } do
+    for key, value in pairs(list) do names[#names + 1] = type(key) == "string" and key or value end
+  end
+  return names
+end
+
+local function quoted(name) return type(name) == "string" and ("%q"):format(name) or errors.show(name) end
+
+--- Raises where the workflow has no such node.
+---@param node any
+---@param what string who asks
+function methods:check_node(node, what)
+  local known = self.world.known
+  if known[node] then return end
+  error(("%s: the workflow has no node %s%s"):format(what, quoted(node),
+    errors.did_you_mean(node, names_of(known))), 0)
+end
+
+--- Raises where a name is neither a node of the workflow nor a node type nor what was called.
+---@param name any
+---@param what string who asks
+function methods:check_called(name, what)
+  local is_text = type(name) == "string"
+  if is_text and (self.world.known[name] or types.find(name) or name:find("/", 1, true)) then return end
+  for _, call in ipairs(self.world.calls) do
+    if call.type == name then return end
+  end
+  error(("%s: there is neither a node nor a node type %s%s"):format(what, quoted(name),
+    errors.did_you_mean(name, names_of(self.world.known, types.names()))), 0)
+end
+
 --- Calls of doubles and of handlers: of a node, of a node type, or all. Each is { node, type, item,
 --- iteration, attempt, config, inputs, at }.
 ---@param name? string a node, "workflow/node", or a node type
 ---@return table[]
 function methods:calls(name)
   local list = {}
+  if name ~= nil then self:check_called(name, "run:calls") end
   for _, call in ipairs(self.world.calls) do
     if name == nil or call.node == name or call.type == name then list[#list + 1] = call end
   end
@@ -328,6 +393,7 @@ end
 ---@return integer
 function methods:attempts(node)
   local most = 0
+  self:check_node(node, "run:attempts")
   for _, event in ipairs(self:events("node_started", node)) do
     if event.run == self.id and not event.fallback then most = math.max(most, event.attempt) end
   end
@@ -338,23 +404,26 @@ local ENDS = { node_completed = true, node_failed = true, node_skipped = true, n
 
 local function time_of(self, node, fits)
   for _, event in ipairs(self.world.events) do
-    if event.run == self.id and event.node == node and not event.item and fits(event.event) then
-      return event.at
-    end
+    if event.run == self.id and event.node == node and fits(event) then return event.at end
   end
 end
 
---- When a node's first attempt started, in seconds since the start of the run; nil where none has.
+--- When a node's first attempt started, of one with items that of any, in seconds since the start of
+--- the run; nil where none has.
 ---@param node string
 ---@return number|nil
 function methods:started(node)
-  return time_of(self, node, function(event) return event == "node_started" end)
+  self:check_node(node, "run:started")
+  return time_of(self, node, function(event) return event.event == "node_started" end)
 end
 
 --- When a node was over, in seconds since the start of the run; nil where it is not.
 ---@param node string
 ---@return number|nil
-function methods:settled(node) return time_of(self, node, function(event) return ENDS[event] end) end
+function methods:settled(node)
+  self:check_node(node, "run:settled")
+  return time_of(self, node, function(event) return not event.item and ENDS[event.event] end)
+end
 
 --- What happened as a text, one line an event.
 ---@param options? orrery.testing.TraceOptions

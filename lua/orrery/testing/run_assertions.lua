@@ -52,16 +52,13 @@ local function part_of(expected, all)
   return part
 end
 
+local function check_node(run, node, name) run:check_node(node, "assert." .. name) end
+
 local function check_nodes(run, expected, name)
-  local states = run:states()
-  for node in pairs(expected) do
-    if states[node] == nil then
-      local names = {}
-      for other in pairs(states) do names[#names + 1] = other end
-      misuse("assert.%s: the workflow has no node %q%s", name, tostring(node),
-        errors.did_you_mean(node, names))
-    end
+  if type(expected) ~= "table" then
+    misuse("assert.%s: expected a table by node, { fetch = … }, got %s", name, errors.show(expected))
   end
+  for node in pairs(expected) do check_node(run, node, name) end
 end
 
 --- assert.states({ node = state, … }, run): these nodes are in these states.
@@ -112,7 +109,7 @@ end
 local function at(method, name, words)
   assertions[name] = function(time, run, node)
     check_run(run, name)
-    check_nodes(run, { [node == nil and "?" or node] = true }, name)
+    check_node(run, node, name)
     local expected, actual = seconds_of(time, name), run[method](run, node)
     if not actual then return false, ("expected %s to %s, it has not"):format(node, words) end
     return same_time(expected, actual), ("expected %s to %s after %s, it was after %s"):format(node, words,
@@ -128,7 +125,7 @@ at("settled", "settled_at", "be over")
 --- assert.attempts(n, run, node): the node has had so many attempts.
 function assertions.attempts(n, run, node)
   check_run(run, "attempts")
-  check_nodes(run, { [node == nil and "?" or node] = true }, "attempts")
+  check_node(run, node, "attempts")
   local actual = run:attempts(node)
   return actual == n, ("expected %s to have %s attempts, it had %d"):format(node, tostring(n), actual)
 end
@@ -136,6 +133,7 @@ end
 --- assert.calls(n, run, name): the handlers of a node or of a node type were called so often.
 function assertions.calls(n, run, name)
   check_run(run, "calls")
+  run:check_called(name, "assert.calls")
   local actual = #run:calls(name)
   return actual == n,
     ("expected %s to be called %s times, it was called %d times"):format(tostring(name), tostring(n), actual)
@@ -174,6 +172,7 @@ function assertions.order(list, run)
       end
     end
     if not found then
+      if wanted.node and #run:events(nil, wanted.node) == 0 then check_node(run, wanted.node, "order") end
       return false, ("expected %q%s; this happened:\n%s"):format(text,
         before and (" after %q"):format(before) or "", run:trace())
     end

@@ -4,6 +4,7 @@
 --- Each stands in a file of its own, snapshots/TESTFILE/NAME.txt beside the test's file, to be kept
 --- and read with it.
 local Run = require "orrery.testing.run"
+local core = require "orrery.core"
 local errors = require "orrery.errors"
 local show = require "orrery.testing.show"
 local uv = require "luv"
@@ -46,9 +47,12 @@ end
 
 local LONGEST = 100 -- bytes of a file's name
 
+-- Words of ASCII with a space between them are told apart by the name alone; what else a name has
+-- is told apart by a hash.
 local function file_name(name)
-  local text = name:gsub("[^%w%-_]+", "-"):gsub("^%-+", ""):gsub("%-+$", "")
-  return text:sub(1, LONGEST) .. ".txt"
+  local text = name:gsub("[^%w_]+", "-"):gsub("^%-+", ""):gsub("%-+$", ""):sub(1, LONGEST)
+  if text:gsub("%-", " ") == name then return text .. ".txt" end
+  return ("%s.%s.txt"):format(text == "" and "test" or text, core.sha256(name):sub(1, 8))
 end
 
 local function make_folders(path)
@@ -82,7 +86,7 @@ local function name_of(now, name)
   if not now.name then error("assert.snapshot: give it a name, assert.snapshot(run, \"name\")", 0) end
   now.counts[now.name] = (now.counts[now.name] or 0) + 1
   local n = now.counts[now.name]
-  return n == 1 and now.name or ("%s %d"):format(now.name, n)
+  return n == 1 and now.name or ("%s #%d"):format(now.name, n)
 end
 
 local function is_set(variable)

@@ -27,7 +27,7 @@ function Spy:clear()
   return self
 end
 
-local placed = {} -- those that stand in tables, until the test is over
+local placed = {} -- those that stand in tables, until the test, or the block, is over
 
 local function put(into, name, fn)
   if type(into) ~= "table" then error("expected a table, got " .. errors.show(into), 3) end
@@ -63,9 +63,15 @@ function spies.stub(into, name, ...)
   return put(into, name, fn)
 end
 
---- Puts back all functions that spies stand for.
-function spies.revert()
-  for i = #placed, 1, -1 do
+--- How many spies stand in tables.
+---@return integer
+function spies.mark() return #placed end
+
+--- Puts back the functions that spies stand for, but for those that stood there when `mark` was
+--- asked.
+---@param mark? integer
+function spies.revert(mark)
+  for i = #placed, (mark or 0) + 1, -1 do
     placed[i]:revert()
     placed[i] = nil
   end
@@ -116,7 +122,7 @@ function spies.check(of)
       local names = { "called", "called_with", "called_at_least" }
       error(("assert.spy(…) has no %q%s"):format(self.name, errors.did_you_mean(self.name, names)), 2)
     end
-    failure.judge(self.negated, test(of, ...))
+    failure.judge(self.negated, nil, test(of, ...))
   end
   return setmetatable({ name = "", negated = false }, Chain)
 end

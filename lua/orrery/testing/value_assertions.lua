@@ -62,6 +62,7 @@ end
 -- ---- texts --------------------------------------------------------------------------------------
 
 function assertions.matches(pattern, text, init, plain)
+  if type(init) == "string" then init = nil end -- it is the message
   local ok = type(text) == "string" and text:find(pattern, init, plain) ~= nil
   return ok, ("expected a text that matches %q, got:\n%s"):format(pattern,
     type(text) == "string" and text or show.line(text))
@@ -108,6 +109,7 @@ end
 --- assert.error_matches(fn, pattern): calling `fn` raises an error whose text matches.
 function assertions.error_matches(fn, pattern, init, plain)
   check_callable(fn, "error_matches")
+  if type(init) == "string" then init = nil end
   local ok, problem = pcall(fn)
   if ok then return false, ("expected an error that matches %q, none was raised"):format(pattern) end
   return tostring(problem):find(pattern, init, plain) ~= nil,

@@ -181,7 +181,7 @@ function World.new(compiled, options)
   for _, what in ipairs { "nodes", "failures", "compensations" } do
     check_names(what, options[what] or {}, known, compiled.name)
   end
-  local self = setmetatable({ compiled = compiled, nodes = copy(options.nodes),
+  local self = setmetatable({ compiled = compiled, known = known, nodes = copy(options.nodes),
     types = patterns_of(options.types or {}), failures = copy(options.failures),
     compensations = copy(options.compensations), sealed = options.sealed, calls = {}, events = {},
     counts = {} }, World)
@@ -231,9 +231,15 @@ function World:close()
   end
 end
 
---- Ends all worlds that are open, the newest first: each gives back the environment that it found.
-function World.close_all()
-  while #open > 0 do open[#open]:close() end
+--- How many worlds are open.
+---@return integer
+function World.mark() return #open end
+
+--- Ends the worlds that were opened since `mark` was asked, the newest first: each gives back the
+--- environment that it found.
+---@param mark integer
+function World.close_from(mark)
+  while #open > mark do open[#open]:close() end
 end
 
 --- Seconds since it began, by its clock.
