@@ -66,6 +66,37 @@ describe("a planted bug", function()
   end
 end)
 
+-- The text of an example with edits, each of what stands there once.
+local function edited(text, ...)
+  for _, edits in ipairs { ... } do
+    for _, edit in ipairs(edits) do
+      local first, last = text:find(edit[1], 1, true)
+      assert(first and not text:find(edit[1], last + 1, true), "the example has not once: " .. edit[1])
+      text = text:sub(1, first - 1) .. edit[2] .. text:sub(last + 1)
+    end
+  end
+  return text
+end
+
+describe("a bug planted in an example", function()
+  for _, case in ipairs(dofile "spec/sim/examples.lua") do
+    it(("is found, and explained in less than twenty lines: %s, %s"):format(case.example, case.bug), function()
+      local text = assert(io.open(("examples/%s.lua"):format(case.example))):read "a"
+      local Place <close> = require("spec.support.place").new {
+        ["planted.lua"] = edited(text, case.watched, case.planted),
+        ["mended.lua"] = edited(text, case.watched) }
+      local only = case.faults and { "--faults", case.faults } or {}
+      local found = Place:orrery("sim", "planted.lua", "--seeds", "4000", "-q", table.unpack(only))
+      assert.same(1, found.code, found.out .. found.err)
+      has(found.out, ("breaks \"%s\""):format(case.invariant))
+      has(found.out, case.clue)
+      assert(lines_of(found.out) < 20, found.out)
+      local mended = Place:orrery("sim", "mended.lua", "--seeds", "2000", table.unpack(only))
+      assert.same(0, mended.code, mended.out .. mended.err)
+    end)
+  end
+end)
+
 describe("orrery sim", function()
   it("reports as JSON", function()
     local found = sim("spec/sim/planted/pays_twice.lua", "--json")
@@ -223,6 +254,93 @@ describe("a history", function()
     local report = report_of(w, { seeds = 100, faults = { "crash", "slow" } })
     assert.is_nil(report.broken and report.broken.text)
     assert.same({ completed = 100 }, report.states)
+  end)
+end)
+
+describe("a simulation", function()
+  local function simple()
+    local w = flow.workflow { name = "simple" }
+    w.fetch = { run = function(ctx) return ctx:wait("ready", { timeout = "1h" }) end }
+    return w
+  end
+
+  it("knows the names of models", function()
+    local function message()
+      local ok, problem = pcall(report_of, simple(), { seeds = 20 })
+      simulated.clear()
+      assert.is_false(ok)
+      return tostring(problem)
+    end
+    flow.model("fetsh", function() end)
+    has(message(), 'flow.model "fetsh": there is no node, node type or signal of this name; did you mean "fetch"?')
+    flow.model("http.gte", function() end)
+    has(message(), 'did you mean "http.get"?')
+    flow.model("signal:raedy", { data = 1 })
+    has(message(), 'did you mean "signal:ready"?')
+    flow.model("completely else", function() end)
+    has(message(), 'flow.model "completely else": there is no')
+    flow.model("fetch", { takes = "1s" })
+    flow.model("signal:ready", { data = 1 })
+    flow.model("http.get", function() end)
+    assert.same(20, report_of(simple(), { seeds = 20 }).seeds)
+  end)
+
+  it("plays the history of any seed", function()
+    for _, seed in ipairs { math.maxinteger, math.mininteger, 0, -1 } do
+      local report = report_of(simple(), { seed = seed, seeds = 2 })
+      assert.same(2, report.seeds)
+      assert.is_nil(report.broken and report.broken.text)
+    end
+    local found = sim("spec/sim/planted/pays_twice.lua", "--seed", "9223372036854775807", "--seeds", "200")
+    has(found.out, "again: orrery sim spec/sim/planted/pays_twice.lua --seed")
+    assert.same(1, found.code)
+    local words = {}
+    for word in found.out:match "again: orrery (sim [^\n]+)":gmatch "%S+" do words[#words + 1] = word end
+    assert.same(1, command.run(words).code)
+  end)
+
+  it("shows null as null", function()
+    local w = flow.workflow { name = "nulls" }
+    w.a = { run = function()
+      flow.effect("sent", { to = json.null })
+      return { x = json.null }
+    end }
+    flow.invariant("never", function() return false end)
+    local report = report_of(w, { seeds = 1, faults = { "slow" } })
+    local text = table.concat(require("orrery.sim.trace").lines(report.broken.history), "\n")
+    has(text, "effect sent { to = null }")
+    has(text, "a → { x = null }")
+  end)
+
+  it("shrinks what differs when it is played again", function()
+    local w, n = flow.workflow { name = "impure" }, 0
+    w.a = { timeout = "10s", retry = 1, run = function(ctx)
+      n = n + (ctx.attempt - 1) -- only a second attempt depends on what outlives the run
+      ctx:sleep(n)
+    end }
+    local report = report_of(w, { seeds = 2000, faults = { "fail", "slow", "commit_slow", "skip" } })
+    assert.same("equal seeds give equal histories", report.broken.name)
+    assert(#report.broken.history.faults <= 1, #report.broken.history.faults)
+    assert(report.broken.tries > 0)
+  end)
+
+  it("lets timeouts pass while the disk is at a commit", function()
+    local w = flow.workflow { name = "slow disk" }
+    w.a = { timeout = "10s", run = function(ctx)
+      ctx:sleep(1)
+      return 1
+    end }
+    w.b = { after = "a", timeout = "10s", run = function() return 2 end }
+    local stalled, late = 0, 0
+    local report = report_of(w, { seeds = 400, faults = { "stall" }, on_history = function(h)
+      for _, entry in ipairs(h.log) do
+        if entry.what == "stall" then stalled = stalled + 1 end
+      end
+      if h.errors.a and h.errors.a.code == "timeout" then late = late + 1 end
+    end })
+    assert.is_nil(report.broken and report.broken.text)
+    assert(stalled > 0, "no commit has stalled")
+    assert(late > 0, "no timeout has passed meanwhile")
   end)
 end)
 

@@ -74,7 +74,7 @@ local KINDS = {
   { "commit_slow", 2, of_commit "slow" }, { "commit_fails", 1, of_commit "fails" },
   { "commit_unsure", 2, of_commit "unsure" },
   { "cancel", 1, from_outside "cancel" }, { "pause", 1, from_outside "pause" },
-  { "skip", 1, from_outside "skip" },
+  { "skip", 1, from_outside "skip" }, { "stall", 2, from_outside "stall" },
   { "signal", 5, of_signal "signal" }, { "hold_back", 2, of_signal "hold_back" },
 }
 

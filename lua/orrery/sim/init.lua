@@ -2,6 +2,7 @@
 --- decides, until something breaks.
 local check = require "orrery.sim.check"
 local faults = require "orrery.sim.faults"
+local models = require "orrery.sim.models"
 local profile = require "orrery.sim.profile"
 local shrink = require "orrery.sim.shrink"
 local simulated = require "orrery.simulated"
@@ -36,6 +37,7 @@ local function broken_by(h)
   return check.user(h, simulated.invariants)
 end
 
+-- What a history breaks that is played again and comes to something else.
 local function differs(s, options, h)
   local again = world.play(s, options, h.seed, h.faults)
   if trace.digest(again) == trace.digest(h) then return nil end
@@ -44,12 +46,13 @@ local function differs(s, options, h)
     .. "outlives the run, real I/O without a model)"
 end
 
-local function shrunk(s, options, h, name, text)
+-- `look` gives what a history breaks, and how.
+local function shrunk(s, options, h, look, name, text)
   local found = { [h] = text }
   local best = h
   local function breaks(list)
     local again = world.play(s, options, h.seed, list)
-    local other, why = broken_by(again)
+    local other, why = look(again)
     if other ~= name then return false end
     best, found[again] = again, why
     return true
@@ -94,22 +97,25 @@ function sim.run(compiled, options)
   local s = subject.of(compiled)
   local known = profile(s, options)
   known.kinds = faults.kinds(options.faults)
+  models.check(known.signals, false)
   local first = options.seed or 1
-  for seed = first, first + (options.seeds or 1000) - 1 do
+  for i = 0, (options.seeds or 1000) - 1 do
+    local seed = first + i -- after the last number comes the first
     local h = world.play(s, options, seed, faults.of(seed, known))
     count(report, h)
     if options.on_history then options.on_history(h) end
-    local name, text = broken_by(h)
-    if name then
-      report.broken = shrunk(s, options, h, name, text)
-      break
+    local look = broken_by
+    local name, text = look(h)
+    if not name and (seed % TWICE == 0 or seed == first) then
+      look = function(again) return differs(s, options, again) end
+      name, text = look(h)
     end
-    if seed % TWICE == 0 or seed == first then name, text = differs(s, options, h) end
     if name then
-      report.broken = { seed = seed, name = name, text = text, history = h, faults = #h.faults, tries = 0 }
+      report.broken = shrunk(s, options, h, look, name, text)
       break
     end
   end
+  models.check(known.signals, true)
   table.sort(report.seconds)
   return report
 end

@@ -12,6 +12,7 @@ local YEAR = 365 * 86400
 local ANSWERS = { 1, 60, 3600, 86400, 30 * 86400, 2 * YEAR, 3 * YEAR, 4 * YEAR }
 local HELD_BACK = 2 * YEAR -- until then a signal that is held back does not come
 local GIVE_UP = 5 * YEAR
+local STALLED_TURNS = 6 -- of the loop, for which a commit that stalls is under way
 local SOON = 0.001 -- until somebody looks again whether there is the run
 
 local function answers()
@@ -51,6 +52,7 @@ end
 local function data_of(self, name)
   local model = simulated.models["signal:" .. name]
   if not model then return nil end
+  model.used = true
   if model.run then return model.run(self.kept) end
   return model.data
 end
@@ -107,7 +109,19 @@ local function answer(self, act)
   end
 end
 
+-- Makes the commit that begins now take long: the clock goes on, and what is due meanwhile comes
+-- before what waits for the disk. Nothing where none begins.
+local function stall(self, act)
+  local begun, disk = self.disk:commits(), self.disk
+  disk:fault(begun + 1, "slow", STALLED_TURNS)
+  core.sleep(0)
+  if disk:commits() == begun or disk:crashed() then return end
+  self:note("outside", { what = "stall", by = act.fault.by })
+  self.rt:skip(act.fault.by)
+end
+
 local ACT = {
+  stall = stall,
   answer = answer,
   signal = function(self, act) signal(self, act.fault.name) end,
   hold_back = function() end,

@@ -69,6 +69,17 @@ function subject.of(compiled)
   return s
 end
 
+--- Names of the nodes of all workflows that are played, those that they call included, as far as
+--- they were called.
+---@return string[]
+function subject.nodes_known()
+  local names = {}
+  for _, s in pairs(made) do
+    for name in pairs(s.by_name) do names[#names + 1] = name end
+  end
+  return names
+end
+
 --- Calls `fn` while the types of nodes have the handlers of their models.
 ---@param fn fun(): any
 ---@return any

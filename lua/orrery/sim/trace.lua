@@ -1,4 +1,6 @@
 --- A history as a few lines that people read.
+local null = require "orrery.core".json.null
+
 local trace = {}
 
 local MOST = 16 -- lines of what happened
@@ -9,6 +11,7 @@ local function show(value, most)
   if kind == "string" then
     return #value <= most and ("%q"):format(value) or ("%q…"):format(value:sub(1, most))
   end
+  if value == null then return "null" end
   if kind ~= "table" then return tostring(value) end
   local keys, parts = {}, {}
   for key in pairs(value) do keys[#keys + 1] = key end
@@ -57,6 +60,9 @@ local COMMIT = { slow = "takes %d turns", fails = "fails, and is made %d turns l
 local ACT = {
   cancel = function(f) return ("a cancel after %s"):format(seconds(f.at)) end,
   pause = function(f) return ("a pause after %s for %s"):format(seconds(f.at), seconds(f.by)) end,
+  stall = function(f)
+    return ("a commit after %s that takes %s"):format(seconds(f.at), seconds(f.by))
+  end,
   skip = function(f) return ("a clock that jumps by %s after %s"):format(seconds(f.by), seconds(f.at)) end,
   signal = function(f) return ("signal %s after %s"):format(f.name, seconds(f.at)) end,
   hold_back = function(f) return ("signal %s does not come"):format(f.name) end,
@@ -96,6 +102,7 @@ local LINE = {
   end,
   outside = function(e)
     if e.what == "clock" then return ("from outside: the clock jumps by %s"):format(seconds(e.by)) end
+    if e.what == "stall" then return ("the disk takes %s for a commit"):format(seconds(e.by)) end
     return ("from outside: %s %s"):format(e.what, e.data ~= nil and show(e.data, 24) or "")
   end,
   crash = function(e) return ("the process dies: record %d is the last that is kept"):format(e.record) end,
