@@ -87,7 +87,7 @@ EMBED_BIN := $(patsubst %.c,$(BUILD)/%,$(EMBED_SRC))
 
 # A test that includes nothing above the core is linked with the core alone. That it links shows
 # that the core knows nothing else, and a fault in another room does not stop the work on this one.
-WIDE_INCLUDES := "(port|loop|store|lua|fiber|run|durable|bind|api)/|(place|tables|web|orrery|lua|uv)\.h
+WIDE_INCLUDES := "(port|loop|store|lua|rows|fiber|run|durable|bind|api)/|(place|tables|web|orrery|lua|uv)\.h
 WIDE_TEST_SRC := $(if $(TEST_SRC),$(shell grep -lE '$(WIDE_INCLUDES)' $(TEST_SRC)))
 WIDE_TEST_BIN := $(patsubst spec/c/%.c,$(BUILD)/spec/%,$(WIDE_TEST_SRC))
 CORE_TEST_BIN := $(filter-out $(WIDE_TEST_BIN),$(TEST_BIN))
@@ -290,7 +290,7 @@ install: all install-module ## install to DESTDIR and PREFIX (/usr/local)
 	$(call installed,JSON Schema,$(PREFIX)/share/$(JSON_SCHEMA))
 	$(call installed,completions,$(PREFIX)/share/{bash-completion$(COMMA)zsh$(COMMA)fish})
 	$(Q)version=$$(sed -n 's/^#define ORR_VERSION "\(.*\)"/\1/p' runtime/include/orrery.h); \
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$$version|" \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$$version|" -e 's|@ARCHIVES@|$(LUV_A) $(UV_A)|' \
 	  orrery.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/orrery.pc
 
 # What `require "orrery"` needs in a plain Lua 5.4; the rock installs exactly this.

@@ -133,7 +133,17 @@ describe("the C library", function()
       mkdir $dir/static; cp $dir/usr/lib/liborrery.a $dir/static
       libs=$(pkg-config --libs --static orrery | sed "s|-L$dir/usr/lib|-L$dir/static|")
       cc -Wall -Werror $dir/hello.c $(pkg-config --cflags orrery) $libs -o $dir/hello-archive
-      $dir/hello-archive]])
+      $dir/hello-archive
+      ldd $dir/hello-archive | grep libuv || true]])
+  end)
+
+  it("is linked into a program that is static as a whole", function()
+    if command.sanitized then pending "a plain program cannot load a library with a sanitizer in it" end
+    assert_prints("0 completed 42\nstatic\n", [[
+      # of what is opened at its first use (libcurl and others) the linker warns
+      cc -static $dir/hello.c $(pkg-config --static --cflags --libs orrery) -o $dir/hello-static 2>$dir/said
+      $dir/hello-static
+      ldd $dir/hello-static >/dev/null 2>&1 || echo static]])
   end)
 
   it("can be opened by a program that knows nothing of Lua", function()
