@@ -302,6 +302,9 @@ describe("a barrier between processes", function()
       here:until_true(function()
         return is_there(here) and #here:query "SELECT 1 FROM arrivals" >= 2 * i
       end, "arrivals")
+      here:until_true(function()
+        return #here:query("SELECT 1 FROM runs WHERE json_extract(input, '$.n') = ?", n) > 0
+      end, n .. " begins")
       if not processes[n].code then
         kill(here, processes[n])
         if processes[n].code ~= 0 then processes[n] = here:start { "resume", id_of(here, n) } end

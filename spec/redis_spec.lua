@@ -323,7 +323,8 @@ describe("an entry of a stream", function()
         local here <close> = place.new()
         local kept
         serve_stream(function()
-          kept = (here:read ".orrery/runs.db" .. here:read ".orrery/runs.db-wal"):find("7423-5", 1, true)
+          local log = here:read ".orrery/runs.db-wal" -- first: what leaves it is in the other file by then
+          kept = (log .. here:read ".orrery/runs.db"):find("7423-5", 1, true)
         end)
         here:write("w.lua", ([[local flow = require "orrery"
           local w = flow.workflow { name = "w", output = "${nodes.it}" }

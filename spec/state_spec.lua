@@ -210,14 +210,18 @@ describe("an update", function()
 
   it("gives up where others are quicker a hundred times", function()
     local w = flow.workflow { name = "w", on_error = "continue" }
-    local done = false
+    local done, sets = false, 0
     w.quick = { run = function(ctx)
-      while not done do ctx:state():set("k", ctx:uuid()) end
+      while not done do
+        ctx:state():set("k", ctx:uuid())
+        sets = sets + 1
+      end
     end }
     w.slow = { run = function(ctx)
       local _ <close> = setmetatable({}, { __close = function() done = true end })
       ctx:state():update("k", function(value)
-        ctx:sleep(0.002)
+        local before = sets
+        while sets < before + 2 do ctx:sleep(0.001) end -- the second has begun since it was read
         return value
       end)
     end }
@@ -267,7 +271,8 @@ describe("in a store", function()
     local done = story.tell([[
       local flow = require "orrery"
       local w = flow.workflow { name = "count" }
-      w.n = { each = function() return { 1, 2, 3, 4, 5, 6, 7, 8 } end, run = function(ctx)
+      w.n = { each = function() return { 1, 2, 3, 4, 5, 6, 7, 8 } end, -- some are overtaken too often
+        retry = { max = 50, delay = 0.01, on = { "state_conflict" } }, run = function(ctx)
         for _ = 1, 5 do ctx:state():update("n", function(n) return (n or 0) + 1 end) end
       end }
       return w]], [[
