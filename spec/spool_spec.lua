@@ -103,16 +103,83 @@ end
 describe("rows beyond a size", function()
   it("are for all that takes rows what a list is, in memory and in a store", function()
     local texts = {}
-    for i, how in ipairs { {}, { large_output = 1 }, { large_output = 1, store = true } } do
+    for i, how in ipairs { {}, { large_output = 1 }, { large_output = 1, store = true },
+      { large_output = 1, journal = true } } do
       local here <close> = place.new()
+      local journal = how.journal
       if how.store then how.store = here.folder .. "/s.db" end
-      local run = flow.run(everything(here.folder), { runtime = flow.runtime(how) })
+      how.journal = nil
+      local run = flow.run(everything(here.folder), { runtime = flow.runtime(how), journal = journal })
       assert.equal("completed", run.state, run.error and run.error.node .. ": " .. run.error.message)
       texts[i] = json.encode(run.output, { sort = true, binary = true }):gsub(here.folder, "FOLDER")
       if how.store then assert.is_true(#names(how.store .. "-rows") > 10) end
     end
     assert.equal(texts[1], texts[2])
     assert.equal(texts[1], texts[3])
+    assert.equal(texts[1], texts[4])
+  end)
+
+  -- Which lists of an output are no tables in memory.
+  local function in_files(value, path, found)
+    found = found or {}
+    if type(value) ~= "table" then return found end
+    if json.is_array(value) and rawlen(value) == 0 and #value > 0 then found[path] = #value return found end
+    for key, inner in next, value do in_files(inner, path == "" and key or path .. "." .. key, found) end
+    return found
+  end
+
+  it("are in files whatever makes them: rejects, parts, what is merged or different", function()
+    for _, how in ipairs { { large_output = 20000 }, { large_output = 20000, store = true },
+      { large_output = 20000, journal = true } } do
+      local here <close> = place.new()
+      local data, journal = flow.data, how.journal
+      if how.store then how.store = here.folder .. "/s.db" end
+      how.journal = nil
+      local w, rows = flow.workflow { name = "made" }, some(2000)
+      w.filter = data.filter { rows = rows, where = "row.part > 3", rejects = true }
+      w.validate = data.validate { rows = rows, rules = { low = "row.id < 400" } }
+      w.split = data.split { rows = rows, parts = 2 }
+      w.into = data.split { rows = rows, into = { low = "row.part < 3" } }
+      w.merge = data.merge { values = { rows, rows }, as = "array" }
+      w.zip = data.merge { values = { rows, rows }, as = "zip" }
+      w.diff = data.diff { old = rows, new = some(1000), by = "id" }
+      local found = {}
+      w.look = { after = { "filter", "validate", "split", "into", "merge", "zip", "diff" }, run = function(_, inputs)
+        for name, value in pairs(inputs) do in_files(value, name, found) end
+      end }
+      local run = flow.run(w, { runtime = flow.runtime(how), journal = journal })
+      assert.equal("completed", run.state, run.error and run.error.message)
+      assert.same({ 857, 1143 }, { found["filter.rows"], found["filter.rejects"] })
+      assert.same({ 399, 1601 }, { found["validate.rows"], found["validate.rejects"] })
+      assert.same({ 1000, 1000 }, { found["split.1"], found["split.2"] })
+      assert.same({ 857, 1143 }, { found["into.low"], found["into.rest"] })
+      assert.same({ 4000, 2000, 1000 }, { found.merge, found.zip, found["diff.removed"] })
+      if how.store then assert.equal(11, #names(how.store .. "-rows")) end
+    end
+  end)
+
+  it("of a worker's handler are in a file too, and are handed over with it", function()
+    local here <close> = place.new { ["w.lua"] = [[
+      local flow = require "orrery"
+      local w = flow.workflow { name = "w", output = "${nodes.look}" }
+      w.source = { run = function()
+        local rows = {}
+        for i = 1, 30000 do rows[i] = { id = i, text = ("x"):rep(50) } end
+        return rows
+      end }
+      w.rows = flow.data.sort { rows = "${nodes.source}", by = "id", descending = true, strategy = "thread" }
+      w.split = flow.data.split { rows = "${nodes.rows}", parts = 2, strategy = "thread" }
+      w.look = { after = { "rows", "split" }, run = function(_, inputs)
+        local sum, second = 0, inputs.split[2]
+        for _, row in ipairs(inputs.rows) do sum = sum + row.id end
+        return { sum, rawlen(inputs.rows), #inputs.rows, rawlen(second), #second, second[15000].id }
+      end }
+      return w]] }
+    for _, store in ipairs { "sqlite:s.db", "memory:" } do
+      local done = here:ends(0, "run", "w.lua", "-q", "--store", store)
+      assert.equal("[450015000,0,30000,0,15000,1]", (done.out:gsub("%s", "")))
+    end
+    assert.equal(3, #names(here.folder .. "/s.db-rows"))
   end)
 
   it("are read anywhere, in any order", function()
@@ -168,8 +235,20 @@ describe("rows beyond a size", function()
     end, source = true, run = function(ctx, config, inputs)
       return flow.rows.alone(flow.type_of { type = "spool.unfit" }, ctx, config, inputs)
     end } {}
+    w.late = flow.type { name = "spool.late", stage = function(_, _, stage)
+      stage:on_commit(function() flow.error { code = "too_late", message = "x" } end)
+      local given = false
+      return function()
+        if given then return nil end
+        given = true
+        return some(100)
+      end
+    end, source = true, run = function(ctx, config, inputs)
+      return flow.rows.alone(flow.type_of { type = "spool.late" }, ctx, config, inputs)
+    end } {}
     local run = flow.run(w, { runtime = flow.runtime { large_output = 1, store = here.folder .. "/s.db" } })
     assert.equal("failed", run.state)
+    assert.equal("too_late", run:errors().late.code)
     assert.equal("invalid_output", run:errors().unfit.code)
     assert.same({}, names(here.folder .. "/s.db-rows"))
   end)
@@ -194,9 +273,9 @@ describe("rows beyond a size", function()
       local flow = require "orrery"
       local w = flow.workflow { name = "b", output = "${#nodes.rows}" }
       local rows = {}
-      for i = 1, 30000 do rows[i] = { id = i, text = "hush-" .. "hush " .. i } end
+      for i = 1, 30000 do rows[i] = { id = i, text = "hush-" .. "hush " .. i, part = "hush-" } end
       w.look = { run = function() return #flow.secret("SPOOL_TOKEN"):value() end }
-      w.rows = flow.data.map { after = "look", rows = rows }
+      w.rows = flow.data.map { after = "look", rows = rows, set = { made = "row.part .. 'hush'" } }
       return w]] }
     local result = here:finish(here:start({ "run", "b.lua" }, { SPOOL_TOKEN = "hush-hush" }))
     assert.equal(0, result.code, result.err)

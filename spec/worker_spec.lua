@@ -190,6 +190,15 @@ describe("a handler in a worker", function()
     assert.equal('0\n0\n"output":["•••",true,18,true]\n"output":[20,"•••"]\n', done.out, done.err)
   end)
 
+  it("fails where the function of its step does", function()
+    local out = output [[
+      w.a = { strategy = "thread", run = function(ctx)
+        local ok, e = pcall(ctx.step, ctx, "fails", function() flow.error { code = "mine", message = "x" } end)
+        return { ok, e.code }
+      end }]]
+    assert.equal('[false,"mine"]code0', out)
+  end)
+
   it("is handed large values, and hands them back", function()
     local out = output [[
       w.big = { run = function() return { text = ("x"):rep(5e6), list = { ("y"):rep(100):byte(1, -1) } } end }

@@ -241,9 +241,30 @@ static bool row(lua_State *L, int self, lua_Integer i) {
 
 /* ---- where it is ----------------------------------------------------------------------------- */
 
+static void set_counts(lua_State *L, const spooled *s) {
+    lua_pushinteger(L, s->list.n);
+    lua_setfield(L, -2, "rows");
+    lua_pushinteger(L, (lua_Integer)s->bytes);
+    lua_setfield(L, -2, "bytes");
+}
+
+/* For another thread of this process: a descriptor, which is whoever's that reads this. */
+static bool place_here(lua_State *L, const spooled *s) {
+    lua_createtable(L, 0, 3);
+    set_counts(L, s);
+    lua_pushinteger(L, 0);
+    lua_setfield(L, -2, "fd"); /* there is room for it from here on */
+    int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
+    lua_pushinteger(L, fd);
+    lua_setfield(L, -2, "fd");
+    if (fd < 0) lua_pop(L, 1);
+    return fd >= 0;
+}
+
 static bool place(lua_State *L, int self, const char *folder) {
     const spooled *s = lua_touserdata(L, self);
     int top = lua_gettop(L);
+    if (!*folder && s->fd >= 0) return place_here(L, s);
     lua_getiuservalue(L, self, FOLDER);
     const char *own = lua_tostring(L, -1);
     bool same = own && strcmp(own, folder) == 0;
@@ -252,10 +273,7 @@ static bool place(lua_State *L, int self, const char *folder) {
     lua_createtable(L, 0, 3);
     lua_getiuservalue(L, self, NAME);
     lua_setfield(L, -2, "file");
-    lua_pushinteger(L, s->list.n);
-    lua_setfield(L, -2, "rows");
-    lua_pushinteger(L, (lua_Integer)s->bytes);
-    lua_setfield(L, -2, "bytes");
+    set_counts(L, s);
     return true;
 }
 
@@ -298,15 +316,17 @@ bool orr_spooled_find(lua_State *L, const char *folder) {
     int t = lua_gettop(L);
     orr_spool_file file = {.folder = folder, .fd = -1};
     if (!lua_istable(L, t)) return false;
-    lua_getfield(L, t, "file");
+    lua_getfield(L, t, *folder ? "file" : "fd");
     lua_getfield(L, t, "rows");
     lua_getfield(L, t, "bytes");
-    bool is = lua_type(L, t + 1) == LUA_TSTRING && lua_isinteger(L, t + 2) && lua_isinteger(L, t + 3);
+    bool is = lua_isinteger(L, t + 2) && lua_isinteger(L, t + 3);
+    if (is && *folder && lua_type(L, t + 1) == LUA_TSTRING) file.name = lua_tostring(L, t + 1);
+    if (is && !*folder && lua_isinteger(L, t + 1)) file.fd = (int)lua_tointeger(L, t + 1);
+    is = is && (file.fd >= 0 || (file.name && is_name(file.name)));
     if (is) {
-        file.name = lua_tostring(L, t + 1);
         file.rows = lua_tointeger(L, t + 2);
         file.bytes = lua_tointeger(L, t + 3);
-        is = is_name(file.name) && file.rows > 0 && file.bytes >= file.rows;
+        is = file.rows > 0 && file.bytes >= file.rows;
     }
     if (is) {
         orr_spooled_push(L, &file);

@@ -126,14 +126,13 @@ int orr_core_spools(lua_State *L) {
     const orr_script *s = orr_script_of(L);
     bool own = lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1);
     if (own) orr_push_anchor(L, orr_runs_of(s)->ctx_mt);
-    if (!own || !lua_rawequal(L, -1, -2)) { /* of a worker: what it outputs goes to the loop as text */
+    if (!own || !lua_rawequal(L, -1, -2)) { /* of whom nobody knows where its rows go */
         lua_pushboolean(L, false);
         return 1;
     }
     const orr_runbox *r = orr_check_ctx(L, 1)->run;
-    const char *folder = r->journal ? r->rt->keeper->rows(r->rt) : "";
-    if (folder) lua_pushstring(L, folder);
-    else lua_pushboolean(L, false);
+    const char *folder = r->journal ? r->rt->keeper->rows(r->rt) : NULL;
+    lua_pushstring(L, folder ? folder : "");
     lua_pushinteger(L, (lua_Integer)r->rt->large_output);
     return 2;
 }

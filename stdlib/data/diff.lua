@@ -4,8 +4,6 @@ local keys = require "orrery.stdlib.shared.keys"
 
 local json = flow.json
 
-local TURN = 1000 -- items between which others may go on
-
 local function present(value)
   if value == json.null then return nil end
   return value
@@ -68,11 +66,11 @@ local function compare(old, new, path, out)
   elseif old == new then
     out.same = out.same + (old ~= nil and 1 or 0)
   elseif old == nil then
-    out.added[#out.added + 1] = { path = path, value = new }
+    out.added:push { path = path, value = new }
   elseif new == nil then
-    out.removed[#out.removed + 1] = { path = path, value = old }
+    out.removed:push { path = path, value = old }
   else
-    out.changed[#out.changed + 1] = { path = path, old = old, new = new }
+    out.changed:push { path = path, old = old, new = new }
   end
 end
 
@@ -98,33 +96,33 @@ local function different_fields(old, new)
 end
 
 -- Of items with one key the first stands beside the first, the second beside the second.
-local function compare_lists(ctx, old, new, by, out)
+local function compare_lists(lists, old, new, by, out)
   local places, taken = {}, {}
   for i = 1, #old do
-    if i % TURN == 0 then ctx:sleep(0) end
+    lists:turn()
     local key = key_of(old[i], by)
     local queue = places[key] or { from = 1 }
     places[key] = queue
     queue[#queue + 1] = i
   end
   for i = 1, #new do
-    if i % TURN == 0 then ctx:sleep(0) end
+    lists:turn()
     local queue = places[key_of(new[i], by)]
     local place = queue and queue[queue.from]
     if not place then
-      out.added[#out.added + 1] = new[i]
+      out.added:push(new[i])
     else
       queue.from, taken[place] = queue.from + 1, true
       local fields = by and different_fields(old[place], new[i])
       if fields and #fields > 0 then
-        out.changed[#out.changed + 1] = { old = old[place], new = new[i], fields = fields }
+        out.changed:push { old = old[place], new = new[i], fields = fields }
       else
         out.same = out.same + 1
       end
     end
   end
   for i = 1, #old do
-    if not taken[i] then out.removed[#out.removed + 1] = old[i] end
+    if not taken[i] then out.removed:push(old[i]) end
   end
 end
 
@@ -159,14 +157,17 @@ return flow.type {
     if not are_alike(old, new) then
       refuse(("old is %s and new %s; give it two lists, or two objects"):format(what(old), what(new)))
     end
-    local out = { added = json.array {}, removed = json.array {}, changed = json.array {}, same = 0 }
+    local lists <close> = flow.rows.lists(ctx, "data.diff")
+    local out = { added = lists:new(), removed = lists:new(), changed = lists:new(), same = 0 }
     if is_list(old) or is_list(new) then
-      compare_lists(ctx, old, new, config.by and keys.names(config.by), out)
+      compare_lists(lists, old, new, config.by and keys.names(config.by), out)
     elseif config.by then
       refuse "by is for lists of rows, and these are objects"
     else
       compare(old, new, "", out)
     end
+    for _, name in ipairs { "added", "removed", "changed" } do out[name] = out[name]:finish() end
+    lists:keep()
     out.equal = #out.added + #out.removed + #out.changed == 0
     return out
   end,

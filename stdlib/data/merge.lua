@@ -114,6 +114,20 @@ local function by_key(lists, by)
   return json.array(merged)
 end
 
+-- One list, of those that are lists their items.
+local function joined(lists, values, is_joined)
+  local merged = lists:new()
+  for _, value in ipairs(values) do
+    local joins = is_joined(value)
+    for i = 1, joins and #value or 0 do
+      merged:push(value[i])
+      lists:turn()
+    end
+    if not joins then merged:push(value) end
+  end
+  return merged:finish()
+end
+
 -- ---- the modes ----------------------------------------------------------------------------------
 
 local MODES = {
@@ -127,32 +141,26 @@ local MODES = {
     for _, value in ipairs(all(values, n, "deep", "object")) do deep(merged, value, config) end
     return json.object(merged)
   end,
-  array = function(values, n)
-    local merged = {}
-    for _, list in ipairs(all(values, n, "array", "array")) do
-      table.move(list, 1, #list, #merged + 1, merged)
-    end
-    return json.array(merged)
+  array = function(values, n, _, lists)
+    return joined(lists, all(values, n, "array", "array"), is_list)
   end,
-  append = function(values, n)
-    local merged = {}
-    for _, value in ipairs(all(values, n)) do
-      if json.is_array(value) then table.move(value, 1, #value, #merged + 1, merged)
-      else merged[#merged + 1] = value end
-    end
-    return json.array(merged)
-  end,
+  append = function(values, n, _, lists) return joined(lists, all(values, n), json.is_array) end,
   list = function(values, n) return json.array(all(values, n)) end,
-  zip = function(values, n)
-    local lists, longest, merged = all(values, n, "zip", "array"), 0, {}
-    for _, list in ipairs(lists) do longest = math.max(longest, #list) end
-    for place = 1, longest do merged[place] = zipped(lists, place) end
-    return json.array(merged)
+  zip = function(values, n, _, lists)
+    local given, longest, merged = all(values, n, "zip", "array"), 0, lists:new()
+    for _, list in ipairs(given) do longest = math.max(longest, #list) end
+    for place = 1, longest do
+      merged:push(zipped(given, place))
+      lists:turn()
+    end
+    return merged:finish()
   end,
   key = function(values, n, config)
     return by_key(all(values, n, "key", "array"), keys.names(config.by))
   end,
 }
+
+local LISTS = { array = true, append = true, zip = true } -- modes that make a list of rows as they come
 
 return flow.type {
   name = "data.merge",
@@ -177,8 +185,12 @@ return flow.type {
     [[flow.merge { as = "array", values = { "${nodes.first}", "${nodes.second}" } }]],
     [[flow.merge { as = "key", by = "id", values = { "${nodes.people}", "${nodes.addresses}" } }]],
   },
-  run = function(_, config, inputs)
+  run = function(ctx, config, inputs)
     local values, n = sources(config, inputs)
-    return MODES[config.as](values, n, config)
+    if not LISTS[config.as] then return MODES[config.as](values, n, config) end
+    local lists <close> = flow.rows.lists(ctx, "data.merge")
+    local merged = MODES[config.as](values, n, config, lists)
+    lists:keep()
+    return merged
   end,
 }

@@ -4,15 +4,17 @@ local sorted_names = require "orrery.stdlib.shared.sorted_names"
 
 local json = flow.json
 
-local TURN = 1000 -- rows between which others may go on
 local TAKEN = { rest = true, rejects = true } -- names in the output
 
 -- Lists of neighbours whose lengths differ by one at most.
-local function into_parts(list, count)
+local function into_parts(lists, list, count)
   local parts, at = {}, 1
   for i = 1, count do
     local size = #list // count + (i <= #list % count and 1 or 0)
-    parts[i] = json.array(table.move(list, at, at + size - 1, 1, {}))
+    local part = lists:new()
+    for k = at, at + size - 1 do part:push(list[k]) end
+    lists:turn()
+    parts[i] = part:finish()
     at = at + size
   end
   return json.array(parts)
@@ -29,20 +31,21 @@ local function place_of(ctx, row, names, into)
   return "rest"
 end
 
-local function by_expressions(ctx, list, into)
-  local names, out = sorted_names(into), { rest = json.array {}, rejects = json.array {} }
-  for _, name in ipairs(names) do out[name] = json.array {} end
-  for i, row in ipairs(list) do
+local function by_expressions(ctx, lists, list, into)
+  local names, made, out = sorted_names(into), { rest = lists:new(), rejects = lists:new() }, {}
+  for _, name in ipairs(names) do made[name] = lists:new() end
+  for _, row in ipairs(list) do
     local ok, place = pcall(place_of, ctx, row, names, into)
     if ok then
-      out[place][#out[place] + 1] = row
+      made[place]:push(row)
     elseif type(place) == "table" and place.code == "config_error" then
-      out.rejects[#out.rejects + 1] = { row = row, reason = place.message }
+      made.rejects:push { row = row, reason = place.message }
     else
       error(place, 0)
     end
-    if i % TURN == 0 then ctx:sleep(0) end
+    lists:turn()
   end
+  for name, each in pairs(made) do out[name] = each:finish() end
   return out
 end
 
@@ -67,7 +70,10 @@ return flow.type {
     [[flow.data.split { rows = "${nodes.people}", into = { adults = "row.age >= 18", children = "row.age < 18" } }]] },
   run = function(ctx, config, inputs)
     local list = flow.rows.list("data.split", config, inputs)
-    if config.parts then return into_parts(list, config.parts) end
-    return by_expressions(ctx, list, config.into)
+    local lists <close> = flow.rows.lists(ctx, "data.split")
+    local out = config.parts and into_parts(lists, list, config.parts)
+      or by_expressions(ctx, lists, list, config.into)
+    lists:keep()
+    return out
   end,
 }

@@ -1,6 +1,5 @@
 --- A stage as a node of its own: it takes a list and outputs a list. A source takes none; a sink
 --- outputs what it has counted and written.
-local core = require "orrery.core"
 local chunks_of = require "orrery.rows.chunks"
 local list_of = require "orrery.rows.list"
 local report = require "orrery.rows.report"
@@ -23,5 +22,5 @@ return function(T, ctx, config, inputs)
   end
   local list = spool.collect(stream, rows, T.name)
   if config.rejects ~= true then return list end
-  return { rows = list, rejects = core.json.array(stream.stages[1].rejects) }
+  return { rows = list, rejects = stream.stages[1].rejects }
 end

@@ -50,6 +50,17 @@ function rows.list(name, config, inputs)
   return list
 end
 
+--- Lists that a handler makes row by row, which may be larger than memory; a to-be-closed value.
+--- `lists:new()` begins one (*waits*), which takes `push(row)` and `add(rows)` (may wait) and whose
+--- `finish()` gives it, not to be changed (*waits*); `lists:keep()` once all is well, else their
+--- files are removed (*waits*).
+---@param ctx orrery.Context
+---@param what string who gives the rows, for errors
+---@return orrery.rows.Lists
+function rows.lists(ctx, what)
+  return require "orrery.rows.stage".lists(ctx, what)
+end
+
 --- A database in SQLite. See `orrery.rows.database`.
 ---@param path string
 ---@param options? table

@@ -17,7 +17,7 @@ function report.of_stage(stage)
   local made = { type = stage.type, rows_in = rows_in, rows_out = stage.rows_out,
     rejected = stage.rejected, files = files_of(stage) }
   for key, value in next, stage.report do made[key] = value end
-  if stage.config.rejects == true then made.rejects = core.json.array(stage.rejects) end
+  if stage.config.rejects == true then made.rejects = stage.rejects end
   return made
 end
 

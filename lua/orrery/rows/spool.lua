@@ -14,6 +14,7 @@ local spool = {}
 
 local MOST = 1000000 -- rows of a list that is not kept in a file
 local SLICE = 1000   -- rows that become text at once
+local PENDING = 500  -- rows that come one by one and are taken together
 
 ---@class orrery.rows.Spool
 ---@field stream orrery.rows.Stream
@@ -25,7 +26,7 @@ local SLICE = 1000   -- rows that become text at once
 ---@field size integer bytes of memory that they take
 ---@field output orrery.rows.Output|nil
 ---@field file string|nil its name in the folder
----@field kept boolean|nil
+---@field pending any[] rows that came one by one
 local Spool = {}
 Spool.__index = Spool
 
@@ -53,7 +54,7 @@ function Spool:begin()
   end
   self.stream:on_close(function()
     self.output:close()
-    if self.file and not self.kept then core.fs("unlink", folder .. "/" .. self.file) end
+    if self.file and not self.stream.committed then core.fs("unlink", folder .. "/" .. self.file) end
   end)
 end
 
@@ -81,8 +82,22 @@ function Spool:add(chunk)
   self.list = nil
 end
 
--- The file is there for good, as far as this attempt can say.
+--- Adds one row. May wait.
+---@param row any
+function Spool:push(row)
+  local pending = self.pending
+  pending[#pending + 1] = row
+  if #pending < PENDING then return end
+  self.pending = {}
+  self:add(pending)
+end
+
+--- All rows as a list, which is not to be changed; the file is there for good, as far as this attempt
+--- can say. Waits.
+---@return any[]
 function Spool:finish()
+  if #self.pending > 0 then self:add(self.pending) end
+  self.pending = {}
   if not self.output then return core.json.array(self.list) end
   local rows, bytes = self.rows, self.output.bytes
   if not self.file then
@@ -93,6 +108,24 @@ function Spool:finish()
   return core.rows().spooled { rows = rows, bytes = bytes, folder = self.place, file = self.file }
 end
 
+--- Begins a list, which takes rows by `push` and `add` (a list of them) and is given by `finish`. In a
+--- run in a store the first of a stream is a step of the handler. Waits.
+---@param stream orrery.rows.Stream
+---@param what string who gives the rows, for errors
+---@return orrery.rows.Spool
+function spool.new(stream, what)
+  local ctx = stream.ctx
+  local place, most = core.spools(ctx)
+  local self = setmetatable({ stream = stream, what = what, place = place, most = most, list = {}, rows = 0,
+    size = 0, pending = {} }, Spool)
+  if not place or place == "" then return self end
+  -- whether they are many or few, this is a place in the handler
+  stream.mark = stream.mark or ("%s-%s"):format(ctx.run.id, ctx:uuid():gsub("-", ""))
+  stream.spools = (stream.spools or 0) + 1
+  self.file = stream.mark .. (stream.spools > 1 and "-" .. stream.spools or "") .. ".jsonl"
+  return self
+end
+
 --- All rows as one list, after which what the stages have written is committed. Waits. Raises
 --- `too_many_rows`, `file_error`, `spool_error`, `invalid_output`.
 ---@param stream orrery.rows.Stream
@@ -100,16 +133,10 @@ end
 ---@param what string who gives them, for errors
 ---@return any[] list not to be changed
 function spool.collect(stream, rows, what)
-  local ctx = stream.ctx
-  local place, most = core.spools(ctx)
-  local self = setmetatable({ stream = stream, what = what, place = place, most = most, list = {}, rows = 0,
-    size = 0 }, Spool)
-  -- whether they are many or few, this is a place in the handler
-  if place and place ~= "" then self.file = ("%s-%s.jsonl"):format(ctx.run.id, ctx:uuid():gsub("-", "")) end
+  local self = spool.new(stream, what)
   for chunk in rows do self:add(chunk) end
   local list = self:finish()
   stream:commit()
-  self.kept = true
   return list
 end
 

@@ -21,6 +21,7 @@ local SIGN = 10000 * 1000000 -- ns between two signs of life
 ---@field rows_in integer
 ---@field rows_out integer
 ---@field rejected integer
+---@field rejects orrery.rows.Spool|any[]|nil where the config says so; a list once it is committed
 ---@field report table further fields for the output
 ---@field stream orrery.rows.Stream
 local Stage = {}
@@ -33,6 +34,7 @@ Stage.__index = Stage
 ---@field commits fun()[]
 ---@field inputs orrery.rows.Input[]
 ---@field outputs orrery.rows.Output[]
+---@field committed boolean|nil
 ---@field turn integer when the loop had its last turn
 ---@field told integer when the last sign of life was given
 local Stream = {}
@@ -64,10 +66,7 @@ function Stage:reject(row, reason, line, more)
   if to == nil or to == false then return end
   local kept = { row = row, reason = reason, line = line }
   for key, value in next, more or {} do kept[key] = value end
-  if to == true then
-    self.rejects[#self.rejects + 1] = kept
-    return
-  end
+  if to == true then return self.rejects:push(kept) end
   self.rejects_file = self.rejects_file or self:output(to)
   self.rejects_file:write(reject_line(kept))
 end
@@ -198,8 +197,9 @@ end
 
 local function new_stage(self, T, config)
   local made = setmetatable({ type = T.name, source = T.source == true, config = config, ctx = self.ctx,
-    stream = self, rows_in = 0, rows_out = 0, rejected = 0, rejects = {}, files = {}, report = {} }, Stage)
+    stream = self, rows_in = 0, rows_out = 0, rejected = 0, files = {}, report = {} }, Stage)
   self.stages[#self.stages + 1] = made
+  if config.rejects == true then made.rejects = require "orrery.rows.spool".new(self, T.name) end
   return made
 end
 
@@ -213,6 +213,27 @@ function stage.stream(ctx)
   return setmetatable({ ctx = ctx, stages = {}, closers = {}, commits = {}, inputs = {}, outputs = {},
     turn = uv.hrtime(), told = uv.hrtime() }, Stream)
 end
+
+---@class orrery.rows.Lists
+local Lists = {}
+Lists.__index = Lists
+function Lists:__close() self.stream:close() end
+
+--- Begins a list. Waits.
+---@return orrery.rows.Spool
+function Lists:new() return require "orrery.rows.spool".new(self.stream, self.what) end
+
+--- Lets the loop have a turn, where its last is long enough ago. May wait.
+function Lists:turn() self.stream:turn_if_due() end
+
+--- Keeps the files of all lists. Waits.
+function Lists:keep() self.stream:commit() end
+
+--- See `flow.rows.lists`.
+---@param ctx orrery.Context
+---@param what string
+---@return orrery.rows.Lists
+function stage.lists(ctx, what) return setmetatable({ stream = stage.stream(ctx), what = what }, Lists) end
 
 --- Joins stages, each of which pulls the one before it.
 ---@param list {type: orrery.NodeType, config: table}[]
@@ -228,10 +249,14 @@ function Stream:join(list, rows)
   return rows
 end
 
---- Commits what stages have written: databases, then files. Waits.
+--- Commits what stages have written: rejects in lists, databases, then files. Waits.
 function Stream:commit()
+  for _, each in ipairs(self.stages) do
+    if each.rejects then each.rejects = each.rejects:finish() end
+  end
   for _, fn in ipairs(self.commits) do fn() end
   for _, output in ipairs(self.outputs) do output:commit() end
+  self.committed = true
 end
 
 return stage

@@ -13,6 +13,7 @@
 --- | `state` function, arguments | `core.state_get` or `core.state_set` |
 --- | `bus` function, arguments | `flow.publish` or `flow.receive` |
 --- | `flushed` | `core.flushed` |
+--- | `spools` | `core.spools`: where rows are kept that are many |
 --- | `field` name, key | a field of `ctx`, or one of a field |
 --- | `fields` name | all fields of a field |
 --- | `secret` source | the value of a secret |
@@ -60,6 +61,9 @@ end
 
 -- The job's end ends whatever waits for a message.
 local function finish(self, m)
+  if m[2] == "ended" and not self.ended then -- also where nobody waits for it: it may hold a file
+    self.ended = message.decode_end(m[3], self.spools)
+  end
   self.over = m
   waiting.leave(self)
   for channel, resume in pairs(self.waiting) do
@@ -135,6 +139,8 @@ function ASKED.bus(self, channel, name, args)
   self:answer(channel, pcall(require("orrery.bus")[name], message.unpack(args)))
 end
 
+function ASKED.spools(self, channel) self:answer(channel, pcall(core.spools, self.ctx)) end
+
 function ASKED.flushed(self, channel) self:answer(channel, pcall(core.flushed)) end
 
 function ASKED.child(self, channel, named, args)
@@ -202,9 +208,9 @@ end
 
 -- What the job ended with as an error.
 function Call:failure()
-  local kind, code, said = self.over[2], self.over[3], self.over[4]
+  local kind, code, said = self.over[2], self.over[3], self.over[4] -- code and message of what has failed
   if kind == "failed" then return { code = code, message = said } end
-  return message.decode(code).error
+  return self.ended.error
 end
 
 local FIELDS = { "node", "item", "index", "item_name", "attempt", "iteration", "idempotency_key" }
@@ -237,7 +243,7 @@ end
 ---@return any output
 return function(compiled, how, ctx, config, inputs)
   local self = setmetatable({ ctx = ctx, run = ctx.run.id, task = task_of(ctx), bundle = bundle_of(compiled),
-    waiting = {}, queues = {} }, Call)
+    waiting = {}, queues = {}, spools = (core.spools(ctx)) }, Call)
   local rt = core.running_runtime()
   local pool = pools.of(rt)
   self.job = pool:start(job_text(self, how, config, inputs), function(...) on(self, ...) end)
@@ -247,7 +253,7 @@ return function(compiled, how, ctx, config, inputs)
     self.job:cancel()
     message.raise(e)
   end
-  local answer = self.over[2] == "ended" and message.decode(self.over[3]) or nil
+  local answer = self.ended
   if not answer or answer.error then message.raise(self:failure()) end
   if answer.outcome then return core.outcome(answer.outcome, answer.value) end
   return answer.value

@@ -148,6 +148,15 @@ function methods.state(ctx, options) return require("orrery.state").of(ctx, opti
 function core.ask_bus(name, ...) return ask("bus", name, message.pack(...)) end
 function core.flushed() return ask "flushed" end
 
+-- Where the rows of an output are kept, the loop's run says; once for each job.
+local spools = core.spools
+function core.spools(ctx)
+  local at = place()
+  if not at then return spools(ctx) end
+  if at.job.spools == nil then at.job.spools, at.job.most = ask "spools" end
+  return at.job.spools, at.job.most
+end
+
 -- Secrets are looked up by the loop, which masks them in all that comes from here; known here too,
 -- they are masked before a type cuts a text. What a file asks for while it is loaded, it has to
 -- look up itself.
@@ -253,12 +262,12 @@ local function handlers(job, hash)
 end
 
 -- What the handler returned as text; nil and the error where it is no plain data.
-local function answer(value)
+local function answer(value, folder)
   local meta, named = getmetatable(value), nil
   if type(meta) == "table" and meta.__name == "orrery.outcome" then named, value = value[1], value[2] end
   local ok, why = core.json.check(value, "output", "a node's output is plain data")
   if not ok then return nil, { code = "invalid_output", message = why, retryable = false } end
-  return message.encode { outcome = named, value = masked(value) }
+  return message.encode_end({ outcome = named, value = masked(value) }, folder)
 end
 
 local function run(job, given)
@@ -281,7 +290,7 @@ return function(job, text)
   local ok, value = xpcall(run, caught, self, message.decode(text))
   here[id] = nil
   local said
-  if ok then said, value = answer(value) end
+  if ok then said, value = answer(value, self.spools) end
   if said then return said end
   if type(value) == "string" then value = message.of_error(value) end -- no handler sees the lack of memory
   job:fails()

@@ -14,6 +14,24 @@ function message.encode(value) return core.json.encode(value, WRITING) end
 ---@return any
 function message.decode(text) return core.json.decode(text, READING) end
 
+-- Rows that are in a file stay there.
+local function with_spools(options, folder)
+  local made = { spools = folder or nil }
+  for key, value in pairs(options) do made[key] = value end
+  return made
+end
+
+--- The end of a job as text; to be decoded once.
+---@param value any
+---@param folder string|false|nil of rows; see core.spools
+---@return string
+function message.encode_end(value, folder) return core.json.encode(value, with_spools(WRITING, folder)) end
+
+---@param text string
+---@param folder string|false|nil
+---@return any
+function message.decode_end(text, folder) return core.json.decode(text, with_spools(READING, folder)) end
+
 --- Values in a row, nil among them, as one value.
 ---@return table
 function message.pack(...)
