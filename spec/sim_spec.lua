@@ -80,7 +80,8 @@ end
 
 describe("a bug planted in an example", function()
   for _, case in ipairs(dofile "spec/sim/examples.lua") do
-    it(("is found, and explained in less than twenty lines: %s, %s"):format(case.example, case.bug), function()
+    local what = ("is found, and explained in less than twenty lines: %s, %s"):format(case.example, case.bug)
+    it(what, function()
       local text = assert(io.open(("examples/%s.lua"):format(case.example))):read "a"
       local Place <close> = require("spec.support.place").new {
         ["planted.lua"] = edited(text, case.watched, case.planted),
@@ -272,7 +273,8 @@ describe("a simulation", function()
       return tostring(problem)
     end
     flow.model("fetsh", function() end)
-    has(message(), 'flow.model "fetsh": there is no node, node type or signal of this name; did you mean "fetch"?')
+    has(message(),
+      'flow.model "fetsh": there is no node, node type or signal of this name; did you mean "fetch"?')
     flow.model("http.gte", function() end)
     has(message(), 'did you mean "http.get"?')
     flow.model("signal:raedy", { data = 1 })

@@ -123,7 +123,10 @@ describe("rows beyond a size", function()
   local function in_files(value, path, found)
     found = found or {}
     if type(value) ~= "table" then return found end
-    if json.is_array(value) and rawlen(value) == 0 and #value > 0 then found[path] = #value return found end
+    if json.is_array(value) and rawlen(value) == 0 and #value > 0 then
+      found[path] = #value
+      return found
+    end
     for key, inner in next, value do in_files(inner, path == "" and key or path .. "." .. key, found) end
     return found
   end
@@ -144,7 +147,8 @@ describe("rows beyond a size", function()
       w.zip = data.merge { values = { rows, rows }, as = "zip" }
       w.diff = data.diff { old = rows, new = some(1000), by = "id" }
       local found = {}
-      w.look = { after = { "filter", "validate", "split", "into", "merge", "zip", "diff" }, run = function(_, inputs)
+      local after = { "filter", "validate", "split", "into", "merge", "zip", "diff" }
+      w.look = { after = after, run = function(_, inputs)
         for name, value in pairs(inputs) do in_files(value, name, found) end
       end }
       local run = flow.run(w, { runtime = flow.runtime(how), journal = journal })

@@ -335,7 +335,7 @@ local testing, flow = require "orrery.testing", require "orrery"
 it("hangs", function()
   local w = flow.workflow { name = "hangs" }
   w.a = { run = function(ctx) ctx:wait "never" end }
-  local run = testing.start(w, { durable = true, env = { HANGS = "1" } })
+  local run = testing.start(w, { durable = true, env = { HANGS = "1" }, limit = 600 })
   io.open("did", "a"):write(rawget(run, "world").folder, "\n"):close()
   flow.now(flow.exec { "sleep", "600" })
 end)]]
@@ -412,7 +412,8 @@ end) end)]] }
   end)
 
   it("has a file of its own, whatever its name", function()
-    local names, calls = { "größe", "grüße", "a b", "a-b", "a, b", ("x"):rep(120), ("x"):rep(121), "多", "少" }, {}
+    local names = { "größe", "grüße", "a b", "a-b", "a, b", ("x"):rep(120), ("x"):rep(121), "多", "少" }
+    local calls = {}
     for i, name in ipairs(names) do
       calls[i] = ("it(%q, function() assert.snapshot(%d) end)"):format("test " .. i,
         i):gsub("snapshot%((%d+)%)", function(n) return ("snapshot(%s, %q)"):format(n, name) end)

@@ -306,7 +306,8 @@ describe("an assertion about a run", function()
     ours.not_order({ "b", "a" }, run)
     has(said(function() ours.order({ "b", "a" }, run) end),
       'expected "a" after "b"; this happened:\n0s run_started')
-    assert.error_matches(function() ours.order({ "c" }, run) end, 'assert.order: the workflow has no node "c"')
+    assert.error_matches(function() ours.order({ "c" }, run) end,
+      'assert.order: the workflow has no node "c"')
     assert.error_matches(function() ours.not_order({ "c" }, run) end, 'the workflow has no node "c"')
     has(said(function() ours.order({ "b retrying" }, run) end), 'expected "b retrying"; this happened')
   end)

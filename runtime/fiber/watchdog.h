@@ -112,8 +112,8 @@ typedef struct orr_watchdog {
     _Atomic int64_t asked;
     timer_t timer;
     bool listens;
-    /* Called in the signal's handler, every REPEAT as long as nobody has heard; whether a slice runs,
-     * which is stopped. */
+    /* Called in the signal's handler, again and again as long as nobody has heard; whether a slice
+     * runs, which is stopped. */
     void (*deaf)(bool slice);
     lua_Alloc alloc; /* the state's own, while ours stands in for it */
     void *alloc_ud;

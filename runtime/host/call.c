@@ -84,8 +84,8 @@ static void hear_now(lua_State *L, lua_Debug *ar) {
     if (script) hear(script);
 }
 
-/* The loop does not turn. Where no handler of a node runs, which would be stopped, it is Lua code of
- * a script, a test or ours that does, or a function in C. */
+/* The loop does not turn. Where no handler of a node runs, which would be stopped, it is Lua code
+ * of a script, a test or ours that does, or a function in C. */
 static void on_deaf(bool slice) {
     lua_Hook hook = interrupted ? raise_interrupted : hear_now;
     host_unheard();

@@ -19,8 +19,8 @@ typedef struct orr_lazy {
     /* Pushes item i, from 1 to n, of the list whose userdata is at `self`; true. Otherwise pushes
      * a sentence that says what hinders; false. */
     bool (*item)(lua_State *L, int self, lua_Integer i);
-    /* Pushes a table that says where the items are, for who knows `folder`, "": who reads it once, in
-     * this process; true. Otherwise pushes nothing; false. NULL: nobody else can know. */
+    /* Pushes a table that says where the items are, for who knows `folder`, "": who reads it once,
+     * in this process; true. Otherwise pushes nothing; false. NULL: nobody else can know. */
     bool (*place)(lua_State *L, int self, const char *folder);
     const char *form; /* the key under which a journal has its place: "$rows", "$list" */
 } orr_lazy;
@@ -53,8 +53,8 @@ typedef struct orr_spool_file {
 /* Pushes the list of its rows. Nothing is read or opened yet. Raises a memory error, and then the
  * descriptor is still the caller's. */
 void orr_spooled_push(lua_State *L, const orr_spool_file *file);
-/* The table {file=, rows=, bytes=} at the top, {fd=, rows=, bytes=} where `folder` is "", as `place`
- * gave it, becomes the list; true. False, and it stays, where it is no such table. */
+/* The table {file=, rows=, bytes=} at the top, {fd=, rows=, bytes=} where `folder` is "", as
+ * `place` gave it, becomes the list; true. False, and it stays, where it is no such table. */
 bool orr_spooled_find(lua_State *L, const char *folder);
 
 #endif

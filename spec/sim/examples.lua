@@ -1,12 +1,13 @@
--- Workflows of examples/ with a bug planted in them, of the kinds that testing hardly finds. Each is
--- the example with edits: `watched` says what it does outside, and what must hold; `planted` is the
--- bug. With the first alone nothing is found.
+-- Workflows of examples/ with a bug planted in them, of the kinds that testing hardly finds. Each
+-- is the example with edits: `watched` says what it does outside, and what must hold; `planted` is
+-- the bug. With the first alone nothing is found.
 return {
   { example = "saga", bug = "a compensation that forgets",
     invariant = "who gets no parcel has the money", clue = "effect charged",
     faults = "crash,hang,late,slow,commit_unsure,cancel,skip,stall", -- who fails says that nothing was done
     watched = {
-      { "local function charge(ctx, inputs)\n", 'local function charge(ctx, inputs)\n  flow.effect "charged"\n' },
+      { "local function charge(ctx, inputs)\n",
+        'local function charge(ctx, inputs)\n  flow.effect "charged"\n' },
       { "  return (\"refunded ", '  flow.effect "refunded"\n  return ("refunded ' },
       { "return flow.saga(", [[
 flow.invariant("who gets no parcel has the money", function(h)
@@ -36,7 +37,8 @@ end)
 
 return w]] },
     },
-    planted = { { "local key = ctx.idempotency_key", 'local key = ctx.idempotency_key .. "/" .. ctx.attempt' } } },
+    planted = { { "local key = ctx.idempotency_key",
+      'local key = ctx.idempotency_key .. "/" .. ctx.attempt' } } },
 
   { example = "approval", bug = "a race of signal and timeout",
     invariant = "what is withdrawn is not published", clue = "signal go",

@@ -252,21 +252,23 @@ local function catch_interrupts(total)
   end)
 end
 
--- Runs the tests of one file in this process. An exit in the middle would end them without a report.
+-- Runs the tests of one file in this process. An exit in the middle would end them without a
+-- report.
 local function run_here(file, args, report, finish)
-  function os.exit(code)
-    os.exit = exit
+  local function refused(code)
+    rawset(os, "exit", exit)
     local name = require "orrery.testing.snapshot".now.name
-    report { event = "problem", file = file, message = ("os.exit(%s) was called %s: no test after it has run; "
-      .. "let the test fail, or give what calls it to a process of its own, flow.exec"):format(
+    report { event = "problem", file = file, message = ("os.exit(%s) was called %s: no test after it has "
+      .. "run; let the test fail, or give what calls it to a process of its own, flow.exec"):format(
         code == nil and "" or tostring(code), name and ("in the test %q"):format(name) or "by the file") }
     pcall(require "orrery.testing".close)
     finish()
     io.stdout:flush()
     exit(1)
   end
+  rawset(os, "exit", refused)
   require "orrery.testing.execute".file(file, choice_of(args), report)
-  os.exit = exit
+  rawset(os, "exit", exit)
 end
 
 local function run(files, args)

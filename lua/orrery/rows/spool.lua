@@ -92,8 +92,8 @@ function Spool:push(row)
   self:add(pending)
 end
 
---- All rows as a list, which is not to be changed; the file is there for good, as far as this attempt
---- can say. Waits.
+--- All rows as a list, which is not to be changed; the file is there for good, as far as this
+--- attempt can say. Waits.
 ---@return any[]
 function Spool:finish()
   if #self.pending > 0 then self:add(self.pending) end
@@ -108,8 +108,8 @@ function Spool:finish()
   return core.rows().spooled { rows = rows, bytes = bytes, folder = self.place, file = self.file }
 end
 
---- Begins a list, which takes rows by `push` and `add` (a list of them) and is given by `finish`. In a
---- run in a store the first of a stream is a step of the handler. Waits.
+--- Begins a list, which takes rows by `push` and `add` (a list of them) and is given by `finish`.
+--- In a run in a store the first of a stream is a step of the handler. Waits.
 ---@param stream orrery.rows.Stream
 ---@param what string who gives the rows, for errors
 ---@return orrery.rows.Spool

@@ -28,10 +28,11 @@ function doubles.fails(code, message, more)
     error("fails: expected the error's code, testing.fails(\"http_status\"), got " .. errors.show(code), 2)
   end
   if message ~= nil and type(message) ~= "string" then
-    error("fails: expected a message, testing.fails(\"http_status\", \"503\"), got " .. errors.show(message), 2)
+    error('fails: expected a message, testing.fails("http_status", "503"), got ' .. errors.show(message), 2)
   end
   if more ~= nil and type(more) ~= "table" then
-    error("fails: expected more of the error, { retryable = false, details = … }, got " .. errors.show(more), 2)
+    error("fails: expected more of the error, { retryable = false, details = … }, got "
+      .. errors.show(more), 2)
   end
   more = more or {}
   return answer("fails", { error = { code = code or "scripted",

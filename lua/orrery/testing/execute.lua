@@ -209,13 +209,13 @@ function execute.file(file, choice, report)
     return false
   end
   local selected, last = selection(state, choice)
-  local good, stops = true, false
+  local good = true
   for i, test in ipairs(selected) do
     local result = execute.test(state, test)
     result.event = "test"
     report(result)
     good = good and (result.status == "passed" or result.status == "skipped")
-    stops = not good and choice.fail_fast
+    local stops = not good and choice.fail_fast
     local function is_over(block) return stops or last[block] == i end
     good = leave(outermost_first(test.block), is_over, file, report) and good
     if stops then break end

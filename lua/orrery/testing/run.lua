@@ -408,8 +408,8 @@ local function time_of(self, node, fits)
   end
 end
 
---- When a node's first attempt started, of one with items that of any, in seconds since the start of
---- the run; nil where none has.
+--- When a node's first attempt started, of one with items that of any, in seconds since the start
+--- of the run; nil where none has.
 ---@param node string
 ---@return number|nil
 function methods:started(node)

@@ -175,7 +175,8 @@ Exit codes:
     { "-i --input", "Input: name=text, name:=json, or @file.json for all of it, @- for stdin.", many = true,
       argname = "NAME=VALUE" },
     { "--faults", "Only these kinds of faults, with commas: crash, fail, fail_after, slow, slow_after, hang,"
-      .. " late, twice, commit_slow, commit_fails, commit_unsure, cancel, pause, skip, stall, signal, hold_back.",
+      .. " late, twice, commit_slow, commit_fails, commit_unsure, cancel, pause, skip, stall, signal,"
+      .. " hold_back.",
       argname = "KINDS" },
     { "--learn", "A store: nodes without a model take as long, and fail as often, as its runs say.",
       argname = "URL" },
