@@ -59,9 +59,14 @@ local function hand(self, channel, m)
   queue[#queue + 1] = m
 end
 
--- The job's end ends whatever waits for a message.
+local LOST = { error = { code = "out_of_memory", retryable = true,
+  message = "not enough memory for what the worker has returned" } }
+
+-- The job's end ends whatever waits for a message. It is decoded once, also where nobody waits for
+-- it, for it may hold a file; where memory was short it comes again, and the file is gone.
 local function finish(self, m)
-  if m[2] == "ended" and not self.ended then -- also where nobody waits for it: it may hold a file
+  if m[2] == "ended" and not self.ended then
+    self.ended = LOST
     self.ended = message.decode_end(m[3], self.spools)
   end
   self.over = m
