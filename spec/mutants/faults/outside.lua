@@ -18,8 +18,6 @@ return {
   -- ---- rows --------------------------------------------------------------------------------------
   { name = "rows of an attempt that failed stay beside the store", file = "lua/orrery/rows/spool.lua",
     from = "if self.file and not self.stream.committed then core.fs(", to = "if false then core.fs(", by = "spool_spec" },
-  { name = "secrets stand in the file of rows", file = "lua/orrery/rows/spool.lua",
-    from = "  rows = masked(rows)\n", to = "", by = "spool_spec" },
   { name = "two stages may write one file", file = "lua/orrery/rows/stage.lua",
     from = "    if other.path == path then", to = "    if other == path then", by = "pipe_spec" },
   { name = "a text goes on in the wrong place once rows were taken", file = "runtime/rows/xml_parse.c",
