@@ -7,7 +7,7 @@
 static bool check_queue(orr_check *c, const orr_line *line, orr_priority p, uint32_t *n) {
     const orr_run *run = line->run;
     uint32_t last = ORR_NONE;
-    for (uint32_t t = line->head[p]; t != ORR_NONE; t = run->cells[t].next) {
+    for (uint32_t t = line->head[p]; t != ORR_NONE; t = orr_line_after(run, t)) {
         PROVE(c, run, ORR_NONE, t < run->n_cells, "one of its lines leads out of its tasks");
         PROVE(c, run, t, (*n)++ < line->count, "it stands in a line that is longer than it says");
         const orr_more *more = orr_more_of(run, t);
@@ -18,9 +18,12 @@ static bool check_queue(orr_check *c, const orr_line *line, orr_priority p, uint
               "it stands in a line of another pool");
         PROVE(c, run, t, line->pool == NULL || more->holds_pool == line->kept,
               "it has a place and stands in line for one, or the other way round");
+        PROVE(c, run, t, run->links == NULL || !orr_rank_before(run, t, line->head[p]),
+              "it has a longer path before it than the first of its line");
         last = t;
     }
-    PROVE(c, run, ORR_NONE, line->tail[p] == last, "one of its lines has another last task");
+    PROVE(c, run, ORR_NONE, run->links != NULL || line->tail[p] == last,
+          "one of its lines has another last task");
     return true;
 }
 
@@ -82,7 +85,8 @@ static bool check_ring(orr_check *c, const orr_ring *ring, const orr_pool *pool,
                      line->pool == pool && line->next[p] != NULL &&
                          (pool == NULL || orr_ring_of(line) == ring),
                      "a line stands in its ring that is not of it");
-            for (uint32_t t = line->head[p]; t != ORR_NONE; t = line->run->cells[t].next) ++*tasks;
+            for (uint32_t t = line->head[p]; t != ORR_NONE; t = orr_line_after(line->run, t))
+                ++*tasks;
             line = line->next[p] != first ? line->next[p] : NULL;
         }
     }

@@ -231,6 +231,16 @@ static void apply_skipped(orr_run *run, uint32_t t, uint8_t skip, uint32_t by) {
     ended(run, t, ORR_NODE_SKIPPED, ORR_PORT_ANY);
 }
 
+static bool links_room(orr_run *run, uint32_t cap) {
+    if (cap == run->cap_links) return true;
+    orr_rank_link *links =
+        orr_mem_resize(&run->core->alloc, run->links, run->cap_links, cap, sizeof *links);
+    if (links == NULL) return false;
+    run->links = links;
+    run->cap_links = cap;
+    return true;
+}
+
 bool orr_room(orr_run *run, uint32_t items) {
     const orr_alloc *a = &run->core->alloc;
     if (run->n_expansions == run->cap_expansions) {
@@ -250,7 +260,7 @@ bool orr_room(orr_run *run, uint32_t items) {
         run->cells = cells;
         run->cap_cells = (uint32_t)cap;
     }
-    return true;
+    return run->links == NULL || links_room(run, run->cap_cells);
 }
 
 static orr_status apply_expanded(orr_run *run, uint32_t t, uint32_t n, int64_t now) {

@@ -18,7 +18,7 @@
  * fast_path.c  the fast path for nodes that have nothing but dependencies
  * early.c    which record a start waits for
  * timers.c   what each timer does when it is due
- * ready.c    lines of ready tasks
+ * ready.c    lines of ready tasks     rank.c  those in the order of longest remaining paths
  * limits.c   pools and rates        breaker.c  circuit breakers
  * deadlock.c  tasks that wait for a place which never comes free
  * why.c      explanations           retry_delay.c  backoff, chance
@@ -128,7 +128,12 @@ typedef struct orr_more {
     bool interrupted : 1; /* its attempt was cut off: the next start is that attempt again */
 } orr_more;
 
-/* ---- lines: FIFOs of ready tasks of one run, in five priorities ------------------------------ */
+/* ---- lines of ready tasks of one run, in five priorities ------------------------------------- */
+
+/* The place of a task in the heap of its line, for plans with estimates; see rank.c. */
+typedef struct orr_rank_link {
+    uint32_t child, before;
+} orr_rank_link;
 
 /* A run has one line for tasks without a pool, and two in each pool where it has tasks: of those
  * that want a place, and of those that kept theirs. Lines that are not empty stand in a ring of
@@ -139,6 +144,7 @@ typedef struct orr_line {
     bool kept;               /* of tasks that have their place in the pool */
     struct orr_line *of_run; /* next line of the same run */
     uint32_t count;
+    /* the first and the last of a list; the first alone where the plan has ranks */
     uint32_t head[ORR_PRIO_COUNT], tail[ORR_PRIO_COUNT];
     struct orr_line *next[ORR_PRIO_COUNT], *prev[ORR_PRIO_COUNT]; /* NULL: not in the ring */
 } orr_line;
@@ -248,6 +254,8 @@ struct orr_run {
     orr_plan *plan;
     orr_cell *cells;
     uint32_t n_cells, cap_cells;
+    orr_rank_link *links; /* by task; NULL where the plan has no ranks */
+    uint32_t cap_links;   /* at least as many as there are cells */
     orr_more **mores; /* chunks, so that a pointer to one stays valid */
     uint32_t n_mores, cap_chunks, free_more;
     orr_expansion *expansions;
@@ -660,6 +668,8 @@ void orr_line_init(orr_line *line, orr_run *run, orr_pool *pool);
 void orr_line_push(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t);
 uint32_t orr_line_pop(orr_ring *ring, orr_line *line, orr_priority p);
 void orr_line_remove(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t);
+/* The task after `t` in its line; in no order where the plan has ranks. */
+uint32_t orr_line_after(const orr_run *run, uint32_t t);
 void orr_line_leave(orr_ring *ring, orr_line *line); /* out of the ring at every priority */
 void orr_line_join(orr_ring *ring, orr_line *line);  /* back into it where it has tasks */
 orr_line *orr_ring_pick(orr_ring *ring, orr_priority p);
@@ -669,6 +679,12 @@ void orr_dequeue(orr_run *run, uint32_t t);
 void orr_unline(orr_run *run, uint32_t t); /* out of its line, and no more; of one that is queued */
 bool orr_run_may_start(const orr_run *run);
 void orr_run_gate(orr_run *run); /* puts its own line into the ring or takes it out, as it may start */
+
+/* rank.c: heaps of tasks, of which `root` is the first one; ORR_NONE: there is none */
+bool orr_rank_before(const orr_run *run, uint32_t a, uint32_t b);
+uint32_t orr_rank_push(orr_run *run, uint32_t root, uint32_t t);   /* gives the root */
+uint32_t orr_rank_remove(orr_run *run, uint32_t root, uint32_t t); /* the same */
+uint32_t orr_rank_walk(const orr_run *run, uint32_t t);            /* another task, or ORR_NONE */
 
 /* limits.c */
 /* makes a keyed one; NULL = unknown */

@@ -1,4 +1,5 @@
-/* ready.c - lines of ready tasks: five priorities, FIFO within one, round-robin between runs. */
+/* ready.c - lines of ready tasks: five priorities, round-robin between runs; within a priority first
+ * in, first out, or by the longest remaining path where the plan has estimates (rank.c). */
 #include "core/inner.h"
 
 #include <string.h>
@@ -48,20 +49,22 @@ void orr_line_join(orr_ring *ring, orr_line *line) {
 
 void orr_line_push(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t) {
     orr_cell *cells = line->run->cells;
-    cells[t].next = ORR_NONE;
-    if (line->head[p] == ORR_NONE) {
-        line->head[p] = t;
-        if (ring != NULL) ring_enter(ring, line, p);
-    } else {
-        cells[line->tail[p]].next = t;
-    }
-    line->tail[p] = t;
+    bool first = line->head[p] == ORR_NONE;
     line->count++;
+    if (line->run->links != NULL) {
+        line->head[p] = orr_rank_push(line->run, line->head[p], t);
+    } else {
+        cells[t].next = ORR_NONE;
+        if (first) line->head[p] = t;
+        else cells[line->tail[p]].next = t;
+        line->tail[p] = t;
+    }
+    if (first && ring != NULL) ring_enter(ring, line, p);
 }
 
 uint32_t orr_line_pop(orr_ring *ring, orr_line *line, orr_priority p) {
     uint32_t t = line->head[p];
-    line->head[p] = line->run->cells[t].next;
+    line->head[p] = line->run->links == NULL ? line->run->cells[t].next : orr_rank_remove(line->run, t, t);
     line->count--;
     if (line->head[p] == ORR_NONE) {
         line->tail[p] = ORR_NONE;
@@ -71,19 +74,29 @@ uint32_t orr_line_pop(orr_ring *ring, orr_line *line, orr_priority p) {
 }
 
 /* Linear in what stands before `t`; whoever takes out many starts at the front. */
-void orr_line_remove(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t) {
+static bool unlist(orr_line *line, orr_priority p, uint32_t t) {
     orr_cell *cells = line->run->cells;
     uint32_t before = ORR_NONE, at = line->head[p];
     while (at != ORR_NONE && at != t) {
         before = at;
         at = cells[at].next;
     }
-    if (at == ORR_NONE) return;
+    if (at == ORR_NONE) return false;
     if (before == ORR_NONE) line->head[p] = cells[t].next;
     else cells[before].next = cells[t].next;
     if (line->tail[p] == t) line->tail[p] = before;
+    return true;
+}
+
+void orr_line_remove(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t) {
+    if (line->run->links != NULL) line->head[p] = orr_rank_remove(line->run, line->head[p], t);
+    else if (!unlist(line, p, t)) return;
     line->count--;
     if (line->head[p] == ORR_NONE) ring_leave(ring, line, p);
+}
+
+uint32_t orr_line_after(const orr_run *run, uint32_t t) {
+    return run->links != NULL ? orr_rank_walk(run, t) : run->cells[t].next;
 }
 
 bool orr_run_may_start(const orr_run *run) {

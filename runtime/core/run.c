@@ -167,6 +167,11 @@ static bool make_arrays(orr_run *run) {
     run->cap_cells = run->n_cells = plan->n_nodes;
     if (run->cells == NULL) return false;
     fill_cells(run);
+    if (plan->rank != NULL) {
+        run->links = orr_mem_resize(a, NULL, 0, plan->n_nodes, sizeof *run->links);
+        if (run->links == NULL) return false;
+        run->cap_links = plan->n_nodes;
+    }
     if (orr_listens(run->core, ORR_EV_LAYER_COMPLETED)) {
         run->layer_open = orr_mem_new(a, plan->n_layers, sizeof *run->layer_open);
         if (run->layer_open == NULL) return false;
@@ -315,6 +320,7 @@ void orr_run_free(orr_run *run) {
     orr_failure_free(core, run->failure);
     orr_undo_free(run);
     orr_mem_free(a, run->cells, run->cap_cells, sizeof *run->cells);
+    orr_mem_free(a, run->links, run->cap_links, sizeof *run->links);
     orr_mem_free(a, run->expansions, run->cap_expansions, sizeof *run->expansions);
     orr_mem_free(a, run->layer_open, plan->n_layers, sizeof *run->layer_open);
     orr_mem_free(a, run->edge_done, plan->n_edges, 1);
@@ -449,6 +455,7 @@ size_t orr_run_bytes(const orr_run *run) {
     size_t chunks = 0;
     for (uint32_t i = 0; i < run->cap_chunks; i++) chunks += run->mores[i] != NULL;
     return sizeof *run + run->cap_cells * sizeof *run->cells +
+           run->cap_links * sizeof *run->links +
            chunks * orr_more_chunk(run) * sizeof(orr_more) + run->cap_chunks * sizeof *run->mores +
            run->cap_expansions * sizeof *run->expansions +
            (run->layer_open != NULL ? run->plan->n_layers * sizeof *run->layer_open : 0) +

@@ -55,7 +55,7 @@ bool orr_start_gate(const orr_run *run, uint32_t t, orr_why *why) {
     return false;
 }
 
-/* Tasks of its run that stand before it in its line. */
+/* Tasks of its run that stand before it in its line. A list ends with the task itself. */
 static uint32_t before(const orr_run *run, uint32_t t) {
     const orr_more *more = orr_more_of(run, t);
     const orr_line *line = &run->line;
@@ -63,7 +63,9 @@ static uint32_t before(const orr_run *run, uint32_t t) {
     uint32_t n = 0;
     if (more != NULL && more->pool != NULL) line = orr_find_line(run, more->pool, more->holds_pool);
     for (int p = 0; p <= own && line != NULL; p++)
-        for (uint32_t u = line->head[p]; u != ORR_NONE && u != t; u = run->cells[u].next) n++;
+        for (uint32_t u = line->head[p]; u != ORR_NONE && (run->links != NULL || u != t);
+             u = orr_line_after(run, u))
+            n += run->links == NULL || p < own || orr_rank_before(run, u, t);
     return n;
 }
 

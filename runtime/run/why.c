@@ -128,6 +128,8 @@ void orr_push_why(lua_State *L, orr_runbox *r, uint32_t node, uint32_t item) {
     if (why.left >= 0) orr_set_seconds(L, "left", why.left);
     else if (why.due > 0 && why.due != INT64_MAX) orr_set_seconds(L, "due", why.due);
     if (why.since) orr_set_seconds(L, "since", why.since);
+    const int64_t *rank = r->plan->plan->rank;
+    if (rank != NULL && why.state == ORR_NODE_READY) orr_set_seconds(L, "remaining", rank[node]);
     if (push_explained(L, r, &why, &(orr_task){.node = node, .item = item})) take_explained(L);
     orr_cache_explain(L, r, node, item);
 }

@@ -246,7 +246,7 @@ static orr_status compile(orr_plan_builder *b, orr_problems *problems) {
     if (orr_check_names(b->plan, b->hash_seed, problems) != ORR_OK) return ORR_ENOMEM;
     if (orr_check_edges(b->plan, b->counts_need, problems) != ORR_OK) return ORR_ENOMEM;
     if (orr_plan_layers(b->plan, problems) != ORR_OK) return ORR_ENOMEM;
-    return problems->count ? ORR_EINVAL : ORR_OK;
+    return problems->count ? ORR_EINVAL : orr_plan_rank(b->plan);
 }
 
 orr_status orr_plan_end(orr_plan_builder *b, orr_problem_fn report, void *ud, orr_plan **plan) {

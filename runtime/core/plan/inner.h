@@ -1,6 +1,6 @@
 /* inner.h - what the files that make a plan share. No other file includes it. build.c: the builder;
  * policy.c: policies and outcome names; check.c: mistakes; layers.c, cycle.c: layers, cycles;
- * tools.c: arrays, tables and strings; plan.c: the compiled plan. */
+ * path.c: paths by estimates; tools.c: arrays, tables and strings; plan.c: the compiled plan. */
 #ifndef ORR_CORE_PLAN_INNER_H
 #define ORR_CORE_PLAN_INNER_H
 
@@ -108,6 +108,9 @@ orr_status orr_check_edges(const orr_plan *plan, bool counts_need, orr_problems 
 /* layers.c: fills layer_of, layer_size and n_layers; reports cycles, in which case it
  * leaves them unfilled. */
 orr_status orr_plan_layers(orr_plan *plan, orr_problems *problems);
+
+/* path.c: fills `rank` where a node has an estimate; of a plan that has layers. */
+orr_status orr_plan_rank(orr_plan *plan);
 
 /* cycle.c: reports the cycles among the nodes with left[i] != 0, which must be all that lie
  * on cycles and may be some that depend on them. */

@@ -1,4 +1,4 @@
-/* plan.c - a compiled plan: holding it, reading it, its critical path. */
+/* plan.c - a compiled plan: holding it, and reading it. */
 #include "core/plan/inner.h"
 
 #include <string.h>
@@ -29,6 +29,7 @@ static void each_block(orr_plan *plan, block_fn visit, void *ud) {
         {plan->policies, plan->n_policies, sizeof *plan->policies},
         {plan->layer_of, n, sizeof *plan->layer_of},
         {plan->layer_size, plan->n_layers, sizeof *plan->layer_size},
+        {plan->rank, n, sizeof *plan->rank},
         {plan->ports, plan->n_ports, sizeof *plan->ports},
         {plan->names, plan->names_size, 1},
         {plan->name_at, n, sizeof *plan->name_at},
@@ -84,66 +85,4 @@ uint16_t orr_plan_find_port(const orr_plan *plan, const char *name, size_t len) 
     for (uint32_t i = 0; i < plan->n_ports; i++)
         if (strlen(plan->ports[i]) == len && memcmp(plan->ports[i], name, len) == 0) return (uint16_t)i;
     return ORR_PORT_ANY;
-}
-
-/* ---- critical path --------------------------------------------------------------------------- */
-
-typedef struct longest {
-    int64_t *total;  /* by node: duration of the longest path that ends with it */
-    uint32_t *order; /* the nodes, layer by layer */
-    uint32_t *prev;  /* by node: the one before it on that path, or ORR_NONE */
-} longest;
-
-/* A counting sort by layer, ascending within one. `prev` lends its room for the places where
- * layers begin. */
-static void order_by_layer(const orr_plan *plan, longest *l) {
-    uint32_t sum = 0;
-    for (uint32_t k = 0; k < plan->n_layers; k++) {
-        l->prev[k] = sum;
-        sum += plan->layer_size[k];
-    }
-    for (uint32_t i = 0; i < plan->n_nodes; i++) l->order[l->prev[plan->layer_of[i]]++] = i;
-}
-
-static int64_t add_capped(int64_t a, int64_t b) {
-    int64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
-static void extend_paths(const orr_plan *plan, int64_t unknown, longest *l) {
-    for (uint32_t k = 0; k < plan->n_nodes; k++) {
-        uint32_t i = l->order[k];
-        const orr_policy *policy = &plan->policies[plan->policy_of[i]];
-        int64_t estimate = policy->estimate > 0 || policy->instant ? policy->estimate : unknown;
-        uint32_t best = ORR_NONE;
-        for (uint32_t s = plan->in_first[i]; s < plan->in_first[i + 1]; s++)
-            if (best == ORR_NONE || l->total[plan->in_from[s]] > l->total[best]) best = plan->in_from[s];
-        l->prev[i] = best;
-        l->total[i] = add_capped(estimate, best == ORR_NONE ? 0 : l->total[best]);
-    }
-}
-
-static uint32_t read_path(const orr_plan *plan, const longest *l, uint32_t *path, int64_t *total) {
-    uint32_t last = 0, n = 0;
-    for (uint32_t i = 1; i < plan->n_nodes; i++)
-        if (l->total[i] > l->total[last]) last = i;
-    *total = l->total[last];
-    for (uint32_t i = last; i != ORR_NONE; i = l->prev[i]) n++;
-    for (uint32_t i = last, at = n; i != ORR_NONE; i = l->prev[i]) path[--at] = i;
-    return n;
-}
-
-uint32_t orr_plan_critical_path(const orr_plan *plan, int64_t unknown, uint32_t *path, int64_t *total) {
-    const size_t each = sizeof(int64_t) + 2 * sizeof(uint32_t);
-    size_t n = plan->n_nodes;
-    longest l = {.total = orr_mem_resize(&plan->alloc, NULL, 0, n, each)};
-    *total = 0;
-    if (!l.total) return 0;
-    l.order = (uint32_t *)(l.total + n);
-    l.prev = l.order + n;
-    order_by_layer(plan, &l);
-    extend_paths(plan, unknown > 0 ? unknown : 0, &l);
-    uint32_t length = read_path(plan, &l, path, total);
-    orr_mem_free(&plan->alloc, l.total, n, each);
-    return length;
 }

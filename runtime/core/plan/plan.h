@@ -91,7 +91,8 @@ typedef struct orr_policy {
     int64_t timeout;         /* ns an attempt; 0 = none */
     int64_t deadline;        /* ns all attempts, from ready; 0 = none */
     int64_t heartbeat;       /* ns between signs of life; 0 = none */
-    int64_t estimate;        /* ns, for the critical path; 0 = unknown, unless it is instant */
+    /* ns, for the critical path and the order of ready nodes; 0 = unknown, unless it is instant */
+    int64_t estimate;
     bool instant;            /* an estimate of 0 */
     const char *pool;        /* static pool name or NULL; copied */
     const char *breaker;     /* breaker name or NULL; copied */
@@ -140,13 +141,16 @@ typedef struct orr_plan {
     orr_policy *policies; /* 0 is the default policy */
     uint32_t *layer_of;   /* by node, from 0 */
     uint32_t *layer_size; /* by layer */
+    /* by node: ns of the longest path from its start to the end, by estimates; a node without one
+     * counts as the mean of the others. NULL where no node has one */
+    int64_t *rank;
     char **ports;         /* interned outcome names */
     char *names;          /* node names, NUL-terminated, one after another; NULL when no node has one */
     uint32_t *name_at;    /* by node: offset into names, ORR_NONE for a nameless node */
     size_t names_size;
     bool plain; /* no edge has a port or a `when` */
-    /* plain, and no policy of it asks for more than dependencies, retries and priorities: its runs
-     * may take the fast path (fast_path.c) */
+    /* plain, not ranked, and no policy of it asks for more than dependencies, retries and
+     * priorities: its runs may take the fast path (fast_path.c) */
     bool fast_path;
     bool forward; /* every edge goes from a lower to a higher index: 0..n-1 is a topological order */
     struct orr_chunk *strings; /* the bytes behind policies and ports */

@@ -44,6 +44,12 @@ local function worker_text(why)
     why.count == 1 and "is" or "are", list and " with " .. list or "")
 end
 
+-- By what a ready node stands in its line, where nodes have estimates.
+local function path_text(why)
+  return why.remaining and ("; by the estimates its longest path to the end takes %s"):format(
+    term.duration(why.remaining)) or ""
+end
+
 local MORE_WORKERS = "raise `workers.max` of the runtime, or wait"
 
 -- kind -> what is said after the node's name, and the remedy where there is one.
@@ -54,8 +60,8 @@ local SAY = {
       .. (more > 0 and (" and %d more"):format(more) or "")
   end,
   run_limit = function(why)
-    return ("waits for a place: the run's concurrency is %d, and so many run"):format(why.limit or 0),
-      "raise `concurrency`"
+    return ("waits for a place: the run's concurrency is %d, and so many run%s"):format(why.limit or 0,
+      path_text(why)), "raise `concurrency`"
   end,
   pool = function(why)
     if (why.limit or 0) == 0 then
@@ -63,10 +69,10 @@ local SAY = {
         ("let the pool go on with `orrery resume --pool %s`, or raise its `max`")
           :format(term.clean(why.name or "NAME"))
     end
-    return ("waits for %s, of which %d of %d places are taken%s")
+    return ("waits for %s, of which %d of %d places are taken%s%s")
       :format(named(why, "pool"), why.count or 0, why.limit,
       why.by and (", one by %s%s"):format(term.clean(why.by), why.by_run and " of run " .. why.by_run or "")
-        or ""),
+        or "", path_text(why)),
       "raise the pool's `max`, or wait"
   end,
   rate = function(why, now)
@@ -102,8 +108,8 @@ local SAY = {
   end,
   priority = function(why)
     local n = why.count or 0
-    return n == 0 and "is ready and starts next"
-      or ("is ready; %s before it"):format(n == 1 and "one is" or n .. " are")
+    return (n == 0 and "is ready and starts next"
+      or ("is ready; %s before it"):format(n == 1 and "one is" or n .. " are")) .. path_text(why)
   end,
   paused = function() return "waits because its run is paused" end,
   compensation = function(why)
