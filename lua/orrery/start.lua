@@ -158,6 +158,7 @@ function start.for_call(what, input, id)
   local compiled = type(what) == "string" and compiled_file(what) or prepare().compiled(what)
   local rt = core.running_runtime()
   input = prepare().input(compiled, input)
+  if not stand_in then compiled = launch().learned(rt, compiled) end
   local lock, on_conflict = launch().lock_of(compiled, input)
   local plan = stand_in and stand_in(compiled) or compiled.plan
   return plan, { input = input, env = compiled.env, lock = lock, on_conflict = on_conflict,

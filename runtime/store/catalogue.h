@@ -91,6 +91,8 @@
       "the nodes whose items have names, with those")                                                        \
     X(NODES_BOUNDED, "nodes_bounded", "bundle text?", "idx, places",                                         \
       "the nodes of a definition with `each_parallel`, and what it is")                                      \
+    X(NODE_RETRY, "node_retry", "bundle text?, node text", "retry, learned",                                 \
+      "JSON: how a node of a definition is tried again; `learned`: by what runs before have shown")          \
     X(NODE_AFTER, "node_after", "bundle text?, idx integer", "after",                                        \
       "JSON: what a node of a definition is after")                                                          \
     X(ATTEMPTS_OF_RUN, "attempts_of_run", "run integer",                                                     \
@@ -161,6 +163,25 @@
     X(NODE_STATS, "node_stats", "workflow text",                                                             \
       "workflow, node, runs, completed, failed, retries, p50, p95, p99",                                     \
       "figures over the nodes of a workflow, by name")                                                       \
+    X(NODE_DURATIONS, "node_durations", "workflow text, limit integer", "run, node, seconds",                \
+      "how long nodes took in the newest runs of a workflow, those that completed and did not come from "    \
+      "the cache or another run")                                                                            \
+    X(ATTEMPTS_OF_WORKFLOW, "attempts_of_workflow", "workflow text, limit integer",                          \
+      "run, node, item, iteration, attempt, state, started, ended, code, message",                           \
+      "attempts in the newest runs of a workflow, those of each task in their order")                        \
+    X(NODES_OF_WORKFLOW, "nodes_of_workflow", "workflow text, limit integer",                                \
+      "run, bundle, node, state, started, ended, source, created",                                           \
+      "nodes in the newest runs of a workflow that are over, run by run in the order of the definition; "    \
+      "`created` is of the run")                                                                             \
+    X(OUTPUTS_REPEATED, "outputs_repeated", "workflow text, limit integer", "node, runs, outputs",           \
+      "of nodes that gave something in the newest runs of a workflow: in how many, with how many "           \
+      "different outputs")                                                                                             \
+    X(COSTS_OF_RUN, "costs_of_run", "id text", "node, item, iteration, attempt, name, amount",               \
+      "what the attempts of a run have counted, by name")                                                    \
+    X(COSTS_OF_WORKFLOW, "costs_of_workflow", "workflow text, limit integer", "run, node, name, amount",     \
+      "what nodes have counted in the newest runs of a workflow that are over")                              \
+    X(COST_STATS, "cost_stats", "workflow text?", "workflow, node, name, runs, amount",                      \
+      "what nodes have counted in all runs, and in how many")                                                \
     X(AGENT_STATS, "agent_stats", "workflow text?",                                                          \
       "workflow, node, agent, model, questions, input, output, cost",                                        \
       "what the agents that nodes asked have used: tokens, and the cost where it is known")                  \

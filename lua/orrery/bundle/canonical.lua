@@ -154,7 +154,7 @@ return function(compiled)
   local fields = { nodes = "[" .. table.concat(nodes, ",") .. "]",
     ports = encode(json.array(compiled.plan:ports())) }
   for _, key in ipairs { "name", "on_error", "concurrency", "timeout", "cleanup_timeout",
-    "on_conflict" } do
+    "on_conflict", "estimates" } do
     if def[key] ~= nil then fields[key] = encode(def[key]) end
   end
   if def.singleton then fields.singleton = encode(def.singleton.source) end

@@ -13,6 +13,7 @@
 ---                given; the global `arg` where a source mentions it; modules to be loaded before
 ---                the workflow; which nodes run; which workflow it is, where the file makes several
 ---                and returns another; pools that its nodes use and that it may not declare itself;
+---                "learned": the retry policies that were learned from earlier runs, by node;
 ---                and "reads": SHA-256 by path of files that were read while it was loaded
 ---   engine       the version that made it
 ---   hash         SHA-256 over "definition", "sources" and "arguments" as netstrings ("5:hello,"),
@@ -247,7 +248,7 @@ local function arguments_text(compiled, origin, files, first)
     path = origin.path, arg = arg_of(origin, files), first = #first > 0 and json.array(first) or nil,
     only = cut.only,
     from = cut.from, part = origin.part, limits = limits_of(origin), pools = pools_of(compiled),
-    reads = reads_of(origin),
+    reads = reads_of(origin), learned = compiled.learned_retry,
   }, { sort = true })
 end
 
@@ -387,7 +388,9 @@ local function build(row, main, files, arguments, added)
   if arguments.part then w = part_of(made, w, arguments.part) end
   local compiled, problems = compile.workflow(w, { any_field = true, reloads = true })
   if not compiled then errors.raise(problems) end
-  return require("orrery.definition.only").compiled(compiled, arguments, core.plan)
+  compiled = require("orrery.definition.only").compiled(compiled, arguments, core.plan)
+  if not arguments.learned then return compiled end
+  return require("orrery.definition.learned").compiled(compiled, { retry = arguments.learned }, core.plan)
 end
 
 local function warn_of_reads(row, reads)

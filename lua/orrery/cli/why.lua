@@ -129,6 +129,26 @@ local SETTLED = {
   compensation_failed = function(node) return failure(node, "could not be undone", 1) end,
 }
 
+-- Of a node that was tried again by a policy that was learned: which one it was.
+local function learned_text(db, run, node)
+  if node.attempts < 2 and node.state ~= "retrying" and node.state ~= "failed" then return "" end
+  local row = db:row("node_retry", { bundle = run.bundle, node = node.node })
+  if not row or not row.learned or row.learned == 0 then return "" end
+  local e, parts = column.plain(node.error), {}
+  local code = type(e) == "table" and e.code
+  local policies = column.plain(row.retry)
+  for _, policy in ipairs(type(policies) == "table" and policies or {}) do
+    local of = policy.on and table.concat(policy.on, ", ")
+    if of and (not code or of == code) then
+      parts[#parts + 1] = policy.max == 0 and ("after %s none, since none has helped"):format(term.clean(of))
+        or ("after %s at most %d, the first after about %s"):format(term.clean(of), policy.max,
+          term.duration(policy.delay))
+    end
+  end
+  return "; its retries were learned from earlier runs when this one was created: "
+    .. (parts[1] and table.concat(parts, "; ") or "there was too little to tell, so as \"standard\" says")
+end
+
 -- ---- not settled --------------------------------------------------------------------------------
 
 local function go_on(run) return "let it go on: " .. session.typed("resume " .. run.short) end
@@ -190,6 +210,7 @@ local function unsettled(db, run, node, said)
   local text, remedy = reasons.say(said, session.now())
   if node.state == "retrying" then
     text = failure(node, "failed", node.attempts) .. "; it " .. (text or "is tried again")
+      .. learned_text(db, run, node)
   end
   if facts.is_left(db, run, said) then
     return text .. "; one was left for it and is taken when the run goes on", nil, said
@@ -214,7 +235,7 @@ function why.of(db, run, node, told)
     if lacking ~= "" then
       remedy = remedy or "run those again, and what follows: " .. session.typed("retry --items " .. run.short)
     end
-    return text .. lacking, remedy, said
+    return text .. lacking .. learned_text(db, run, node), remedy, said
   end
   local text, remedy = held(db, run, node)
   if not text then text, remedy, said = unsettled(db, run, node, said) end

@@ -85,7 +85,8 @@ local NODE = {
   when = optional("an expression; where it is false the node is skipped", TEXT, BOOLEAN),
   join = optional('when it runs; "all"', enum(keys.CHOICES.join),
     object(of_names(keys.FIELDS.join, JOIN), { "need" })),
-  retry = optional("how often it is tried again, and how long between", ref "retry"),
+  retry = optional("how often it is tried again, and how long between; learned: by what helped before",
+    ref "retry", { const = "learned" }),
   -- config of types that wait, and then perhaps a template
   timeout = optional("of one attempt", DURATION, ref "template"),
   deadline = optional("of all attempts with all waits", DURATION),
@@ -183,6 +184,7 @@ local TOP = {
       additionalProperties = any_of(PLACES, object(of_names(pools.FIELDS, POOL)), { type = "null" }) }),
   singleton = optional("a lock: of the runs with one value one goes on at a time", NAME, { const = true }),
   on_conflict = optional('what becomes of a run whose lock another has; "queue"', enum(singleton.CONFLICTS)),
+  estimates = optional("how long nodes take, for the order in which they start", { const = "learned" }),
   triggers = about("reserved for what starts the workflow", { type = "null" }),
   nodes = list(ref "node"),
   edges = optional("dependencies apart from the nodes", list(ref "edge")),

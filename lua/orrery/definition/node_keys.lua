@@ -189,7 +189,9 @@ end
 
 -- ---- failing ------------------------------------------------------------------------------------
 
+-- What is learned replaces the policy in a run of a store.
 local function read_retry(b, out, value)
+  if value == "learned" then value, out.learned = "standard", true end
   out.retry = require("orrery.definition.retry_policy").read(value, function(field, kind, message)
     b:bad("retry" .. field, kind, ("retry%s: %s"):format(field, message))
   end)

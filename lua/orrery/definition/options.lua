@@ -146,6 +146,15 @@ local function read_conflict(r, value)
   end
 end
 
+local function read_estimates(r, value)
+  if value == "learned" then
+    r.def.estimates = value
+  else
+    say(r, "estimates", "bad_value", ('estimates: expected "learned", by what earlier runs took, got %s; how long one '
+      .. "node takes is its `estimate`"):format(errors.show(value)))
+  end
+end
+
 local MOST = 4294967294 -- the runtime counts in 32 bits, of which the last value means none
 
 local READ = {
@@ -184,6 +193,7 @@ local READ = {
   triggers = read_triggers,
   singleton = read_singleton,
   on_conflict = read_conflict,
+  estimates = read_estimates,
 }
 
 local NAMES = {}

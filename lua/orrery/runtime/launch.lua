@@ -132,6 +132,27 @@ function launch.lock_of(compiled, input)
   return lock_of(compiled, input, ctx and ctx.context)
 end
 
+-- Whether something of it is left to what earlier runs have shown.
+local function learns(def)
+  if def.estimates then return true end
+  for _, node in nodes.built(def) do
+    if node.learned then return true end
+  end
+  return false
+end
+
+local learning = setmetatable({}, { __mode = "k" }) -- compiled -> whether it learns
+
+--- The workflow as a run begins it: with what the store has shown, where it leaves something to that.
+---@param rt orrery.Runtime|nil
+---@param compiled orrery.Compiled
+---@return orrery.Compiled
+function launch.learned(rt, compiled)
+  if not rt or not compiled.def then return compiled end
+  if learning[compiled] == nil then learning[compiled] = learns(compiled.def) end
+  return learning[compiled] and require("orrery.runtime.learned")(rt, compiled) or compiled
+end
+
 --- Begins a run. Returns at once.
 ---@param rt orrery.Runtime
 ---@param compiled orrery.Compiled
@@ -139,6 +160,7 @@ end
 ---@param options orrery.RunOptions
 ---@return orrery.Run
 function launch.begin(rt, compiled, input, options)
+  compiled = launch.learned(rt, compiled)
   local lock, on_conflict = lock_of(compiled, input, options.context)
   return launch.with(rt, compiled, options.on_event, function()
     return rt:start(compiled.plan, {

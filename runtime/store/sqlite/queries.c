@@ -50,6 +50,13 @@
 #define LISTED CHOSEN("r")
 #define PARENT CHOSEN("p")
 
+/* The newest runs of a workflow, and those of them that are over. */
+#define NEWEST                                                                                               \
+    "IN (SELECT number FROM runs WHERE workflow = :workflow ORDER BY created DESC, number DESC LIMIT :limit)"
+#define NEWEST_OVER                                                                                          \
+    "IN (SELECT number FROM runs WHERE workflow = :workflow AND ended IS NOT NULL "                          \
+    "ORDER BY created DESC, number DESC LIMIT :limit)"
+
 /* A run that ended is owned no longer, unless its process died right then or somebody has just
  * taken it to retry it. A caller that still runs may ask for its children again. */
 #define TO_PRUNE                                                                                             \
@@ -144,6 +151,10 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_NODES_BOUNDED] = "SELECT n.key AS idx, json_extract(n.value, '$.each_parallel') AS places "
                                 "FROM bundles, json_each(definition, '$.nodes') AS n WHERE hash = :bundle "
                                 "AND json_extract(n.value, '$.each_parallel') IS NOT NULL",
+    [ORR_QUERY_NODE_RETRY] =
+        "SELECT json_extract(n.value, '$.retry') AS retry, json_extract(n.value, '$.learned') AS learned "
+        "FROM bundles, json_each(definition, '$.nodes') AS n WHERE hash = :bundle "
+        "AND json_extract(n.value, '$.name') = :node",
     [ORR_QUERY_NODE_AFTER] = "SELECT json_extract(definition, '$.nodes[' || :idx || '].after') AS after "
                              "FROM bundles WHERE hash = :bundle",
     [ORR_QUERY_ATTEMPTS_OF_RUN] = "SELECT @ FROM attempts WHERE run = :run ORDER BY started, attempt",
@@ -228,6 +239,33 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_WORKFLOW_STATS] =
         "SELECT @ FROM workflow_stats[:workflow WHERE workflow = :workflow] ORDER BY workflow",
     [ORR_QUERY_NODE_STATS] = "SELECT @ FROM node_stats WHERE workflow = :workflow ORDER BY node",
+    [ORR_QUERY_NODE_DURATIONS] =
+        "SELECT run, node, ended - started AS seconds FROM nodes WHERE run " NEWEST
+        " AND item = 0 AND state = 'completed' AND source = 'run' AND started IS NOT NULL ORDER BY run, idx",
+    [ORR_QUERY_ATTEMPTS_OF_WORKFLOW] =
+        "SELECT run, node, item, iteration, attempt, state, started, ended, "
+        "CASE WHEN error IS NOT NULL THEN json_extract(error, '$.code') END AS code, "
+        "CASE WHEN error IS NOT NULL THEN json_extract(error, '$.message') END AS message FROM attempts "
+        "WHERE run " NEWEST " AND phase = 'run' ORDER BY run, node, item, iteration, attempt",
+    [ORR_QUERY_NODES_OF_WORKFLOW] =
+        "SELECT n.run, r.bundle, n.node, n.state, n.started, n.ended, n.source, r.created FROM nodes AS n "
+        "JOIN runs AS r ON r.number = n.run WHERE n.run " NEWEST_OVER " AND n.item = 0 ORDER BY n.run, n.idx",
+    [ORR_QUERY_OUTPUTS_REPEATED] =
+        "SELECT node, count(*) AS runs, count(DISTINCT output) AS outputs FROM nodes "
+        "WHERE run " NEWEST " AND item = 0 AND state = 'completed' AND source = 'run' AND output <> 'null' "
+        "GROUP BY node ORDER BY node",
+    /* Costs are lines of the log of a level of their own. */
+    [ORR_QUERY_COSTS_OF_RUN] =
+        "SELECT node, item, iteration, attempt, message AS name, sum(json_extract(fields, '$')) AS amount "
+        "FROM logs WHERE run = (SELECT number FROM runs WHERE id = :id) AND level = 'cost' "
+        "GROUP BY node, item, iteration, attempt, message ORDER BY min(id)",
+    [ORR_QUERY_COSTS_OF_WORKFLOW] =
+        "SELECT run, node, message AS name, sum(json_extract(fields, '$')) AS amount FROM logs "
+        "WHERE run " NEWEST_OVER " AND level = 'cost' GROUP BY run, node, message ORDER BY run, min(id)",
+    [ORR_QUERY_COST_STATS] =
+        "SELECT r.workflow, l.node, l.message AS name, count(DISTINCT l.run) AS runs, "
+        "sum(json_extract(l.fields, '$')) AS amount FROM logs AS l JOIN runs AS r ON r.number = l.run "
+        "WHERE l.level = 'cost'[:workflow AND r.workflow = :workflow] GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
     /* The node type `agent` keeps the use of each question with its step. */
     [ORR_QUERY_AGENT_STATS] =
         "SELECT runs.workflow AS workflow, s.node AS node, json_extract(s.value, '$.usage.agent') AS agent, "
