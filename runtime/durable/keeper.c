@@ -26,6 +26,7 @@ const orr_keeper orr_durable_keeper = {
     .load_output = orr_outputs_load,
     .sign = orr_silence_sign,
     .log = orr_publish_log,
+    .costs = orr_costs_load,
     .displaced = orr_storage_displaced,
     .early = orr_early_may,
     .restore_child = orr_run_restore_child,

@@ -96,6 +96,29 @@ static int ctx_log(lua_State *L) {
     return 0;
 }
 
+/* ctx:cost(name, amount): what the attempt has used, added up by name */
+static int ctx_cost(lua_State *L) {
+    orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:cost");
+    size_t size;
+    luaL_checklstring(L, 2, &size);
+    luaL_argcheck(L, size > 0 && size <= ORR_COST_NAME, 2, "a name of 1 to 128 bytes, such as \"tokens\"");
+    lua_Number amount = luaL_checknumber(L, 3);
+    luaL_argcheck(L, amount >= 0 && amount <= ORR_COST_MAX, 3, "a number from 0 to 1e15");
+    lua_settop(L, 3);
+    orr_mask(L, f->run->script, 2);
+    orr_attempt_sign(f);
+    if (reported_before(L, f)) return 0;
+    orr_run_add_cost(L, f->run, 2, 3);
+    lua_pushliteral(L, "cost");
+    if (f->run->journal) f->run->rt->keeper->log(L, f, 4, 2, 3);
+    if (f->run->rt->n_listeners == 0) return 0;
+    push_event(L, f, "cost");
+    set_arg(L, 2, "name");
+    set_arg(L, 3, "amount");
+    orr_event_queue(L, f->run->rt);
+    return 0;
+}
+
 /* ctx:heartbeat(): a sign of life */
 static int ctx_heartbeat(lua_State *L) {
     orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:heartbeat");
@@ -330,7 +353,7 @@ void orr_open_ctx(lua_State *L, orr_script *s) {
         {"heartbeat", ctx_heartbeat}, {"emit", ctx_emit},     {"call", orr_ctx_call},
         {"step", orr_ctx_step},       {"wait", orr_ctx_wait}, {"now", orr_ctx_now},
         {"random", orr_ctx_random},   {"uuid", orr_ctx_uuid}, {"items", orr_ctx_items},
-        {"state", ctx_state},         {NULL, NULL},
+        {"state", ctx_state},         {"cost", ctx_cost},     {NULL, NULL},
     };
     lua_newtable(L);
     lua_pushliteral(L, "orrery.ctx");

@@ -13,8 +13,9 @@ static bool is_loop(const orr_runbox *r, uint32_t node) {
 
 /* Events that are not the core's: those of handlers and of the watch here, and those of the
  * command beside them. */
-static const char *const other_events[] = {"log",           "progress",    "run_blocked",
-                                           "run_suspended", "run_refused", "run_waiting"};
+static const char *const other_events[] = {
+    "log", "cost", "progress", "run_blocked", "run_suspended", "run_refused", "run_waiting",
+};
 
 bool orr_event_is_ours(const char *name) {
     for (orr_event_kind kind = 0; kind < ORR_EVENT_COUNT; kind++)
@@ -176,6 +177,7 @@ static void add_end(lua_State *L, const event_call *c) {
     orr_run_push(L, c->r, RUN_OUTPUT);
     lua_setfield(L, -2, "output");
     orr_run_push_stats(L, c->r);
+    orr_run_set_costs(L, c->r);
     lua_setfield(L, -2, "stats");
 }
 

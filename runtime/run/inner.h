@@ -90,6 +90,14 @@ bool orr_fiber_awaits_child(const orr_fiber *f);
 bool orr_run_push_result(lua_State *L, orr_runbox *r);
 /* Pushes a table of the run's statistics. */
 void orr_run_push_stats(lua_State *L, const orr_runbox *r);
+
+/* cost.c */
+enum { ORR_COST_NAME = 128 }; /* bytes of a name at most */
+#define ORR_COST_MAX 1e15
+/* Adds an amount, under a name, to what the run has counted. */
+void orr_run_add_cost(lua_State *L, orr_runbox *r, int name, int amount);
+/* Sets the field `costs` of the table at the top, where the run has counted something. */
+void orr_run_set_costs(lua_State *L, orr_runbox *r);
 /* Pushes run:compensations(). */
 void orr_run_push_compensations(lua_State *L, orr_runbox *r);
 /* Drops the runs of which a record could not be kept. True when there was any. */

@@ -48,7 +48,7 @@ void orr_run_push_error(lua_State *L, orr_runbox *r) {
 void orr_run_push_stats(lua_State *L, const orr_runbox *r) {
     orr_run_stats stats = {0};
     if (r->run) orr_run_get_stats(r->run, &stats);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     lua_newtable(L);
     for (int i = 0; i < ORR_NODE_STATE_COUNT; i++)
         if (stats.by_state[i]) orr_set_integer(L, orr_node_state_name((orr_node_state)i), stats.by_state[i]);
@@ -66,7 +66,9 @@ void orr_run_push_stats(lua_State *L, const orr_runbox *r) {
 /* ---- methods --------------------------------------------------------------------------------- */
 
 static int run_stats(lua_State *L) {
-    orr_run_push_stats(L, orr_check_run(L, 1));
+    orr_runbox *r = orr_check_run(L, 1);
+    orr_run_push_stats(L, r);
+    orr_run_set_costs(L, r);
     return 1;
 }
 

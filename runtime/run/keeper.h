@@ -152,6 +152,8 @@ typedef struct orr_keeper {
     void (*sign)(orr_fiber *f);
     /* Keeps a line of a handler's log, whose parts stand at these indices. */
     void (*log)(lua_State *L, const orr_fiber *f, int level, int message, int fields);
+    /* Adds to the table at the top what earlier lives of the run have counted. */
+    void (*costs)(lua_State *L, const orr_runbox *r);
     /* Rebuilds the child run whose id the options at `opts` name from its journal and lets it go
      * on, or starts it where it has none; as orr_run_start. NULL, and nothing is pushed, while
      * another process runs it. */

@@ -120,6 +120,7 @@ enum {
     RUN_OPTIONS, /* the keeper's: the first record's text, until it is made */
     RUN_STEPS,   /* the keeper's */
     RUN_WHYS,    /* the keeper's */
+    RUN_COSTS,   /* what its attempts have counted, by name; nil: nothing, or nothing yet */
     RUN_TRIGGER, /* what started it, as the options say; nil where they do not */
     RUN_BEYOND,
     RUN_VALUES = RUN_BEYOND - 1
@@ -177,6 +178,7 @@ struct orr_runbox {
     bool incomplete;         /* a record could not be kept: the journal ends before it */
     bool dropped;            /* given up before its end: RUN_ERROR says why */
     bool read_back;          /* it goes on from the journal of another life */
+    bool costs_read;         /* what those counted is in RUN_COSTS */
     bool forced;             /* it was resumed with force, and so are its children */
     bool ends_later;         /* it has ended, and its orphans have not */
     uint32_t n_orphans;      /* live runs whose `parent` it is */
@@ -383,6 +385,8 @@ orr_fiber *orr_check_ctx(lua_State *L, int idx);
 orr_fiber *orr_check_own_ctx(lua_State *L, int idx, const char *what);
 /* A sign of life of the fiber's attempt, shown with what is known of it: a fraction below 0 and a
  * message of NULL are not. */
+/* Adds an amount to the table of sums at that index. */
+void orr_cost_add(lua_State *L, int sums, int name, int amount);
 void orr_progress_report(lua_State *L, orr_fiber *f, lua_Number fraction, const char *message);
 
 /* ---- events ---------------------------------------------------------------------------------- */

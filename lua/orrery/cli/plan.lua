@@ -1,4 +1,5 @@
---- `orrery plan FILE`: layers, the widest of them, the critical path.
+--- `orrery plan FILE`: layers, the widest of them, the critical path; with `--estimate` how long it
+--- takes on so many slots, and what it costs.
 local out = require "orrery.cli.shared.out"
 local files = require "orrery.cli.shared.files"
 local term = require "orrery.cli.display.term"
@@ -39,7 +40,7 @@ function plan.data(facts)
     widest = { layer = facts.widest, nodes = #facts.layers[facts.widest] },
     critical_path = { nodes = names_of(facts.view, facts.path), seconds = facts.seconds,
       estimated = #estimates },
-    bytes = facts.bytes,
+    bytes = facts.bytes, estimate = facts.estimate,
   }
 end
 
@@ -67,6 +68,10 @@ function plan.text(data)
   lines[#lines + 1] = ""
   lines[#lines + 1] = ("widest layer: %d with %s")
     :format(data.widest.layer, term.plural(data.widest.nodes, "node"))
+  if data.estimate then
+    local told = require "orrery.cli.display.forecast_text".lines(data.estimate)
+    return table.concat(table.move(told, 1, #told, #lines + 1, lines), "\n") .. "\n"
+  end
   local critical = data.critical_path
   local note = critical.estimated == #critical.nodes and ", by the nodes' estimates"
     or critical.estimated > 0
@@ -74,18 +79,54 @@ function plan.text(data)
     or ", no node has an `estimate`: the longest chain"
   local time = critical.estimated > 0 and ", " .. term.duration(critical.seconds) or ""
   lines[#lines + 1] = ("critical path: %s%s%s"):format(term.plural(#critical.nodes, "node"), time, note)
-  local path = critical.nodes
-  local chain = #path <= 20 and table.concat(path, " → ")
-    or table.concat(path, " → ", 1, 10) .. (" → … %s more … → ")
-      :format(term.count(#path - 15)) .. table.concat(path, " → ", #path - 4)
-  lines[#lines + 1] = "  " .. chain
+  lines[#lines + 1] = "  " .. require "orrery.cli.display.forecast_text".chain(critical.nodes)
   return table.concat(lines, "\n") .. "\n"
+end
+
+-- The store whose runs are asked; none is needed unless somebody named it.
+local function open_store(args)
+  local store = require "orrery.store.open"
+  local url, named = store.nearest(args)
+  local db, problem = store.look(url)
+  if not db then return nil, (named or not problem.absent) and problem.message or nil end
+  pcall(db.project, db) -- what was recorded last may be missing
+  return db
+end
+
+-- "2,4" and "8" are { 2, 4, 8 }; nil and the word that is no number of slots.
+local function slots_of(words)
+  local found = {}
+  for word in table.concat(words, ","):gmatch "[^,]+" do
+    local n = math.tointeger(tonumber(word))
+    if not n or n < 1 or n > 1 << 30 then return nil, word end
+    found[#found + 1] = n
+  end
+  return #found > 0 and found or nil
+end
+
+local function forecast_of(args, compiled)
+  local slots, wrong = slots_of(args.slots or {})
+  if wrong then return nil, ("--slots: '%s' is no number of slots, such as 4 or 2,4,8"):format(wrong) end
+  local db, problem = open_store(args)
+  if problem then return nil, problem end
+  local made = require "orrery.cli.shared.forecast".of(compiled, db, slots)
+  if db then db:close() end
+  return made
 end
 
 function plan.main(args)
   local compiled = files.compile(args.file)
   if not compiled then return 2 end
-  local data = plan.data(facts_of(compiled))
+  local facts = facts_of(compiled)
+  if args.estimate or args.store or args.slots and #args.slots > 0 then
+    local problem
+    facts.estimate, problem = forecast_of(args, compiled)
+    if problem then
+      out.err("orrery plan: ", problem, "\n")
+      return 2
+    end
+  end
+  local data = plan.data(facts)
   if args.json then files.json(data) else out.write(plan.text(data)) end
   return 0
 end

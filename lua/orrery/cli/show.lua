@@ -64,6 +64,17 @@ local function inbox_text(run)
   return #words > 0 and table.concat(words, ", ") .. " (not taken yet)" or nil
 end
 
+-- "1,200 tokens, 0.12 usd"
+local function costs_text(costs)
+  local names, parts = {}, {}
+  for name in pairs(costs or {}) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    parts[i] = require "orrery.cli.display.forecast_text".number(costs[name]) .. " " .. term.clean(name)
+  end
+  return table.concat(parts, ", ")
+end
+
 local function head(run, row, options)
   local state = plain_run.state(run)
   local lines = { ("%s %s  %s"):format(options.paint("bold", term.clean(run.workflow)),
@@ -82,6 +93,7 @@ local function head(run, row, options)
   add("context", run.context ~= nil and shortened(run.context, VALUE) or nil)
   add("input", run.input ~= nil and shortened(run.input, VALUE) or nil)
   add("lock", lock_text(run))
+  add("cost", costs_text(run.costs))
   add("owner", owner_text(run))
   add("inbox", inbox_text(run))
   return lines
@@ -136,6 +148,7 @@ local function note_of(node, now, failure_before)
   add(node.iteration and "iteration " .. node.iteration)
   add(items_text(node))
   add(interrupted_text(node))
+  add(node.costs and costs_text(node.costs))
   local said = type(node.why) == "table" and node.why or {}
   add(node.due and not node.ended and not said.due
     and (node.due > now and "due in " .. term.duration(node.due - now) or "due now"))
@@ -225,6 +238,26 @@ end
 local function chart_lines(run, options)
   if not run.started then return {} end
   return summary.chart(board_of(run, options.now), { width = options.width or 100, paint = options.paint })
+end
+
+-- ---- critical path ------------------------------------------------------------------------------
+
+local WAIT = 0.001 -- seconds ready, from which on they are told
+
+local function path_step(step)
+  local waited = step.waited >= WAIT and ("(waited %s) "):format(term.duration(step.waited)) or ""
+  return ("%s%s %s"):format(waited, term.clean(step.name), term.duration(step.took))
+end
+
+local function path_lines(run, options)
+  local path = run.critical_path
+  if not path or #path.nodes < 2 then return {} end
+  local steps = {}
+  for i, step in ipairs(path.nodes) do steps[i] = path_step(step) end
+  local waited = path.waited >= WAIT and (", of which %s waiting to start"):format(term.duration(path.waited))
+    or ""
+  return { ("%s %s, %s%s"):format(options.paint("bold", "critical path"), term.plural(#steps, "node"),
+    term.duration(path.seconds), waited), "  " .. require "orrery.cli.display.forecast_text".chain(steps) }
 end
 
 -- ---- what went wrong, and what was undone -------------------------------------------------------
@@ -368,8 +401,8 @@ end
 ---@return string
 function show.text(run, row, args, options)
   local parts = {
-    head(run, row, options), node_lines(run, options), chart_lines(run, options), failure_lines(run, options),
-    compensation_lines(run, options),
+    head(run, row, options), node_lines(run, options), chart_lines(run, options), path_lines(run, options),
+    failure_lines(run, options), compensation_lines(run, options),
     section("steps", { "TIME", "NODE", "KIND", "NAME", "RESULT" }, run.steps, step_cells, options),
     section("signals", { "TIME", "NAME", "", "DATA" }, run.signals, signal_cells, options),
     section("child runs", { "RUN", "WORKFLOW", "STATE", ">TOOK" }, run.children, child_cells, options),

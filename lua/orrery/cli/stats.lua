@@ -43,6 +43,14 @@ local function agent_cells(row)
     term.count(math.tointeger(row.output) or 0), row.cost and ("%.4f"):format(row.cost) or "" }
 end
 
+local COSTS = { "WORKFLOW", "NODE", "COST OF", ">RUNS", ">TOTAL", ">A RUN" }
+
+local function cost_cells(row)
+  local number = require "orrery.cli.display.forecast_text".number
+  return { term.clean(row.workflow), term.clean(row.node), term.clean(row.name), term.count(row.runs),
+    number(row.amount), number(row.amount / row.runs) }
+end
+
 local WORKERS = {
   "PROCESS", ">WORKER", ">UTILISATION", ">UNDER WAY", ">DONE", ">FAILED", ">SUCCESS", ">AGE",
 }
@@ -87,10 +95,10 @@ stats.main = session.command("stats", function(db, args)
   local workflows = statistics.workflows(db, args.workflow)
   local workers = statistics.workers(db)
   local nodes = args.workflow and statistics.nodes(db, args.workflow)
-  local agents = statistics.agents(db, args.workflow)
+  local agents, costs = statistics.agents(db, args.workflow), statistics.costs(db, args.workflow)
   if args.json then
     session.json { workflows = json.array(workflows), nodes = nodes and json.array(nodes) or nil,
-      agents = #agents > 0 and json.array(agents) or nil, workers = json.array(workers) }
+      agents = #agents > 0 and json.array(agents) or nil, costs = #costs > 0 and json.array(costs) or nil, workers = json.array(workers) }
   elseif #workflows == 0 then
     session.note "no runs yet: `orrery run FILE` makes one"
   else
@@ -102,6 +110,10 @@ stats.main = session.command("stats", function(db, args)
     if #agents > 0 then
       out.write "\n"
       draw(AGENTS, agents, agent_cells)
+    end
+    if #costs > 0 then
+      out.write "\n"
+      draw(COSTS, costs, cost_cells)
     end
     draw_workers(workers)
   end

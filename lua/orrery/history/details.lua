@@ -160,6 +160,27 @@ local function compensations_of(nodes)
   return any and made or nil
 end
 
+-- What attempts have counted: in each attempt, and the sums of the run by name.
+local function add_costs(db, run, nodes)
+  local by_name, sums, any = {}, {}, false
+  for _, node in ipairs(nodes) do by_name[node.name] = node end
+  for row in db:each_row("costs_of_run", { id = run.id }) do
+    sums[row.name], any = (sums[row.name] or 0) + row.amount, true
+    local node = by_name[row.node]
+    if node then
+      node.costs = node.costs or {}
+      node.costs[row.name] = (node.costs[row.name] or 0) + row.amount
+    end
+    for _, try in ipairs(node and node.tries or {}) do
+      if try.attempt == row.attempt and (try.item or 0) == row.item and (try.iteration or 1) == row.iteration then
+        try.costs = try.costs or {}
+        try.costs[row.name] = row.amount
+      end
+    end
+  end
+  return any and sums or nil
+end
+
 local function steps_of(db, run, whole, names)
   local steps = {}
   for row in db:each_row("steps_of_run", { run = run.number }) do
@@ -219,6 +240,8 @@ function details.of(db, run, whole)
   if run.state == "paused" then mark_paused(made.nodes) end
   made.lock = not run.ended and require("orrery.history.lock").of(db, run.number) or nil
   made.inbox, made.children = inbox_of(db, run), children_of(db, run)
+  made.costs = add_costs(db, run, made.nodes)
+  made.critical_path = require("orrery.history.critical").of(db, made)
   return made
 end
 

@@ -30,6 +30,14 @@ function statistics.agents(db, workflow)
   return db:rows("agent_stats", { workflow = workflow })
 end
 
+--- What nodes have counted by `ctx:cost`.
+---@param db orrery.Store
+---@param workflow string|nil
+---@return table[] rows { workflow, node, name, runs, amount }; runs that counted it
+function statistics.costs(db, workflow)
+  return db:rows("cost_stats", { workflow = workflow })
+end
+
 --- What the workers of the processes have done, as these last said: of those that live, and of the
 --- one that said something last.
 ---@param db orrery.Store

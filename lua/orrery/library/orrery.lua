@@ -47,7 +47,7 @@
 ---@field after? orrery.After what it waits for, besides what its expressions mention
 ---@field when? orrery.Condition false: the node is skipped
 ---@field join? "all"|"all_completed"|"any"|"done"|"failed"|orrery.Need ("all")
----@field retry? integer|orrery.RetryPreset|orrery.RetryPolicy|orrery.RetryPolicy[] of a list the first that fits the error decides
+---@field retry? integer|orrery.RetryPreset|"learned"|orrery.RetryPolicy|orrery.RetryPolicy[] of a list the first that fits the error decides
 ---@field timeout? orrery.Duration of an attempt
 ---@field deadline? orrery.Duration of all attempts with their delays, from ready
 ---@field heartbeat? orrery.Duration longest silence between `ctx:progress` or `ctx:heartbeat`
@@ -67,7 +67,7 @@
 ---@field loop? orrery.Loop
 ---@field compensate? orrery.Undo|orrery.Compensate undoes the node where the run fails or is cancelled
 ---@field cache? boolean|orrery.Duration|orrery.CacheKey takes an earlier output where there is one
----@field estimate? orrery.Duration how long it takes, for the critical path
+---@field estimate? orrery.Duration how long it takes, for the critical path and the order of ready nodes
 ---@field doc? string
 
 ---@alias orrery.Undo fun(ctx: orrery.Context, inputs: table<string, any>): any
@@ -116,6 +116,7 @@ function Saga:step(name, action, undo, keys) end
 ---@field env? string[] environment variables that expressions may read as env.NAME
 ---@field singleton? string|true a template of input, context and env: of the runs with one value one goes on at a time; nil: no lock
 ---@field on_conflict? "queue"|"cancel_running"|"skip"|"fail" ("queue") what becomes of a run whose lock another has
+---@field estimates? "learned" nodes without an `estimate` take the median of earlier runs in the store
 
 ---@class orrery.Trigger
 ---@field kind string "command", "script", "c_api", "child", "fork", "retry", or what flow.run was given
@@ -168,6 +169,10 @@ function Context:emit(event, data) end
 ---@param message string
 ---@param fields? table
 function Context:log(level, message, fields) end
+---Counts what the attempt has used: tokens, money, requests. Kept with the attempt, added up by name.
+---@param name string
+---@param amount number from 0 to 1e15
+function Context:cost(name, amount) end
 ---Shows how far the node is, and that it lives.
 ---@param fraction number 0 to 1
 ---@param message? string

@@ -58,7 +58,11 @@ return function(list)
   lines[#lines + 1] = '  esac\n  case "$command" in'
   for _, command in ipairs(list) do
     local argument = command.arguments[1]
-    if argument and argument.kind then
+    local second = command.arguments[2]
+    if argument and argument.kind and second and second.kind == "file" then
+      lines[#lines + 1] = ('    %s) if [ "$COMP_CWORD" -eq 2 ]; then %s; else %s; fi ;;')
+        :format(command.name, call(argument, commands), call(second, commands))
+    elseif argument and argument.kind then
       lines[#lines + 1] = ("    %s) %s ;;"):format(command.name, call(argument, commands))
     end
   end

@@ -123,9 +123,17 @@ options.commands = {
     examples = { "orrery check etl.lua", "orrery check flows/*.lua --json" },
   },
   plan = {
-    summary = "Shows the layers of a workflow, its widest layer and its critical path.",
-    FILE, REQUIRE, JSON,
-    examples = { "orrery plan etl.lua", "orrery plan etl.lua --json" },
+    summary = "Shows the layers of a workflow, its widest layer and its critical path; how long it may take.",
+    FILE,
+    { "--estimate", "Also how long it takes on so many slots, and what it costs, by the runs of the store and by "
+      .. "the nodes' estimates.", flag = true },
+    { "--slots", "How many nodes run at a time, one number or several with commas; 1,2,4,8,16 otherwise.",
+      many = true, argname = "N" },
+    { "--store", "The store whose runs are asked: sqlite:PATH or a path; ORRERY_STORE without it, else "
+      .. "./.orrery/runs.db.", argname = "URL" },
+    REQUIRE, JSON,
+    examples = { "orrery plan etl.lua", "orrery plan etl.lua --estimate --slots 4,8",
+      "orrery plan etl.lua --json" },
   },
   graph = {
     summary = "Draws a workflow.",
@@ -195,6 +203,17 @@ Exit codes:
     { "--json", "Write a JSON definition instead of Lua.", flag = true },
     examples = { "orrery new report", "orrery new flows/report --json" },
   },
+  import = {
+    summary = "Turns a recorded workflow into a JSON definition whose nodes sleep their recorded time.",
+    { "format", "wfformat: WfFormat 1.5, as in wfcommons.org's recorded scientific workflows.",
+      choices = { "wfformat" } },
+    { "file", "The recorded workflow." },
+    { "-o --output", "Write here instead of to the standard output.", argname = "FILE" },
+    { "--slots", "How many nodes sleep at a time: the places of the pool that they share; 8 otherwise.",
+      number = true, least = 1, argname = "N" },
+    examples = { "orrery import wfformat montage.json -o montage_flow.json",
+      "orrery import wfformat montage.json --slots 32 > montage_flow.json" },
+  },
   doctor = {
     summary = "Says what is installed, what is missing, and what is wrong with this machine and the store.",
     { "--store", "The store: sqlite:PATH or a path; ORRERY_STORE without it, else ./.orrery/runs.db.",
@@ -222,7 +241,7 @@ Exit codes:
 }
 
 options.order = { "run", "resume", "retry", "fork", "check", "plan", "graph", "sim", "types", "test", "new",
-  "doctor",
+  "import", "doctor",
   "completions", "help", "version" }
 
 -- The commands that look at a store are many, and starting a run does not need them: their options

@@ -10,7 +10,7 @@ local NEWEST = { "run",
 local RUNS = { "run", "Runs: their ids, or beginnings of them; or choose runs with the options.", each = "*" }
 
 return {
-  order = { "runs", "show", "logs", "why", "stats", "signal", "cancel", "pause", "prune", "backup", "restore",
+  order = { "runs", "show", "logs", "why", "stats", "advise", "signal", "cancel", "pause", "prune", "backup", "restore",
     "cache", "state" },
   commands = {
     runs = {
@@ -49,6 +49,12 @@ return {
       summary = "Figures over all runs: counts, success rate, durations at the median, 95 and 99 %.",
       { "--workflow", "The nodes of this workflow.", argname = "NAME" }, JSON, STORE,
       examples = { "orrery stats", "orrery stats --workflow etl" },
+    },
+    advise = {
+      summary = "Proposes timeouts, retries, pools and more by what the runs of a store have shown.",
+      { "workflow", "Only for this workflow.", each = "?" },
+      JSON, STORE,
+      examples = { "orrery advise", "orrery advise etl", "orrery advise etl --json" },
     },
     signal = {
       summary = "Sends a signal to a run, such as an approval.",
