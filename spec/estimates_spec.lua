@@ -1,5 +1,5 @@
--- Estimates: what a plan is expected to take, the path that a run really took, what nodes count, and
--- what the next run learns of the history.
+-- Estimates: what a plan is expected to take, the path that a run really took, what nodes count,
+-- and what the next run learns of the history.
 local command = require "spec.support.command"
 local core = require "orrery.core"
 local flow = require "orrery"
@@ -175,7 +175,8 @@ describe("what nodes count", function()
     local w = flow.workflow { name = "wrong" }
     w.a = { run = function(ctx)
       local said = {}
-      for i, given in ipairs { { "x", -1 }, { "", 1 }, { "x", "much" }, { ("x"):rep(129), 1 }, { "x", 0 / 0 } } do
+      local wrong = { { "x", -1 }, { "", 1 }, { "x", "much" }, { ("x"):rep(129), 1 }, { "x", 0 / 0 } }
+      for i, given in ipairs(wrong) do
         said[i] = not pcall(ctx.cost, ctx, given[1], given[2])
       end
       return said
@@ -233,7 +234,8 @@ describe("a run that is over", function()
     assert.same({ "fetch", "long", "last" }, names)
     assert.near(8, path.seconds, 0.01)
     assert.near(0, path.waited, 0.01)
-    has(orrery("show", last.id, "--store", url), "critical path 3 nodes, 8.0 s\n  fetch 1.0 s → long 5.0 s → last 2.0 s")
+    has(orrery("show", last.id, "--store", url),
+      "critical path 3 nodes, 8.0 s\n  fetch 1.0 s → long 5.0 s → last 2.0 s")
   end)
 
   it("says what waited for a place", function()

@@ -76,8 +76,9 @@ describe("a recorded workflow", function()
   end)
 
   it("gives each node a name of its own", function()
-    local text = wfformat.definition(recorded { { "a.b", 1 }, { "a b", 1 }, { "a_b", 1 }, { "1", 1 }, { "é", 1 },
-      { ("x"):rep(300), 1 }, { ("x"):rep(300) .. "y", 1 } }, "small.json", 2)
+    local tasks = { { "a.b", 1 }, { "a b", 1 }, { "a_b", 1 }, { "1", 1 }, { "é", 1 },
+      { ("x"):rep(300), 1 }, { ("x"):rep(300) .. "y", 1 } }
+    local text = wfformat.definition(recorded(tasks), "small.json", 2)
     local names, seen = {}, {}
     for i, node in ipairs(json.decode(text).nodes) do
       names[i] = node.id
@@ -91,8 +92,10 @@ describe("a recorded workflow", function()
     local function with(change) return refused(recorded(SMALL, change)) end
     local WRONG = {
       { function(f) f.schemaVersion = "1.4" end, "small.json:%d+:%d+: schemaVersion: expected \"1.5\", got" },
-      { function(f) f.workflow = nil end, "small.json:1:1: workflow: workflow: expected an object, got nothing" },
-      { function(f) f.workflow.execution = json.array {} end, "workflow.execution: execution: expected an object, with the times" },
+      { function(f) f.workflow = nil end,
+        "small.json:1:1: workflow: workflow: expected an object, got nothing" },
+      { function(f) f.workflow.execution = json.array {} end,
+        "workflow.execution: execution: expected an object, with the times" },
       { function(f) f.workflow.specification.tasks = "x" end, "specification.tasks: tasks: expected a list" },
       { function(f) f.workflow.specification.tasks = json.array {} end, "it has no tasks" },
       { function(f) f.workflow.specification.tasks[2].parents = json.array { "nobody" } end,
@@ -100,14 +103,16 @@ describe("a recorded workflow", function()
       { function(f) f.workflow.specification.tasks[3].id = "split" end, "there is a task \"split\" already" },
       { function(f) f.workflow.specification.tasks[3].id = 7 end, "expected a task with an id" },
       { function(f) f.workflow.specification.tasks[3] = "x" end, "expected a task with an id" },
-      { function(f) f.workflow.specification.tasks[1].children = "join" end, "children: expected a list of ids" },
+      { function(f) f.workflow.specification.tasks[1].children = "join" end,
+        "children: expected a list of ids" },
       { function(f) f.workflow.specification.tasks[1].parents = json.array { "join" } end, "cycle" },
       { function(f) f.workflow.specification.tasks[1].parents = json.array { "split" } end, "itself" },
       { function(f) f.workflow.execution.tasks[1].runtimeInSeconds = -1 end,
         "small.json:%d+:%d+: workflow.execution.tasks%[1%].runtimeInSeconds: expected seconds" },
       { function(f) f.workflow.execution.tasks[1].runtimeInSeconds = "1" end, "expected seconds" },
       { function(f) f.workflow.execution.tasks[1].runtimeInSeconds = 1e300 end, "expected seconds" },
-      { function(f) table.remove(f.workflow.execution.tasks, 2) end, "does not say how long task \"left.1\" took" },
+      { function(f) table.remove(f.workflow.execution.tasks, 2) end,
+        "does not say how long task \"left.1\" took" },
       { function(f) f.workflow.execution.tasks[1].id = "other" end, "about no task of the specification" },
     }
     for i, row in ipairs(WRONG) do
@@ -129,8 +134,8 @@ describe("a recorded workflow", function()
     local files = { ["small.json"] = recorded(SMALL), ["bad.json"] = recorded(SMALL, function(f)
       f.workflow.specification.tasks[2].parents = json.array { "nobody" }
     end) }
-    local made = command.run_with(files, { "import", "wfformat", "small.json", "-o", "flow.json", "--slots", "3" },
-      nil, nil)
+    local made = command.run_with(files, { "import", "wfformat", "small.json", "-o", "flow.json", "--slots",
+      "3" })
     assert.equal(0, made.code, made.err)
     assert.truthy(made.out:find("flow.json written: 4 nodes, 4 edges, 8.5 s of work", 1, true), made.out)
     local printed = command.run_with(files, { "import", "wfformat", "small.json" })
@@ -139,7 +144,8 @@ describe("a recorded workflow", function()
     assert.equal(0, run.code, run.err)
     local bad = command.run_with(files, { "import", "wfformat", "bad.json" })
     assert.equal(2, bad.code)
-    assert.truthy(bad.err:find("^bad%.json:%d+:%d+: workflow%.specification%.tasks%[2%]%.parents%[1%]: "), bad.err)
+    assert.truthy(bad.err:find "^bad%.json:%d+:%d+: workflow%.specification%.tasks%[2%]%.parents%[1%]: ",
+      bad.err)
     assert.equal(2, command.run_with(files, { "import", "wfformat", "none.json" }).code)
     assert.equal(2, command.run_with(files, { "import", "other", "small.json" }).code)
   end)
@@ -175,8 +181,8 @@ end
 
 local function figures_of(compiled)
   local def, graph = compiled.def, schedule.graph(compiled.def)
-  local found = { tasks = #def.nodes, edges = 0, roots = 0, leaves = 0, isolated = 0, layers = 0, maxwidth = 0,
-    work_s = 0 }
+  local found = { tasks = #def.nodes, edges = 0, roots = 0, leaves = 0, isolated = 0, layers = 0,
+    maxwidth = 0, work_s = 0 }
   local widths, seconds = {}, {}
   for i, layer in ipairs(compiled.plan:layers()) do
     widths[layer] = (widths[layer] or 0) + 1

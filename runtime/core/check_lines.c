@@ -85,8 +85,7 @@ static bool check_ring(orr_check *c, const orr_ring *ring, const orr_pool *pool,
                      line->pool == pool && line->next[p] != NULL &&
                          (pool == NULL || orr_ring_of(line) == ring),
                      "a line stands in its ring that is not of it");
-            for (uint32_t t = line->head[p]; t != ORR_NONE; t = orr_line_after(line->run, t))
-                ++*tasks;
+            for (uint32_t t = line->head[p]; t != ORR_NONE; t = orr_line_after(line->run, t)) ++*tasks;
             line = line->next[p] != first ? line->next[p] : NULL;
         }
     }

@@ -233,8 +233,7 @@ static void apply_skipped(orr_run *run, uint32_t t, uint8_t skip, uint32_t by) {
 
 static bool links_room(orr_run *run, uint32_t cap) {
     if (cap == run->cap_links) return true;
-    orr_rank_link *links =
-        orr_mem_resize(&run->core->alloc, run->links, run->cap_links, cap, sizeof *links);
+    orr_rank_link *links = orr_mem_resize(&run->core->alloc, run->links, run->cap_links, cap, sizeof *links);
     if (links == NULL) return false;
     run->links = links;
     run->cap_links = cap;

@@ -256,7 +256,7 @@ struct orr_run {
     uint32_t n_cells, cap_cells;
     orr_rank_link *links; /* by task; NULL where the plan has no ranks */
     uint32_t cap_links;   /* at least as many as there are cells */
-    orr_more **mores; /* chunks, so that a pointer to one stays valid */
+    orr_more **mores;     /* chunks, so that a pointer to one stays valid */
     uint32_t n_mores, cap_chunks, free_more;
     orr_expansion *expansions;
     uint32_t n_expansions, cap_expansions;

@@ -1,5 +1,5 @@
-/* ready.c - lines of ready tasks: five priorities, round-robin between runs; within a priority first
- * in, first out, or by the longest remaining path where the plan has estimates (rank.c). */
+/* ready.c - lines of ready tasks: five priorities, round-robin between runs; within a priority
+ * first in, first out, or by the longest remaining path where the plan has estimates (rank.c). */
 #include "core/inner.h"
 
 #include <string.h>

@@ -454,8 +454,7 @@ void orr_run_get_stats(const orr_run *run, orr_run_stats *stats) {
 size_t orr_run_bytes(const orr_run *run) {
     size_t chunks = 0;
     for (uint32_t i = 0; i < run->cap_chunks; i++) chunks += run->mores[i] != NULL;
-    return sizeof *run + run->cap_cells * sizeof *run->cells +
-           run->cap_links * sizeof *run->links +
+    return sizeof *run + run->cap_cells * sizeof *run->cells + run->cap_links * sizeof *run->links +
            chunks * orr_more_chunk(run) * sizeof(orr_more) + run->cap_chunks * sizeof *run->mores +
            run->cap_expansions * sizeof *run->expansions +
            (run->layer_open != NULL ? run->plan->n_layers * sizeof *run->layer_open : 0) +

@@ -43,5 +43,6 @@ void orr_costs_load(lua_State *L, const orr_runbox *r) {
     orr_value key = orr_value_text(r->id);
     orr_store_reader reader = {.row = visit, .ud = &a};
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    if (r->rt->durable) orr_store_query(orr_storage_any(r->rt), ORR_QUERY_COSTS_OF_RUN, &key, &reader, &reason);
+    if (r->rt->durable)
+        orr_store_query(orr_storage_any(r->rt), ORR_QUERY_COSTS_OF_RUN, &key, &reader, &reason);
 }

@@ -1,5 +1,5 @@
-/* cost.c - what the attempts of a run have counted by ctx:cost, added up by name. A run that goes on
- * from its journal adds what its earlier lives counted, once somebody counts or asks. */
+/* cost.c - what the attempts of a run have counted by ctx:cost, added up by name. A run that goes
+ * on from its journal adds what its earlier lives counted, once somebody counts or asks. */
 #include "run/inner.h"
 
 /* The table of sums is pushed; nothing where nothing was counted and `make` is false. */

@@ -175,7 +175,7 @@
       "`created` is of the run")                                                                             \
     X(OUTPUTS_REPEATED, "outputs_repeated", "workflow text, limit integer", "node, runs, outputs",           \
       "of nodes that gave something in the newest runs of a workflow: in how many, with how many "           \
-      "different outputs")                                                                                             \
+      "different outputs")                                                                                   \
     X(COSTS_OF_RUN, "costs_of_run", "id text", "node, item, iteration, attempt, name, amount",               \
       "what the attempts of a run have counted, by name")                                                    \
     X(COSTS_OF_WORKFLOW, "costs_of_workflow", "workflow text, limit integer", "run, node, name, amount",     \

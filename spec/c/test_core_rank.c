@@ -86,8 +86,7 @@ static void runs_still_take_turns(void **state) {
         uint32_t node;
     } order[] = {{a, 0}, {b, 1}, {a, 1}, {b, 0}};
     orr_action started[4];
-    for (int i = 0; i < 4; i++)
-        started[i] = hand_expect(&h, ORR_ACT_START, order[i].run, order[i].node);
+    for (int i = 0; i < 4; i++) started[i] = hand_expect(&h, ORR_ACT_START, order[i].run, order[i].node);
     for (int i = 0; i < 4; i++) hand_works(&started[i]);
     hand_ends_as(&h, a, ORR_RUN_COMPLETED);
     hand_ends_as(&h, b, ORR_RUN_COMPLETED);
@@ -232,8 +231,8 @@ static void any_graph_starts_by_its_paths(void **state) {
     }
 }
 
-/* What goes in and out of one line in any order leaves it by the order of the paths: a wide run that
- * is cancelled half way, which takes out each that waits. */
+/* What goes in and out of one line in any order leaves it by the order of the paths: a wide run
+ * that is cancelled half way, which takes out each that waits. */
 static void a_wide_line_is_emptied(void **state) {
     enum { WIDE = 26 };
     chance c = chance_begin("a wide line");

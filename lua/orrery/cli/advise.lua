@@ -11,7 +11,7 @@ local function plural(n, noun) return term.plural(n, noun) end
 
 local function code_text(code)
   if code.few then
-    return ("%s: %s, too few to tell"):format(code.code, plural(code.tries, "retry"):gsub("retrys", "retries"))
+    return ("%s: %s, too few to tell"):format(code.code, term.plural(code.tries, "retry", "retries"))
   end
   local first = code.first_tries > 0 and ("; the first retry helped %s of %s times")
     :format(count(code.first_helped), count(code.first_tries)) or ""
@@ -34,7 +34,8 @@ local FIGURES = {
     end
     local parts = {}
     for i, code in ipairs(f.codes) do parts[i] = code_text(code) end
-    return table.concat(parts, "\n    ") .. "\n    retry = \"learned\" takes such a policy for each run by itself"
+    parts[#parts + 1] = 'retry = "learned" takes such a policy for each run by itself'
+    return table.concat(parts, "\n    ")
   end,
   breaker = function(f)
     return ("%s of %s failures in %s came within a minute after five others and no success")

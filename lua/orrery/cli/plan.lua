@@ -87,6 +87,7 @@ end
 local function open_store(args)
   local store = require "orrery.store.open"
   local url, named = store.nearest(args)
+  if url == "memory:" and not args.store then return nil end -- where nothing is kept there is no history
   local db, problem = store.look(url)
   if not db then return nil, (named or not problem.absent) and problem.message or nil end
   pcall(db.project, db) -- what was recorded last may be missing

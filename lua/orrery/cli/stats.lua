@@ -98,7 +98,8 @@ stats.main = session.command("stats", function(db, args)
   local agents, costs = statistics.agents(db, args.workflow), statistics.costs(db, args.workflow)
   if args.json then
     session.json { workflows = json.array(workflows), nodes = nodes and json.array(nodes) or nil,
-      agents = #agents > 0 and json.array(agents) or nil, costs = #costs > 0 and json.array(costs) or nil, workers = json.array(workers) }
+      agents = #agents > 0 and json.array(agents) or nil,
+      costs = #costs > 0 and json.array(costs) or nil, workers = json.array(workers) }
   elseif #workflows == 0 then
     session.note "no runs yet: `orrery run FILE` makes one"
   else

@@ -20,7 +20,8 @@ local definition_json = {}
 local is_array, null = core.json.is_array, core.json.null
 
 local TOP = { "name", "doc", "input", "output", "timeout", "on_error", "concurrency", "cleanup_timeout",
-  "env", "pools", "singleton", "on_conflict", "estimates", "triggers", "nodes", "edges", "require", "$schema" }
+  "env", "pools", "singleton", "on_conflict", "estimates", "triggers", "nodes", "edges", "require",
+  "$schema" }
 -- what is no option of the workflow
 local OWN = { nodes = true, edges = true, require = true, ["$schema"] = true }
 local EDGE = { "from", "to", "when" }

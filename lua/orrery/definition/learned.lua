@@ -1,6 +1,6 @@
---- What a workflow leaves to the history of its runs: `retry = "learned"` of nodes, and
---- `estimates = "learned"` of the workflow. Compiled alone, such a node is tried again as `standard`
---- says, and has no estimate; a run in a store begins with what was learned until then.
+--- What a workflow leaves to the history of its runs: `retry = "learned"` of nodes, and `estimates
+--- = "learned"` of the workflow. Compiled alone, such a node is tried again as `standard` says, and
+--- has no estimate; a run in a store begins with what was learned until then.
 local errors = require "orrery.errors"
 
 local learned = {}
@@ -18,8 +18,9 @@ end
 -- Two digits: plans of equal estimates share their policies.
 local function rounded(seconds) return tonumber(("%.2g"):format(seconds)) end
 
---- The same workflow with what was learned. The policies are part of its definition, and so are kept
---- with the run. The estimates are not: they order what is ready, and may be others when it goes on.
+--- The same workflow with what was learned. The policies are part of its definition, and so are
+--- kept with the run. The estimates are not: they order what is ready, and may be others when it
+--- goes on.
 ---@param compiled orrery.Compiled
 ---@param found orrery.Learned
 ---@param plan fun(def: table): orrery.Plan|nil, table|nil `core.plan`

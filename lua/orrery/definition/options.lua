@@ -150,8 +150,8 @@ local function read_estimates(r, value)
   if value == "learned" then
     r.def.estimates = value
   else
-    say(r, "estimates", "bad_value", ('estimates: expected "learned", by what earlier runs took, got %s; how long one '
-      .. "node takes is its `estimate`"):format(errors.show(value)))
+    say(r, "estimates", "bad_value", ('estimates: expected "learned", by what earlier runs took, got %s; '
+      .. "how long one node takes is its `estimate`"):format(errors.show(value)))
   end
 end
 

@@ -1,5 +1,5 @@
---- The measured critical path of a run that is over: from the node that ended last back, each time to
---- the dependency that it waited for longest.
+--- The measured critical path of a run that is over: from the node that ended last back, each time
+--- to the dependency that it waited for longest.
 local column = require "orrery.history.column"
 
 local critical = {}

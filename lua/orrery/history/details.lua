@@ -172,7 +172,8 @@ local function add_costs(db, run, nodes)
       node.costs[row.name] = (node.costs[row.name] or 0) + row.amount
     end
     for _, try in ipairs(node and node.tries or {}) do
-      if try.attempt == row.attempt and (try.item or 0) == row.item and (try.iteration or 1) == row.iteration then
+      local same = (try.item or 0) == row.item and (try.iteration or 1) == row.iteration
+      if same and try.attempt == row.attempt then
         try.costs = try.costs or {}
         try.costs[row.name] = row.amount
       end

@@ -169,7 +169,7 @@ function Context:emit(event, data) end
 ---@param message string
 ---@param fields? table
 function Context:log(level, message, fields) end
----Counts what the attempt has used: tokens, money, requests. Kept with the attempt, added up by name.
+---Counts what the attempt has used: tokens, money, requests. Kept with it, and added up by name.
 ---@param name string
 ---@param amount number from 0 to 1e15
 function Context:cost(name, amount) end

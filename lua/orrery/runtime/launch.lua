@@ -143,7 +143,8 @@ end
 
 local learning = setmetatable({}, { __mode = "k" }) -- compiled -> whether it learns
 
---- The workflow as a run begins it: with what the store has shown, where it leaves something to that.
+--- The workflow as a run begins it: with what the store has shown, where it leaves something to
+--- that.
 ---@param rt orrery.Runtime|nil
 ---@param compiled orrery.Compiled
 ---@return orrery.Compiled

@@ -93,9 +93,9 @@ typedef struct orr_policy {
     int64_t heartbeat;       /* ns between signs of life; 0 = none */
     /* ns, for the critical path and the order of ready nodes; 0 = unknown, unless it is instant */
     int64_t estimate;
-    bool instant;            /* an estimate of 0 */
-    const char *pool;        /* static pool name or NULL; copied */
-    const char *breaker;     /* breaker name or NULL; copied */
+    bool instant;        /* an estimate of 0 */
+    const char *pool;    /* static pool name or NULL; copied */
+    const char *breaker; /* breaker name or NULL; copied */
     orr_retry retry;
     /* of a list of retry policies those after `retry`: the first that fits an error decides */
     const orr_retry *retries;
@@ -144,9 +144,9 @@ typedef struct orr_plan {
     /* by node: ns of the longest path from its start to the end, by estimates; a node without one
      * counts as the mean of the others. NULL where no node has one */
     int64_t *rank;
-    char **ports;         /* interned outcome names */
-    char *names;          /* node names, NUL-terminated, one after another; NULL when no node has one */
-    uint32_t *name_at;    /* by node: offset into names, ORR_NONE for a nameless node */
+    char **ports;      /* interned outcome names */
+    char *names;       /* node names, NUL-terminated, one after another; NULL when no node has one */
+    uint32_t *name_at; /* by node: offset into names, ORR_NONE for a nameless node */
     size_t names_size;
     bool plain; /* no edge has a port or a `when` */
     /* plain, not ranked, and no policy of it asks for more than dependencies, retries and

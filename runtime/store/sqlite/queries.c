@@ -52,7 +52,8 @@
 
 /* The newest runs of a workflow, and those of them that are over. */
 #define NEWEST                                                                                               \
-    "IN (SELECT number FROM runs WHERE workflow = :workflow ORDER BY created DESC, number DESC LIMIT :limit)"
+    "IN (SELECT number FROM runs WHERE workflow = :workflow ORDER BY created DESC, number DESC LIMIT "       \
+    ":limit)"
 #define NEWEST_OVER                                                                                          \
     "IN (SELECT number FROM runs WHERE workflow = :workflow AND ended IS NOT NULL "                          \
     "ORDER BY created DESC, number DESC LIMIT :limit)"

@@ -59,7 +59,8 @@ function text.lines(data)
   local lines = { basis(data), ("critical path: %s, %s; work: %s"):format(term.plural(#path.nodes, "node"),
     term.duration(path.seconds), term.duration(data.work)), "  " .. term.clean(text.chain(path.nodes)), "" }
   local function add(titles, rows)
-    table.move(columns.draw(titles, rows, { indent = "  ", paint = term.painter(false) }), 1, #rows + 1, #lines + 1, lines)
+    local drawn = columns.draw(titles, rows, { indent = "  ", paint = term.painter(false) })
+    table.move(drawn, 1, #drawn, #lines + 1, lines)
   end
   add({ ">SLOTS", ">EXPECTED", ">95 %", ">AT LEAST" }, slot_rows(data))
   if #data.costs > 0 then

@@ -1,8 +1,8 @@
 --- Recorded scientific workflows (WfFormat 1.5, https://wfcommons.org/format) as definitions: each
 --- task is a node that sleeps as long as the task took, and has that as its `estimate`.
 ---
---- A file says twice what depends on what, by parents and by children; an edge that one of both says
---- counts. Names of nodes are the tasks' ids, with an underscore for what a name may not have.
+--- A file says twice what depends on what, by parents and by children; an edge that one of both
+--- says counts. Names of nodes are the tasks' ids, with an underscore for what a name may not have.
 local core = require "orrery.core"
 local errors = require "orrery.errors"
 
@@ -12,7 +12,9 @@ local json = core.json
 local VERSION = "1.5"
 local LONGEST = 1e9 -- seconds a task may have taken
 
-local function is_list(value) return type(value) == "table" and (json.is_array(value) or next(value) == nil) end
+local function is_list(value)
+  return type(value) == "table" and (json.is_array(value) or next(value) == nil)
+end
 
 local function is_object(value) return type(value) == "table" and not json.is_array(value) end
 
@@ -101,7 +103,8 @@ local function read_seconds(r, list, path, by_id)
     local task = type(id) == "string" and by_id[id]
     local seconds = task and given.runtimeInSeconds
     if not task then
-      note(r, at, "it is about no task of the specification: " .. errors.show(is_object(given) and id or given))
+      note(r, at, "it is about no task of the specification: "
+        .. errors.show(is_object(given) and id or given))
     elseif type(seconds) ~= "number" or not (seconds >= 0 and seconds <= LONGEST) then
       note(r, at .. ".runtimeInSeconds",
         ("expected seconds from 0 to %d, got %s"):format(LONGEST, errors.show(seconds)))
@@ -129,7 +132,8 @@ local function read(r, file)
   local w, path = part(r, file, "", "workflow", is_object, "an object")
   if not w then return nil end
   local specification, of_tasks = part(r, w, path, "specification", is_object, "an object")
-  local execution, of_times = part(r, w, path, "execution", is_object, "an object, with the times of the tasks")
+  local execution, of_times = part(r, w, path, "execution", is_object,
+    "an object, with the times of the tasks")
   if not specification or not execution then return nil end
   local given, at = part(r, specification, of_tasks, "tasks", is_list, "a list of tasks")
   local times, at_times = part(r, execution, of_times, "tasks", is_list, "a list with the times of the tasks")
@@ -161,7 +165,7 @@ end
 local function text_of(name, nodes, slots)
   local lines = {}
   for i, node in ipairs(nodes) do lines[i] = "    " .. json.encode(node, { sort = true }) end
-  return ('{\n  "name": %s,\n  "doc": "A recorded workflow, imported: each node sleeps as long as its task took.",\n'
+  return ('{\n  "name": %s,\n  "doc": "A recorded workflow: each node sleeps as long as its task took.",\n'
     .. '  "pools": { "slots": { "max": %d } },\n  "nodes": [\n%s\n  ]\n}\n')
     :format(json.encode(name), slots, table.concat(lines, ",\n"))
 end

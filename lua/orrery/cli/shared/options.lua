@@ -125,8 +125,8 @@ options.commands = {
   plan = {
     summary = "Shows the layers of a workflow, its widest layer and its critical path; how long it may take.",
     FILE,
-    { "--estimate", "Also how long it takes on so many slots, and what it costs, by the runs of the store and by "
-      .. "the nodes' estimates.", flag = true },
+    { "--estimate", "Also how long it takes on so many slots, and what it costs, by the runs of the store "
+      .. "and by the nodes' estimates.", flag = true },
     { "--slots", "How many nodes run at a time, one number or several with commas; 1,2,4,8,16 otherwise.",
       many = true, argname = "N" },
     { "--store", "The store whose runs are asked: sqlite:PATH or a path; ORRERY_STORE without it, else "

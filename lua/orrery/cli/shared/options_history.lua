@@ -10,8 +10,8 @@ local NEWEST = { "run",
 local RUNS = { "run", "Runs: their ids, or beginnings of them; or choose runs with the options.", each = "*" }
 
 return {
-  order = { "runs", "show", "logs", "why", "stats", "advise", "signal", "cancel", "pause", "prune", "backup", "restore",
-    "cache", "state" },
+  order = { "runs", "show", "logs", "why", "stats", "advise", "signal", "cancel", "pause", "prune", "backup",
+    "restore", "cache", "state" },
   commands = {
     runs = {
       summary = "Lists runs, the newest first.",

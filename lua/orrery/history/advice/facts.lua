@@ -51,7 +51,7 @@ local function add_waits(facts, run)
         ready = math.max(ready, before and before.ended or ready)
       end
       node.waits[#node.waits + 1] = math.max(0, row.started - ready)
-      node.spans[#node.spans + 1] = { run = run.number, ready = math.min(ready, row.started), started = row.started,
+      node.spans[#node.spans + 1] = { run = run.number, ready = math.min(ready, row.started),
         ended = row.ended }
     end
   end

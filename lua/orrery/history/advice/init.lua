@@ -21,8 +21,9 @@ local function advise_estimates(facts, add)
     local p50 = #node.seconds >= RUNS and durations.percentile(node.seconds, 0.5)
     if p50 and p50 >= 0.001 and not node.definition.estimate then
       names[#names + 1] = name
-      estimates[name] = { estimate = p50, p95 = #node.seconds >= numbers.ENOUGH and durations.percentile(node.seconds, 0.95) or nil,
-        runs = #node.seconds }
+      local enough = #node.seconds >= numbers.ENOUGH
+      estimates[name] = { estimate = p50, runs = #node.seconds,
+        p95 = enough and durations.percentile(node.seconds, 0.95) or nil }
     end
   end
   if #names > 1 then
@@ -59,7 +60,8 @@ function advice.of(db, workflow)
     too_few = facts.runs < RUNS }
   if made.too_few then return made end
   local function add(kind, proposal, figures, node)
-    list[#list + 1] = { workflow = workflow, node = node, kind = kind, proposal = proposal, figures = figures }
+    list[#list + 1] = { workflow = workflow, node = node, kind = kind, proposal = proposal,
+      figures = figures }
   end
   for _, name in ipairs(facts.names) do
     local function say(kind, proposal, figures) add(kind, proposal, figures, name) end

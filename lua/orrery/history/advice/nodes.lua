@@ -31,7 +31,8 @@ local function advise_timeout(node, say)
   figures.timeout = own
   local often = own and figures.timed_out >= 5 and figures.timed_out >= figures.attempts / 20
   if not own or often and wanted > own or own > 20 * wanted then
-    say("timeout", ("timeout = %s"):format(numbers.written(often and math.max(wanted, numbers.up(2 * own)) or wanted)), figures)
+    if often then wanted = math.max(wanted, numbers.up(2 * own)) end
+    say("timeout", "timeout = " .. numbers.written(wanted), figures)
   end
 end
 
@@ -58,8 +59,8 @@ local function policies_text(policies)
   for i, policy in ipairs(policies) do
     if policy.on then
       parts[i] = policy.max == 0 and ("{ on = { %q }, max = 0 }"):format(policy.on[1])
-        or ("{ on = { %q }, max = %d, strategy = \"exponential\", delay = %s }"):format(policy.on[1], policy.max,
-          numbers.written(policy.delay))
+        or ('{ on = { %q }, max = %d, strategy = "exponential", delay = %s }')
+          :format(policy.on[1], policy.max, numbers.written(policy.delay))
     else
       parts[i] = "{ max = 3 }"
     end
@@ -115,7 +116,8 @@ local function advise_breaker(node, say)
       streak = {}
     else
       failures = failures + 1
-      if #streak >= THRESHOLD and event.at - streak[#streak - THRESHOLD + 1] <= WINDOW then futile = futile + 1 end
+      local fifth = streak[#streak - THRESHOLD + 1]
+      if fifth and event.at - fifth <= WINDOW then futile = futile + 1 end
       streak[#streak + 1] = event.at
     end
   end

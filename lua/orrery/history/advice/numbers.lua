@@ -31,8 +31,8 @@ end
 ---@param list number[]
 ---@return { n: integer, p50: number, p95: number, p99: number, most: number }
 function numbers.spread(list)
-  return { n = #list, p50 = durations.percentile(list, 0.5), p95 = durations.percentile(list, 0.95), p99 = durations.percentile(list, 0.99),
-    most = list[#list] }
+  return { n = #list, p50 = durations.percentile(list, 0.5), p95 = durations.percentile(list, 0.95),
+    p99 = durations.percentile(list, 0.99), most = list[#list] }
 end
 
 return numbers

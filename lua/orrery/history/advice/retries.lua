@@ -1,9 +1,9 @@
 --- What retries have helped with, and the policy that follows from it.
 ---
---- A policy that is learned gives, for a code with enough figures, more retries than `standard` or as
---- many, over as long a time or a longer one: so it succeeds wherever `standard` would have, whether
---- what failed comes back after a time or after a number of attempts. Only where retries never helped
---- with a code it makes none. Whatever else fails is tried as `standard` says.
+--- A policy that is learned gives, for a code with enough figures, more retries than `standard` or
+--- as many, over as long a time or a longer one: so it succeeds wherever `standard` would have,
+--- whether what failed comes back after a time or after a number of attempts. Only where retries
+--- never helped with a code it makes none. Whatever else fails is tried as `standard` says.
 local durations = require "orrery.history.durations"
 
 local retries = {}

@@ -73,8 +73,8 @@ local function followers(facts)
   return after
 end
 
--- By node: the longest chain from it to the end, by what nodes took. Without recursion: what follows
--- a node is looked at first.
+-- By node: the longest chain from it to the end, by what nodes took. Without recursion: what
+-- follows a node is looked at first.
 local function ranks(facts, after)
   local rank, stack = {}, {}
   local function push(name)
