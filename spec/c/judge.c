@@ -109,11 +109,35 @@ static void check_priority(judge_run *r, const orr_task *task) {
     }
 }
 
+/* Neither a pool nor a breaker nor items stand between it and its run's own line. */
+static bool is_alone(const orr_policy *p) {
+    return p->pool == NULL && !p->pool_is_dynamic && p->breaker == NULL && !p->has_each;
+}
+
+/* Where nodes have estimates, none is passed over by one with a shorter path to the end. */
+static void check_rank(judge_run *r, uint32_t node) {
+    const int64_t *rank = r->w.plan->rank;
+    for (uint32_t u = 0; u < r->w.n; u++) {
+        const orr_policy *p = policy_of(r, u);
+        orr_task other = {u, ORR_NONE, 0, 0};
+        const judge_live *live = find_live(r, &other);
+        if (!is_alone(p) || p->priority != policy_of(r, node)->priority ||
+            (live != NULL && live->cancelled) || orr_run_node_state(r->run, u, ORR_NONE) != ORR_NODE_READY)
+            continue;
+        RULE(r, rank[u] < rank[node] || (rank[u] == rank[node] && u > node),
+             "node %u was passed over by %u, whose path is shorter", u, node);
+    }
+}
+
 /* Within one priority, nodes without a pool or breaker have their first turn in the order in
  * which they became ready. */
 static void check_fifo(judge_run *r, uint32_t node) {
     const orr_policy *p = policy_of(r, node);
-    if (p->pool != NULL || p->pool_is_dynamic || p->breaker != NULL || p->has_each) return;
+    if (!is_alone(p)) return;
+    if (r->w.plan->rank != NULL) {
+        check_rank(r, node);
+        return;
+    }
     uint64_t seq = r->nodes[node].ready_seq;
     RULE(r, seq > r->fifo[p->priority], "node %u was passed over by one that became ready later", node);
     r->fifo[p->priority] = seq;

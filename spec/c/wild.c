@@ -148,6 +148,7 @@ typedef struct making {
     orr_plan_builder *b;
     chance c;
     uint32_t n, flags;
+    uint64_t estimates; /* a seed, or 0: no node has one */
     uint16_t ports[3];
 } making;
 
@@ -177,6 +178,8 @@ static orr_status fill(making *m) {
             for (uint32_t j = 0; j < kept; j++) twice |= deps[j] == from;
             if (!twice) deps[kept++] = from;
         }
+        /* takes no chance from what follows; 0 is none */
+        if (m->estimates != 0) p.estimate = (int64_t)(wild_hash(m->estimates, 2, i, 0) % 5) * SECOND;
         p.need = kept > 0 ? 1 + chance_below(&m->c, kept) : 1;
         if (kept == 0 && p.join == ORR_JOIN_NEED) p.join = ORR_JOIN_ALL;
         uint16_t policy = 0;
@@ -190,6 +193,7 @@ static orr_status fill(making *m) {
 wild wild_make(const orr_alloc *alloc, uint64_t seed, uint32_t n, uint32_t flags) {
     wild w = {seed, n, flags, NULL};
     making m = {.c = {wild_hash(seed, 1, n, flags)}, .n = n, .flags = flags};
+    if (wild_hash(seed, 3, n, flags) % 2 == 0) m.estimates = wild_hash(seed, 4, n, flags);
     orr_plan_options o = {.name = "wild", .on_error = (uint8_t)chance_below(&m.c, 3)};
     if ((flags & WILD_STEADY) != 0) o.on_error = ORR_ON_ERROR_CONTINUE;
     if ((flags & WILD_LIMITS) != 0 && chance_of(&m.c, 50)) o.concurrency = 1 + chance_below(&m.c, 5);
