@@ -206,7 +206,8 @@ static bool from_lines(orr_core *core, orr_priority p, orr_action *action) {
     if (line == NULL) return false;
     orr_run *run = line->run;
     orr_ring_turn(&core->ready, line, p);
-    uint32_t t = orr_line_pop(&core->ready, line, p);
+    uint32_t t = run->links == NULL ? orr_line_shift(&core->ready, line, p)
+                                    : orr_line_pop(&core->ready, line, p);
     fetch_ahead(run, line->head[p]);
     if (run->cells[t].more == ORR_NONE && orr_takes_fast_path(run)) {
         orr_fast_path_start(run, t, action);

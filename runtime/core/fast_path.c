@@ -50,7 +50,7 @@ static void count(orr_run *run, uint32_t to) {
     run->queued++;
     run->stats.by_state[ORR_NODE_PENDING]--;
     run->stats.by_state[ORR_NODE_READY]++;
-    orr_line_push(&run->core->ready, &run->line, (orr_priority)orr_policy_of(run, to)->priority, to);
+    orr_line_append(&run->core->ready, &run->line, (orr_priority)orr_policy_of(run, to)->priority, to);
 }
 
 void orr_fast_path_end(orr_run *run, uint32_t t) {

@@ -665,6 +665,31 @@ static inline bool orr_compensating(const orr_run *run) {
 
 /* ready.c */
 void orr_line_init(orr_line *line, orr_run *run, orr_pool *pool);
+void orr_ring_enter(orr_ring *ring, orr_line *line, orr_priority p);
+void orr_ring_leave(orr_ring *ring, orr_line *line, orr_priority p);
+/* Pushing and popping where the plan has no ranks. */
+static inline void orr_line_append(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t) {
+    orr_cell *cells = line->run->cells;
+    cells[t].next = ORR_NONE;
+    if (line->head[p] == ORR_NONE) {
+        line->head[p] = t;
+        if (ring != NULL) orr_ring_enter(ring, line, p);
+    } else {
+        cells[line->tail[p]].next = t;
+    }
+    line->tail[p] = t;
+    line->count++;
+}
+static inline uint32_t orr_line_shift(orr_ring *ring, orr_line *line, orr_priority p) {
+    uint32_t t = line->head[p];
+    line->head[p] = line->run->cells[t].next;
+    line->count--;
+    if (line->head[p] == ORR_NONE) {
+        line->tail[p] = ORR_NONE;
+        orr_ring_leave(ring, line, p);
+    }
+    return t;
+}
 void orr_line_push(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t);
 uint32_t orr_line_pop(orr_ring *ring, orr_line *line, orr_priority p);
 void orr_line_remove(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t);

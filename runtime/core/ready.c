@@ -12,7 +12,7 @@ void orr_line_init(orr_line *line, orr_run *run, orr_pool *pool) {
 }
 
 /* A line enters the ring behind the one whose turn comes last. */
-static void ring_enter(orr_ring *ring, orr_line *line, orr_priority p) {
+void orr_ring_enter(orr_ring *ring, orr_line *line, orr_priority p) {
     orr_line *at = ring->at[p];
     if (line->next[p] != NULL) return;
     if (at == NULL) {
@@ -26,7 +26,7 @@ static void ring_enter(orr_ring *ring, orr_line *line, orr_priority p) {
     at->prev[p] = line;
 }
 
-static void ring_leave(orr_ring *ring, orr_line *line, orr_priority p) {
+void orr_ring_leave(orr_ring *ring, orr_line *line, orr_priority p) {
     if (line->next[p] == NULL) return;
     if (line->next[p] == line) {
         ring->at[p] = NULL;
@@ -39,37 +39,31 @@ static void ring_leave(orr_ring *ring, orr_line *line, orr_priority p) {
 }
 
 void orr_line_leave(orr_ring *ring, orr_line *line) {
-    for (int p = 0; p < ORR_PRIO_COUNT; p++) ring_leave(ring, line, (orr_priority)p);
+    for (int p = 0; p < ORR_PRIO_COUNT; p++) orr_ring_leave(ring, line, (orr_priority)p);
 }
 
 void orr_line_join(orr_ring *ring, orr_line *line) {
     for (int p = 0; p < ORR_PRIO_COUNT; p++)
-        if (line->head[p] != ORR_NONE) ring_enter(ring, line, (orr_priority)p);
+        if (line->head[p] != ORR_NONE) orr_ring_enter(ring, line, (orr_priority)p);
 }
 
 void orr_line_push(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t) {
-    orr_cell *cells = line->run->cells;
-    bool first = line->head[p] == ORR_NONE;
-    line->count++;
-    if (line->run->links != NULL) {
-        line->head[p] = orr_rank_push(line->run, line->head[p], t);
-    } else {
-        cells[t].next = ORR_NONE;
-        if (first) line->head[p] = t;
-        else cells[line->tail[p]].next = t;
-        line->tail[p] = t;
+    if (line->run->links == NULL) {
+        orr_line_append(ring, line, p, t);
+        return;
     }
-    if (first && ring != NULL) ring_enter(ring, line, p);
+    bool first = line->head[p] == ORR_NONE;
+    line->head[p] = orr_rank_push(line->run, line->head[p], t);
+    line->count++;
+    if (first && ring != NULL) orr_ring_enter(ring, line, p);
 }
 
 uint32_t orr_line_pop(orr_ring *ring, orr_line *line, orr_priority p) {
     uint32_t t = line->head[p];
-    line->head[p] = line->run->links == NULL ? line->run->cells[t].next : orr_rank_remove(line->run, t, t);
+    if (line->run->links == NULL) return orr_line_shift(ring, line, p);
+    line->head[p] = orr_rank_remove(line->run, t, t);
     line->count--;
-    if (line->head[p] == ORR_NONE) {
-        line->tail[p] = ORR_NONE;
-        ring_leave(ring, line, p);
-    }
+    if (line->head[p] == ORR_NONE) orr_ring_leave(ring, line, p);
     return t;
 }
 
@@ -92,7 +86,7 @@ void orr_line_remove(orr_ring *ring, orr_line *line, orr_priority p, uint32_t t)
     if (line->run->links != NULL) line->head[p] = orr_rank_remove(line->run, line->head[p], t);
     else if (!unlist(line, p, t)) return;
     line->count--;
-    if (line->head[p] == ORR_NONE) ring_leave(ring, line, p);
+    if (line->head[p] == ORR_NONE) orr_ring_leave(ring, line, p);
 }
 
 uint32_t orr_line_after(const orr_run *run, uint32_t t) {

@@ -89,10 +89,10 @@ static int64_t mean_estimate(const orr_plan *plan) {
 }
 
 static void rank_node(const orr_plan *plan, uint32_t node, int64_t unknown) {
-    int64_t longest = 0;
+    int64_t rest = 0;
     for (uint32_t s = plan->out_first[node]; s < plan->out_first[node + 1]; s++)
-        if (plan->rank[plan->out_to[s]] > longest) longest = plan->rank[plan->out_to[s]];
-    plan->rank[node] = add_capped(estimate_of(plan, node, unknown), longest);
+        if (plan->rank[plan->out_to[s]] > rest) rest = plan->rank[plan->out_to[s]];
+    plan->rank[node] = add_capped(estimate_of(plan, node, unknown), rest);
 }
 
 /* From the last layer to the first: what depends on a node lies in a later one. */
