@@ -6,6 +6,8 @@
 #   make bench BENCH="start exec"  some sections: graphs, load, json, rows, sleep, sim, start,
 #                                  exec, workers, durable, recovery, opening, frame
 #   make bench-record              everything, and the results go into docs/benchmarks.md
+#   make bench-paths               recorded workflows in virtual time, the longest path first and in
+#                                  plain order; RECORDED names the files
 #   make bench-peers               durable workflows beside DBOS and Restate, which npm fetches
 #                                  into $(BUILD)/peers
 #   make bench-peers-record        the same, and the results go into docs/benchmarks.md
@@ -29,6 +31,11 @@ bench: bench-programs $(BUILD)/orrery ## run the benchmarks (BENCH_QUICK=1: the 
 
 bench-record: bench ## run the benchmarks and write the results into docs/benchmarks.md
 	@$(LUA) bench/record.lua $(BUILD)/bench/results.md docs/benchmarks.md
+
+RECORDED ?= $(sort $(wildcard ../shared/corpus/wfinstances/public/*.json))
+.PHONY: bench-paths
+bench-paths: $(BUILD)/orrery ## run recorded workflows in virtual time, by path and in plain order
+	@$(BUILD)/orrery bench/critical_path.lua $(RECORDED)
 
 # The peers: their versions are pinned by bench/peers/package.json, and what they need of the
 # machine is the part `peers` of the manifest. Their programs stand beside the packages, where node
