@@ -88,6 +88,11 @@ local function question(ctx, talk)
   return reply
 end
 
+-- What a service says it used is its own; what is no amount is left out.
+local function count(ctx, name, amount)
+  if type(amount) == "number" and amount > 0 and amount <= 1e15 then ctx:cost(name, amount) end
+end
+
 -- One more round: the reply, and what it used, which is kept with the step.
 local function ask(ctx, talk)
   talk.rounds = talk.rounds + 1
@@ -99,6 +104,8 @@ local function ask(ctx, talk)
   local reply = ctx:step("agent " .. talk.rounds, function()
     local made = question(ctx, talk)
     made.usage.agent, made.usage.model = talk.name, made.model
+    count(ctx, "tokens", made.usage.input + made.usage.output)
+    count(ctx, "money", made.usage.cost)
     return made
   end)
   local usage, used = talk.usage, reply.usage

@@ -31,7 +31,8 @@ end
 ---@return string
 function logs.line(row, paint, names)
   local fields = column.plain(row.fields)
-  local text = require("orrery.cli.display.progress").fields(fields)
+  local text = math.type(fields) and (" %.14g"):format(fields) -- a cost
+    or require("orrery.cli.display.progress").fields(fields)
   local level = row.level or "info"
   local who = term.task(row.node or "run", row.item, lines.item_name(row, names))
   return ("%s  %s  %s: %s%s")
