@@ -88,6 +88,15 @@ describe("a recorded workflow", function()
     assert.same({ "a_b", "a_b_2", "a_b_3", "_1", "__" }, table.move(names, 1, 5, 1, {}))
   end)
 
+  it("may have more different times than a plan has policies", function()
+    local tasks = {}
+    for i = 1, 70000 do tasks[i] = { "t" .. i, 1 + i / 1e6 } end
+    local text, figures = wfformat.definition(recorded(tasks), "small.json", 2)
+    assert.equal(70000, figures.nodes)
+    assert.truthy(text:find('"estimate":1.01,"id":"t9999",', 1, true))
+    assert.truthy(text:find('"with":{"duration":1.009999}', 1, true))
+  end)
+
   it("is refused with the place of each mistake", function()
     local function with(change) return refused(recorded(SMALL, change)) end
     local WRONG = {

@@ -154,10 +154,25 @@ local function name_of(file, name)
   return (given:gsub("%.json$", ""):gsub("[^%w_.-]", "_"))
 end
 
-local function node_of(task)
+-- A plan has at most 65,535 different policies, of which an estimate is a part: of more different
+-- times three digits stand in the estimates. Nodes sleep as long as was recorded all the same.
+local MOST_TIMES = 50000
+
+local function estimates_of(tasks)
+  local known, n, estimates = {}, 0, {}
+  for i, task in ipairs(tasks) do
+    estimates[i] = task.seconds
+    if not known[task.seconds] then known[task.seconds], n = true, n + 1 end
+  end
+  if n <= MOST_TIMES then return estimates end
+  for i, seconds in ipairs(estimates) do estimates[i] = tonumber(("%.3g"):format(seconds)) end
+  return estimates
+end
+
+local function node_of(task, estimate)
   local after = {}
   for k, other in ipairs(task.after) do after[k] = other.name end
-  return { id = task.name, type = "delay", with = { duration = task.seconds }, estimate = task.seconds,
+  return { id = task.name, type = "delay", with = { duration = task.seconds }, estimate = estimate,
     after = #after > 0 and json.array(after) or nil, pool = { name = "slots", hold = true },
     doc = task.name ~= task.id and task.id or nil }
 end
@@ -198,10 +213,10 @@ function wfformat.definition(text, name, slots)
   if not is_object(file) then note(r, "", "expected a JSON object, got " .. errors.show(file)) end
   local made, figures
   if #r.problems == 0 then
-    local nodes = {}
+    local nodes, estimates = {}, estimates_of(tasks)
     figures = { nodes = #tasks, edges = 0, seconds = 0 }
     for i, task in ipairs(tasks) do
-      nodes[i] = node_of(task)
+      nodes[i] = node_of(task, estimates[i])
       figures.edges, figures.seconds = figures.edges + #task.after, figures.seconds + task.seconds
     end
     made = text_of(name_of(file, name), nodes, slots)
