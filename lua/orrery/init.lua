@@ -244,6 +244,10 @@ local LATER = {
   effect = function() return require("orrery.simulated").effect end,
 }
 
+for _, kind in ipairs { "schedule", "hook", "watch", "after_run" } do
+  LATER[kind] = function() return require("orrery.definition.triggers").maker(kind) end
+end
+
 local function words()
   local names = types.words()
   for name in pairs(flow) do names[#names + 1] = name end

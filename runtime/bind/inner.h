@@ -48,6 +48,8 @@ int orr_core_redis_reader(lua_State *L);
 int orr_core_store(lua_State *L);
 int orr_core_restore(lua_State *L);
 int orr_rt_store(lua_State *L);
+/* core.alarm(fn) -> alarm (alarm.c) */
+int orr_core_alarm(lua_State *L);
 /* core.disk() -> disk (disk.c) */
 int orr_core_disk(lua_State *L);
 /* core.trace(topics), core.traced() -> lines, lost (trace.c) */

@@ -128,6 +128,7 @@ int luaopen_orrery_core(lua_State *L) {
         {"store", orr_core_store},
         {"restore", orr_core_restore},
         {"disk", orr_core_disk},
+        {"alarm", orr_core_alarm},
         {"cache_get", orr_core_cache_get},
         {"cache_note", orr_core_cache_note},
         {"cache_put", orr_core_cache_put},

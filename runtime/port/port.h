@@ -23,6 +23,16 @@ int64_t orr_port_elapsed(void);
 /* Seconds since the epoch. */
 double orr_port_wall(void);
 
+/* A descriptor that can be read once the calendar shows a time, also where the machine was
+ * suspended meanwhile, and at once when the calendar is set. -1: there is none. */
+int orr_alarm_open(void);
+
+/* Sets the time (s since the epoch); a time that has passed comes at once. */
+bool orr_alarm_set(int fd, double time);
+
+/* Takes what has come: whether the calendar was set. Set it anew then. */
+bool orr_alarm_take(int fd);
+
 /* ---- locks between processes ----------------------------------------------------------------- */
 
 /* A lock is on one byte of a file and belongs to the descriptor that took it: other processes, and

@@ -257,6 +257,11 @@ static void get_run(lua_State *L, orr_fiber *f) {
     orr_push_view(L, f->run, RUN_INFO);
 }
 
+static void get_trigger(lua_State *L, orr_fiber *f) {
+    get_run(L, f);
+    lua_getfield(L, -1, "trigger");
+}
+
 /* The same for every attempt of (run, node, item, iteration), and for nothing else. */
 static void get_idempotency_key(lua_State *L, orr_fiber *f) {
     orr_push_derived_id(L, f, 0);
@@ -305,6 +310,7 @@ static const struct {
     {"context", get_context},
     {"env", get_env},
     {"run", get_run},
+    {"trigger", get_trigger},
     {"node", get_node},
     {"item", get_item},
     {"index", get_index},

@@ -148,6 +148,29 @@
     X(ARRIVALS, "arrivals", "barrier text", "run, node, item, needed, time",                                 \
       "those that wait at a barrier, in the order in which they came; `run` is an id")
 
+#define ORR_SCHEDULE_QUERIES(X)                                                                              \
+    X(SCHEDULES, "schedules", "id text?",                                                                    \
+      "id, workflow, kind, definition, file, declared, watermark, queued, paused, reason, resumed, seen, "   \
+      "changed",                                                                                             \
+      "what starts runs: schedules and other triggers, by id; `definition` and `seen` are JSON")             \
+    X(SCHEDULE_SKIPS, "schedule_skips", "before integer, schedule text?, since number?, limit integer",      \
+      "at, schedule, time, last, n, reason, noted",                                                          \
+      "times that were skipped, those before the place `at`, noted last first: `n` of them from `time` to "  \
+      "`last`")                                                                                              \
+    X(SCHEDULE_SKIPPED, "schedule_skipped", "schedule text?, since number?", "schedule, cause, n",           \
+      "how many times were skipped, by the word with which the reason begins")                               \
+    X(SCHEDULE_ASKED, "schedule_asked", "schedule text?", "schedule, time, kind",                            \
+      "times that somebody asked for and that have not begun, by schedule and time")                         \
+    X(RUNS_KEYED, "runs_keyed", "workflow text, from text, to text, unfinished flag?, limit integer",        \
+      "number, id, key, state, created, started, ended, error",                                              \
+      "runs of a workflow whose keys are from one text to below another, the highest key first")             \
+    X(RUNS_ENDED, "runs_ended", "workflow text, since number, states list, limit integer",                   \
+      "number, id, state, ended",                                                                            \
+      "runs of a workflow that have ended in one of the states since then, and that no other called, in "    \
+      "the order of their ends")                                                                             \
+    X(RUN_SECONDS, "run_seconds", "workflow text, limit integer", "seconds",                                 \
+      "how long the last runs of a workflow took that completed or failed")
+
 #define ORR_OTHER_QUERIES(X)                                                                                 \
     X(OWNER, "owner", "owner integer", "pid, host, command, started, lost, ended",                           \
       "a process that runs, or ran, something")                                                              \
@@ -227,7 +250,8 @@
     ORR_RUN_QUERIES(X)                                                                                       \
     ORR_NODE_QUERIES(X)                                                                                      \
     ORR_INBOX_QUERIES(X)                                                                                     \
-    ORR_LOCK_QUERIES(X) ORR_BARRIER_QUERIES(X) ORR_OTHER_QUERIES(X) ORR_RETENTION_QUERIES(X)
+    ORR_LOCK_QUERIES(X)                                                                                      \
+    ORR_BARRIER_QUERIES(X) ORR_SCHEDULE_QUERIES(X) ORR_OTHER_QUERIES(X) ORR_RETENTION_QUERIES(X)
 
 /* ---- changes --------------------------------------------------------------------------------- */
 
@@ -249,6 +273,19 @@
       "are sent their signals. Not where others wait there for another number")                              \
     X(BARRIER_LEAVE, "barrier_leave", "barrier text, participant text",                                      \
       "leaves a barrier at which not all have arrived yet")                                                  \
+    X(SCHEDULE_KEEP, "schedule_keep",                                                                        \
+      "id text, workflow text, kind text, definition text, file text?, declared flag?, now number",          \
+      "keeps a schedule or another trigger; a new one begins now, one that is there goes on")                \
+    X(SCHEDULE_REMOVE, "schedule_remove", "id text",                                                         \
+      "removes a schedule, with what was asked of it and what it skipped")                                   \
+    X(SCHEDULES_NOTE, "schedules_note", "marks list, skips list, answers list, now number",                  \
+      "what a look at schedules has decided: up to which `watermark` each `id` is done with, up to which "   \
+      "time (`queued`) it waits, what a watch has `seen`; that `n` times from `time` to `last` were "        \
+      "skipped, and the reason; which times that were asked for have begun. Skips of a year ago go")         \
+    X(SCHEDULE_PAUSE, "schedule_pause", "id text, reason text?, now number", "pauses a schedule that is not")     \
+    X(SCHEDULE_RESUME, "schedule_resume", "id text, now number", "lets a schedule go on that is paused")     \
+    X(SCHEDULE_ASK, "schedule_ask", "id text, times list, kind text, now number",                            \
+      "asks a schedule for runs of these times, beside its own")                                             \
     X(STATE_REMOVE, "state_remove", "workflow text?, key text?", "removes values that outlive runs")         \
     X(SETTING_KEEP, "setting_keep", "name text, value text", "keeps a setting of the store, as JSON")        \
     X(SETTING_REMOVE, "setting_remove", "name text", "removes a setting")                                    \

@@ -29,8 +29,11 @@ uint64_t place_last(orr_store *s, uint32_t n);
 /* What a SELECT gives that gives one number. */
 int64_t place_number(orr_store *s, const char *sql);
 
-/* Makes a store one of version 4, or of version 3: what came later goes. */
-#define PLACE_UNDO_5 "DROP TABLE IF EXISTS state; DROP TABLE IF EXISTS arrivals; "
+/* Makes a store one of version 5, 4 or 3: what came later goes. */
+#define PLACE_UNDO_6                                                                                         \
+    "DROP TABLE IF EXISTS schedules; DROP TABLE IF EXISTS schedule_skips; "                                  \
+    "DROP TABLE IF EXISTS schedule_asked; DROP INDEX IF EXISTS runs_ended; "
+#define PLACE_UNDO_5 PLACE_UNDO_6 "DROP TABLE IF EXISTS state; DROP TABLE IF EXISTS arrivals; "
 #define PLACE_UNDO_4                                                                                         \
     PLACE_UNDO_5                                                                                             \
     "ALTER TABLE nodes DROP COLUMN items; ALTER TABLE nodes DROP COLUMN item_names; "                        \

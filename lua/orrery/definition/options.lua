@@ -119,9 +119,12 @@ local function read_pools(r, value)
   for _, name in ipairs(names) do read_pool(r, name, value[name]) end
 end
 
-local function read_triggers(r)
-  say(r, "triggers", "unsupported", "triggers: this name is reserved for a later version, in which runs begin"
-    .. " by themselves, at a time or with an event; leave it out, and start runs with flow.run or orrery run")
+local function read_triggers(r, value)
+  local limits = r.state.limits
+  r.compiled.triggers = require("orrery.definition.triggers").read_all(value, r.state.name, r.state.place, {
+    json = r.state.paths ~= nil,
+    stranger = limits ~= nil and limits ~= require "orrery.definition.limits".FILE,
+    say = function(field, kind, message) say(r, field, kind, message) end })
 end
 
 local function read_singleton(r, value)
@@ -197,9 +200,7 @@ local READ = {
 }
 
 local NAMES = {}
-for name in pairs(READ) do
-  if name ~= "triggers" then NAMES[#NAMES + 1] = name end
-end
+for name in pairs(READ) do NAMES[#NAMES + 1] = name end
 
 local function unknown(r, _, key)
   if key == 1 then

@@ -229,6 +229,25 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
                            "runs ON runs.number = a.run WHERE a.barrier = :barrier AND a.opened IS NULL "
                            "ORDER BY a.id",
 
+    [ORR_QUERY_SCHEDULES] = "SELECT @ FROM schedules WHERE 1[:id AND id = :id] ORDER BY id",
+    [ORR_QUERY_SCHEDULE_SKIPS] =
+        "SELECT id AS at, schedule, time, last, n, reason, noted FROM schedule_skips WHERE id < :before"
+        "[:schedule AND schedule = :schedule][:since AND last >= :since] ORDER BY id DESC LIMIT :limit",
+    [ORR_QUERY_SCHEDULE_SKIPPED] =
+        "SELECT schedule, substr(reason, 1, instr(reason || ':', ':') - 1) AS cause, sum(n) AS n FROM "
+        "schedule_skips WHERE 1[:schedule AND schedule = :schedule][:since AND last >= :since] GROUP BY 1, 2 "
+        "ORDER BY 1, 2",
+    [ORR_QUERY_SCHEDULE_ASKED] = "SELECT @ FROM schedule_asked WHERE 1[:schedule AND schedule = :schedule] "
+                                 "ORDER BY schedule, time",
+    [ORR_QUERY_RUNS_KEYED] = "SELECT @ FROM runs WHERE workflow = :workflow AND key IS NOT NULL AND key >= :from AND "
+                             "key < :to[:unfinished AND ended IS NULL] ORDER BY key DESC LIMIT :limit",
+    [ORR_QUERY_RUNS_ENDED] =
+        "SELECT @ FROM runs WHERE workflow = :workflow AND ended >= :since AND parent IS NULL AND state "
+        IN_STATES " ORDER BY ended, number LIMIT :limit",
+    [ORR_QUERY_RUN_SECONDS] =
+        "SELECT ended - created AS seconds FROM runs WHERE workflow = :workflow AND state IN ('completed', "
+        "'failed') ORDER BY created DESC LIMIT :limit",
+
     [ORR_QUERY_OWNER] = "SELECT @ FROM owners WHERE id = :owner",
     [ORR_QUERY_WORKERS] = "SELECT CAST(substr(name, 9) AS INTEGER) AS owner, CAST(substr(name, 9 + "
                           "instr(substr(name, 9), '.')) AS INTEGER) AS pool, value AS figures FROM meta "
@@ -360,6 +379,32 @@ const char *const orr_sqlite_changes[ORR_CHANGE_COUNT] = {
         "IS NOT NULL)",
     [ORR_CHANGE_BARRIER_LEAVE] =
         "DELETE FROM arrivals WHERE barrier = :barrier AND participant = :participant AND opened IS NULL",
+    [ORR_CHANGE_SCHEDULE_KEEP] =
+        "INSERT INTO schedules (id, workflow, kind, definition, file, declared, watermark, changed) VALUES (:id, "
+        ":workflow, :kind, :definition, :file, coalesce(:declared, 0), :now, :now) ON CONFLICT (id) DO UPDATE SET "
+        "workflow = :workflow, kind = :kind, definition = :definition, file = :file, "
+        "declared = coalesce(:declared, 0), changed = :now WHERE definition <> :definition OR workflow <> :workflow "
+        "OR file IS NOT :file OR declared <> coalesce(:declared, 0)",
+    [ORR_CHANGE_SCHEDULE_REMOVE] =
+        "DELETE FROM schedule_asked WHERE schedule = :id;DELETE FROM schedule_skips WHERE schedule = :id;"
+        "DELETE FROM schedules WHERE id = :id",
+    [ORR_CHANGE_SCHEDULES_NOTE] =
+        "UPDATE schedules SET watermark = coalesce(json_extract(m.value, '$.watermark'), watermark), "
+        "queued = coalesce(json_extract(m.value, '$.queued'), queued), seen = coalesce(json_extract(m.value, "
+        "'$.seen'), seen) FROM json_each(:marks) AS m WHERE schedules.id = json_extract(m.value, '$.id');"
+        "INSERT OR IGNORE INTO schedule_skips (schedule, time, last, n, reason, noted) SELECT "
+        "json_extract(value, '$.id'), json_extract(value, '$.time'), json_extract(value, '$.last'), "
+        "json_extract(value, '$.n'), json_extract(value, '$.reason'), :now FROM json_each(:skips);"
+        "DELETE FROM schedule_asked WHERE EXISTS (SELECT 1 FROM json_each(:answers) AS a WHERE "
+        "json_extract(a.value, '$.id') = schedule AND json_extract(a.value, '$.time') = time);"
+        "DELETE FROM schedule_skips WHERE noted < :now - 366 * 86400",
+    [ORR_CHANGE_SCHEDULE_PAUSE] = "UPDATE schedules SET paused = :now, reason = :reason, changed = :now "
+                                  "WHERE id = :id AND paused IS NULL",
+    [ORR_CHANGE_SCHEDULE_RESUME] = "UPDATE schedules SET paused = NULL, reason = NULL, resumed = :now, "
+                                   "changed = :now WHERE id = :id AND paused IS NOT NULL",
+    [ORR_CHANGE_SCHEDULE_ASK] =
+        "INSERT OR IGNORE INTO schedule_asked (schedule, time, kind, asked) SELECT :id, value, :kind, :now "
+        "FROM json_each(:times)",
     [ORR_CHANGE_STATE_REMOVE] =
         "DELETE FROM state WHERE 1[:workflow AND workflow = :workflow][:key AND key = :key]",
     [ORR_CHANGE_SETTING_KEEP] = "INSERT OR REPLACE INTO meta (name, value) VALUES (:name, :value)",

@@ -291,15 +291,52 @@
     "  PRIMARY KEY (workflow, key)\n"                                                                        \
     ");\n"
 
+/* When the next time comes is computed; what is done with is kept. */
+#define SCHEDULE_TABLES                                                                                      \
+    "CREATE TABLE schedules (             -- what starts runs by itself\n"                                   \
+    "  id         TEXT PRIMARY KEY,       -- workflow:name\n"                                                \
+    "  workflow   TEXT NOT NULL,\n"                                                                          \
+    "  kind       TEXT NOT NULL,          -- schedule, watch or after_run\n"                                 \
+    "  definition TEXT NOT NULL,          -- JSON: as it was declared\n"                                     \
+    "  file       TEXT,                   -- of the workflow, where a command made it\n"                     \
+    "  declared   INTEGER NOT NULL,       -- 1: by the workflow; 0: by a command or the API\n"               \
+    "  watermark  REAL NOT NULL,          -- up to this time all has begun or was skipped\n"                 \
+    "  queued     REAL,                   -- up to this time what has not begun waits for a run's end\n"     \
+    "  paused     REAL,                   -- since when; NULL: it is not\n"                                  \
+    "  reason     TEXT,                   -- why it is paused\n"                                             \
+    "  resumed    REAL,                   -- when it last went on; failures before do not count\n"           \
+    "  seen       TEXT,                   -- JSON: what a watch has found last\n"                            \
+    "  changed    REAL NOT NULL\n"                                                                           \
+    ");\n"                                                                                                   \
+    "CREATE TABLE schedule_skips (        -- times at which no run began\n"                                  \
+    "  id       INTEGER PRIMARY KEY,\n"                                                                      \
+    "  schedule TEXT NOT NULL,\n"                                                                            \
+    "  time     REAL NOT NULL,            -- the first\n"                                                    \
+    "  last     REAL NOT NULL,            -- and the last\n"                                                 \
+    "  n        INTEGER NOT NULL,         -- how many\n"                                                     \
+    "  reason   TEXT NOT NULL,\n"                                                                            \
+    "  noted    REAL NOT NULL,\n"                                                                            \
+    "  UNIQUE (schedule, time)\n"                                                                            \
+    ");\n"                                                                                                   \
+    "CREATE TABLE schedule_asked (        -- runs that somebody asked for beside the times of a schedule\n"  \
+    "  schedule TEXT NOT NULL,\n"                                                                            \
+    "  time     REAL NOT NULL,\n"                                                                            \
+    "  kind     TEXT NOT NULL,            -- manual or backfill\n"                                           \
+    "  asked    REAL NOT NULL,\n"                                                                            \
+    "  PRIMARY KEY (schedule, time)\n"                                                                       \
+    ");\n"                                                                                                   \
+    "CREATE INDEX runs_ended ON runs (workflow, ended) WHERE ended IS NOT NULL;\n"
+
 static const char *const to_1[] = {WORKFLOW_TABLES, RUN_TABLES, HISTORY_TABLES, KEPT_TABLES, NULL};
 static const char *const to_2[] = {COMMIT_TABLES, RETURNED_COLUMN, LESS_TO_COMMIT, NULL};
 static const char *const to_3[] = {CHECKSUMS, NULL};
 static const char *const to_4[] = {ITEM_COLUMNS, LOCK_TABLE, NULL};
 static const char *const to_5[] = {ARRIVAL_TABLE, STATE_TABLE, NULL};
+static const char *const to_6[] = {SCHEDULE_TABLES, NULL};
 
 /* What brings a store of version i to version i + 1. A released line never changes; the next
  * version is one more line. */
-static const char *const *const migrations[] = {to_1, to_2, to_3, to_4, to_5};
+static const char *const *const migrations[] = {to_1, to_2, to_3, to_4, to_5, to_6};
 
 enum { NEWEST = sizeof migrations / sizeof migrations[0] };
 

@@ -353,7 +353,9 @@ function options.help(name) return build(name):get_help() .. "\n" end
 local function flatten(args)
   for _, key in ipairs { "only", "from" } do
     local lists = args[key]
-    if lists and #lists > 0 then
+    if type(lists) == "string" then -- of a command with another option of that name
+      args[key] = lists
+    elseif lists and #lists > 0 then
       local all = {}
       for _, list in ipairs(lists) do
         for name in table.concat(list, ","):gmatch("[^,]+") do all[#all + 1] = name end

@@ -11,7 +11,7 @@ local RUNS = { "run", "Runs: their ids, or beginnings of them; or choose runs wi
 
 return {
   order = { "runs", "show", "logs", "why", "stats", "advise", "signal", "cancel", "pause", "prune", "backup",
-    "restore", "cache", "state" },
+    "restore", "cache", "state", "schedule" },
   commands = {
     runs = {
       summary = "Lists runs, the newest first.",
@@ -128,6 +128,43 @@ return {
       LINES, STORE,
       examples = { "orrery state", "orrery state list watermark --json",
         "orrery state remove watermark --workflow etl" },
+    },
+    schedule = {
+      summary = "Schedules: what starts runs by itself, when it comes, and what would be.",
+      { "action", "list (default), show, add, remove, pause, resume, trigger (a run now), backfill (runs of times "
+        .. "that have passed), next, simulate.", each = "?", choices = { "list", "show", "add", "remove", "pause",
+        "resume", "trigger", "backfill", "next", "simulate" } },
+      { "what", "A schedule (WORKFLOW:NAME, or WORKFLOW where it has one); add: a workflow's file; next and simulate "
+        .. "also a file, or a cron line.", each = "*" },
+      { "--cron", "Its times: five fields, or six with seconds first.", argname = "LINE" },
+      { "--every", "Its interval, such as 15m.", argname = "DURATION" },
+      { "--anchor", "From when an interval counts; 1970 otherwise.", argname = "TIME" },
+      { "--zone", "Its time zone; UTC otherwise.", argname = "ZONE" },
+      { "--except", "A day (2026-12-24), days (2026-12-24/2027-01-02), a day of each year (--12-25) or a cron line "
+        .. "at which it does not come.", many = true, argname = "WHAT" },
+      { "--start", "It does not come before.", argname = "TIME" },
+      { "--end", "It does not come after.", argname = "TIME" },
+      { "--missed", "Times that passed while nothing ran; none otherwise.", choices = { "none", "last", "all" } },
+      { "--overlap", "While a run of it goes on; skip otherwise.",
+        choices = { "skip", "queue_one", "queue_all", "cancel", "terminate", "allow" } },
+      { "--jitter", "Spread its times over so long.", argname = "DURATION" },
+      { "--pause-on-failure", "Pause it after so many failures in a row.", number = true, least = 1, argname = "N" },
+      { "--name", "Its name; schedule otherwise.", argname = "NAME" },
+      { "--input", "The input of its runs, as JSON; ${schedule.time} in it is the time.", argname = "JSON" },
+      { "--reason", "Why it is paused.", argname = "TEXT" },
+      { "--from", "backfill, next, simulate: from that time on.", argname = "TIME" },
+      { "--to", "backfill: up to that time.", argname = "TIME" },
+      { "--dry", "backfill: ask for nothing: say how many there are.", flag = true },
+      { "--count", "next: how many; 10 otherwise.", number = true, least = 1, argname = "N" },
+      { "--days", "simulate: how many; 365 otherwise.", number = true, least = 1, argname = "N" },
+      { "--duration", "simulate: how long each run takes, in place of the history.", argname = "DURATION" },
+      { "--json", "Print JSON: one object, of list and next one a line.", flag = true }, STORE,
+      examples = {
+        "orrery schedule", "orrery schedule next '30 2 * * mon-fri' --zone Europe/Berlin",
+        "orrery schedule add etl.lua --cron '30 2 * * *' --zone Europe/Berlin --overlap queue_one",
+        "orrery schedule simulate etl.lua", "orrery schedule pause etl --reason 'the source moves'",
+        "orrery schedule backfill etl --from 2026-01-01 --to 2026-01-31",
+      },
     },
   },
 }
