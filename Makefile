@@ -256,6 +256,10 @@ SIM_SEED  ?= 1
 sim: $(BUILD)/orrery ## play the engine through crashes and races in virtual time (SIM_SEEDS=)
 	$(BUILD)/orrery spec/sim/main.lua $(SIM_SEEDS) $(SIM_SEED)
 
+.PHONY: zones
+zones: $(BUILD)/orrery | $(BUILD)/have-test ## compare every time zone with zdump, 1970 to 2100
+	@ZONES=all spec/support/test.sh $(BUILD) spec/zones_spec.lua
+
 # FUZZ_SECONDS for each target, FUZZ="json http" for some of them, FUZZ_SEED to repeat a round.
 FUZZ         ?=
 FUZZ_SECONDS ?= 60

@@ -5,7 +5,7 @@ local moments = require "orrery.calendar.moments"
 local wall = require "orrery.calendar.wall"
 local zones = require "orrery.calendar.zone"
 
-local FOLDER = os.getenv "CRON_CORPUS" or "../shared/corpus/cron"
+local FOLDER = "../shared/corpus/cron"
 
 local function rows(name)
   local file = io.open(FOLDER .. "/" .. name, "rb")
@@ -26,7 +26,7 @@ end
 local function need(name)
   local list = rows(name)
   if not list then
-    pending(("there is no corpus of cron expressions in %s"):format(FOLDER))
+    pending "../shared/corpus/cron is absent"
   end
   return list
 end
@@ -37,7 +37,7 @@ local function is_near_change(zone, time)
   return time - from < 26 * 3600 or to - time < 26 * 3600
 end
 
-describe("expressions on which libraries agree", function()
+describe("the cron corpus: expressions on which libraries agree", function()
   it("come at the same times", function()
     local list = need "next_agree.public.tsv"
     if not list then return end
@@ -68,6 +68,12 @@ describe("expressions on which libraries agree", function()
   end)
 end)
 
+-- Where croniter means another thing: a restricted day and an n-th weekday must both fit there, `*` in a
+-- list of weekdays stands for nothing, from a day to itself for all days, steps begin anew where a range goes on from the beginning; and
+-- rows that were recorded in the middle of a test that moves the clock.
+local DIFFERS = { ["30 23 1-7 JAN MON-FRI#1"] = true, ["0 0 * * *,sat#3"] = true, ["0 0 1 Apr-Mar/2 *"] = true,
+  ["* * * * * *"] = true, ["0 0 * * Thu-Tue/2"] = true, ["0 0 * * Sun-Sun"] = true, ["0 0 * * 7-7"] = true, ["0 0 * * 0-0"] = true, ["0 0 * * thu-tue/2"] = true }
+
 -- What the library calls another thing: 6 fields have the seconds last there, and 7 have years.
 local function as_ours(text)
   local words = {}
@@ -76,7 +82,7 @@ local function as_ours(text)
   return #words <= 6 and table.concat(words, " ") or nil
 end
 
-describe("calls of croniter's own tests", function()
+describe("the cron corpus: calls of croniter's own tests", function()
   it("give the same times", function()
     local list = need "croniter_selftest_vectors.tsv"
     if not list then return end
@@ -86,7 +92,7 @@ describe("calls of croniter's own tests", function()
       local plain = not row.options:find 'day_or": false' and not row.options:find "expand_from_start_time\": true"
         and not row.options:find "implement_cron_bug" and not row.options:find "second_at_beginning\": true"
       local zone = row.tz == "" and zones.UTC or nil
-      if text and plain and zone then
+      if text and plain and zone and not DIFFERS[row.expression] then
         local spec = cron.parse(text)
         if not spec then
           refused[text] = true
@@ -122,7 +128,7 @@ local function go_time(text)
   return zones.UTC:parse(("%04d-%02d-%02d %s"):format(year, MONTHS[month], day, clock))
 end
 
-describe("the tables of robfig/cron", function()
+describe("the cron corpus: the tables of robfig/cron", function()
   it("hold, but for times that a change of the clock moves", function()
     local list = need "robfig_spec.tsv"
     if not list then return end
@@ -159,8 +165,8 @@ describe("the tables of robfig/cron", function()
   end)
 end)
 
-describe("expressions that libraries refuse", function()
-  it("are refused, where all of them do", function()
+describe("the cron corpus: expressions that libraries judge", function()
+  it("are taken where all take them, and refused where all refuse", function()
     local list = need "validity.public.tsv"
     if not list then return end
     local taken, refused = {}, {}
@@ -173,7 +179,8 @@ describe("expressions that libraries refuse", function()
       if spec and yes == 0 and no >= 2 then taken[#taken + 1] = row.expression end
       if not spec and no == 0 then refused[#refused + 1] = row.expression end
     end
-    print("TAKEN\n" .. table.concat(taken, "\n"))
-    print("REFUSED\n" .. table.concat(refused, "\n"))
+    assert.same({}, taken)
+    assert.same({}, refused)
+    assert.is_true(#list > 300)
   end)
 end)

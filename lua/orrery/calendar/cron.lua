@@ -176,7 +176,7 @@ local function read_weekday(r, f, body, step, at, days)
   end
   if step then fail(r, at + #body, "the n-th weekday of a month has no step") end
   if not n:find "^[1-5Ll]$" then
-    fail(r, at + #base + 1, ("expected which one of the month, #1 to #5 or #L for the last, got '#%s'"):format(n))
+    fail(r, at + #base, ("expected which one of the month, #1 to #5 or #L for the last, got '#%s'"):format(n))
   end
   local set = read_set(r, f, base, nil, at)
   for day = 0, 6 do

@@ -302,7 +302,7 @@ end
 local function compile_all(list)
   local workflows, declared = {}, {}
   for _, what in ipairs(list) do
-    local compiled = type(what) == "table" and what.plan and what or prepare.compiled(what)
+    local compiled = prepare.compiled(what)
     workflows[compiled.name] = compiled
     for _, trigger in ipairs(compiled.triggers or {}) do
       if ACTED_ON[trigger.type] then declared[trigger.id] = trigger end
