@@ -140,16 +140,6 @@ describe("pools of a workflow", function()
     }, { (found[1]:gsub('did you mean "[^"]*"', ('did you mean "%s"'):format(name))),
       (found[2]:gsub("; did you mean .-%?", "")) })
   end)
-
-  it("may not be told with triggers, which come later", function()
-    local sentence = 'workflow "w": triggers: this name is reserved for a later version, in which runs '
-      .. "begin by themselves, at a time or with an event; leave it out, and start runs with flow.run or "
-      .. "orrery run"
-    assert.same({ sentence }, mistakes_of "triggers = {}")
-    assert.same({ sentence }, sentences(
-      '{ "name": "w", "triggers": [], "nodes": [ { "id": "a", "type": "const", "value": 1 } ] }', "bad.json"))
-    assert.is_nil(mistakes_of("trigers = {}")[1]:find("triggers", 1, true)) -- nobody is led to it
-  end)
 end)
 
 describe("a burst", function()

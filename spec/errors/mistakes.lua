@@ -233,10 +233,6 @@ return {
     "There is no such node type.",
     "Require the module that declares it (`orrery … -l MODULE`); `orrery types` lists them.",
   },
-  unsupported = {
-    "The key is reserved and has no meaning yet.",
-    "Remove it.",
-  },
   way = {
     "A value fits none of the alternatives of a JSON Schema, or more than one, or what it must not be (an"
       .. " input or config).",

@@ -185,10 +185,24 @@ local TOP = {
   singleton = optional("a lock: of the runs with one value one goes on at a time", NAME, { const = true }),
   on_conflict = optional('what becomes of a run whose lock another has; "queue"', enum(singleton.CONFLICTS)),
   estimates = optional("how long nodes take, for the order in which they start", { const = "learned" }),
-  triggers = about("reserved for what starts the workflow", { type = "null" }),
+  triggers = optional("what starts its runs by itself", list(ref "trigger")),
   nodes = list(ref "node"),
   edges = optional("dependencies apart from the nodes", list(ref "edge")),
 }
+
+-- The fields of each kind of trigger, by name; what they may be is said in docs/schedules.md.
+local function trigger_shape()
+  local triggers, branches = require "orrery.definition.triggers", {}
+  for i, kind in ipairs(triggers.KINDS) do
+    local properties = {}
+    for _, field in ipairs(triggers.fields(kind)) do properties[field] = {} end
+    properties.type = { const = kind }
+    branches[i] = { ["if"] = { properties = { type = { const = kind } } },
+      ["then"] = { properties = properties, additionalProperties = false } }
+  end
+  return { type = "object", required = array { "type" }, properties = { type = enum(triggers.KINDS) },
+    allOf = array(branches) }
+end
 
 -- Without `require` there are only the types that are known here; modules may declare others.
 local function types_without_modules(list_of_types)
@@ -213,6 +227,7 @@ function json_schema.make()
   made.definitions = config_schema.definitions()
   made.definitions.after = any_of(TEXT, list(ref "after"))
   made.definitions.retry = retry_shape()
+  made.definitions.trigger = trigger_shape()
   made.definitions.edge = object(of_names(definition_json.EDGE, EDGE), { "from", "to" })
   made.definitions.node = node_shape(known)
   return made

@@ -135,19 +135,21 @@ local function read_times(r, fields)
   for _, problem in ipairs(problems or {}) do r.say(problem.field, "bad_value", problem.message) end
 end
 
+local function a(kind) return (kind == "after_run" and "an " or "a ") .. kind end
+
 local function check_fields(r, kind, fields)
   local known = {}
   for _, name in ipairs(names_of(kind)) do known[name] = true end
   for field in pairs(fields) do
     if not known[field] then
-      r.say(tostring(field), "unknown_key", ("a %s has no field %s%s"):format(kind, errors.show(field),
+      r.say(tostring(field), "unknown_key", ("%s has no field %q%s"):format(a(kind), tostring(field),
         errors.suggest(field, names_of(kind))))
     end
   end
   for field in pairs(KINDS[kind]) do
     local name = field:match "^!(.*)$"
     if name and fields[name] == nil then
-      r.say(name, "missing", ("a %s needs %s"):format(kind, name))
+      r.say(name, "missing", ("%s needs %s"):format(a(kind), name))
     end
   end
 end

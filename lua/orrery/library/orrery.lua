@@ -114,12 +114,14 @@ function Saga:step(name, action, undo, keys) end
 ---@field cleanup_timeout? orrery.Duration of the cleanup nodes after a cancel (30 s)
 ---@field pools? table<string, integer|{max: integer?, rate: (string|number)?, burst: integer?}>
 ---@field env? string[] environment variables that expressions may read as env.NAME
+---@field triggers? table[] what starts its runs by itself: flow.schedule { … }, flow.watch { … }, flow.after_run { … }, flow.hook { … }
 ---@field singleton? string|true a template of input, context and env: of the runs with one value one goes on at a time; nil: no lock
 ---@field on_conflict? "queue"|"cancel_running"|"skip"|"fail" ("queue") what becomes of a run whose lock another has
 ---@field estimates? "learned" nodes without an `estimate` take the median of earlier runs in the store
 
 ---@class orrery.Trigger
----@field kind string "command", "script", "c_api", "child", "fork", "retry", or what flow.run was given
+---@field kind string "command", "script", "c_api", "child", "fork", "retry", "schedule", "watch", "after_run", or what flow.run was given
+---@field schedule? string the id of the schedule or other trigger
 ---@field time number seconds since 1970
 ---@field payload? any
 ---@field run? string the run that has called it, or that it was forked from
@@ -153,6 +155,7 @@ function Saga:step(name, action, undo, keys) end
 ---@field iteration integer from 1, with `loop`
 ---@field previous any with `loop`: the output of the iteration before, nil in the first
 ---@field cancelled boolean whether it has been asked to stop
+---@field trigger orrery.Trigger what has started the run
 ---@field idempotency_key string the same for all attempts
 ---@field output any in a compensation: what the node had returned
 ---@field uncertain boolean in a compensation: whether it is unknown what the node's last attempt did
@@ -883,6 +886,22 @@ function flow.saga(name, options) end
 ---@param members table
 ---@return table
 function flow.sequence(members) end
+---A trigger that starts runs at times; see docs/schedules.md.
+---@param fields {cron: (string|string[])?, every: orrery.Duration?, anchor: (string|integer)?, zone: string?, except: (string|string[])?, start: (string|integer)?, missed: "none"|"last"|"all"|nil, overlap: "skip"|"queue_one"|"queue_all"|"cancel"|"terminate"|"allow"|nil, jitter: orrery.Duration?, pause_on_failure: (integer|boolean)?, input: any, name: string?}
+---@return table
+function flow.schedule(fields) end
+---A trigger that starts a run when files change.
+---@param fields {path: string, pattern: string?, on: "change"|"create"|"remove"|nil, settle: orrery.Duration?, overlap: "skip"|"queue_one"|"allow"|nil, input: any, name: string?}
+---@return table
+function flow.watch(fields) end
+---A trigger that starts a run after each run of another workflow.
+---@param fields {workflow: string, state: (string|string[])?, input: any, name: string?}
+---@return table
+function flow.after_run(fields) end
+---Declares what a request starts or signals, for a program that serves HTTP.
+---@param fields {name: string, verify: "none"|"standard"|"github"|"stripe"|"token"|nil, secrets: any, start: any, signal: string?, run: string?, key: string?, wait: orrery.Duration?, input: any}
+---@return table
+function flow.hook(fields) end
 ---Declares a pool; without options it only asks for the declaration.
 ---@param name string
 ---@param options? {max: integer?, rate: (string|number)?, burst: integer?, default: boolean?}
