@@ -25,7 +25,8 @@ end
 
 describe("a date", function()
   it("is a number of days, and back", function()
-    for _, case in ipairs { { 1970, 1, 1, 0 }, { 2000, 2, 29, 11016 }, { 2100, 3, 1, 47541 }, { 1969, 12, 31, -1 },
+    for _, case in ipairs { { 1970, 1, 1, 0 }, { 2000, 2, 29, 11016 }, { 2100, 3, 1, 47541 }, { 1969, 12, 31,
+      -1 },
       { 1600, 2, 29, -135081 } } do
       assert.equal(case[4], date.days(case[1], case[2], case[3]))
       assert.same({ case[1], case[2], case[3] }, { date.civil(case[4]) })
@@ -36,7 +37,8 @@ describe("a date", function()
   it("is read where it is one", function()
     assert.equal(at "2026-01-31T02:30:00Z", at "2026-01-31 02:30")
     assert.equal(at "2026-01-31T02:30:00Z", at "2026-01-31T04:30:00+02:00")
-    for _, text in ipairs { "2026-02-29", "2026-13-01", "2026-01-01T24:00", "2026-01-01T10", "2026-1-1", "", "now" } do
+    for _, text in ipairs { "2026-02-29", "2026-13-01", "2026-01-01T24:00", "2026-01-01T10", "2026-1-1", "",
+      "now" } do
       assert.is_nil((date.parse(text)), text)
     end
   end)
@@ -56,7 +58,8 @@ describe("a cron expression", function()
       { "0 0 29-L * *", "2026-02-01", "2026-03-29T00:00:00" },
       { "0 0 15W * *", "2026-08-01", "2026-08-14T00:00:00" },        -- the 15th is a Saturday
       { "0 0 1W * *", "2026-08-03T12:00", "2026-09-01T00:00:00" },
-      { "0 0 1W 8 *", "2026-07-01", "2026-08-03T00:00:00" },         -- the 1st is a Saturday: in the same month
+      { "0 0 1W 8 *", "2026-07-01", "2026-08-03T00:00:00" },
+        -- the 1st is a Saturday: in the same month
       { "0 0 31W 5 *", "2026-05-01", "2026-05-29T00:00:00" },        -- the 31st is a Sunday
       { "0 0 LW * *", "2026-05-01", "2026-05-29T00:00:00" },
       { "0 0 * * 5L", "2026-01-01", "2026-01-30T00:00:00" },
@@ -78,15 +81,19 @@ describe("a cron expression", function()
     for _, case in ipairs {
       { "0 60 * * *", 3, "60 is no hour; expected an hour, 0-23" },
       { "61 0 * * *", 1, "61 is no minute; expected a minute, 0-59" },
-      { "0 0 * * mno", 9, "expected a weekday, 0-7 (0 and 7 are Sunday) or sun-sat, got 'mno'; did you mean \"mon\"?" },
+      { "0 0 * * mno", 9,
+        "expected a weekday, 0-7 (0 and 7 are Sunday) or sun-sat, got 'mno'; did you mean \"mon\"?" },
       { "0 0 1,,2 * *", 7, "expected a day of the month, 1-31, got nothing" },
       { "0 0 5-2 * *", 5, "the range 5-2 goes backwards; write the lower day of the month first" },
       { "*/0 * * * *", 3, "a step is a whole number of at least 1, got '0'" },
-      { "*/90 * * * *", 3, 'a step of 90 leads out of these minutes at once; write a single value, or every = "…" for a '
+      { "*/90 * * * *", 3,
+        'a step of 90 leads out of these minutes at once; write a single value, or every = "…" for a '
         .. "time that is no part of an hour, day or month" },
-      { "* * * *", 8, "expected five fields (minute, hour, day of the month, month, weekday), or six with the second "
+      { "* * * *", 8,
+        "expected five fields (minute, hour, day of the month, month, weekday), or six with the second "
         .. "first, got 4" },
-      { "* * * * * * *", 13, "expected five fields (minute, hour, day of the month, month, weekday), or six with the "
+      { "* * * * * * *", 13,
+        "expected five fields (minute, hour, day of the month, month, weekday), or six with the "
         .. "second first, got 7" },
       { "0 0 * * L5", 9, "L stands behind a weekday: 5L is the last Friday of the month" },
       { "0 0 * * 5#6", 10, "expected which one of the month, #1 to #5 or #L for the last, got '#6'" },
@@ -102,7 +109,8 @@ describe("a cron expression", function()
       assert.equal(("cron \"%s\", column %d: %s"):format(case[1], case[2], case[3]), problem.message)
       assert.equal(case[2], problem.column)
     end
-    for _, text in ipairs { "", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31W 2 *", ("1,"):rep(200) .. " * * * *",
+    for _, text in ipairs { "", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31W 2 *", ("1,"):rep(200)
+      .. " * * * *",
       "\0 * * * *", "* * * * *\n", "ä * * * *", "H(5-1) * * * *", "Hx * * * *", "1-2-3 * * * *", "-1 * * * *",
       "99999 * * * *", "0x1 * * * *", "1e1 * * * *" } do
       local spec, problem = cron.parse(text)
@@ -141,7 +149,8 @@ describe("a cron expression", function()
       return tostring(a)
     end
     for _ = 1, 300 do
-      local text = table.concat({ field(0, 59), field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6) },
+      local text = table.concat({ field(0, 59), field(0, 59), field(0, 23), field(1, 28), field(1, 12),
+        field(0, 6) },
         " ")
       local spec, from = spec_of(text), math.random(0, 4102444800)
       local found = wall.next(spec, from)
@@ -195,9 +204,11 @@ describe("a change of the clock", function()
   it("leaves next and prev each other's inverse, and no time out: against a look at each minute", function()
     local seed = tonumber(os.getenv "CALENDAR_SEED") or os.time()
     math.randomseed(seed)
-    local names = { "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia",
+    local names = { "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo",
+      "Pacific/Apia",
       "Africa/Casablanca", "Asia/Tehran", "UTC" }
-    local lines = { "30 2 * * *", "*/20 * * * *", "0 */2 * * *", "*/15 1-3 * * *", "15,45 0-3 * * 0", "0 0 * * *",
+    local lines = { "30 2 * * *", "*/20 * * * *", "0 */2 * * *", "*/15 1-3 * * *", "15,45 0-3 * * 0",
+      "0 0 * * *",
       "59 23 * * 6", "10 1,2,3 L * *" }
     for _ = 1, 40 do
       local name, text = names[math.random(#names)], lines[math.random(#lines)]
@@ -233,7 +244,8 @@ end)
 
 describe("a time zone", function()
   it("has a name that leads to no other folder", function()
-    for _, name in ipairs { "../etc/passwd", "/etc/passwd", "Europe/../UTC", "", "Europe/", "Europe//Berlin", "a\0b",
+    for _, name in ipairs { "../etc/passwd", "/etc/passwd", "Europe/../UTC", "", "Europe/", "Europe//Berlin",
+      "a\0b",
       ".", "Europe/Berlin ", ("a"):rep(200) } do
       local zone, message = zones.find(name)
       assert.is_nil(zone, name)
@@ -318,7 +330,8 @@ describe("the times of a schedule", function()
       { {}, 'a schedule has either cron = "30 2 * * *" or every = "15m"' },
       { { cron = "* * * * *", every = "1m" }, 'a schedule has either cron = "30 2 * * *" or every = "15m"' },
       { { every = "500ms" }, "every: an interval is whole seconds, and at least one" },
-      { { cron = "* * * * *", anchor = "2026-01-01" }, "anchor: only intervals (every = …) count from a time" },
+      { { cron = "* * * * *", anchor = "2026-01-01" },
+        "anchor: only intervals (every = …) count from a time" },
       { { cron = "* * * * *", start = "2026-02-01", ["end"] = "2026-01-01" }, "end: it is before start" },
       { { cron = {} }, "cron: expected an expression, \"30 2 * * *\", or a list of them" },
     } do

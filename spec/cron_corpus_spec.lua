@@ -55,7 +55,8 @@ describe("the cron corpus: expressions on which libraries agree", function()
           if found and (is_near_change(zone, found) or is_near_change(zone, wanted)) then
             excused = excused + 1
           else
-            wrong[#wrong + 1] = ("%s in %s from %s: %s, not %s"):format(row.expression, row.tz, zone:text(time),
+            wrong[#wrong + 1] = ("%s in %s from %s: %s, not %s"):format(row.expression, row.tz,
+              zone:text(time),
               found and zone:text(found) or problem and problem.message or "never", expected)
           end
         end
@@ -64,15 +65,19 @@ describe("the cron corpus: expressions on which libraries agree", function()
     end
     assert.equal("", table.concat(wrong, "\n", 1, math.min(#wrong, 20)))
     assert.is_true(compared > 5000, compared)
-    assert.is_true(excused < compared / 50, ("%d of %d differ at changes of the clock"):format(excused, compared))
+    assert.is_true(excused < compared / 50, ("%d of %d differ at changes of the clock"):format(excused,
+      compared))
   end)
 end)
 
--- Where croniter means another thing: a restricted day and an n-th weekday must both fit there, `*` in a
--- list of weekdays stands for nothing, from a day to itself for all days, steps begin anew where a range goes on from the beginning; and
--- rows that were recorded in the middle of a test that moves the clock.
-local DIFFERS = { ["30 23 1-7 JAN MON-FRI#1"] = true, ["0 0 * * *,sat#3"] = true, ["0 0 1 Apr-Mar/2 *"] = true,
-  ["* * * * * *"] = true, ["0 0 * * Thu-Tue/2"] = true, ["0 0 * * Sun-Sun"] = true, ["0 0 * * 7-7"] = true, ["0 0 * * 0-0"] = true, ["0 0 * * thu-tue/2"] = true }
+-- Where croniter means another thing: a restricted day and an n-th weekday must both fit there, `*`
+-- in a list of weekdays stands for nothing, from a day to itself for all days, steps begin anew
+-- where a range goes on from the beginning; and rows that were recorded in the middle of a test
+-- that moves the clock.
+local DIFFERS = { ["30 23 1-7 JAN MON-FRI#1"] = true, ["0 0 * * *,sat#3"] = true,
+  ["0 0 1 Apr-Mar/2 *"] = true,
+  ["* * * * * *"] = true, ["0 0 * * Thu-Tue/2"] = true, ["0 0 * * Sun-Sun"] = true, ["0 0 * * 7-7"] = true,
+    ["0 0 * * 0-0"] = true, ["0 0 * * thu-tue/2"] = true }
 
 -- What the library calls another thing: 6 fields have the seconds last there, and 7 have years.
 local function as_ours(text)
@@ -89,7 +94,8 @@ describe("the cron corpus: calls of croniter's own tests", function()
     local compared, refused, wrong = 0, {}, {}
     for _, row in ipairs(list) do
       local text = as_ours(row.expression)
-      local plain = not row.options:find 'day_or": false' and not row.options:find "expand_from_start_time\": true"
+      local plain = not row.options:find 'day_or": false'
+        and not row.options:find "expand_from_start_time\": true"
         and not row.options:find "implement_cron_bug" and not row.options:find "second_at_beginning\": true"
       local zone = row.tz == "" and zones.UTC or nil
       if text and plain and zone and not DIFFERS[row.expression] then
@@ -118,7 +124,8 @@ describe("the cron corpus: calls of croniter's own tests", function()
   end)
 end)
 
-local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11,
+local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10,
+  Nov = 11,
   Dec = 12 }
 
 -- "Mon Jul 9 15:00:05 2012", or with a zone's name and an ISO time.
@@ -155,7 +162,8 @@ describe("the cron corpus: the tables of robfig/cron", function()
         local from, to = go_time(row.from), go_time(row.expected)
         local found = from and moments.next(spec, zone, from)
         if from and found ~= to and not is_near_change(zone, found) then
-          wrong[#wrong + 1] = ("%s from %s: %s, not %s"):format(row.spec, row.from, zone:text(found), row.expected)
+          wrong[#wrong + 1] = ("%s from %s: %s, not %s"):format(row.spec, row.from, zone:text(found),
+            row.expected)
         end
         compared = compared + 1
       end

@@ -1,5 +1,5 @@
--- Schedules across kill -9: right before and right after each commit of a process that runs them, and
--- at any moment. No time is lost, and none begins twice.
+-- Schedules across kill -9: right before and right after each commit of a process that runs them,
+-- and at any moment. No time is lost, and none begins twice.
 local book = require "orrery.schedule.book"
 local flow = require "orrery"
 local place = require "spec.support.place"

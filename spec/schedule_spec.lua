@@ -30,7 +30,7 @@ function World:start(_, time)
   if self.takes then self.running[#self.running + 1] = { ends = self.now + self.takes } end
   return true
 end
-function World:cancel(_, run, hard) run.cancelled = hard and "hard" or "soft" end
+function World.cancel(_, _, run, hard) run.cancelled = hard and "hard" or "soft" end
 function World:mark(entry) self.marks = self.marks + 1 assert(entry.watermark) end
 function World:skip(_, from, to, n, reason) self.skips[#self.skips + 1] = { from, to, n, reason } end
 function World:answer(_, time) self.answered[#self.answered + 1] = time end
@@ -93,7 +93,8 @@ describe("a schedule", function()
     for i = 1, 200 do
       local due = judge.due(e, T0 + i * MINUTE) - (T0 + i * MINUTE)
       assert.is_true(due >= 0 and due < 30)
-      assert.equal(due, judge.due(entry { cron = "* * * * *", jitter = "30s" }, T0 + i * MINUTE) - (T0 + i * MINUTE))
+      assert.equal(due, judge.due(entry { cron = "* * * * *", jitter = "30s" },
+        T0 + i * MINUTE) - (T0 + i * MINUTE))
       late[math.floor(due / 3)] = true
     end
     for part = 0, 9 do assert.is_true(late[part], part) end
@@ -247,7 +248,8 @@ end)
 
 -- ---- the ticker, on the real engine -------------------------------------------------------------
 
--- A store in a file, with a runtime of a virtual clock that is held, and a ticker that is looked with.
+-- A store in a file, with a runtime of a virtual clock that is held, and a ticker that is looked
+-- with.
 local function place(fn)
   local path = os.tmpname()
   os.remove(path)
@@ -257,7 +259,8 @@ local function place(fn)
     return here.rt
   end
   function here.start(workflows)
-    here.ticker = ticker.start(here.rt, nil, workflows, { manual = true, clock = function() return here.rt:now() end })
+    here.ticker = ticker.start(here.rt, nil, workflows, { manual = true,
+      clock = function() return here.rt:now() end })
     return here.ticker
   end
   -- Goes on to a time, with a look whenever one is due or a run has ended.
@@ -309,7 +312,8 @@ describe("a ticker", function()
   it("starts what a workflow declares, with its input and what started it", function()
     place(function(here)
       here.open()
-      local w = workflow { triggers = { flow.schedule { name = "daily", cron = "30 2 * * *", zone = "Europe/Berlin",
+      local w = workflow { triggers = { flow.schedule { name = "daily", cron = "30 2 * * *",
+        zone = "Europe/Berlin",
         input = { day = "${schedule.date}", at = "${schedule.time}" } } } }
       here.start { w }
       here.to(T0 + 2 * DAY)
@@ -345,14 +349,16 @@ describe("a ticker", function()
         skips = core.json.array {}, answers = core.json.array {}, now = T0 })
       here.to(T0 + 5 * HOUR + 120)
       assert.equal(5, #seen)
-      assert.same({ "schedule:w:schedule" }, { (here.rt:store():row("schedules", {}).id:gsub("^", "schedule:")) })
+      assert.same({ "schedule:w:schedule" }, { (here.rt:store():row("schedules", {}).id:gsub("^",
+        "schedule:")) })
     end)
   end)
 
   it("keeps a record of each time that is skipped", function()
     place(function(here)
       here.open()
-      here.start { workflow({ triggers = { flow.schedule { every = "10m" } } }, function(ctx) ctx:sleep "25m" end) }
+      here.start { workflow({ triggers = { flow.schedule { every = "10m" } } },
+        function(ctx) ctx:sleep "25m" end) }
       here.to(T0 + HOUR)
       local rows = here.rt:store():rows("schedule_skips", { before = math.maxinteger, limit = 100 })
       assert.equal(4, #rows)
@@ -371,7 +377,8 @@ describe("a ticker", function()
         local cleaned = 0
         local w = workflow({ triggers = { flow.schedule { every = "10m", overlap = overlap } } },
           function(ctx) ctx:sleep "25m" end)
-        w.clean = { after = "it", join = "done", run = function(ctx) ctx:sleep "1s" cleaned = cleaned + 1 end }
+        w.clean = { after = "it", join = "done",
+          run = function(ctx) ctx:sleep "1s" cleaned = cleaned + 1 end }
         here.start { w }
         here.to(T0 + 31 * MINUTE)
         local rows = here.rt:store():rows("runs_shown", { before = math.maxinteger, limit = 10 })
@@ -419,7 +426,8 @@ describe("a ticker", function()
       kept:ask("w:schedule", { T0 - 7200 }, "backfill", here.rt:now())
       here.to(T0 + 46 * MINUTE)
       assert.equal(3, #seen)
-      assert.same({ "backfill", "backfill" }, { seen[2].trigger.payload.cause, seen[3].trigger.payload.cause })
+      assert.same({ "backfill", "backfill" }, { seen[2].trigger.payload.cause,
+        seen[3].trigger.payload.cause })
       assert.same({}, here.rt:store():rows("schedule_asked", {}))
       kept:pause("w:schedule", "moving", here.rt:now())
       here.to(T0 + 2 * HOUR)

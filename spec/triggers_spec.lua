@@ -13,8 +13,8 @@ end
 
 local function in_json(triggers)
   local list = {}
-  local text = ('{ "name": "w",\n "triggers": %s,\n "nodes": [ { "id": "a", "type": "const", "value": 1 } ] }'):format(
-    triggers)
+  local text = ('{ "name": "w",\n "triggers": %s,\n'
+    .. '"nodes": [ { "id": "a", "type": "const", "value": 1 } ] }'):format(triggers)
   for i, problem in ipairs(flow.check { source = text, name = "w.json" }) do
     list[i] = ("%s: %s"):format(problem.where, problem.message)
   end
@@ -25,15 +25,18 @@ describe("triggers", function()
   it("are taken where they are right, with names of their own", function()
     assert.same({}, mistakes {
       flow.schedule { cron = { "30 2 * * *", "H H * * sat" }, zone = "Europe/Berlin", missed = "last",
-        overlap = "cancel", jitter = "5m", pause_on_failure = true, start = "2026-01-01", ["end"] = "2027-01-01",
+        overlap = "cancel", jitter = "5m", pause_on_failure = true, start = "2026-01-01",
+          ["end"] = "2027-01-01",
         except = "--12-25", input = { day = "${schedule.date}" } },
       flow.schedule { name = "often", every = "15m", anchor = "2026-01-01T00:05" },
-      flow.watch { path = "inbox", pattern = "*.csv", on = "create", settle = "5s", input = "${trigger.created}" },
+      flow.watch { path = "inbox", pattern = "*.csv", on = "create", settle = "5s",
+        input = "${trigger.created}" },
       flow.after_run { workflow = "load", state = { "failed", "cancelled" } },
       flow.hook { name = "orders", verify = "standard", secrets = { "A" }, wait = "30s" },
       { type = "schedule", name = "plain", every = 60 },
     })
-    local w = flow.workflow { name = "etl", triggers = { flow.schedule { every = "1h" }, flow.watch { path = "x" } } }
+    local w = flow.workflow { name = "etl", triggers = { flow.schedule { every = "1h" },
+      flow.watch { path = "x" } } }
     w.a = { run = function() end }
     local ids = {}
     for i, trigger in ipairs(flow.compile(w).triggers) do ids[i] = trigger.id end
@@ -47,8 +50,10 @@ describe("triggers", function()
       { { flow.schedule {} }, 'triggers[1]: a schedule has either cron = "30 2 * * *" or every = "15m"' },
       { { flow.schedule { cron = "0 60 * * *" } },
         'triggers[1]: cron "0 60 * * *", column 3: 60 is no hour; expected an hour, 0-23' },
-      { { flow.schedule { every = "1h", overlap = "que_one" } }, 'triggers[1]: overlap: expected "skip", "queue_one", '
-        .. '"queue_all", "cancel", "terminate" or "allow", got the string "que_one"; did you mean "queue_one"?' },
+      { { flow.schedule { every = "1h", overlap = "que_one" } },
+        'triggers[1]: overlap: expected "skip", "queue_one", '
+        .. '"queue_all", "cancel", "terminate" or "allow", got the string "que_one"; '
+        .. 'did you mean "queue_one"?' },
       { { flow.schedule { every = "1h", jiter = 3 } },
         'triggers[1]: a schedule has no field "jiter"; did you mean "jitter"?' },
       { { flow.schedule { every = "1h", input = "${input.x}" } },
@@ -64,7 +69,8 @@ describe("triggers", function()
         "triggers[1]: workflow: a run after each of its own runs would never end; name another" },
       { { flow.after_run {} }, "triggers[1]: an after_run needs workflow" },
       { { flow.hook {} }, "triggers[1]: a hook needs a name, of which its path is made" },
-      { { { type = "schedul" } }, 'triggers[1]: type: expected "schedule", "hook", "watch" or "after_run", got the string '
+      { { { type = "schedul" } },
+        'triggers[1]: type: expected "schedule", "hook", "watch" or "after_run", got the string '
         .. '"schedul"; did you mean "schedule"?' },
       { { 3 }, "triggers[1]: expected flow.schedule { … } or another trigger, got 3" },
     } do assert.equal(case[2], mistakes(case[1])[1]) end
@@ -73,9 +79,11 @@ describe("triggers", function()
 
   it("are told in JSON as well, with the place in the file", function()
     assert.same({}, in_json '[ { "type": "schedule", "cron": "30 2 * * *", "zone": null } ]')
-    assert.same({ 'w.json:2:38: triggers[0].cron: workflow "w": triggers[0]: cron "0 60 * * *", column 3: 60 is no hour; '
+    assert.same({ 'w.json:2:38: triggers[0].cron: workflow "w": triggers[0]: cron "0 60 * * *", column 3: '
+      .. '60 is no hour; '
       .. "expected an hour, 0-23" }, in_json '[ { "type": "schedule", "cron": "0 60 * * *" } ]')
-    assert.same({ 'w.json:2:35: triggers[0].path: workflow "w": triggers[0]: a definition that is data watches no files' },
+    assert.same({ 'w.json:2:35: triggers[0].path: workflow "w": triggers[0]: a definition that is data '
+      .. "watches no files" },
       in_json '[ { "type": "watch", "path": "/etc" } ]')
   end)
 end)

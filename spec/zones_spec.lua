@@ -2,7 +2,8 @@
 -- or with ZONES=all (`make zones`) every one, from 1970 to 2100.
 local zones = require "orrery.calendar.zone"
 
-local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11,
+local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10,
+  Nov = 11,
   Dec = 12 }
 local SAMPLE = 12
 
@@ -36,7 +37,8 @@ local function said(names)
     local name, month, day, h, m, s, year, offset = line:match
       "^(%S+)%s+%a+ (%a+)%s+(%d+) (%d+):(%d+):(%d+) (%-?%d+) UTC? = .* gmtoff=(%-?%d+)$"
     if name and math.tointeger(year) >= 1970 and math.tointeger(year) <= 2101 then
-      local time = assert(zones.UTC:parse(("%04d-%02d-%02d %s:%s:%s"):format(year, MONTHS[month], day, h, m, s)))
+      local time = assert(zones.UTC:parse(("%04d-%02d-%02d %s:%s:%s"):format(year, MONTHS[month], day, h, m,
+        s)))
       by_zone[name] = by_zone[name] or {}
       table.insert(by_zone[name], { time = time, offset = math.tointeger(offset) })
     end
@@ -74,7 +76,8 @@ describe("a zone of the system", function()
         known[each.time], compared = true, compared + 1
       end
       for _, change in ipairs(changes(zone, 0, 4102444800)) do
-        assert.is_true(known[change] or false, ("%s changes at %d, which zdump does not say"):format(words, change))
+        assert.is_true(known[change] or false, ("%s changes at %d, which zdump does not say"):format(words,
+          change))
       end
     end
     print(("%d zones, %d times, seed %s"):format(#names, compared, seed))

@@ -1,7 +1,8 @@
 /* alarm.c - core.alarm: a function that is called when the calendar shows a time, or is set.
  *
- * core.alarm(fn) -> alarm, or nil where the system gives none. fn(set) is called on the loop and may
- * not wait; set: the calendar was set, or the machine was suspended, and the time may not have come.
+ * core.alarm(fn) -> alarm, or nil where the system gives none. fn(set) is called on the loop and
+ * may not wait; set: the calendar was set, or the machine was suspended, and the time may not have
+ * come.
  *
  *   alarm:at(seconds)   the time, since the epoch, at which it is called next; once
  *   alarm:close()       it is never called again, and keeps the loop going no more

@@ -282,7 +282,8 @@
       "what a look at schedules has decided: up to which `watermark` each `id` is done with, up to which "   \
       "time (`queued`) it waits, what a watch has `seen`; that `n` times from `time` to `last` were "        \
       "skipped, and the reason; which times that were asked for have begun. Skips of a year ago go")         \
-    X(SCHEDULE_PAUSE, "schedule_pause", "id text, reason text?, now number", "pauses a schedule that is not")     \
+    X(SCHEDULE_PAUSE, "schedule_pause", "id text, reason text?, now number",                                 \
+      "pauses a schedule that is not")                                                                       \
     X(SCHEDULE_RESUME, "schedule_resume", "id text, now number", "lets a schedule go on that is paused")     \
     X(SCHEDULE_ASK, "schedule_ask", "id text, times list, kind text, now number",                            \
       "asks a schedule for runs of these times, beside its own")                                             \

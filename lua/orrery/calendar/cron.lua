@@ -2,10 +2,10 @@
 ---
 ---   second minute hour day-of-month month weekday
 ---
---- An item is `*`, a value, a range, each with `/step`, or `H` (a value that follows from the name of
---- the schedule). Days of the month also have `L`, `L-3`, `15W`, `LW`; weekdays `5L`, `fri#2`. Which
---- days they are follows from a month's length and its first weekday. Every part of a text is looked
---- at once, and a text is short.
+--- An item is `*`, a value, a range, each with `/step`, or `H` (a value that follows from the name
+--- of the schedule). Days of the month also have `L`, `L-3`, `15W`, `LW`; weekdays `5L`, `fri#2`.
+--- Which days they are follows from a month's length and its first weekday. Every part of a text is
+--- looked at once, and a text is short.
 local errors = require "orrery.errors"
 local hash = require "orrery.calendar.hash"
 
@@ -44,7 +44,8 @@ local FIELDS = {
   { name = "second", what = "a second, 0-59", low = 0, high = 59 },
   { name = "minute", what = "a minute, 0-59", low = 0, high = 59 },
   { name = "hour", what = "an hour, 0-23", low = 0, high = 23, wraps = 24 },
-  { name = "day of the month", what = "a day of the month, 1-31", low = 1, high = 31, hashed = 28, is_day = true },
+  { name = "day of the month", what = "a day of the month, 1-31", low = 1, high = 31, hashed = 28,
+    is_day = true },
   { name = "month", what = "a month, 1-12 or jan-dec", low = 1, high = 12, wraps = 12,
     names = numbered("jan feb mar apr may jun jul aug sep oct nov dec", 1) },
   { name = "weekday", what = "a weekday, 0-7 (0 and 7 are Sunday) or sun-sat", low = 0, high = 7, last = 6,
@@ -213,7 +214,8 @@ local function split(r)
   if zone then fail(r, 1, ('the zone stands beside the expression: zone = "%s"'):format(zone)) end
   if #words ~= 5 and #words ~= 6 then
     fail(r, words[7] and words[7].at or #r.text + 1,
-      ("expected five fields (minute, hour, day of the month, month, weekday), or six with the second first, got %d")
+      ("expected five fields (minute, hour, day of the month, month, weekday), or six with the "
+      .. "second first, got %d")
       :format(#words))
   end
   if #words == 5 then table.insert(words, 1, { at = 1, word = "0" }) end
@@ -249,7 +251,8 @@ local function read(r)
   end
   days.days, days.weekdays = sets[4], sets[6]
   days.any_day, days.any_weekday = words[4].word:find "^[*?]$" ~= nil, words[6].word:find "^[*?]$" ~= nil
-  return { second = sets[1], minute = sets[2], hour = sets[3], month = sets[5], days = days, elapsed = elapsed,
+  return { second = sets[1], minute = sets[2], hour = sets[3], month = sets[5], days = days,
+    elapsed = elapsed,
     months = {} }
 end
 
@@ -260,7 +263,8 @@ end
 ---@return { message: string, column: integer }|nil problem
 function cron.parse(text, name)
   if type(text) ~= "string" then
-    return nil, { column = 1, message = "cron: expected an expression, \"30 2 * * *\", got " .. errors.show(text) }
+    return nil, { column = 1, message = "cron: expected an expression, \"30 2 * * *\", got "
+      .. errors.show(text) }
   end
   if #text > LONGEST or text:find "[%c\x80-\xff]" then
     return nil, { column = 1,
@@ -274,7 +278,8 @@ function cron.parse(text, name)
   end
   result.text = text
   if not require("orrery.calendar.wall").next(result, 0) then
-    return nil, { column = 1, message = ('cron "%s": no day of any year fits; look at day and month'):format(text) }
+    return nil, { column = 1,
+      message = ('cron "%s": no day of any year fits; look at day and month'):format(text) }
   end
   return result
 end

@@ -1,5 +1,5 @@
---- Dates of the Gregorian calendar as numbers: days since 1970-01-01, and seconds since then on some
---- clock ("wall" seconds, which know of no zone).
+--- Dates of the Gregorian calendar as numbers: days since 1970-01-01, and seconds since then on
+--- some clock ("wall" seconds, which know of no zone).
 local date = {}
 
 local DAY = 86400

@@ -1,9 +1,10 @@
 --- When the times of an expression come in a zone, as instants.
 ---
---- An expression whose hours, minutes and seconds are said (`30 2 * * *`) means times that the clock
---- shows: one that a change of the clock skips comes right after it, one that is shown twice comes
---- once, the first time. An expression with a star there (`0 * * * *`, `*/15 2 * * *`) follows the
---- time that passes: whenever the clock shows such a time. Several that fall on one instant are one.
+--- An expression whose hours, minutes and seconds are said (`30 2 * * *`) means times that the
+--- clock shows: one that a change of the clock skips comes right after it, one that is shown twice
+--- comes once, the first time. An expression with a star there (`0 * * * *`, `*/15 2 * * *`)
+--- follows the time that passes: whenever the clock shows such a time. Several that fall on one
+--- instant are one.
 local wall = require "orrery.calendar.wall"
 
 local moments = {}
@@ -34,8 +35,8 @@ end
 
 -- ---- that follow the clock ----------------------------------------------------------------------
 
--- What the clock shows next that it has not shown before; it shows `shown` for the second time, until
--- the end of the repeated time.
+-- What the clock shows next that it has not shown before; it shows `shown` for the second time,
+-- until the end of the repeated time.
 local function end_of_repeated(zone, time)
   local offset, from = zone:segment(time)
   if from == math.mininteger then return nil end

@@ -84,8 +84,8 @@ function READ.anchor(r, value) r.made.anchor = instant(r, "anchor", value) end
 function READ.start(r, value) r.made.start = instant(r, "start", value) end
 READ["end"] = function(r, value) r.made.stop = instant(r, "end", value) end
 
-local EXCEPT = 'expected a date ("2026-12-24"), dates ("2026-12-24/2027-01-02"), a day of each year ("--12-25") '
-  .. 'or a cron line ("* * * * sun")'
+local EXCEPT = 'expected a date ("2026-12-24"), dates ("2026-12-24/2027-01-02"), a day of each '
+  .. 'year ("--12-25") or a cron line ("* * * * sun")'
 
 local function day_of(text)
   local at = #text == 10 and date.parse(text)

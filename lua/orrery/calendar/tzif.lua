@@ -96,8 +96,8 @@ local function day_of(rule_day, year)
   return day
 end
 
---- The changes of the clock that a rule makes in a year: when, in seconds since 1970, and the offset
---- from then on, in their order.
+--- The changes of the clock that a rule makes in a year: when, in seconds since 1970, and the
+--- offset from then on, in their order.
 ---@param rule orrery.ZoneRule with `summer`
 ---@param year integer
 ---@return { at: integer, offset: integer }[]

@@ -142,7 +142,8 @@ end
 
 -- A name cannot lead out of the folder.
 local function is_name(name)
-  if #name > 100 or not name:find "^[%w_+-][%w_+/-]*$" or name:find "//" or name:find "/$" then return false end
+  if #name > 100 or not name:find "^[%w_+-][%w_+/-]*$" or name:find "//"
+    or name:find "/$" then return false end
   return true
 end
 

@@ -1,5 +1,5 @@
---- `orrery schedule`: what starts runs by itself, in a store: listing, making, pausing it, asking for
---- runs, and looking at what would be.
+--- `orrery schedule`: what starts runs by itself, in a store: listing, making, pausing it, asking
+--- for runs, and looking at what would be.
 local session = require "orrery.cli.shared.session"
 
 local schedule = {}

@@ -1,6 +1,6 @@
---- What starts the runs of a workflow by itself: `triggers = { flow.schedule { … }, flow.hook { … },
---- flow.watch { … }, flow.after_run { … } }`, and in JSON objects with a `type`. Here they are read
---- and checked; `orrery.schedule.ticker` acts on them, and what serves HTTP on hooks.
+--- What starts the runs of a workflow by itself: `triggers = { flow.schedule { … }, flow.hook { …
+--- }, flow.watch { … }, flow.after_run { … } }`, and in JSON objects with a `type`. Here they are
+--- read and checked; `orrery.schedule.ticker` acts on them, and what serves HTTP on hooks.
 local core = require "orrery.core"
 local duration = require "orrery.duration"
 local errors = require "orrery.errors"
@@ -57,11 +57,13 @@ local function template(root)
     local compiled, mistakes = require("orrery.expr.template").compile(value,
       { where = r.where, field = field, extra = root })
     for _, mistake in ipairs(mistakes or {}) do
-      r.say(mistake.field or field, "bad_template", ("%s: %s"):format(field, mistake.reason or mistake.message))
+      r.say(mistake.field or field, "bad_template", ("%s: %s"):format(field, mistake.reason
+        or mistake.message))
     end
     for name in pairs(compiled and compiled.roots or {}) do
       if name ~= root then
-        r.say(field, "bad_value", ("%s: it is made before the run begins, so it may use %s, not %s"):format(field,
+        r.say(field, "bad_value",
+          ("%s: it is made before the run begins, so it may use %s, not %s"):format(field,
           root, name))
       end
     end
@@ -163,7 +165,8 @@ end
 function triggers.read(fields, workflow, where, say)
   local kind = fields.type
   local name = type(fields.name) == "string" and fields.name or kind
-  local made = { type = kind, name = name, workflow = workflow, id = workflow .. ":" .. name, fields = fields }
+  local made = { type = kind, name = name, workflow = workflow, id = workflow .. ":" .. name,
+    fields = fields }
   local r = { made = made, where = where, say = say }
   if fields.name ~= nil and not (type(fields.name) == "string" and fields.name:find "^[%w_.-]+$") then
     say("name", "bad_value", "name: expected letters, digits, _, . and -, got " .. errors.show(fields.name))
@@ -181,7 +184,8 @@ function triggers.read(fields, workflow, where, say)
       say("workflow", "bad_value", "workflow: a run after each of its own runs would never end; name another")
     end
   end
-  if kind == "hook" and fields.name == nil then say("name", "missing", "a hook needs a name, of which its path is made") end
+  if kind == "hook" and fields.name == nil then say("name", "missing",
+    "a hook needs a name, of which its path is made") end
   return made
 end
 
@@ -216,7 +220,8 @@ end
 function triggers.read_all(list, workflow, where, options)
   local made, seen, say = {}, {}, options.say
   if type(list) ~= "table" or not core.json.is_array(list) and #list == 0 and next(list) ~= nil then
-    say("triggers", "wrong_type", "triggers: expected a list, { flow.schedule { … } }, got " .. errors.show(list))
+    say("triggers", "wrong_type", "triggers: expected a list, { flow.schedule { … } }, got "
+      .. errors.show(list))
     return made
   end
   for i, entry in ipairs(list) do
@@ -231,7 +236,8 @@ function triggers.read_all(list, workflow, where, options)
     elseif kind then
       local trigger = triggers.read(without_null(entry), workflow, where, note)
       if seen[trigger.id] then
-        note("name", "bad_value", ('another trigger is called "%s" as well; give each a name'):format(trigger.name))
+        note("name", "bad_value",
+          ('another trigger is called "%s" as well; give each a name'):format(trigger.name))
       end
       seen[trigger.id] = true
       made[#made + 1] = trigger

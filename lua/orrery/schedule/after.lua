@@ -28,7 +28,8 @@ function after.look(ticker, entry, now)
   for _, row in ipairs(rows) do
     local key = book.key(entry.id, row.id)
     if not ticker:has(trigger.workflow, key) then
-      local value = { workflow = trigger.after, run = row.id, state = row.state, time = row.ended, id = entry.id }
+      local value = { workflow = trigger.after, run = row.id, state = row.state, time = row.ended,
+        id = entry.id }
       local run, message = ticker:begin(entry, key, value, row.ended)
       if not run then ticker.book:skip(entry.id, row.ended, row.ended, 1, "refused: " .. message) end
     end

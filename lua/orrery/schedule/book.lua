@@ -88,7 +88,8 @@ function Kept:changed() return #self.marks + #self.skips + #self.answers > 0 end
 --- Writes what was marked, skipped and answered, all of it or nothing.
 function Kept:write(now)
   if not self:changed() then return end
-  self.db:perform("schedules_note", { marks = self.marks, skips = self.skips, answers = self.answers, now = now })
+  self.db:perform("schedules_note", { marks = self.marks, skips = self.skips, answers = self.answers,
+    now = now })
   self.marks, self.skips, self.answers = {}, {}, {}
 end
 
@@ -146,7 +147,8 @@ function Memory:resume(id, now)
 end
 
 function Memory:ask(id, times, kind)
-  for _, time in ipairs(times) do self.requests[#self.requests + 1] = { schedule = id, time = time, kind = kind } end
+  for _, time in ipairs(times) do self.requests[#self.requests + 1] = { schedule = id, time = time,
+    kind = kind } end
   return #times
 end
 
@@ -172,8 +174,8 @@ function Memory:answer(id, time)
   end
 end
 
-function Memory:changed() return false end
-function Memory:write() end
-function Memory:runs() return {} end
+function Memory.changed() return false end
+function Memory.write() end
+function Memory.runs() return {} end
 
 return book

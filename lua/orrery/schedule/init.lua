@@ -8,11 +8,18 @@ local ticker = require "orrery.schedule.ticker"
 
 local schedule = { start = ticker.start }
 
+---@class orrery.ScheduleRunOptions
+---@field workflows (orrery.Workflow|string)[] values or paths
+---@field store? string
+---@field runtime? orrery.Runtime in place of one for the store
+---@field on_start? fun(ticker: orrery.Ticker)
+
 local OPTIONS = { workflows = true, store = true, runtime = true, on_start = true }
 
 local function check(options)
   if type(options) ~= "table" or type(options.workflows) ~= "table" then
-    error("schedule.run: expected { workflows = { w, \"etl.lua\" }, store = … }, got " .. errors.show(options), 3)
+    error("schedule.run: expected { workflows = { w, \"etl.lua\" }, store = … }, got "
+      .. errors.show(options), 3)
   end
   for key in pairs(options) do
     if not OPTIONS[key] then
@@ -27,10 +34,11 @@ local function runtime_of(options)
   return flow.runtime { store = url, resume = true }
 end
 
---- Runs the schedules and other triggers of these workflows, and those that commands made for them in
---- the store. *Waits* until they are stopped.
----@param options { workflows: (orrery.Workflow|string)[], store: string?, runtime: orrery.Runtime?, on_start: (fun(ticker: orrery.Ticker))? }
---- store: else ORRERY_STORE, or ./.orrery/runs.db; its unfinished runs go on. on_start is given what stops them
+--- Runs the schedules and other triggers of these workflows, and those that commands made for them
+--- in the store. *Waits* until they are stopped.
+---@param options orrery.ScheduleRunOptions
+--- store: else ORRERY_STORE, or ./.orrery/runs.db; its unfinished runs go on. on_start is given
+--- what stops them
 function schedule.run(options)
   check(options)
   local rt = runtime_of(options)

@@ -156,7 +156,7 @@ end
 -- What somebody has asked for comes first, one run after the other.
 local function answer(entry, world)
   while entry.asked[1] do
-    if entry.trigger.overlap ~= "allow" and #world:alive(entry) > 0 then return end
+    if entry.trigger.overlap ~= "allow" and #world:alive(entry) > 0 then return true end
     local asked = table.remove(entry.asked, 1)
     local ok, message = world:start(entry, asked.time, asked.kind)
     if not ok then world:skip(entry, asked.time, asked.time, 1, "refused: " .. tostring(message)) end
@@ -169,15 +169,16 @@ end
 ---@param world orrery.ScheduleWorld
 ---@param now number seconds since 1970
 ---@return number|nil wake when to look again; nil: not for the sake of time
+---@return boolean|nil waits for the end of a run
 function judge.look(entry, world, now)
-  answer(entry, world)
+  local asked = answer(entry, world)
   for _ = 1, MANY do
     local time = entry.trigger.times:next(entry.watermark)
-    if not time then return nil end
+    if not time then return nil, asked end
     local due = judge.due(entry, time)
-    if due > now then return due end
+    if due > now then return due, asked end
     local waits, wake = decide(entry, world, time, now)
-    if waits then return wake end
+    if waits then return wake, true end
   end
   return now
 end

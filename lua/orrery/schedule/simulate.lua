@@ -36,7 +36,8 @@ end
 function World:skip(_, from, to, n, reason)
   local word = reason:match "^[^:]*"
   self.skipped[word] = (self.skipped[word] or 0) + n
-  if #self.skips < SHOWN then self.skips[#self.skips + 1] = { time = from, last = to, n = n, reason = reason } end
+  if #self.skips < SHOWN then self.skips[#self.skips + 1] = { time = from, last = to, n = n,
+    reason = reason } end
 end
 
 function World.mark() end
@@ -112,8 +113,8 @@ end
 ---@field most_late number seconds by which a run began late because of another
 ---@field beside integer the most runs at one time
 ---@field changes { time: integer, by: integer, times: integer, runs: string }[] changes of the clock by so many
---- seconds; how many times lie in the hour that is skipped or comes twice, and whether they run "right after", "not", "once"
---- or "twice"
+--- seconds; how many times lie in the hour that is skipped or comes twice, and whether they run
+--- "right after", "not", "once" or "twice"
 ---@field list table[] the first runs
 ---@field skips table[] the first skips
 ---@field cut boolean whether it ended before `to`: there are too many times
@@ -129,8 +130,9 @@ function simulate.run(trigger, options)
   local now, cut = options.from, false
   while now <= options.to do
     world:settle(now)
-    local wake = judge.look(entry, world, now)
+    local wake, waits = judge.look(entry, world, now)
     local soonest = world:settle(now)
+    if waits and #world.running == 0 then soonest = now end -- it was cancelled, and what waits begins
     if not wake and not soonest then break end
     now = math.max(math.min(wake or math.huge, soonest or math.huge), now)
     cut = world.count >= MOST
@@ -138,7 +140,8 @@ function simulate.run(trigger, options)
   end
   return { from = options.from, to = options.to, runs = world.count, first = world.first, last = world.last,
     skipped = world.skipped, cancelled = world.cancelled, most_late = world.most_late, beside = world.beside,
-    changes = changes_of(trigger, options.from, options.to), list = world.runs, skips = world.skips, cut = cut }
+    changes = changes_of(trigger, options.from, options.to), list = world.runs, skips = world.skips,
+      cut = cut }
 end
 
 return simulate

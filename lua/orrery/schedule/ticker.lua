@@ -1,10 +1,10 @@
 --- Starts runs when they are due: those of schedules, of files that change, and after other runs.
 ---
---- A look goes over all of them: what is due begins, one flush makes the runs durable, and one change
---- of the store notes what is done with. A run has the key (schedule, time), so where the process is
---- killed in between the next look finds the run there. Between looks everything sleeps: an alarm
---- shows the next time and notices a suspended machine and a calendar that is set, events of runs and
---- the store's bell say that there may be something else.
+--- A look goes over all of them: what is due begins, one flush makes the runs durable, and one
+--- change of the store notes what is done with. A run has the key (schedule, time), so where the
+--- process is killed in between the next look finds the run there. Between looks everything sleeps:
+--- an alarm shows the next time and notices a suspended machine and a calendar that is set, events
+--- of runs and the store's bell say that there may be something else.
 local book = require "orrery.schedule.book"
 local core = require "orrery.core"
 local events = require "orrery.events"
@@ -53,7 +53,9 @@ end
 -- The trigger of a row that no workflow declares.
 local function trigger_of(self, row)
   local fields, wrong = core.json.decode(row.definition), nil
-  local trigger = triggers.read(fields, row.workflow, row.id, function(_, _, message) wrong = wrong or message end)
+  local trigger = triggers.read(fields, row.workflow, row.id, function(_, _, message)
+    wrong = wrong or message
+  end)
   if wrong then
     complain(self, row.id, wrong)
     return nil
@@ -70,6 +72,9 @@ local function new_entry(self, row)
 end
 
 local function take(entry, row)
+  local before = entry.row
+  entry.same = before.watermark == row.watermark and before.queued == row.queued
+    and before.paused == row.paused and before.resumed == row.resumed
   entry.row, entry.watermark, entry.queued, entry.paused = row, row.watermark, row.queued, row.paused
   entry.resumed, entry.seen = row.resumed, row.seen
 end
@@ -205,7 +210,13 @@ function LOOK.schedule(self, entry, now)
     self.book:pause(entry.id, ("%d of its runs failed, one after the other"):format(
       entry.trigger.pause_on_failure), now)
   end
-  return judge.look(entry, self.world, now)
+  -- most have nothing to do until their time, and there may be many
+  if entry.same and entry.next and now < entry.next and not entry.waits and not entry.asked[1] then
+    return entry.next
+  end
+  local wake
+  wake, entry.waits = judge.look(entry, self.world, now)
+  return wake
 end
 
 function LOOK.watch(self, entry, now) return require("orrery.schedule.watch").look(self, entry, now) end
@@ -325,7 +336,8 @@ function Ticker:reload(list)
   self.entries = {}
   for _, trigger in pairs(declared) do self.book:keep(trigger, true, nil, now) end
   for _, row in ipairs(self.book:rows()) do
-    if row.declared == 1 and workflows[row.workflow] and not declared[row.id] then self.book:remove(row.id) end
+    local gone = row.declared == 1 and workflows[row.workflow] and not declared[row.id]
+    if gone then self.book:remove(row.id) end
   end
   refresh(self)
   for id, entry in pairs(self.entries) do entry.own = own[id] and own[id].own or entry.own end
@@ -343,8 +355,8 @@ function Ticker:status()
     list[#list + 1] = { id = id, kind = entry.trigger.type, workflow = entry.trigger.workflow,
       next = entry.next, paused = entry.paused ~= nil, running = #alive(self, entry) }
   end
-  return { schedules = list, started = self.count.started, skipped = self.count.skipped, problems = self.problems,
-    wake = self.wake }
+  return { schedules = list, started = self.count.started, skipped = self.count.skipped,
+    problems = self.problems, wake = self.wake }
 end
 
 --- Starts nothing more. What runs goes on.
@@ -379,7 +391,8 @@ end
 function ticker.start(rt, db, workflows, options)
   options = options or {}
   local kept = rt:durable() and book.of_store(db or rt:store()) or book.in_memory()
-  local self = setmetatable({ rt = rt, book = kept, entries = {}, cancelled = {}, clock = options.clock or core.time, count = { started = 0, skipped = {} } }, Ticker)
+  local self = setmetatable({ rt = rt, book = kept, entries = {}, cancelled = {},
+    clock = options.clock or core.time, count = { started = 0, skipped = {} } }, Ticker)
   self.world = setmetatable({ ticker = self }, World)
   self.off = rt:on(on_event(self))
   local ok, problem = pcall(self.reload, self, workflows)

@@ -39,7 +39,8 @@ local function snapshot(trigger, done)
       local match = trigger.pattern and require "orrery.glob"(trigger.pattern)
       local paths = {}
       for name in function() return request and uv.fs_scandir_next(request) end do
-        if (not match or match(name)) and #paths < MOST then paths[#paths + 1] = trigger.path .. "/" .. name end
+        if (not match or match(name)) and #paths < MOST then paths[#paths + 1] = trigger.path .. "/"
+          .. name end
       end
       table.sort(paths)
       stat_all(paths, done)
@@ -73,7 +74,8 @@ local function text_of(marks)
   local paths, parts = {}, {}
   for path in pairs(marks) do paths[#paths + 1] = path end
   table.sort(paths)
-  for i, path in ipairs(paths) do parts[i] = core.json.encode(path) .. ":" .. core.json.encode(marks[path]) end
+  for i, path in ipairs(paths) do parts[i] = core.json.encode(path) .. ":"
+    .. core.json.encode(marks[path]) end
   return "{" .. table.concat(parts, ",") .. "}"
 end
 

@@ -239,11 +239,11 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "ORDER BY 1, 2",
     [ORR_QUERY_SCHEDULE_ASKED] = "SELECT @ FROM schedule_asked WHERE 1[:schedule AND schedule = :schedule] "
                                  "ORDER BY schedule, time",
-    [ORR_QUERY_RUNS_KEYED] = "SELECT @ FROM runs WHERE workflow = :workflow AND key IS NOT NULL AND key >= :from AND "
-                             "key < :to[:unfinished AND ended IS NULL] ORDER BY key DESC LIMIT :limit",
-    [ORR_QUERY_RUNS_ENDED] =
-        "SELECT @ FROM runs WHERE workflow = :workflow AND ended >= :since AND parent IS NULL AND state "
-        IN_STATES " ORDER BY ended, number LIMIT :limit",
+    [ORR_QUERY_RUNS_KEYED] =
+        "SELECT @ FROM runs WHERE workflow = :workflow AND key IS NOT NULL AND key >= :from AND "
+        "key < :to[:unfinished AND ended IS NULL] ORDER BY key DESC LIMIT :limit",
+    [ORR_QUERY_RUNS_ENDED] = "SELECT @ FROM runs WHERE workflow = :workflow AND ended >= :since AND parent "
+                             "IS NULL AND state " IN_STATES " ORDER BY ended, number LIMIT :limit",
     [ORR_QUERY_RUN_SECONDS] =
         "SELECT ended - created AS seconds FROM runs WHERE workflow = :workflow AND state IN ('completed', "
         "'failed') ORDER BY created DESC LIMIT :limit",
@@ -380,10 +380,13 @@ const char *const orr_sqlite_changes[ORR_CHANGE_COUNT] = {
     [ORR_CHANGE_BARRIER_LEAVE] =
         "DELETE FROM arrivals WHERE barrier = :barrier AND participant = :participant AND opened IS NULL",
     [ORR_CHANGE_SCHEDULE_KEEP] =
-        "INSERT INTO schedules (id, workflow, kind, definition, file, declared, watermark, changed) VALUES (:id, "
-        ":workflow, :kind, :definition, :file, coalesce(:declared, 0), :now, :now) ON CONFLICT (id) DO UPDATE SET "
+        "INSERT INTO schedules (id, workflow, kind, definition, file, declared, watermark, changed) VALUES "
+        "(:id, "
+        ":workflow, :kind, :definition, :file, coalesce(:declared, 0), :now, :now) ON CONFLICT (id) DO "
+        "UPDATE SET "
         "workflow = :workflow, kind = :kind, definition = :definition, file = :file, "
-        "declared = coalesce(:declared, 0), changed = :now WHERE definition <> :definition OR workflow <> :workflow "
+        "declared = coalesce(:declared, 0), changed = :now WHERE definition <> :definition OR workflow <> "
+        ":workflow "
         "OR file IS NOT :file OR declared <> coalesce(:declared, 0)",
     [ORR_CHANGE_SCHEDULE_REMOVE] =
         "DELETE FROM schedule_asked WHERE schedule = :id;DELETE FROM schedule_skips WHERE schedule = :id;"

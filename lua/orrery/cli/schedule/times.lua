@@ -1,9 +1,9 @@
 --- `orrery schedule next` and `simulate`: what would be.
 local core = require "orrery.core"
-local find = require "orrery.cli.schedule.find"
 local given = require "orrery.cli.schedule.given"
 local out = require "orrery.cli.shared.out"
 local session = require "orrery.cli.shared.session"
+local stored = require "orrery.schedule.stored"
 local term = require "orrery.cli.display.term"
 
 local times = {}
@@ -41,8 +41,9 @@ local function meant(db, args)
     fields.cron = word
     return given.trigger(fields, "schedule")
   end
-  if not db then session.stop(2, ("'%s' is neither a file nor a cron line, and there is no store"):format(word)) end
-  local _, trigger = find.schedule(db, word)
+  if not db then session.stop(2,
+    ("'%s' is neither a file nor a cron line, and there is no store"):format(word)) end
+  local _, trigger = stored.find_schedule(db, word)
   return trigger
 end
 
@@ -73,13 +74,15 @@ local function durations(db, trigger, args)
     return { session.need(seconds, message and "--duration: " .. message) }, "--duration"
   end
   local list = {}
-  for _, row in ipairs(db and db:rows("run_seconds", { workflow = trigger.workflow, limit = HISTORY }) or {}) do
+  for _, row in ipairs(db and db:rows("run_seconds", { workflow = trigger.workflow, limit = HISTORY })
+    or {}) do
     list[#list + 1] = row.seconds
   end
   return list, "history"
 end
 
-local EFFECT = { none = "no time of the schedule lies there", ["right after"] = "%s right after it, as one run",
+local EFFECT = { none = "no time of the schedule lies there",
+  ["right after"] = "%s right after it, as one run",
   ["not"] = "%s never come", once = "%s once, the first time", twice = "%s both times" }
 
 local function change_line(zone, change)
@@ -91,10 +94,13 @@ end
 
 local function print_simulated(trigger, made, source, seconds)
   local zone = trigger.times.zone
-  out.line(("%s, %s to %s"):format(term.clean(trigger.id), zone:text(made.from):sub(1, 16), zone:text(made.to):sub(1, 16)))
+  out.line(("%s, %s to %s"):format(term.clean(trigger.id), zone:text(made.from):sub(1, 16),
+    zone:text(made.to):sub(1, 16)))
   out.line(("durations: %s"):format(#seconds == 0 and "none known, so runs take no time; give --duration"
-    or source == "history" and "of the last " .. term.plural(#seconds, "run") or term.duration(seconds[1]) .. " each"))
-  out.line(("%s, at most %d at a time, the latest %s after its time"):format(term.plural(made.runs, "run"), made.beside,
+    or source == "history" and "of the last " .. term.plural(#seconds, "run") or term.duration(seconds[1])
+      .. " each"))
+  out.line(("%s, at most %d at a time, the latest %s after its time"):format(term.plural(made.runs, "run"),
+    made.beside,
     term.duration(made.most_late)))
   local reasons = {}
   for reason in pairs(made.skipped) do reasons[#reasons + 1] = reason end

@@ -131,24 +131,30 @@ return {
     },
     schedule = {
       summary = "Schedules: what starts runs by itself, when it comes, and what would be.",
-      { "action", "list (default), show, add, remove, pause, resume, trigger (a run now), backfill (runs of times "
-        .. "that have passed), next, simulate.", each = "?", choices = { "list", "show", "add", "remove", "pause",
+      { "action",
+        "list (default), show, add, remove, pause, resume, trigger (a run now), backfill (runs of times "
+        .. "that have passed), next, simulate.", each = "?", choices = { "list", "show", "add", "remove",
+          "pause",
         "resume", "trigger", "backfill", "next", "simulate" } },
-      { "what", "A schedule (WORKFLOW:NAME, or WORKFLOW where it has one); add: a workflow's file; next and simulate "
+      { "what",
+        "A schedule (WORKFLOW:NAME, or WORKFLOW where it has one); add: a workflow's file; next and simulate "
         .. "also a file, or a cron line.", each = "*" },
       { "--cron", "Its times: five fields, or six with seconds first.", argname = "LINE" },
       { "--every", "Its interval, such as 15m.", argname = "DURATION" },
       { "--anchor", "From when an interval counts; 1970 otherwise.", argname = "TIME" },
       { "--zone", "Its time zone; UTC otherwise.", argname = "ZONE" },
-      { "--except", "A day (2026-12-24), days (2026-12-24/2027-01-02), a day of each year (--12-25) or a cron line "
+      { "--except",
+        "A day (2026-12-24), days (2026-12-24/2027-01-02), a day of each year (--12-25) or a cron line "
         .. "at which it does not come.", many = true, argname = "WHAT" },
       { "--start", "It does not come before.", argname = "TIME" },
       { "--end", "It does not come after.", argname = "TIME" },
-      { "--missed", "Times that passed while nothing ran; none otherwise.", choices = { "none", "last", "all" } },
+      { "--missed", "Times that passed while nothing ran; none otherwise.", choices = { "none", "last",
+        "all" } },
       { "--overlap", "While a run of it goes on; skip otherwise.",
         choices = { "skip", "queue_one", "queue_all", "cancel", "terminate", "allow" } },
       { "--jitter", "Spread its times over so long.", argname = "DURATION" },
-      { "--pause-on-failure", "Pause it after so many failures in a row.", number = true, least = 1, argname = "N" },
+      { "--pause-on-failure", "Pause it after so many failures in a row.", number = true, least = 1,
+        argname = "N" },
       { "--name", "Its name; schedule otherwise.", argname = "NAME" },
       { "--input", "The input of its runs, as JSON; ${schedule.time} in it is the time.", argname = "JSON" },
       { "--reason", "Why it is paused.", argname = "TEXT" },
