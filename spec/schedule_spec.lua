@@ -419,7 +419,7 @@ describe("a ticker", function()
       local w = workflow {}
       here.start { w }
       local kept = book.of_store(here.rt:store())
-      kept:keep(trigger { every = "30m" }, false, nil, T0)
+      kept:keep({ { trigger = trigger { every = "30m" } } }, T0)
       here.to(T0 + 45 * MINUTE)
       assert.equal(1, #seen)
       kept:ask("w:schedule", { T0 - 7200, T0 - 3600 }, "backfill", here.rt:now())

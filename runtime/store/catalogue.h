@@ -273,9 +273,9 @@
       "are sent their signals. Not where others wait there for another number")                              \
     X(BARRIER_LEAVE, "barrier_leave", "barrier text, participant text",                                      \
       "leaves a barrier at which not all have arrived yet")                                                  \
-    X(SCHEDULE_KEEP, "schedule_keep",                                                                        \
-      "id text, workflow text, kind text, definition text, file text?, declared flag?, now number",          \
-      "keeps a schedule or another trigger; a new one begins now, one that is there goes on")                \
+    X(SCHEDULES_KEEP, "schedules_keep", "schedules list, now number",                                        \
+      "keeps schedules and other triggers, `{id, workflow, kind, definition, file, declared}`; a new one "   \
+      "begins now, one that is there goes on")                                                               \
     X(SCHEDULE_REMOVE, "schedule_remove", "id text",                                                         \
       "removes a schedule, with what was asked of it and what it skipped")                                   \
     X(SCHEDULES_NOTE, "schedules_note", "marks list, skips list, answers list, now number",                  \

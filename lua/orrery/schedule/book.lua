@@ -52,9 +52,20 @@ end
 
 function Kept:rows(id) return self.db:rows("schedules", { id = id }) end
 
-function Kept:keep(trigger, declared, file, now)
-  return self.db:perform("schedule_keep", { id = trigger.id, workflow = trigger.workflow, kind = trigger.type,
-    definition = book.text(trigger.fields), file = file, declared = declared, now = now }) > 0
+--- Keeps what is not there as it is: a list of { trigger, declared?, file? }.
+function Kept:keep(list, now)
+  local known, changed = {}, {}
+  for _, row in ipairs(self.db:rows("schedules", {})) do known[row.id] = row end
+  for _, each in ipairs(list) do
+    local trigger, declared = each.trigger, each.declared and 1 or 0
+    local made = { id = trigger.id, workflow = trigger.workflow, kind = trigger.type, declared = declared,
+      definition = book.text(trigger.fields), file = each.file }
+    local row = known[trigger.id]
+    if not row or row.definition ~= made.definition or row.file ~= made.file or row.declared ~= declared then
+      changed[#changed + 1] = made
+    end
+  end
+  if #changed > 0 then self.db:perform("schedules_keep", { schedules = changed, now = now }) end
 end
 
 function Kept:remove(id) self.db:perform("schedule_remove", { id = id }) end
@@ -120,14 +131,14 @@ function Memory:rows(id)
   return list
 end
 
-function Memory:keep(trigger, declared, file, now)
-  local row = self.by_id[trigger.id] or { id = trigger.id, watermark = now }
-  local text = book.text(trigger.fields)
-  local changed = row.definition ~= text
-  row.workflow, row.kind, row.definition = trigger.workflow, trigger.type, text
-  row.file, row.declared, row.changed = file, declared and 1 or 0, changed and now or row.changed
-  self.by_id[trigger.id] = row
-  return changed
+function Memory:keep(list, now)
+  for _, each in ipairs(list) do
+    local trigger = each.trigger
+    local row = self.by_id[trigger.id] or { id = trigger.id, watermark = now }
+    row.workflow, row.kind, row.definition = trigger.workflow, trigger.type, book.text(trigger.fields)
+    row.file, row.declared = each.file, each.declared and 1 or 0
+    self.by_id[trigger.id] = row
+  end
 end
 
 function Memory:remove(id) self.by_id[id] = nil end

@@ -136,7 +136,7 @@ function stored.add(db, trigger, file, now)
     mistake.raise(("the workflow declares %s itself; change it there, or give another name")
       :format(trigger.id))
   end
-  book.of_store(db):keep(trigger, false, file, now)
+  book.of_store(db):keep({ { trigger = trigger, file = file } }, now)
   return { id = trigger.id, workflow = trigger.workflow, next = trigger.times:next(now),
     changed = known ~= nil }
 end

@@ -68,7 +68,7 @@ local function new_entry(self, row)
   local trigger = self.declared[row.id] or what and trigger_of(self, row)
   if not what or not trigger then return nil end
   return { id = row.id, trigger = trigger, what = what, changed = row.changed, definition = row.definition,
-    own = {}, asked = {}, row = row }
+    own = {}, cancelled = {}, asked = {}, row = row }
 end
 
 local function take(entry, row)
@@ -124,7 +124,8 @@ local function begin(self, entry, key, value, time)
   end)
   if not ok then return nil, type(run) == "table" and run.message or tostring(run) end
   if type(run) == "table" and run.skipped then return nil, ("run %s has its lock"):format(run.id) end
-  if type(run) == "userdata" then entry.own[run.id] = run end
+  -- where runs may be beside each other nobody asks for them
+  if type(run) == "userdata" and trigger.overlap ~= "allow" then entry.own[run.id] = run end
   self.begun, self.count.started = true, self.count.started + 1
   return run
 end
@@ -141,6 +142,7 @@ local function alive(self, entry)
       list[#list + 1] = { id = row.id, run = launch.live(row.id) }
     end
   end
+  if #list == 0 then entry.cancelled = {} end
   return list
 end
 
@@ -168,11 +170,10 @@ function World:start(entry, time, cause)
   return run ~= nil, message
 end
 
-function World:cancel(_, other, hard)
+function World:cancel(entry, other, hard)
   local own = self.ticker
-  local done = own.cancelled[other.id]
-  if done == hard or done then return end
-  own.cancelled[other.id] = true
+  if entry.cancelled[other.id] then return end
+  entry.cancelled[other.id] = true
   if other.run then
     other.run:cancel()
     if hard then other.run:cancel() end
@@ -334,7 +335,9 @@ function Ticker:reload(list)
   end
   local own = self.entries
   self.entries = {}
-  for _, trigger in pairs(declared) do self.book:keep(trigger, true, nil, now) end
+  local keep = {}
+  for _, trigger in pairs(declared) do keep[#keep + 1] = { trigger = trigger, declared = true } end
+  self.book:keep(keep, now)
   for _, row in ipairs(self.book:rows()) do
     local gone = row.declared == 1 and workflows[row.workflow] and not declared[row.id]
     if gone then self.book:remove(row.id) end
@@ -391,7 +394,7 @@ end
 function ticker.start(rt, db, workflows, options)
   options = options or {}
   local kept = rt:durable() and book.of_store(db or rt:store()) or book.in_memory()
-  local self = setmetatable({ rt = rt, book = kept, entries = {}, cancelled = {},
+  local self = setmetatable({ rt = rt, book = kept, entries = {},
     clock = options.clock or core.time, count = { started = 0, skipped = {} } }, Ticker)
   self.world = setmetatable({ ticker = self }, World)
   self.off = rt:on(on_event(self))

@@ -379,15 +379,14 @@ const char *const orr_sqlite_changes[ORR_CHANGE_COUNT] = {
         "IS NOT NULL)",
     [ORR_CHANGE_BARRIER_LEAVE] =
         "DELETE FROM arrivals WHERE barrier = :barrier AND participant = :participant AND opened IS NULL",
-    [ORR_CHANGE_SCHEDULE_KEEP] =
-        "INSERT INTO schedules (id, workflow, kind, definition, file, declared, watermark, changed) VALUES "
-        "(:id, "
-        ":workflow, :kind, :definition, :file, coalesce(:declared, 0), :now, :now) ON CONFLICT (id) DO "
-        "UPDATE SET "
-        "workflow = :workflow, kind = :kind, definition = :definition, file = :file, "
-        "declared = coalesce(:declared, 0), changed = :now WHERE definition <> :definition OR workflow <> "
-        ":workflow "
-        "OR file IS NOT :file OR declared <> coalesce(:declared, 0)",
+    [ORR_CHANGE_SCHEDULES_KEEP] =
+        "INSERT INTO schedules (id, workflow, kind, definition, file, declared, watermark, changed) SELECT "
+        "json_extract(value, '$.id'), json_extract(value, '$.workflow'), json_extract(value, '$.kind'), "
+        "json_extract(value, '$.definition'), json_extract(value, '$.file'), json_extract(value, "
+        "'$.declared'), :now, :now FROM json_each(:schedules) WHERE true ON CONFLICT (id) DO UPDATE SET "
+        "workflow = excluded.workflow, kind = excluded.kind, definition = excluded.definition, file = "
+        "excluded.file, declared = excluded.declared, changed = :now WHERE definition <> excluded.definition "
+        "OR workflow <> excluded.workflow OR file IS NOT excluded.file OR declared <> excluded.declared",
     [ORR_CHANGE_SCHEDULE_REMOVE] =
         "DELETE FROM schedule_asked WHERE schedule = :id;DELETE FROM schedule_skips WHERE schedule = :id;"
         "DELETE FROM schedules WHERE id = :id",
