@@ -194,7 +194,7 @@ local inputs_meta = {
 local function with_mistakes(inputs) return inputs and setmetatable(inputs, inputs_meta) end
 
 local VIEWS = { nodes = true, states = true, errors = true, env = true, run = true }
-local LATER = { input = true, context = true, previous = true }
+local LATER = { input = true, context = true, previous = true, trigger = true }
 
 local ctx_meta = {
   __name = "orrery.ctx",

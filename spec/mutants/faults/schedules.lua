@@ -1,0 +1,36 @@
+-- Faults in schedules and their times.
+local JUDGE, TICKER, BOOK = "lua/orrery/schedule/judge.lua", "lua/orrery/schedule/ticker.lua",
+  "lua/orrery/schedule/book.lua"
+local ZONE, WALL, TIMES = "lua/orrery/calendar/zone.lua", "lua/orrery/calendar/wall.lua",
+  "lua/orrery/calendar/times.lua"
+
+return {
+  { name = "a schedule notes a time before its run is durable", file = TICKER,
+    from = "  if self.begun and self.rt:durable() then self.rt:sync() end\n  self.begun = false\n  self.book:write(now)\n",
+    to = "  self.begun = false\n  self.book:write(now)\n", by = "schedule_crash_spec" },
+  { name = "runs of one time have different keys", file = BOOK,
+    from = "  return prefix(id) .. mark\n", to = "  return prefix(id) .. mark .. math.random()\n", by = "schedule_spec" },
+  { name = "a time that waits is missed", file = JUDGE,
+    from = "  if is_waiting(entry, time) or now", to = "  if now", by = "schedule_spec" },
+  { name = "a time of more than a year ago runs", file = JUDGE,
+    from = "  if window and time <= window then", to = "  if false then", by = "schedule_spec" },
+  { name = "a paused schedule runs", file = JUDGE,
+    from = "  if entry.paused then\n    skip", to = "  if false then\n    skip", by = "schedule_spec" },
+  { name = "of several that wait the first runs", file = JUDGE,
+    from = "    time = last\n", to = "", by = "schedule_spec" },
+  { name = "failures before a resume count", file = TICKER,
+    from = "or entry.resumed and row.created < entry.resumed then", to = "then", by = "schedule_spec" },
+  { name = "what is declared no more goes on", file = TICKER,
+    from = "    if gone then self.book:remove(row.id) end\n", to = "", by = "schedule_spec" },
+  { name = "a time that is skipped comes later", file = ZONE,
+    from = "if time < at then return at, true end", to = "if time < at then return time + 3600, true end",
+    by = "calendar_spec" },
+  { name = "a day and a weekday must both fit", file = WALL,
+    from = "set = set | by_weekday(days, first, length) end\n  set", to = "set = set & by_weekday(days, first, length) end\n  set",
+    by = "calendar_spec" },
+  { name = "the workday next to the first is of another month", file = WALL,
+    from = "return day > 1 and day - 1 or day + 2 end", to = "return day - 1 end", by = "calendar_spec" },
+  { name = "an excluded day is left out for an hour", file = TIMES,
+    from = "if day >= range.from and day <= range.to then return DAY end",
+    to = "if day > range.from and day <= range.to then return DAY end", by = "calendar_spec" },
+}
