@@ -508,32 +508,67 @@ describe("a ticker", function()
   end)
 end)
 
+local function until_true(test)
+  local stop = uv.hrtime() + 60e9
+  while not test() and uv.hrtime() < stop do flow.sleep(0.02) end
+  assert.is_true(test() and true)
+end
+
+describe("an alarm", function()
+  it("rings once at its time, at once where that has passed, and never after it is closed", function()
+    local rung, alarm = {}, nil
+    alarm = core.alarm(function(set) rung[#rung + 1] = { core.time(), set } end)
+    local due = core.time() + 0.3
+    alarm:at(due)
+    until_true(function() return #rung == 1 end)
+    assert.is_true(rung[1][1] >= due)
+    assert.is_false(rung[1][2])
+    alarm:at(1)
+    until_true(function() return #rung == 2 end)
+    alarm:at(math.huge)
+    alarm:at(core.time() + 0.01)
+    alarm:close()
+    alarm:close()
+    flow.sleep(0.1)
+    assert.equal(2, #rung)
+    assert.is_false((pcall(alarm.at, alarm, 1)))
+  end)
+end)
+
 describe("a ticker in real time", function()
   it("wakes by itself, sees files change and commands, and stops", function()
     seen = {}
     local path = os.tmpname()
     os.remove(path)
-    local file = path .. ".watched"
+    local file, folder = path .. ".watched", path .. ".folder"
+    assert(uv.fs_mkdir(folder, 448))
     local rt = flow.runtime { store = "sqlite:" .. path }
     local w = workflow { triggers = { flow.schedule { cron = "* * * * * *" },
-      flow.watch { path = file, settle = "10ms" } } }
+      flow.watch { path = file, settle = "10ms" },
+      flow.watch { name = "csv", path = folder, pattern = "*.csv", on = "create", settle = "10ms",
+        input = "${trigger.created}" } } }
     local here = ticker.start(rt, nil, { w })
-    local function until_true(test)
-      local stop = uv.hrtime() + 60e9
-      while not test() and uv.hrtime() < stop do flow.sleep(0.02) end
-      assert.is_true(test() and true)
-    end
     local function count(kind)
       local n = 0
       for _, each in ipairs(seen) do n = n + (each.trigger.kind == kind and 1 or 0) end
       return n
     end
     until_true(function() return count "schedule" >= 2 end)
-    until_true(function() return here.entries["w:watch"].seen end)
+    until_true(function() return here.entries["w:watch"].seen and here.entries["w:csv"].seen end)
     local out <close> = assert(io.open(file, "w"))
     out:write "x"
     out:flush()
     until_true(function() return count "watch" >= 1 end)
+    local function put(name)
+      local made <close> = assert(io.open(folder .. "/" .. name, "w"))
+      made:write "x"
+    end
+    put "a.txt"
+    put "b.csv"
+    until_true(function() return count "watch" >= 2 end)
+    local last
+    for _, each in ipairs(seen) do last = each.trigger.schedule == "w:csv" and each or last end
+    assert.same({ folder .. "/b.csv" }, last.input)
     local other = core.store("sqlite:" .. path, "look")
     book.of_store(other):pause("w:schedule", nil, core.time())
     until_true(function() return here.entries["w:schedule"].paused end)
@@ -541,5 +576,6 @@ describe("a ticker in real time", function()
     here:stop()
     rt:close()
     for _, suffix in ipairs { "", "-wal", "-shm", "-lock", ".watched" } do os.remove(path .. suffix) end
+    os.execute("rm -r '" .. folder .. "'")
   end)
 end)
