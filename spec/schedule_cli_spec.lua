@@ -38,7 +38,8 @@ describe("orrery schedule", function()
     local here <close> = place.new(FILES)
     has(here:ends(0, "schedule", "add", "etl.lua", "--cron", "*/5 * * * *", "--name", "often", "--overlap",
       "allow").out, "etl:often is made; it comes next ")
-    has(here:ends(0, "schedule", "add", "etl.lua", "--every", "1h", "--name", "often").out, "etl:often is changed")
+    has(here:ends(0, "schedule", "add", "etl.lua", "--every", "1h", "--name", "often").out,
+      "etl:often is changed")
     local row = json(here:ends(0, "schedule", "list", "--json"))
     assert.same({ "etl:often", "1h", false }, { row.id, row.definition.every, row.declared })
     assert.equal(here.folder .. "/etl.lua", row.file)
@@ -53,14 +54,17 @@ describe("orrery schedule", function()
     has(here:ends(2, "schedule", "add", "etl.lua", "--every", "1h", "--zone", "Europe/Brelin").err,
       "there is no time zone 'Europe/Brelin'")
     has(here:ends(2, "schedule", "add", "etl.lua").err, 'either cron = "30 2 * * *" or every = "15m"')
-    assert.same({ id = "etl:often", removed = true }, json(here:ends(0, "schedule", "remove", "etl", "--json")))
+    assert.same({ id = "etl:often", removed = true }, json(here:ends(0, "schedule", "remove", "etl",
+      "--json")))
     has(here:ends(0, "schedule").err, "there are no schedules")
   end)
 
   it("asks a process that runs the schedules for runs, and pauses what it runs", function()
     local here <close> = place.new(FILES)
-    here:ends(0, "schedule", "add", "etl.lua", "--every", "1s", "--name", "often", "--input", '"${schedule.id}"')
-    local asked = json(here:ends(0, "schedule", "backfill", "etl:often", "--from", "2026-01-01T00:00:00", "--to",
+    here:ends(0, "schedule", "add", "etl.lua", "--every", "1s", "--name", "often", "--input",
+      '"${schedule.id}"')
+    local asked = json(here:ends(0, "schedule", "backfill", "etl:often", "--from", "2026-01-01T00:00:00",
+      "--to",
       "2026-01-01T00:00:02", "--json"))
     assert.equal(3, asked.asked)
     assert.equal(3, #asked.times)
@@ -91,7 +95,8 @@ describe("orrery schedule", function()
 
   it("plays a year of one", function()
     local here <close> = place.new(FILES)
-    local out = here:ends(0, "schedule", "simulate", "etl.lua", "--from", "2026-01-01", "--duration", "30h").out
+    local out = here:ends(0, "schedule", "simulate", "etl.lua", "--from", "2026-01-01", "--duration",
+      "30h").out
     has(out, "183 runs, at most 1 at a time")
     has(out, "182 skipped: overlap")
     has(out, "2026-03-29T03:00:00+02:00  the clock is put forward by 1h00m: 1 time right after it, as one run")

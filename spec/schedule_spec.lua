@@ -516,8 +516,8 @@ end
 
 describe("an alarm", function()
   it("rings once at its time, at once where that has passed, and never after it is closed", function()
-    local rung, alarm = {}, nil
-    alarm = core.alarm(function(set) rung[#rung + 1] = { core.time(), set } end)
+    local rung = {}
+    local alarm = core.alarm(function(set) rung[#rung + 1] = { core.time(), set } end)
     local due = core.time() + 0.3
     alarm:at(due)
     until_true(function() return #rung == 1 end)
