@@ -99,8 +99,8 @@ describe("orrery schedule", function()
       "30h").out
     has(out, "183 runs, at most 1 at a time")
     has(out, "182 skipped: overlap")
-    has(out, "2026-03-29T03:00:00+02:00  the clock is put forward by 1h00m: 1 time right after it,
-      as one run")
+    has(out, "2026-03-29T03:00:00+02:00  the clock is put forward by 1h00m: 1 time right after it, "
+      .. "as one run")
     has(out, "2026-10-25T02:00:00+01:00  the clock is put back by 1h00m: 1 time once, the first time")
     local made = json(here:ends(0, "schedule", "simulate", "0 * * * *", "--zone", "Europe/Berlin", "--from",
       "2026-01-01", "--days", "365", "--json"))
