@@ -6,7 +6,7 @@
  * trace.c    orrery.core.trace      files.c    orrery.core.fs
  * archive.c  orrery.core.archive    mail.c     orrery.core.smtp
  * database.c orrery.core.database   postgres.c orrery.core.postgres
- * disk.c     orrery.core.disk
+ * disk.c     orrery.core.disk       http_server.c  orrery.core.http_server
  */
 #ifndef ORR_BIND_H
 #define ORR_BIND_H

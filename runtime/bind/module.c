@@ -159,6 +159,8 @@ int luaopen_orrery_core(lua_State *L) {
     lua_setfield(L, -2, "spawn");
     orr_open_http(L);
     lua_setfield(L, -2, "transfer");
+    orr_open_http_server(L);
+    lua_setfield(L, -2, "http_server");
     orr_open_mail(L);
     lua_setfield(L, -2, "smtp");
     orr_open_files(L);

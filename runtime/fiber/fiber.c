@@ -226,12 +226,14 @@ static void resume(orr_script *s, orr_fiber *f, int nargs) {
     all->current = f->index;
     orr_watchdog_enter(&all->watchdog, &frame, co, slice_due(s, f));
     orr_fibers_next_slice(s);
+    if (f->client->slice) f->client->slice(s, f, true);
     int status = lua_resume(co, all->from, nargs, &nres);
     if (all->slice) all->slice(all->slice_ud, false);
     bool fired = orr_watchdog_fired(&all->watchdog);
     orr_watchdog_leave(&all->watchdog, &frame);
     all->current = before;
     all->raising = false;
+    if (f->client->slice) f->client->slice(s, f, false);
     if (status == LUA_OK) {
         if (ORR_HOLDS(s, lua_gettop(co) == nres, "a coroutine ended with more than its results"))
             f->client->ended(s, f, nres);

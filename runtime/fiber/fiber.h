@@ -155,6 +155,8 @@ typedef struct orr_client {
     void (*broken)(orr_script *s, orr_fiber *f, const char *code, const char *message);
     /* It is suspended for the first time. */
     void (*parked)(orr_script *s, orr_fiber *f);
+    /* A stretch of its code begins, or has ended. */
+    void (*slice)(orr_script *s, orr_fiber *f, bool begins);
     /* Until when a stretch of its code may run without a wait, on the monotonic clock. */
     int64_t (*slice_due)(const orr_script *s, const orr_fiber *f);
     /* No strand needs the attempt's slot; the earliest of them is due then (INT64_MAX: by no
@@ -349,8 +351,6 @@ extern const char orr_wait_key; /* its address, as a light userdata, is what a w
 /* The running fiber, which may wait here; raises where there is none or where no wait is possible.
  * `what` names the operation. */
 orr_fiber *orr_wait_begin(lua_State *L, orr_script *s, const char *what);
-/* Whether a wait can begin here, as far as is known without beginning one. */
-bool orr_wait_possible(lua_State *L, const orr_script *s);
 /* Whether there is no fiber but the caller may run one: then the operation is done in a fiber of
  * its own, and the loop runs meanwhile. `fn` is called again in it with the arguments on the
  * stack. Returns the number of results. */

@@ -5,6 +5,7 @@
  * process.h  child processes            http.h     HTTP by libcurl
  * blocking.h calls that may never return  files.h  long work with files, for a thread
  * archive.h  tar and zip by libarchive  mail.h   mails by libcurl
+ * httpd.h    HTTP servers by libmicrohttpd
  */
 #ifndef ORR_LOOP_H
 #define ORR_LOOP_H
@@ -15,6 +16,7 @@
 #include "loop/engine.h"
 #include "loop/files.h"
 #include "loop/http.h"
+#include "loop/httpd.h"
 #include "loop/mail.h"
 #include "loop/process.h"
 
