@@ -10,13 +10,29 @@
 static void finish(orr_httpd *h);
 
 static void on_timer(uv_timer_t *timer);
+static void on_soon(uv_idle_t *idle);
+
+/* It wants to be run at once where a request was just handed on, or TLS has more than fits; but it
+ * does so as well, and for nothing, while a handshake waits for its client. */
+static void run_again(orr_httpd_engine *e, uint64_t ms) {
+    enum { LONGEST = 6 };
+    if (ms || e->spins) {
+        if (!ms) ms = UINT64_C(1) << (e->spins < LONGEST ? e->spins : LONGEST);
+        uv_timer_start(&e->timer, on_timer, ms, 0);
+    } else {
+        uv_idle_start(&e->soon, on_soon);
+    }
+}
 
 static void run(orr_httpd_engine *e) {
     orr_httpd *h = e->server;
     MHD_UNSIGNED_LONG_LONG ms;
     h->lib->run(e->daemon);
-    if (h->lib->get_timeout(e->daemon, &ms) == MHD_YES) uv_timer_start(&e->timer, on_timer, ms, 0);
-    else uv_timer_stop(&e->timer);
+    uv_timer_stop(&e->timer);
+    if (h->lib->get_timeout(e->daemon, &ms) == MHD_YES) {
+        run_again(e, ms);
+        if (!ms) e->spins++;
+    }
     if (h->stopping && h->n_clients == 0) finish(h);
 }
 
@@ -24,13 +40,21 @@ static void on_timer(uv_timer_t *timer) {
     run(timer->data);
 }
 
+static void on_soon(uv_idle_t *idle) {
+    uv_idle_stop(idle);
+    run(idle->data);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events) {
+    orr_httpd_engine *e = poll->data;
     (void)status, (void)events;
-    run(poll->data);
+    e->spins = 0;
+    run(e);
 }
 
 void orr_httpd_wake(orr_httpd_engine *e) {
-    uv_timer_start(&e->timer, on_timer, 0, 0);
+    e->spins = 0;
+    uv_idle_start(&e->soon, on_soon);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -96,11 +120,13 @@ static bool open_engine(orr_httpd *h, bool tls, orr_httpd_failure *why) {
     if (!info || uv_poll_init(h->options.loop, &e->poll, info->epoll_fd))
         return fail(why, "listen_error", "libmicrohttpd has no epoll", "");
     uv_timer_init(h->options.loop, &e->timer);
-    e->poll.data = e->timer.data = e;
-    h->handles += 2;
+    uv_idle_init(h->options.loop, &e->soon);
+    e->poll.data = e->timer.data = e->soon.data = e;
+    h->handles += 3;
     uv_poll_start(&e->poll, UV_READABLE, on_poll);
     /* what keeps the loop alive is what listens, and the connections */
     uv_unref((uv_handle_t *)&e->timer);
+    uv_unref((uv_handle_t *)&e->soon);
     return true;
 }
 
@@ -188,6 +214,7 @@ static void close_all(orr_httpd *h) {
         if (!e->poll.data) continue;
         close_handle(h, (uv_handle_t *)&e->poll);
         close_handle(h, (uv_handle_t *)&e->timer);
+        close_handle(h, (uv_handle_t *)&e->soon);
     }
     close_handle(h, (uv_handle_t *)&h->tick);
     close_handle(h, (uv_handle_t *)&h->beat);

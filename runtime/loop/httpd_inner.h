@@ -53,6 +53,8 @@ struct orr_httpd_engine {
     struct MHD_Daemon *daemon; /* NULL: it is not needed */
     uv_poll_t poll;
     uv_timer_t timer; /* when it wants to run next */
+    uv_idle_t soon;   /* it is run in the next iteration of the loop, once fibers had their turn */
+    unsigned spins;   /* how often it has wanted that without having been told anything new */
 };
 
 enum { ENGINE_PLAIN, ENGINE_TLS, ENGINES };
