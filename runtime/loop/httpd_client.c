@@ -52,15 +52,41 @@ static void tell_busy(const orr_httpd *h, uint8_t before, uint8_t after) {
     if (by && !h->closing) h->options.on_busy(h->options.ud, by);
 }
 
+/* The library does not poll a suspended connection, and is not told again of an end that has come
+ * together with the last bytes. Whoever ends its side behind a request still gets the answer. */
+static void on_left(uv_poll_t *poll, int status, int events) {
+    orr_httpd_client *c = poll->data;
+    char byte;
+    (void)status, (void)events;
+    if (c->phase == PHASE_HEAD || c->phase == PHASE_BODY || c->phase == PHASE_IDLE) {
+        if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) return; /* the library has not read it yet */
+        uv_poll_stop(poll);
+        orr_httpd_hang_up(c);
+        return;
+    }
+    uv_poll_stop(poll);
+    if (c->phase == PHASE_STREAM) orr_httpd_stream_abort(c->request);
+    else c->left = true;
+}
+
 void orr_httpd_enter(orr_httpd_client *c, orr_httpd_phase phase) {
     orr_httpd *h = c->server;
     if (c->phase == phase || c->phase == PHASE_CLOSING) return;
     tell_busy(h, c->phase, phase);
     leave(c);
     append(c, phase);
+    if (c->left && (phase == PHASE_IDLE || phase == PHASE_STREAM))
+        uv_poll_start(&c->watch, UV_DISCONNECT, on_left);
     if (phase >= PHASE_TIMED) return;
     c->due = uv_now(h->options.loop) + time_for(h, phase);
     orr_httpd_arm(h, c->due);
+}
+
+static void on_unwatched(uv_handle_t *handle) {
+    orr_httpd_client *c = handle->data;
+    orr_httpd *h = c->server;
+    free(c);
+    orr_httpd_unhold(h);
 }
 
 void orr_httpd_drop(orr_httpd_client *c) {
@@ -68,7 +94,8 @@ void orr_httpd_drop(orr_httpd_client *c) {
     tell_busy(h, c->phase, PHASE_CLOSING);
     leave(c);
     h->n_clients--;
-    free(c);
+    if (c->watch.data) uv_close((uv_handle_t *)&c->watch, on_unwatched);
+    else free(c);
 }
 
 /* ---- what is sent past the library ----------------------------------------------------------- */
@@ -170,6 +197,7 @@ void orr_httpd_on_connection(void *ud, struct MHD_Connection *connection, void *
     }
     if (!c) return;
     c->mhd = NULL;
+    uv_poll_stop(&c->watch); /* before the descriptor is closed */
     if (!c->lingers || !linger(c)) orr_httpd_drop(c);
 }
 
@@ -210,6 +238,14 @@ static bool has_room(const orr_httpd_client *c) {
     return !limits->per_address || c->family == AF_UNIX || count_from(c) < limits->per_address;
 }
 
+static bool watch(orr_httpd_client *c) {
+    if (uv_poll_init(c->server->options.loop, &c->watch, c->fd)) return false;
+    c->watch.data = c;
+    c->server->handles++;
+    uv_unref((uv_handle_t *)&c->watch);
+    return !uv_poll_start(&c->watch, UV_DISCONNECT, on_left);
+}
+
 void orr_httpd_admit(orr_httpd_listener *l, int fd, const struct sockaddr_storage *from) {
     orr_httpd *h = l->server;
     orr_httpd_client *c = calloc(1, sizeof *c);
@@ -221,7 +257,7 @@ void orr_httpd_admit(orr_httpd_listener *l, int fd, const struct sockaddr_storag
     read_address(c, from);
     h->n_clients++;
     append(c, PHASE_CLOSING);
-    if (!has_room(c)) {
+    if (!has_room(c) || !watch(c)) {
         orr_httpd_send_problem(c, 503);
         shutdown(fd, SHUT_WR);
         if (!linger(c)) orr_httpd_drop(c);

@@ -32,12 +32,14 @@ struct orr_httpd_client {
     orr_httpd_engine *engine;
     struct MHD_Connection *mhd; /* NULL: the library has let go of it */
     struct lingering *rest;     /* NULL: it does not linger */
+    uv_poll_t watch;            /* whether the client leaves; see on_left */
     orr_httpd_request *request; /* the present one, or NULL */
     orr_httpd_client *next, *prev;
     uint64_t due; /* ms of the loop */
     int fd;
     uint8_t phase;
     bool lingers; /* it is not closed before the client has seen the answer */
+    bool left;    /* the client has ended its side, while it waits for an answer */
     unsigned char address[16];
     uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
     char peer[56];

@@ -85,12 +85,6 @@ void *orr_httpd_on_line(void *ud, const char *target, struct MHD_Connection *con
     return r;
 }
 
-/* The library may have read the last bytes without the end behind them, and is not told again. */
-static bool has_ended(const orr_httpd_client *c) {
-    char byte;
-    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 void orr_httpd_on_completed(void *ud, struct MHD_Connection *connection, void **context,
                             enum MHD_RequestTerminationCode how) {
     orr_httpd *h = ud;
@@ -105,7 +99,7 @@ void orr_httpd_on_completed(void *ud, struct MHD_Connection *connection, void **
     r->client = NULL;
     c->request = NULL;
     orr_httpd_enter(c, PHASE_IDLE);
-    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && (h->stopping || has_ended(c))) orr_httpd_hang_up(c);
+    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK && h->stopping) orr_httpd_hang_up(c);
     if (r->asked && !h->closing) h->options.on_end(h->options.ud, r);
     orr_httpd_unref(r);
 }

@@ -1,7 +1,7 @@
 /* httpd_stream.c - answers that go on: what is written waits here until the library takes it.
  *
- * The library asks for more whenever it can send, and is suspended where there is nothing. A client
- * that leaves meanwhile is noticed by a poll of its socket.
+ * The library asks for more whenever it can send, and its connection is suspended where there is
+ * nothing.
  */
 #include "loop/httpd_inner.h"
 
@@ -12,12 +12,11 @@
 enum { BEAT = 15000 }; /* ms */
 
 typedef struct stream {
-    orr_httpd_request *request; /* NULL: it is over, and its poll is being closed */
-    uv_poll_t poll;
+    orr_httpd_request *request; /* NULL: it is over */
     orr_httpd *server;
     char *text;
     size_t from, size, room; /* what waits lies between */
-    bool watched, ended, left, events, quiet;
+    bool ended, left, events, quiet;
     char last; /* byte that was written */
 } stream;
 
@@ -96,23 +95,9 @@ void orr_httpd_stream_abort(orr_httpd_request *r) {
     go_on(r);
 }
 
-static void on_left(uv_poll_t *poll, int status, int events) {
-    stream *s = poll->data;
-    (void)status, (void)events;
-    uv_poll_stop(poll);
-    if (s->request && s->request->client) orr_httpd_stream_abort(s->request);
-}
-
 static void free_stream(stream *s) {
     free(s->text);
     free(s);
-}
-
-static void on_closed(uv_handle_t *handle) {
-    stream *s = handle->data;
-    orr_httpd *h = s->server;
-    free_stream(s);
-    orr_httpd_unhold(h);
 }
 
 void orr_httpd_stream_over(orr_httpd_request *r) {
@@ -122,16 +107,13 @@ void orr_httpd_stream_over(orr_httpd_request *r) {
     s->request = NULL;
     h->stats.streams--;
     if (!h->stats.streams) uv_timer_stop(&h->beat);
-    if (!s->watched) return;
-    uv_poll_stop(&s->poll); /* before the descriptor is closed */
 }
 
 /* MHD_ContentReaderFreeCallback */
 static void on_freed(void *ud) {
     stream *s = ud;
     if (s->request) orr_httpd_stream_over(s->request);
-    if (s->watched) uv_close((uv_handle_t *)&s->poll, on_closed);
-    else free_stream(s);
+    free_stream(s);
 }
 
 static bool is_events(const orr_httpd_reply *reply) {
@@ -159,12 +141,6 @@ bool orr_httpd_stream(orr_httpd_request *r, const orr_httpd_reply *reply) {
         return false;
     }
     s->ended = h->stopping;
-    if (!uv_poll_init(h->options.loop, &s->poll, c->fd)) {
-        s->watched = true;
-        s->poll.data = s;
-        h->handles++;
-        uv_poll_start(&s->poll, UV_DISCONNECT, on_left);
-    }
     r->stream = s;
     if (!h->stats.streams++) uv_timer_start(&h->beat, orr_httpd_on_beat, BEAT, BEAT);
     return orr_httpd_answer(r, reply->status, response);
