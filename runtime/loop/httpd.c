@@ -12,16 +12,14 @@ static void finish(orr_httpd *h);
 static void on_timer(uv_timer_t *timer);
 static void on_soon(uv_idle_t *idle);
 
-/* It wants to be run at once where a request was just handed on, or TLS has more than fits; but it
- * does so as well, and for nothing, while a handshake waits for its client. */
+/* It wants to be run at once where a request was just handed on, and where more has come than fits.
+ * With TLS it does so as well, and for nothing, while a handshake waits for its client. */
 static void run_again(orr_httpd_engine *e, uint64_t ms) {
     enum { LONGEST = 6 };
-    if (ms || e->spins) {
-        if (!ms) ms = UINT64_C(1) << (e->spins < LONGEST ? e->spins : LONGEST);
-        uv_timer_start(&e->timer, on_timer, ms, 0);
-    } else {
-        uv_idle_start(&e->soon, on_soon);
-    }
+    bool in_vain = e == &e->server->engines[ENGINE_TLS] && e->spins++ > 0;
+    if (!ms && in_vain) ms = UINT64_C(1) << (e->spins < LONGEST ? e->spins : LONGEST);
+    if (ms) uv_timer_start(&e->timer, on_timer, ms, 0);
+    else uv_idle_start(&e->soon, on_soon);
 }
 
 static void run(orr_httpd_engine *e) {
@@ -29,10 +27,7 @@ static void run(orr_httpd_engine *e) {
     MHD_UNSIGNED_LONG_LONG ms;
     h->lib->run(e->daemon);
     uv_timer_stop(&e->timer);
-    if (h->lib->get_timeout(e->daemon, &ms) == MHD_YES) {
-        run_again(e, ms);
-        if (!ms) e->spins++;
-    }
+    if (h->lib->get_timeout(e->daemon, &ms) == MHD_YES) run_again(e, ms);
     if (h->stopping && h->n_clients == 0) finish(h);
 }
 
@@ -208,13 +203,13 @@ static void close_all(orr_httpd *h) {
     for (int i = 0; i < ENGINES; i++) {
         orr_httpd_engine *e = &h->engines[i];
         if (!e->daemon) continue;
-        if (e->poll.data) uv_poll_stop(&e->poll);
+        if (e->poll.data) {
+            close_handle(h, (uv_handle_t *)&e->poll);
+            close_handle(h, (uv_handle_t *)&e->timer);
+            close_handle(h, (uv_handle_t *)&e->soon);
+        }
         h->lib->stop_daemon(e->daemon);
         e->daemon = NULL;
-        if (!e->poll.data) continue;
-        close_handle(h, (uv_handle_t *)&e->poll);
-        close_handle(h, (uv_handle_t *)&e->timer);
-        close_handle(h, (uv_handle_t *)&e->soon);
     }
     close_handle(h, (uv_handle_t *)&h->tick);
     close_handle(h, (uv_handle_t *)&h->beat);

@@ -52,10 +52,18 @@ static void tell_busy(const orr_httpd *h, uint8_t before, uint8_t after) {
     if (by && !h->closing) h->options.on_busy(h->options.ud, by);
 }
 
+/* ---- clients that leave ---------------------------------------------------------------------- */
+
+typedef struct watch {
+    uv_poll_t poll;
+    orr_httpd *server;
+    orr_httpd_client *client;
+} watch;
+
 /* The library does not poll a suspended connection, and is not told again of an end that has come
  * together with the last bytes. Whoever ends its side behind a request still gets the answer. */
 static void on_left(uv_poll_t *poll, int status, int events) {
-    orr_httpd_client *c = poll->data;
+    orr_httpd_client *c = ((watch *)poll->data)->client;
     char byte;
     (void)status, (void)events;
     if (c->phase == PHASE_HEAD || c->phase == PHASE_BODY || c->phase == PHASE_IDLE) {
@@ -69,33 +77,57 @@ static void on_left(uv_poll_t *poll, int status, int events) {
     else c->left = true;
 }
 
+static void on_unwatched(uv_handle_t *handle) {
+    watch *w = handle->data;
+    orr_httpd *h = w->server;
+    free(w);
+    orr_httpd_unhold(h);
+}
+
+/* Before its descriptor is closed: libuv takes the number, which may soon be another's, out of its
+ * epoll. */
+static void unwatch(orr_httpd_client *c) {
+    if (c->watch) uv_close((uv_handle_t *)&c->watch->poll, on_unwatched);
+    c->watch = NULL;
+}
+
+static bool begin_watch(orr_httpd_client *c) {
+    watch *w = calloc(1, sizeof *w);
+    if (!w || uv_poll_init(c->server->options.loop, &w->poll, c->fd)) {
+        free(w);
+        return false;
+    }
+    c->watch = w;
+    w->poll.data = w;
+    w->server = c->server;
+    w->client = c;
+    c->server->handles++;
+    uv_unref((uv_handle_t *)&w->poll);
+    return !uv_poll_start(&w->poll, UV_DISCONNECT, on_left);
+}
+
+/* ---- phases ---------------------------------------------------------------------------------- */
+
 void orr_httpd_enter(orr_httpd_client *c, orr_httpd_phase phase) {
     orr_httpd *h = c->server;
     if (c->phase == phase || c->phase == PHASE_CLOSING) return;
     tell_busy(h, c->phase, phase);
     leave(c);
     append(c, phase);
-    if (c->left && (phase == PHASE_IDLE || phase == PHASE_STREAM))
-        uv_poll_start(&c->watch, UV_DISCONNECT, on_left);
+    if (c->left && c->watch && (phase == PHASE_IDLE || phase == PHASE_STREAM))
+        uv_poll_start(&c->watch->poll, UV_DISCONNECT, on_left);
     if (phase >= PHASE_TIMED) return;
     c->due = uv_now(h->options.loop) + time_for(h, phase);
     orr_httpd_arm(h, c->due);
 }
 
-static void on_unwatched(uv_handle_t *handle) {
-    orr_httpd_client *c = handle->data;
-    orr_httpd *h = c->server;
-    free(c);
-    orr_httpd_unhold(h);
-}
-
 void orr_httpd_drop(orr_httpd_client *c) {
     orr_httpd *h = c->server;
     tell_busy(h, c->phase, PHASE_CLOSING);
+    unwatch(c);
     leave(c);
     h->n_clients--;
-    if (c->watch.data) uv_close((uv_handle_t *)&c->watch, on_unwatched);
-    else free(c);
+    free(c);
 }
 
 /* ---- what is sent past the library ----------------------------------------------------------- */
@@ -142,9 +174,8 @@ static void on_linger_closed(uv_handle_t *handle) {
 
 void orr_httpd_end_lingering(orr_httpd_client *c) {
     lingering *l = c->rest;
-    uv_poll_stop(&l->poll);
-    close(l->fd);
     uv_close((uv_handle_t *)&l->poll, on_linger_closed);
+    close(l->fd);
     c->server->n_lingering--;
     orr_httpd_drop(c);
 }
@@ -197,7 +228,7 @@ void orr_httpd_on_connection(void *ud, struct MHD_Connection *connection, void *
     }
     if (!c) return;
     c->mhd = NULL;
-    uv_poll_stop(&c->watch); /* before the descriptor is closed */
+    unwatch(c);
     if (!c->lingers || !linger(c)) orr_httpd_drop(c);
 }
 
@@ -238,14 +269,6 @@ static bool has_room(const orr_httpd_client *c) {
     return !limits->per_address || c->family == AF_UNIX || count_from(c) < limits->per_address;
 }
 
-static bool watch(orr_httpd_client *c) {
-    if (uv_poll_init(c->server->options.loop, &c->watch, c->fd)) return false;
-    c->watch.data = c;
-    c->server->handles++;
-    uv_unref((uv_handle_t *)&c->watch);
-    return !uv_poll_start(&c->watch, UV_DISCONNECT, on_left);
-}
-
 void orr_httpd_admit(orr_httpd_listener *l, int fd, const struct sockaddr_storage *from) {
     orr_httpd *h = l->server;
     orr_httpd_client *c = calloc(1, sizeof *c);
@@ -257,7 +280,7 @@ void orr_httpd_admit(orr_httpd_listener *l, int fd, const struct sockaddr_storag
     read_address(c, from);
     h->n_clients++;
     append(c, PHASE_CLOSING);
-    if (!has_room(c) || !watch(c)) {
+    if (!has_room(c) || !begin_watch(c)) {
         orr_httpd_send_problem(c, 503);
         shutdown(fd, SHUT_WR);
         if (!linger(c)) orr_httpd_drop(c);

@@ -32,7 +32,7 @@ struct orr_httpd_client {
     orr_httpd_engine *engine;
     struct MHD_Connection *mhd; /* NULL: the library has let go of it */
     struct lingering *rest;     /* NULL: it does not linger */
-    uv_poll_t watch;            /* whether the client leaves; see on_left */
+    struct watch *watch;        /* whether the client leaves; see on_left */
     orr_httpd_request *request; /* the present one, or NULL */
     orr_httpd_client *next, *prev;
     uint64_t due; /* ms of the loop */
@@ -56,7 +56,7 @@ struct orr_httpd_engine {
     uv_poll_t poll;
     uv_timer_t timer; /* when it wants to run next */
     uv_idle_t soon;   /* it is run in the next iteration of the loop, once fibers had their turn */
-    unsigned spins;   /* how often it has wanted that without having been told anything new */
+    unsigned spins;   /* how often it has wanted that since something came of it */
 };
 
 enum { ENGINE_PLAIN, ENGINE_TLS, ENGINES };

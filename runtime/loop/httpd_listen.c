@@ -226,11 +226,10 @@ void orr_httpd_close_listeners(orr_httpd *h) {
     for (size_t i = 0; i < h->n_listeners; i++) {
         orr_httpd_listener *l = &h->listeners[i];
         if (l->fd < 0) continue;
-        uv_poll_stop(&l->poll);
+        l->poll.data = h;
+        uv_close((uv_handle_t *)&l->poll, on_closed);
         remove_path(l);
         close(l->fd);
         l->fd = -1;
-        l->poll.data = h;
-        uv_close((uv_handle_t *)&l->poll, on_closed);
     }
 }

@@ -231,8 +231,9 @@ static size_t head_size(const orr_httpd_request *r) {
 static bool is_plain(const orr_httpd_request *r, const char *url, const char *version, size_t size) {
     if (!r->client->server->lib->leaves_head) return true;
     const char *end = r->method + size, *fields = version + strlen(version);
-    /* a NUL in the target ends it for the library */
-    if (url + strlen(r->target) != version - 1 || fields + 2 > end || fields[1]) return false;
+    /* a NUL in the method or the target ends it for the library, which skips blanks before targets */
+    if (url != r->method + strlen(r->method) + 1 || url + strlen(r->target) != version - 1) return false;
+    if (fields + 2 > end || fields[1]) return false;
     return orr_httpd_head_is_plain(fields + 2, end);
 }
 
@@ -319,6 +320,7 @@ enum MHD_Result orr_httpd_on_call(void *ud, struct MHD_Connection *connection, c
     const orr_httpd *h = ud;
     (void)connection;
     if (!r) return MHD_NO;
+    r->client->engine->spins = 0;
     r->method = method;
     if (r->state == STATE_LINE) return take_head(r, url, version);
     if (r->state == STATE_BODY && *size) return take_body(r, data, size);

@@ -14,6 +14,11 @@ raw_client.__index = raw_client
 
 local PATIENCE = 60000 -- ms
 
+-- What is sent to a server that has closed is an error of the write.
+local sigpipe = uv.new_signal()
+sigpipe:start "sigpipe"
+sigpipe:unref()
+
 -- Waits until it is true, looked at each time something has come.
 local function wait(self, what, is_true)
   if is_true() then return end
