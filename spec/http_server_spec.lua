@@ -336,10 +336,10 @@ describe("malformed requests", function()
   it("of ours are problems", function()
     local _, url = serve(echo, { limits = { body_bytes = 10 } })
     for text, code in pairs {
-      ["GET /.. HTTP/1.1\r\n" .. CLOSE] = "http_malformed",
-      ["POST / HTTP/1.1\r\nContent-Length: 11\r\n" .. CLOSE] = "http_too_large",
+      ["GET /.. HTTP/1.1\r\n" .. CLOSE] = "request_malformed",
+      ["POST / HTTP/1.1\r\nContent-Length: 11\r\n" .. CLOSE] = "request_too_large",
       ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" .. CLOSE .. "b\r\n12345678901\r\n0\r\n\r\n"] =
-        "http_too_large",
+        "request_too_large",
     } do
       local answer = raw.tell(url, text)
       assert.truthy(answer:find "\r\nContent%-Type: application/problem%+json\r\n", answer)
@@ -386,7 +386,7 @@ describe("what is too much", function()
       end
       local answer = raw.tell(url, "GET / HTTP/1.1\r\n" .. CLOSE)
       assert.equal(503, status_of(answer))
-      assert.equal("http_busy", json.decode(answer:match "\r\n\r\n(.*)$").code)
+      assert.equal("server_busy", json.decode(answer:match "\r\n\r\n(.*)$").code)
       assert.equal(1, server:stats().refused)
       kept[1]:close()
       until_true(function() return server:stats().connections == 2 end)
@@ -736,6 +736,6 @@ describe("stopping", function()
     server:stop(0.05)
     local answer = client:to_end()
     assert.equal(503, status_of(answer))
-    assert.equal("http_busy", json.decode(answer:match "\r\n\r\n(.*)$").code)
+    assert.equal("server_busy", json.decode(answer:match "\r\n\r\n(.*)$").code)
   end)
 end)

@@ -239,7 +239,7 @@ static void on_last(uv_timer_t *timer) {
     bool any = false;
     for (orr_httpd_client *c = h->lists[PHASE_WORK].first, *next; c; c = next) {
         next = c->next;
-        any |= orr_httpd_respond_problem(c->request, 503, "http_busy", "the server is being stopped");
+        any |= orr_httpd_respond_problem(c->request, 503, "server_busy", "the server is being stopped");
     }
     if (any) uv_timer_start(&h->last, on_last, 100, 0);
     else finish(h);

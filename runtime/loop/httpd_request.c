@@ -17,17 +17,22 @@ enum { STATE_LINE, STATE_BODY, STATE_ASKED };
 
 /* ---- problems -------------------------------------------------------------------------------- */
 
-static const struct {
+typedef struct problem {
+    const char *code, *detail;
     unsigned status;
-    const char *title, *code, *detail;
-} problems[] = {
-    {400, "Bad Request", "http_malformed", "the request is no HTTP that this server takes"},
-    {408, "Request Timeout", "http_too_slow", "the request did not come in the time that it has"},
-    {413, "Content Too Large", "http_too_large", "the body is larger than this server takes"},
-    {431, "Request Header Fields Too Large", "http_too_large", "the head is larger than this server takes"},
-    {500, "Internal Server Error", "handler_error", "the server could not answer; its log says why"},
-    {501, "Not Implemented", "http_malformed", "the body has a transfer coding other than chunked"},
-    {503, "Service Unavailable", "http_busy", "the server has no room, or is being stopped; try again later"},
+    const char *title;
+} problem;
+
+static const problem problems[] = {
+    {"request_malformed", "the request is no HTTP that this server takes", 400, "Bad Request"},
+    {"request_too_slow", "the request did not come in the time that it has", 408, "Request Timeout"},
+    {"request_too_large", "the body is larger than this server takes", 413, "Content Too Large"},
+    {"request_too_large", "the head is larger than this server takes", 431,
+     "Request Header Fields Too Large"},
+    {"handler_error", "the server could not answer; its log says why", 500, "Internal Server Error"},
+    {"request_malformed", "the body has a transfer coding other than chunked", 501, "Not Implemented"},
+    {"server_busy", "the server has no room, or is being stopped; try again later", 503,
+     "Service Unavailable"},
 };
 
 static size_t own_problem(unsigned status) {

@@ -204,6 +204,31 @@ return {
     "Mend the file, or keep such lines apart: `rejects = \"FILE\"`.",
     "no",
   },
+  listen_error = {
+    "An HTTP server cannot listen: the address is in use or not this machine's, a file is in the way, or libmicrohttpd is absent.",
+    "The message says which; take another address, or install what is missing.",
+    "no",
+  },
+  request_malformed = {
+    "What came to an HTTP server is not HTTP, or may be understood in two ways: a path with dot segments, two lengths, a folded line.",
+    "Mend the client, or the proxy before it.",
+    "no",
+  },
+  request_too_large = {
+    "The head or the body of a request is larger than the server's limit.",
+    "Send less, or raise the limit.",
+    "no",
+  },
+  request_too_slow = {
+    "A request did not come whole in the time that the server gives it.",
+    "Send it at once; mind the network between.",
+    "no",
+  },
+  server_busy = {
+    "The server has as many connections as it may have, or is being stopped.",
+    "Try again later, or raise the limit.",
+    "no",
+  },
   simulated = {
     "`orrery sim` has failed the attempt, by a fault or by a model that has no `code`; only in simulations.",
     "See what the workflow makes of it; `code` of a model gives another.",
@@ -367,7 +392,7 @@ return {
     "by policy",
   },
   http_tls = {
-    "The certificate is not trusted or not the server's, or there is no common cipher.",
+    "The certificate is not trusted or not the server's, there is no common cipher, or a server cannot use its own.",
     "Give the authority's certificate as `ca`; mind the clock and the host's name.",
     "no",
   },
