@@ -2,6 +2,7 @@
 local core = require "orrery.core"
 local flow = require "orrery"
 local json = core.json
+local place = require "spec.support.place"
 local raw = require "spec.support.raw_client"
 local uv = require "luv"
 
@@ -668,23 +669,18 @@ describe("200 streams", function()
   end)
 
   it("work over TLS", function()
-    local tls, file = certificate()
-    local kept, url = serve_streams { tls = tls }
-    local last, whole = ("data: %d\n\n"):format(EVENTS_EACH), 0
-    -- libcurl has 64 connections at once
-    local handles = {}
-    for i = 1, 60 do
-      local text = ""
-      handles[i] = core.transfer({ url = url, ca = file, on_body = function(piece)
-        text = text .. piece
-        if text:find(last, 1, true) then whole = whole + 1 end
-      end }, function() end)
-    end
-    until_true(function() return #kept.streams == 60 end)
+    local kept, url = serve_streams { tls = certificate() }
+    local out = uv.new_pipe(false)
+    local said, ended = "", nil
+    uv.spawn("python3", { stdio = { nil, out, 2 }, args = { "spec/support/tls_clients.py", url:match "%d+$",
+      tostring(N), ("data: %d\\n\\n"):format(EVENTS_EACH) } }, function(code) ended = code end)
+    out:read_start(function(_, data) said = said .. (data or "") end)
+    until_true(function() return ended or #kept.streams == N end)
     write_to_all(kept)
-    until_true(function() return whole == 60 end)
-    for _, handle in ipairs(handles) do handle:cancel() end
-    until_true(function() return kept.closed == 60 end)
+    until_true(function() return ended end)
+    assert.same({ 0, "whole 200\n" }, { ended, said })
+    until_true(function() return kept.closed == N end)
+    out:close()
   end)
 end)
 
@@ -737,5 +733,54 @@ describe("stopping", function()
     local answer = client:to_end()
     assert.equal(503, status_of(answer))
     assert.equal("server_busy", json.decode(answer:match "\r\n\r\n(.*)$").code)
+  end)
+end)
+
+-- ---- the program around it ----------------------------------------------------------------------
+
+describe("a program with a server", function()
+  it("lives until it stops, sleeps where there are no clients, and takes a socket that was given", function()
+    local here <close> = place.new { ["s.lua"] = [[
+      local core, uv = require "orrery.core", require "luv"
+      local asked = 0
+      local server
+      server = assert(core.http_server { listen = { { fd = 3 } }, on_request = function(request)
+        asked = asked + 1
+        if asked == 1 then return request:respond(200, nil, "first") end
+        -- the first connection is gone, and this one waits for us: nothing is due
+        request:respond(200, nil, tostring(server:stats().connections) .. " " .. uv.backend_timeout())
+        server:stop(10)
+      end })
+    ]] }
+    local listener = uv.new_tcp()
+    listener:bind("127.0.0.1", 0)
+    listener:listen(16, function() end)
+    local url = ("http://127.0.0.1:%d"):format(listener:getsockname().port)
+    local ended
+    local process = uv.spawn(place.orrery_path, { args = { here.folder .. "/s.lua" }, stdio = { nil, 1, 2, listener } },
+      function(code) ended = code end)
+    listener:close()
+    assert.truthy(process)
+    assert.truthy(raw.tell(url, "GET / HTTP/1.1\r\n" .. CLOSE):find "first$")
+    assert.is_nil(ended)
+    local answer = raw.tell(url, "GET / HTTP/1.1\r\n" .. CLOSE)
+    assert.truthy(answer:find "\r\n\r\n1 ", answer)
+    until_true(function() return ended end)
+    assert.equal(0, ended)
+  end)
+
+  it("has no time to pass while a client is in the middle of a request", function()
+    local _, url = serve(echo, { limits = { head_seconds = 0.3 } })
+    local client = raw.connect(url):send "GET / HT"
+    local w = flow.workflow { name = "sleeps" }
+    w.it = flow.node { run = function(ctx)
+      ctx:sleep "1h"
+      return client.ended
+    end }
+    until_true(function() return servers[#servers]:stats().connections == 1 end)
+    local ended = flow.run(w, { clock = "virtual" })
+    assert.equal("completed", ended.state)
+    assert.equal(408, status_of(client:to_end()))
+    assert.is_true(ended.outputs == nil or ended.outputs.it)
   end)
 end)
