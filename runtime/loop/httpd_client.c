@@ -127,6 +127,7 @@ void orr_httpd_drop(orr_httpd_client *c) {
     unwatch(c);
     leave(c);
     h->n_clients--;
+    if (!h->n_clients && !h->deaf_until && !h->closing && !h->stopped) uv_timer_stop(&h->tick);
     free(c);
 }
 
