@@ -4,8 +4,8 @@
  *   options.listen      a list of {host = "127.0.0.1", port = 0}, {unix = path}, {fd = descriptor}
  *   options.tls         {cert = PEM, key = PEM}; unix sockets go without
  *   options.limits      {head_bytes = 16384, body_bytes = 16 MiB, stream_bytes = 256 KiB,
- *                       head_seconds = 10, body_seconds = 60, idle_seconds = 60, connections = 1024,
- *                       connections_per_address = 0 (none)}
+ *                       head_seconds = 10, body_seconds = 60, idle_seconds = 60,
+ *                       connections = 1024, connections_per_address = 0 (none)}
  *   options.on_request  fn(request), in a coroutine of its own, which may wait. Where it raises or
  *                       returns without an answer, the client gets a 500 and the error is logged.
  *   options.on_slow     fn(target, ms): a stretch of code of a request took more than 10 ms, for
@@ -16,7 +16,7 @@
  * server:stats() -> {connections, requests, refused, streams, slow}
  *
  * request.method .target (as it came) .path (decoded once) .query (as it came) .headers (lower-case
- * names; repeated ones joined by ", ", cookies by "; ") .body .peer ("127.0.0.1:1234" | "unix") .tls
+ * names; repeated ones joined by ", ", cookies by "; ") .body .peer ("127.0.0.1:1234", "unix") .tls
  * request:respond(status, headers, body) -> whether the client was still there
  *   headers   {name = value or list of values}, or nil. Raises where one may not be sent
  * request:file(status, headers, path, offset, length) -> the same; nil, message where it cannot be
@@ -177,7 +177,10 @@ static const orr_client works = {.ended = ended, .broken = broken, .slice_due = 
 /* Begins the function below its arguments at the top, which are popped. May raise. */
 static void begin(lua_State *L, server *v, orr_httpd_request *r, int nargs) {
     job *j = malloc(sizeof *j);
-    if (!j) luaL_error(L, "not enough memory");
+    if (!j) {
+        luaL_error(L, "not enough memory");
+        return;
+    }
     orr_rt_default(L, v->script);
     orr_fiber *f = orr_fiber_spawn(v->script, L, work, nargs);
     if (!f) {
@@ -549,7 +552,12 @@ static int server_gc(lua_State *L) {
     server *v = server_of(L);
     if (v->http) orr_httpd_close(v->http);
     v->http = NULL;
-    while (v->jobs) free_job(v->jobs);
+    for (job *j = v->jobs, *next; j; j = next) {
+        next = j->next;
+        orr_httpd_unref(j->request);
+        free(j);
+    }
+    v->jobs = NULL;
     return 0;
 }
 

@@ -30,8 +30,8 @@ void orr_http_let_loop_go(lua_State *L);
 void orr_files_let_loop_go(lua_State *L);
 /* Calls __gc of the userdata that the registry keeps under the key, if any, and forgets it. */
 void orr_let_kind_go(lua_State *L, const void *key);
-/* Reads the options at 1 into those of a server; they and what is pushed keep its texts alive. Raises
- * what is wrong with them (http_server_options.c). */
+/* Reads the options at 1 into those of a server; they and what is pushed keep its texts alive.
+ * Raises what is wrong with them (http_server_options.c). */
 void orr_read_server(lua_State *L, struct orr_httpd_options *o);
 /* core.http_server (http_server.c) */
 int orr_open_http_server(lua_State *L);

@@ -241,7 +241,7 @@ static void read_address(orr_httpd_client *c, const struct sockaddr_storage *fro
     const struct sockaddr_in6 *v6 = (const void *)from;
     char text[INET6_ADDRSTRLEN] = "";
     c->family = AF_UNIX;
-    strcpy(c->peer, "unix");
+    memcpy(c->peer, "unix", 5);
     if (from->ss_family == AF_INET) {
         c->family = AF_INET;
         memcpy(c->address, &v4->sin_addr, 4);
@@ -327,7 +327,10 @@ void orr_httpd_on_tick(uv_timer_t *timer) {
     uint64_t now = uv_now(h->options.loop), next = UINT64_MAX;
     for (int phase = 0; phase < PHASE_TIMED; phase++) {
         orr_httpd_list *list = &h->lists[phase];
-        while (list->first && list->first->due <= now) expire(list->first);
+        for (orr_httpd_client *c = list->first, *after; c && c->due <= now; c = after) {
+            after = c->next;
+            expire(c);
+        }
         if (list->first && list->first->due < next) next = list->first->due;
     }
     if (h->deaf_until && h->deaf_until <= now) orr_httpd_hear(h);

@@ -115,7 +115,7 @@ static bool open_unix(orr_httpd_listener *l, const char *path, orr_httpd_failure
     if (strlen(path) >= sizeof at.sun_path)
         return refuse(why, 0, "%.200s: the path of a socket has %zu bytes at most", path,
                       sizeof at.sun_path - 1);
-    strcpy(at.sun_path, path);
+    memcpy(at.sun_path, path, strlen(path) + 1);
     if (!clear_way(&at, why)) return false;
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0 || fchmod(l->fd, 0600) || bind(l->fd, (const struct sockaddr *)&at, sizeof at) ||
@@ -146,13 +146,14 @@ static bool open_given(orr_httpd_listener *l, int fd, orr_httpd_failure *why) {
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 static void read_address(orr_httpd_listener *l, bool tls) {
-    struct sockaddr_storage at = {0};
+    struct sockaddr_storage at;
     socklen_t size = sizeof at;
     char text[INET6_ADDRSTRLEN] = "";
     const struct sockaddr_in *v4 = (const void *)&at;
     const struct sockaddr_in6 *v6 = (const void *)&at;
     const struct sockaddr_un *un = (const void *)&at;
     orr_httpd *h = l->server;
+    memset(&at, 0, sizeof at);
     getsockname(l->fd, (struct sockaddr *)&at, &size);
     tls = tls && at.ss_family != AF_UNIX;
     l->engine = &h->engines[tls ? ENGINE_TLS : ENGINE_PLAIN];

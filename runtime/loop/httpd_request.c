@@ -236,7 +236,7 @@ static size_t head_size(const orr_httpd_request *r) {
 static bool is_plain(const orr_httpd_request *r, const char *url, const char *version, size_t size) {
     if (!r->client->server->lib->leaves_head) return true;
     const char *end = r->method + size, *fields = version + strlen(version);
-    /* a NUL in the method or the target ends it for the library, which skips blanks before targets */
+    /* a NUL in the method or the target ends it for the library; blanks it skips */
     if (url != r->method + strlen(r->method) + 1 || url + strlen(r->target) != version - 1) return false;
     if (fields + 2 > end || fields[1]) return false;
     return orr_httpd_head_is_plain(fields + 2, end);

@@ -80,7 +80,7 @@ const char *orr_httpd_read_target(const char *target, char *buffer, orr_httpd_ta
     const char *end = path + strcspn(path, "?");
     *to = (orr_httpd_target){.path = buffer, .query = *end ? end + 1 : end};
     if (path == end) { /* an address without a path */
-        strcpy(buffer, "/");
+        memcpy(buffer, "/", 2);
         to->path_size = 1;
         return NULL;
     }

@@ -205,12 +205,14 @@ return {
     "no",
   },
   listen_error = {
-    "An HTTP server cannot listen: the address is in use or not this machine's, a file is in the way, or libmicrohttpd is absent.",
+    "An HTTP server cannot listen: the address is in use or not this machine's, a file is in the "
+      .. "way, or libmicrohttpd is absent.",
     "The message says which; take another address, or install what is missing.",
     "no",
   },
   request_malformed = {
-    "What came to an HTTP server is not HTTP, or may be understood in two ways: a path with dot segments, two lengths, a folded line.",
+    "What came to an HTTP server is not HTTP, or may be understood in two ways: a path with dot "
+      .. "segments, two lengths, a folded line.",
     "Mend the client, or the proxy before it.",
     "no",
   },
@@ -392,7 +394,8 @@ return {
     "by policy",
   },
   http_tls = {
-    "The certificate is not trusted or not the server's, there is no common cipher, or a server cannot use its own.",
+    "The certificate is not trusted or not the server's, there is no common cipher, or a server "
+      .. "cannot use its own.",
     "Give the authority's certificate as `ca`; mind the clock and the host's name.",
     "no",
   },

@@ -1,4 +1,5 @@
--- raw_client.lua: a client that sends what it is told, by TCP or a unix socket, and keeps what comes.
+-- raw_client.lua: a client that sends what it is told, by TCP or a unix socket, and keeps what
+-- comes.
 --
 --   local client = raw_client.connect(address)     "http://127.0.0.1:PORT" or "unix:PATH"
 --   client:send(text)   client:shut() (no more comes from us)   client:close()

@@ -43,10 +43,13 @@ return {
     request("GET /", "Cookie: a=b; c=\"d\"", "X-A: 1", "X-A: 2", "", ""),
     "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
     request("GET http://x/y", "", "") },
-  words = { "\r\n", "\n", "\r", " ", "\t", "\0", ":", ";", "%", "%00", "%2e%2e/", "../", "/./", "\\", "?", "&", "=",
-    "HTTP/1.1", "HTTP/1.0", "HTTP/2", "Content-Length: ", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n",
+  words = { "\r\n", "\n", "\r", " ", "\t", "\0", ":", ";", "%", "%00", "%2e%2e/", "../", "/./", "\\", "?",
+    "&", "=",
+    "HTTP/1.1", "HTTP/1.0", "HTTP/2", "Content-Length: ", "Content-Length: 0\r\n",
+    "Transfer-Encoding: chunked\r\n",
     "Host: y\r\n", "0\r\n\r\n", "ffffffffffffffff\r\n", "Connection: close\r\n", "Upgrade: h2c\r\n", "\xff",
-    "Expect: 100-continue\r\n", "Cookie: ", "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n", "99999999999999999999", "-1" },
+    "Expect: 100-continue\r\n", "Cookie: ", "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n",
+    "99999999999999999999", "-1" },
   run = function(text)
     input, problem, asked = text, nil, 0
     local client = raw.connect(address)
