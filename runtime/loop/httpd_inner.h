@@ -128,12 +128,15 @@ void orr_httpd_on_tick(uv_timer_t *timer);
 
 /* ---- httpd_request.c ------------------------------------------------------------------------- */
 
+/* The parameters that the library gives (MHD_AccessHandlerCallback). */
+#define ORR_MHD_CALL                                                                                         \
+    void *ud, struct MHD_Connection *connection, const char *url, const char *method, const char *version,   \
+        const char *data, size_t *size, void **context
+
 /* What the library calls: for the first line, for a request and each piece of its body, at its end,
  * and for what it wants decoded. */
 void *orr_httpd_on_line(void *ud, const char *target, struct MHD_Connection *connection);
-enum MHD_Result orr_httpd_on_call(void *ud, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *data, size_t *size,
-                                  void **context);
+enum MHD_Result orr_httpd_on_call(ORR_MHD_CALL);
 void orr_httpd_on_completed(void *ud, struct MHD_Connection *connection, void **context,
                             enum MHD_RequestTerminationCode how);
 /* Queues an answer, which is taken. */

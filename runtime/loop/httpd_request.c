@@ -318,9 +318,7 @@ static void ask(orr_httpd_request *r) {
     r->body = r->peer = "";
 }
 
-enum MHD_Result orr_httpd_on_call(void *ud, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *data, size_t *size,
-                                  void **context) {
+enum MHD_Result orr_httpd_on_call(ORR_MHD_CALL) {
     orr_httpd_request *r = *context;
     const orr_httpd *h = ud;
     (void)connection;
