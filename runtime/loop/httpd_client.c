@@ -326,12 +326,12 @@ void orr_httpd_on_tick(uv_timer_t *timer) {
     orr_httpd *h = timer->data;
     uint64_t now = uv_now(h->options.loop), next = UINT64_MAX;
     for (int phase = 0; phase < PHASE_TIMED; phase++) {
-        orr_httpd_list *list = &h->lists[phase];
-        for (orr_httpd_client *c = list->first, *after; c && c->due <= now; c = after) {
+        orr_httpd_client *c = h->lists[phase].first, *after;
+        for (; c && c->due <= now; c = after) {
             after = c->next;
             expire(c);
         }
-        if (list->first && list->first->due < next) next = list->first->due;
+        if (c && c->due < next) next = c->due;
     }
     if (h->deaf_until && h->deaf_until <= now) orr_httpd_hear(h);
     if (h->deaf_until && h->deaf_until < next) next = h->deaf_until;
