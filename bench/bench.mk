@@ -4,7 +4,7 @@
 #   make bench                     everything, about fifteen minutes on a quiet machine
 #   make bench BENCH_QUICK=1       a tenth of the size, one round: does it work?
 #   make bench BENCH="start exec"  some sections: graphs, load, json, rows, sleep, sim, start,
-#                                  exec, workers, durable, recovery, opening, frame
+#                                  exec, workers, durable, recovery, opening, lists, frame
 #   make bench-record              everything, and the results go into docs/benchmarks.md
 #   make bench-paths               recorded workflows in virtual time, the longest path first and in
 #                                  plain order; RECORDED names the files

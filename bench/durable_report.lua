@@ -109,6 +109,8 @@ function report.promises()
     { "a store of 1 GB after a kill, first handler, ms", scaled("opening.warm.first", 1e3), "%.1f", 100,
       "<" },
     { "the same, not in memory", scaled("opening.cold.first", 1e3), "%.1f", 500, "<" },
+    { "a page of a million runs, by each pair of filters, ms", median "lists.first", "%.1f", 50, "<" },
+    { "the next page", median "lists.next", "%.1f", 50, "<" },
   }
 end
 

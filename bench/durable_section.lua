@@ -90,6 +90,17 @@ function section.opening(size, programs)
   os.execute(("rm -f %s/large.db*"):format(programs.folder))
 end
 
+---Lists runs of a large store by each filter and every pair of filters.
+---@param size { rounds: integer, quick: boolean }
+---@param programs { orrery: string, folder: string }
+function section.lists(size, programs)
+  io.stderr:write("bench: lists of runs\n")
+  local command = ("%s bench/lists.lua %%s %s/lists.db"):format(programs.orrery, programs.folder)
+  harness.measure("lists.make", ("%s %d"):format(command:format "make", size.quick and 100000 or 1000000))
+  for _ = 1, size.rounds do harness.measure("lists", command:format "measure") end
+  os.execute(("rm -f %s/lists.db*"):format(programs.folder))
+end
+
 ---How many runs are recovered: few, and many.
 ---@param quick boolean
 ---@return integer few

@@ -3,7 +3,7 @@
 -- Contestants take turns, one process each, so that a drift of the machine hits all alike; figures
 -- are medians of the rounds. BENCH_QUICK=1: a tenth of the nodes and one round, to see that
 -- everything works. Sections: graphs, load, json, rows, sleep, sim, start, exec, workers, durable,
--- recovery, opening, frame; all of them where none is named. Results also go to
+-- recovery, opening, lists, frame; all of them where none is named. Results also go to
 -- BUILD/bench/results.json and results.md.
 
 package.path = arg[0]:gsub("[^/]*$", "") .. "?.lua;" .. package.path
@@ -14,7 +14,7 @@ local report = require "report"
 local LOAD_LIMIT, LOAD_PATIENCE = 0.5, 180
 local EXECS = 500
 local ORDER = { "graphs", "load", "json", "rows", "sleep", "sim", "start", "exec", "workers",
-  "durable", "recovery", "opening", "frame" }
+  "durable", "recovery", "opening", "lists", "frame" }
 
 local build = assert(arg[1], "usage: run.lua BUILD [SECTION...]")
 local bench, orrery = build .. "/bench", build .. "/orrery"
@@ -190,6 +190,7 @@ end
 function sections.durable() durable.durable(size, programs) end
 function sections.recovery() durable.recovery(size, programs) end
 function sections.opening() durable.opening(size, programs) end
+function sections.lists() durable.lists(size, programs) end
 
 local function main()
   local wanted = #arg > 1 and table.move(arg, 2, #arg, 1, {}) or ORDER

@@ -1,9 +1,9 @@
 -- Drawings of workflows: what people see is kept in spec/golden; UPDATE_GOLDEN=1 writes it anew.
 local formats = require "orrery.cli.display.formats"
 local golden = require "spec.golden.compare"
-local layout = require "orrery.cli.display.layout"
+local layout = require "orrery.history.graph.layout"
 local plan = require "orrery.cli.plan"
-local view_of = require "orrery.cli.display.view"
+local view_of = require "orrery.history.graph.view"
 
 -- A definition and the layers its plan would have, from { name, type, deps = { … } } rows.
 local function graph_of(name, rows)

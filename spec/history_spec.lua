@@ -262,8 +262,8 @@ describe("orrery runs", function()
     for i, state in ipairs(filter.STATES) do
       if state ~= "interrupted" then
         states[#states + 1] = state
-        db:change { { [[INSERT INTO runs(number, id, workflow, state, durability, created, ended, owner)
-          VALUES(?, ?, 'etl', ?, 'strict', 5, ?, ?)]], 100 + i,
+        db:change { { [[INSERT INTO runs(number, id, workflow, state, durability, created, seq, ended, owner)
+          VALUES(?, ?, 'etl', ?, 'strict', 5, 1, ?, ?)]], 100 + i,
             ("0195%04d-0000-7000-8000-000000000000"):format(i), state,
           i > 5 and 6 or nil, i <= 5 and owner or nil, n = 5 } }
       end
@@ -275,8 +275,8 @@ describe("orrery runs", function()
     end
     local function expected(...)
       local list = {}
-      for i, row in ipairs(db:query("SELECT number FROM runs WHERE state IN (?, ?) ORDER BY number DESC",
-        ...)) do
+      for i, row in ipairs(db:query("SELECT number FROM runs WHERE state IN (?, ?) "
+        .. "ORDER BY created DESC, number DESC", ...)) do
         list[i] = row.number
       end
       return list
@@ -289,8 +289,8 @@ describe("orrery runs", function()
     assert.are.same({ 4 }, numbers "interrupted") -- it waits, and was not let go
     db:change { { "UPDATE runs SET owner = NULL WHERE number = 101" },
       { "UPDATE runs SET owner = 1 WHERE number IN (102, 103, 104, 105)" } }
-    assert.are.same({ 105, 103, 102, 4 }, numbers "interrupted") -- 101 waits for its lock, and was let go
-    assert.are.same({ 107, 105, 103, 102, 4, 3 }, numbers("interrupted", "failed"))
+    assert.are.same({ 4, 105, 103, 102 }, numbers "interrupted") -- 101 waits for its lock, and was let go
+    assert.are.same({ 4, 3, 107, 105, 103, 102 }, numbers("interrupted", "failed"))
     rt:close()
   end)
 

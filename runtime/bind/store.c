@@ -25,6 +25,12 @@
  *   store:unblock(run)
  *       before that run is taken by force: where its process was stopped while it had the store
  *       locked, that process is displaced, and woken so that it lets go
+ *   store:snapshot(fn, …)
+ *       calls fn with the rest, and gives what it gives; all that it reads is of one moment, that of
+ *       the first where it takes another one. It may neither wait nor change or close the store
+ *   store:records(run, after, most)
+ *       the records of the run with that id after a sequence number, at most so many, as
+ *       run:journal gives them without values; nil where there is no such run
  *   store:project()
  *       brings the tables of the projection up to date with the journal
  *   store:get(kind, key)
@@ -53,7 +59,8 @@
 typedef struct lstore {
     orr_store *store; /* NULL: closed */
     bool borrowed;    /* somebody else closes it */
-    orr_trace trace;  /* what it tells by */
+    bool in_snapshot;
+    orr_trace trace; /* what it tells by */
 } lstore;
 
 enum { URL = 1 }; /* its user value */
@@ -477,6 +484,62 @@ static int store_unblock(lua_State *L) {
     return 0;
 }
 
+/* store, function, arguments… */
+static int store_snapshot(lua_State *L) {
+    orr_store *store = check_store(L);
+    orr_reason reason = {""}, later = {""};
+    lstore *own = lua_touserdata(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (own->in_snapshot) {
+        lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+        return lua_gettop(L) - 1;
+    }
+    check_status(L, orr_store_snapshot(store, true, &reason), reason.text);
+    own->in_snapshot = true;
+    int failed = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+    own->in_snapshot = false;
+    orr_status status = orr_store_snapshot(store, false, &later);
+    if (failed) return lua_error(L);
+    check_status(L, status, later.text);
+    return lua_gettop(L) - 1;
+}
+
+/* Reading some records of a run. */
+typedef struct listing {
+    lua_State *L;
+    lua_Integer n, most;
+    bool failed;
+} listing;
+
+static bool on_record(void *ud, uint64_t seq, const void *bytes, size_t size) {
+    listing *l = ud;
+    orr_written_record record = {.seq = seq, .bytes = bytes, .size = size};
+    lua_pushcfunction(l->L, orr_record_push);
+    lua_pushlightuserdata(l->L, &record);
+    l->failed = lua_pcall(l->L, 1, 1, 0) != LUA_OK;
+    if (l->failed) return false;
+    lua_rawseti(l->L, -2, ++l->n);
+    return l->n < l->most;
+}
+
+static int store_records(lua_State *L) {
+    orr_store *store = check_store(L);
+    orr_reason reason = {""};
+    uint8_t run[16];
+    const char *id = luaL_checkstring(L, 2);
+    lua_Integer after = luaL_checkinteger(L, 3);
+    listing l = {.L = L, .most = luaL_checkinteger(L, 4)};
+    if (!orr_uuid_parse(id, run)) return 0;
+    luaL_argcheck(L, after >= 0 && l.most > 0, 3, "expected a sequence number, and how many");
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lua_newtable(L);
+    orr_status status = orr_store_read(store, run, (uint64_t)after, on_record, &l, &reason);
+    if (l.failed) return lua_error(L);
+    if (status == ORR_ENOTFOUND) return 0;
+    check_status(L, status, reason.text);
+    return 1;
+}
+
 static int store_project(lua_State *L) {
     orr_reason reason = {""};
     check_status(L, orr_store_project(check_store(L), &reason), reason.text);
@@ -536,6 +599,8 @@ static void push_metatable(lua_State *L) {
         {"each", store_each},
         {"change", store_change},
         {"send", store_send},
+        {"snapshot", store_snapshot},
+        {"records", store_records},
         {"project", store_project},
         {"unblock", store_unblock},
         {"get", store_get},

@@ -46,6 +46,8 @@ typedef struct orr_store_class {
                          orr_reason *reason);
     orr_status (*execute)(orr_store *store, const orr_statement *statements, size_t n, int64_t *changed,
                           orr_reason *reason);
+    /* NULL: each reading is of a moment of its own */
+    orr_status (*snapshot)(orr_store *store, bool begins, orr_reason *reason);
     const char *(*path)(const orr_store *store); /* NULL: it is no file */
     orr_status (*backup)(orr_store *store, const char *path, orr_reason *reason);
     orr_status (*owner)(orr_store *store, int64_t owner, orr_owner_state *state, orr_reason *reason);

@@ -19,12 +19,20 @@
 #define ORR_NODE_COLUMNS                                                                                     \
     "run, node, item, idx, state, attempts, iteration, started, ended, due, output, error, source, "         \
     "outcome, why, items, item_names"
+/* Of a page; an output that is large is left out. */
+#define ORR_PAGED_COLUMNS                                                                                    \
+    "run, node, item, idx, state, attempts, iteration, started, ended, due, output, output_bytes, error, "   \
+    "source, outcome, why, items"
+#define ORR_TOKEN_COLUMNS "id, kind, name, scope, workflows, created, expires, revoked, parent"
 #define ORR_COUNTS "completed, failed, cancelled, compensated, compensation_failed"
 
 /* The parameters by which runs are chosen. */
 #define ORR_CHOOSING                                                                                         \
     "workflow text?, unfinished flag?, retryable flag?, lacking flag?, states list?, living list?, "         \
     "since number?, until number?, labels list?"
+
+/* The same for a list, and where in it they begin. */
+#define ORR_LISTING ORR_CHOOSING ", tops flag?, at number?, before integer?, limit integer"
 
 /* ---- queries --------------------------------------------------------------------------------- */
 
@@ -45,11 +53,20 @@
     X(RUN_START, "run_start", "run integer", "input, context, labels", "what a run was begun with")          \
     X(RUN_SHOWN, "run_shown", "run integer", ORR_SHOWN_COLUMNS ", parent_id, id_before, id_after",           \
       "what a list shows of one run, with the id of its parent and the ids beside its own")                  \
-    X(RUNS_SHOWN, "runs_shown", "before integer, tops flag?, " ORR_CHOOSING ", limit integer",               \
-      ORR_SHOWN_COLUMNS ", parent_id, id_before, id_after",                                                  \
-      "the same of runs below a number, newest first: those in one of the states, or left behind by an "     \
+    X(RUNS_SHOWN, "runs_shown", "runs list", ORR_SHOWN_COLUMNS ", parent_id, id_before, id_after",           \
+      "the same of several runs, newest first")                                                              \
+    X(RUNS_IN_STATE, "runs_in_state", "state text, " ORR_LISTING, "number, created",                         \
+      "runs in a state that are chosen, newest first: those in one of the states, or left behind by an "     \
       "owner that is none of the living, created from `since` to before `until`, with all the labels "       \
-      "`{name, value?}`; tops: none whose parent is chosen as well")                                         \
+      "`{name, value?}`; tops: none whose parent is chosen as well; `at`, `before`: the time and the "       \
+      "number "                                                                                              \
+      "of the one before them in the list")                                                                  \
+    X(RUNS_NEW, "runs_new", ORR_LISTING, "number, created",                                                  \
+      "the same of runs of which no table shows a record; they are pending")                                 \
+    X(RUNS_LABELLED, "runs_labelled", "label text, also text?, state text, " ORR_LISTING, "number, created", \
+      "the same of runs in a state with a label, or two: `name` or `name=value`")                            \
+    X(LABEL_RUNS, "label_runs", "label text, limit integer", "n", "how many runs have a label")              \
+    X(WORKFLOW_RUNS, "workflow_runs", "workflow text, limit integer", "n", "how many runs a workflow has")   \
     X(RUNS_UNDER, "runs_under", "parents list, " ORR_CHOOSING ", limit integer?",                            \
       ORR_SHOWN_COLUMNS ", parent_id, id_before, id_after",                                                  \
       "the same of the children of these runs, oldest first, of each parent the first ones")                 \
@@ -72,7 +89,11 @@
       "a node of a run, or an item of it; item 0 is the node as a whole")                                    \
     X(NODES_OF_RUN, "nodes_of_run", "run integer", ORR_NODE_COLUMNS,                                         \
       "all nodes and items, in the order of the definition")                                                 \
-    X(NODES_NOTABLE, "nodes_notable", "run integer", ORR_NODE_COLUMNS,                                       \
+    X(NODES_PAGE, "nodes_page", "run integer, after integer, state text?, limit integer", ORR_PAGED_COLUMNS, \
+      "nodes as a whole, those behind a place in the definition, in its order")                              \
+    X(ITEMS_PAGE, "items_page", "run integer, idx integer, after integer, state text?, limit integer",       \
+      ORR_PAGED_COLUMNS, "the items of the node at a place that have rows, those behind one")                \
+    X(NODES_NOTABLE, "nodes_notable", "run integer, limit integer?", ORR_NODE_COLUMNS,                       \
       "the nodes that did not simply complete, or not with all of their items, and the items that "          \
       "failed, in the order of the definition")                                                              \
     X(NODE_STATES, "node_states", "run integer", "node, state", "the states of all nodes")                   \
@@ -98,6 +119,13 @@
     X(ATTEMPTS_OF_RUN, "attempts_of_run", "run integer",                                                     \
       "run, node, item, iteration, attempt, phase, state, started, ended, error, interrupted, output",       \
       "all attempts, by when they started")                                                                  \
+    X(ATTEMPTS_PAGE, "attempts_page", "run integer, node text?, item integer?, after list, limit integer",   \
+      "node, item, iteration, attempt, phase, state, started, ended, error, interrupted",                    \
+      "attempts by node, item, iteration, number and phase, those behind such a list")                       \
+    X(STEPS_PAGE, "steps_page", "run integer, node text?, item integer?, after list, limit integer",         \
+      "node, item, iteration, path, ordinal, name, kind, attempt, value, value_bytes, error, time",          \
+      "steps by node, item, iteration, path, place and name, those behind such a list; a value that is "     \
+      "large is left out")                                                                                   \
     X(STEPS_OF_RUN, "steps_of_run", "run integer",                                                           \
       "run, node, item, iteration, path, ordinal, name, kind, attempt, value, error, time",                  \
       "all steps, by when they were recorded")                                                               \
@@ -114,10 +142,31 @@
       "the last value of the step of that name in a node that waits for the signal")                         \
     X(SIGNALS_OF_RUN, "signals_of_run", "run integer", "run, seq, name, data, sent, received, taken",        \
       "the signals that a run has received, in that order")                                                  \
+    X(SIGNALS_PAGE, "signals_page", "run integer, after integer, limit integer",                             \
+      "seq, name, data, sent, received, taken", "the same, those after a record")                            \
+    X(LOG_SCANNED, "log_scanned", "run integer, after integer, scan integer", "id, n",                       \
+      "the last of so many lines after the one with that id, and how many they are")                         \
+    X(LOG_PAGE, "log_page",                                                                                  \
+      "run integer, after integer, last integer, node text?, item integer?, rank integer?, search text?, "   \
+      "bytes integer, limit integer",                                                                        \
+      "id, node, item, iteration, attempt, time, level, message, bytes, fields",                             \
+      "lines after one up to another that have a text in them, 64 KiB of each at most; they end behind the " \
+      "one with which they have more than so many bytes")                                                    \
+    X(LOG_TAIL, "log_tail",                                                                                  \
+      "run integer, before integer, node text?, item integer?, rank integer?, scan integer, limit integer",  \
+      "id", "the last lines before the one with that id, the newest first, of so many that are looked at")   \
     X(LOGS_OF_RUN, "logs_of_run",                                                                            \
       "run integer, after integer, node text?, item integer?, rank integer?, limit integer",                 \
       "id, run, node, item, iteration, attempt, time, level, message, fields",                               \
       "what was logged after the line with that id; rank: 1 debug, 2 info, 3 warn, 4 error, and above")
+
+#define ORR_JOURNAL_QUERIES(X)                                                                               \
+    X(JOURNAL_AFTER, "journal_after", "from integer, bytes integer, limit integer",                          \
+      "id, run, workflow, bundle, first, records",                                                           \
+      "rows of the journal from that one on, with the id of their run, NULL where it is gone; they end "     \
+      "behind the one with which they have so many bytes")                                                   \
+    X(JOURNAL_LAST, "journal_last", "", "id", "the newest row of the journal, 0: there is none")             \
+    X(STORE_CHANGE, "store_change", "", "n", "another number than before where others have changed the store")
 
 #define ORR_INBOX_QUERIES(X)                                                                                 \
     X(INBOX_OF_RUN, "inbox_of_run", "run integer", "name, text, time",                                       \
@@ -224,6 +273,15 @@
     X(STORE_CHECK, "store_check", "", "text", "`ok`, or what is wrong with the tables; reads them whole")    \
     X(STORE_RUNS, "store_runs", "", "runs, unfinished", "how many runs there are, and are not over")
 
+#define ORR_ACCESS_QUERIES(X)                                                                                \
+    X(TOKEN_BY_HASH, "token_by_hash", "hash text", ORR_TOKEN_COLUMNS, "the token or session with that hash") \
+    X(TOKENS, "tokens", "", ORR_TOKEN_COLUMNS, "all tokens and sessions, oldest first")                      \
+    X(AUDIT_LAST, "audit_last", "", "id, hash", "the last line of the audit")                                \
+    X(AUDIT_BEFORE, "audit_before", "before integer, limit integer", "id, entry, hash",                      \
+      "lines of the audit below one, newest first")                                                          \
+    X(AUDIT_AFTER, "audit_after", "after integer, limit integer", "id, entry, hash",                         \
+      "lines of the audit above one, oldest first")
+
 #define ORR_RETENTION_QUERIES(X)                                                                             \
     X(RUNS_TO_PRUNE, "runs_to_prune",                                                                        \
       "ended_before number, states list, workflow text?, gone list, after integer, limit integer",           \
@@ -249,9 +307,11 @@
 #define ORR_QUERIES(X)                                                                                       \
     ORR_RUN_QUERIES(X)                                                                                       \
     ORR_NODE_QUERIES(X)                                                                                      \
+    ORR_JOURNAL_QUERIES(X)                                                                                   \
     ORR_INBOX_QUERIES(X)                                                                                     \
     ORR_LOCK_QUERIES(X)                                                                                      \
-    ORR_BARRIER_QUERIES(X) ORR_SCHEDULE_QUERIES(X) ORR_OTHER_QUERIES(X) ORR_RETENTION_QUERIES(X)
+    ORR_BARRIER_QUERIES(X)                                                                                   \
+    ORR_SCHEDULE_QUERIES(X) ORR_OTHER_QUERIES(X) ORR_ACCESS_QUERIES(X) ORR_RETENTION_QUERIES(X)
 
 /* ---- changes --------------------------------------------------------------------------------- */
 
@@ -290,6 +350,15 @@
     X(STATE_REMOVE, "state_remove", "workflow text?, key text?", "removes values that outlive runs")         \
     X(SETTING_KEEP, "setting_keep", "name text, value text", "keeps a setting of the store, as JSON")        \
     X(SETTING_REMOVE, "setting_remove", "name text", "removes a setting")                                    \
+    X(TOKEN_CREATE, "token_create",                                                                          \
+      "id text, kind text, hash text, name text, scope text, workflows text?, created number, expires "      \
+      "number?, parent text?",                                                                               \
+      "keeps a token or session")                                                                            \
+    X(TOKEN_REVOKE, "token_revoke", "id text, time number",                                                  \
+      "revokes a token that is not yet, and the sessions that were begun with it")                           \
+    X(SESSIONS_PRUNE, "sessions_prune", "now number", "removes sessions that have expired or were revoked")  \
+    X(AUDIT_ADD, "audit_add", "after integer, lines list",                                                   \
+      "adds the lines `{entry, hash}` to the audit, where the last one there is `after` (0: there is none)") \
     X(RUNS_PRUNE, "runs_prune", "ended_before number, states list, workflow text?, gone list, runs list",    \
       "removes those of the runs that `runs_to_prune` still gives, with all that is theirs")                 \
     X(CACHE_PRUNE, "cache_prune", "now number", "removes what `cache_expired` counts")                       \

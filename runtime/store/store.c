@@ -284,6 +284,11 @@ static orr_status check_values(const orr_operation *operation, const orr_value *
     return ORR_OK;
 }
 
+orr_status orr_store_snapshot(orr_store *store, bool begins, orr_reason *reason) {
+    *reason = (orr_reason){""};
+    return store->class->snapshot != NULL ? store->class->snapshot(store, begins, reason) : ORR_OK;
+}
+
 orr_status orr_store_query(orr_store *store, orr_query query, const orr_value *values,
                            const orr_store_reader *reader, orr_reason *reason) {
     *reason = (orr_reason){""};

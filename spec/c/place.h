@@ -31,8 +31,13 @@ int64_t place_number(orr_store *s, const char *sql);
 
 /* Makes a store one of version 5, 4 or 3: what came later goes. */
 #define PLACE_UNDO_6                                                                                         \
+    "DROP TRIGGER runs_figures_move; DROP TRIGGER runs_figures_leave; DROP TABLE run_figures; "              \
+    "DROP TRIGGER runs_labels_move; DROP TRIGGER runs_labels_leave; DROP TABLE run_labels; "                 \
+    "DROP INDEX runs_by_state; DROP INDEX runs_by_workflow; "                                                \
+    "CREATE INDEX runs_created ON runs (workflow, created); "                                                \
     "DROP TABLE IF EXISTS schedules; DROP TABLE IF EXISTS schedule_skips; "                                  \
-    "DROP TABLE IF EXISTS schedule_asked; DROP INDEX IF EXISTS runs_ended; "
+    "DROP TABLE IF EXISTS schedule_asked; DROP INDEX IF EXISTS runs_ended; "                                 \
+    "DROP TABLE IF EXISTS tokens; DROP TABLE IF EXISTS audit; "
 #define PLACE_UNDO_5 PLACE_UNDO_6 "DROP TABLE IF EXISTS state; DROP TABLE IF EXISTS arrivals; "
 #define PLACE_UNDO_4                                                                                         \
     PLACE_UNDO_5                                                                                             \

@@ -138,6 +138,9 @@ local REST = {
   { "INSERT INTO modules(bundle, name, path, source) VALUES('b0', 'm', 'm.lua', 'return 1')" },
   { "INSERT INTO steps VALUES(2, 'fetch', 0, 1, '', 1, 'token', 'step', 1, '{\"t\":1}', NULL, ?)", T + 0.6 },
   { "INSERT INTO steps VALUES(4, 'approve', 0, 1, '', 1, 'release', 'wait', 1, NULL, NULL, ?)", T + 1002 },
+  -- labels are taken up when a run is first shown
+  { "UPDATE runs SET seq = 0" },
+  { "UPDATE runs SET seq = 1, state = state" },
   { "INSERT INTO signals VALUES(4, 7, 'other', '{\"x\":1}', ?, ?1, NULL)", T + 1002.5 },
   { "INSERT INTO blobs VALUES('aaaa', 3, '\"x\"'), ('bbbb', 5, '\"gone\"'), ('cccc', 7, '\"kept\"')" },
   { "INSERT INTO journal(id, run, first, fence, records) VALUES(1, 2, 1, 1, CAST(? AS BLOB))",

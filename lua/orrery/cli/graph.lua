@@ -29,7 +29,7 @@ function graph.main(args)
   end
   local compiled = files.compile(args.file)
   if not compiled then return 2 end
-  local view = require("orrery.cli.display.view").of(compiled.def, compiled.plan:layers())
+  local view = require("orrery.history.graph.view").of(compiled.def, compiled.plan:layers())
   local text = require("orrery.cli.display.formats")[format](view)
   if not args.output or args.output == "-" then
     out.write(text)

@@ -3,7 +3,7 @@
 local out = require "orrery.cli.shared.out"
 local files = require "orrery.cli.shared.files"
 local term = require "orrery.cli.display.term"
-local view_of = require "orrery.cli.display.view"
+local view_of = require "orrery.history.graph.view"
 
 local plan = {}
 

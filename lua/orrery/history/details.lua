@@ -221,17 +221,29 @@ local function children_of(db, run)
   return json.array(db:rows("runs_of_parent", { run = run.number }))
 end
 
+--- What is known of a run itself, without what it consists of.
+---@param db orrery.Store
+---@param run table row of `find.one`
+---@param whole? boolean fetch values that stand in `blobs`
+---@return table
+function details.head(db, run, whole)
+  local made = plain_run.of(run)
+  local row = db:row("run_values", { run = run.number }) or {}
+  made.input, made.output = value_of(db, row.input, whole), value_of(db, row.output, whole)
+  if made.output == nil then made.output = json.null end
+  made.bundle, made.owner, made.forked_from = row.bundle, owners.of(db, run), row.forked_from
+  made.lock = not run.ended and require("orrery.history.lock").of(db, run.number) or nil
+  made.inbox = inbox_of(db, run)
+  return made
+end
+
 --- Reads a run.
 ---@param db orrery.Store
 ---@param run table row of `find.one`
 ---@param whole? boolean fetch values that stand in `blobs`
 ---@return table
 function details.of(db, run, whole)
-  local made = plain_run.of(run)
-  local row = db:row("run_values", { run = run.number }) or {}
-  made.input, made.output = value_of(db, row.input, whole), value_of(db, row.output, whole)
-  if made.output == nil then made.output = json.null end
-  made.bundle, made.owner, made.forked_from = row.bundle, owners.of(db, run), row.forked_from
+  local made = details.head(db, run, whole)
   local names = items.names(db, run)
   made.total, made.nodes = made.nodes, json.array(nodes_of(db, run, whole, names))
   made.compensations = compensations_of(made.nodes)
@@ -239,8 +251,7 @@ function details.of(db, run, whole)
   add_waits(made.nodes, made.steps)
   if not run.ended then mark_interrupted(made.nodes, made.owner) end
   if run.state == "paused" then mark_paused(made.nodes) end
-  made.lock = not run.ended and require("orrery.history.lock").of(db, run.number) or nil
-  made.inbox, made.children = inbox_of(db, run), children_of(db, run)
+  made.children = children_of(db, run)
   made.costs = add_costs(db, run, made.nodes)
   made.critical_path = require("orrery.history.critical").of(db, made)
   return made

@@ -2,8 +2,10 @@
 --- raised as a `mistake`.
 local core = require "orrery.core"
 local find = require "orrery.history.find"
+local list = require "orrery.history.list"
 local mistake = require "orrery.history.mistake"
 local owners = require "orrery.history.owners"
+local plain_run = require "orrery.history.plain_run"
 
 local filter = {}
 
@@ -138,7 +140,7 @@ local function time_of(text, now)
   return time or mistake.raise(message)
 end
 
---- The options as parameters of the query `runs_shown`. Raises a mistake where one is wrong.
+--- The options as parameters of `list.page`. Raises a mistake where one is wrong.
 ---@param db orrery.Store
 ---@param args table
 ---@return table
@@ -167,20 +169,47 @@ local PAGE = 500
 ---@return fun(): table|nil
 function filter.each(db, args, also)
   local chosen, left = filter.chosen_by(db, args), (args.limit or 0) > 0 and args.limit or math.huge
-  local page, at, living = {}, 0, nil
-  chosen.before = math.maxinteger
+  local page, at, n, place, living = {}, 0, nil, nil, nil
   if also then chosen[also] = true end
   return function()
     at = at + 1
     if page[at] then return find.finish(page[at], living) end
-    local n = math.tointeger(math.min(left, PAGE))
-    if n == 0 or (chosen.before < math.maxinteger and #page < PAGE) then return nil end
-    chosen.limit = n
-    page, at, left = db:rows("runs_shown", chosen), 1, left - n
+    if n and #page < n then return nil end
+    n = math.tointeger(math.min(left, PAGE))
+    if n == 0 then return nil end
+    page, at, left = list.page(db, chosen, place, n), 1, left - n
     if #page == 0 then return nil end
-    chosen.before, living = page[#page].number, owners.living(db)
+    place, living = list.behind(page[#page]), owners.living(db)
     return find.finish(page[1], living)
   end
+end
+
+-- The same for each of some workflows.
+local function of_each(chosen, workflows)
+  local each = {}
+  for i, name in ipairs(workflows) do
+    each[i] = { workflow = name }
+    for key, value in pairs(chosen) do each[i][key] = value end
+  end
+  return { workflows = each }
+end
+
+--- A page of the chosen runs, as data.
+---@param db orrery.Store
+---@param args table `limit`: how many at most, 100 where it is left out; `cursor`: that of the page
+---  before; `workflows`: a list, only runs of these
+---@return { runs: table[], next: string|nil } as `plain_run.of` gives them; next: there may be more
+function filter.page(db, args)
+  local limit = args.limit or 100
+  local chosen, place = filter.chosen_by(db, args), list.place(args.cursor)
+  if args.workflows then chosen = of_each(chosen, args.workflows) end
+  local rows, living, runs = list.page(db, chosen, place, limit), owners.living(db), {}
+  for i, row in ipairs(rows) do
+    runs[i] = plain_run.of(find.finish(row, living))
+    runs[i].short = row.short
+  end
+  return { runs = core.json.array(runs),
+    next = #rows == limit and list.cursor(list.behind(rows[#rows])) or nil }
 end
 
 --- The chosen runs, newest first, as rows of `runs` without input and output, with `short`, the

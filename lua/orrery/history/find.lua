@@ -29,7 +29,7 @@ end
 
 -- What a word that is no beginning of an id may stand for.
 local function meant(db, word)
-  local run = db:rows("runs_shown", { workflow = word, before = math.maxinteger, limit = 1 })[1]
+  local run = require("orrery.history.list").newest(db, { workflow = word }, 1)[1]
   if run then
     return (", but of a workflow, whose newest is %s")
       :format(plain_run.short(run.id, run.id_before, run.id_after))

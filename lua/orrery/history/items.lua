@@ -42,6 +42,12 @@ function items.number(db, node, item)
   end
 end
 
+--- What the items of a node are called; empty where they have no names.
+---@param db orrery.Store
+---@param node table row of `nodes`, of the whole node
+---@return string[]
+function items.names_of(db, node) return names_of(db, node.item_names) end
+
 --- What an item is called; nil where it has no name.
 ---@param db orrery.Store
 ---@param node table row of `nodes`, of the whole node

@@ -1,5 +1,6 @@
 --- What nodes have logged.
 local column = require "orrery.history.column"
+local core = require "orrery.core"
 local mistake = require "orrery.history.mistake"
 local items = require "orrery.history.items"
 local nodes = require "orrery.history.nodes"
@@ -47,6 +48,51 @@ function logs.each(db, run, chosen, last)
     if row then last = row.id end
     return row
   end
+end
+
+local LIMIT, SCAN, BYTES = 100, 20000, 1 << 20 -- of a page: lines, lines that are looked at, and bytes
+
+-- The line that a page begins behind: the one before the last `tail` of those that are wanted.
+local function behind_tail(db, asked, tail)
+  local rows = db:rows("log_tail", { run = asked.run, node = asked.node, item = asked.item,
+    rank = asked.rank, before = math.maxinteger, scan = SCAN, limit = tail })
+  return rows[1] and rows[#rows].id - 1 or 0
+end
+
+---@class orrery.LogsAsked
+---@field after integer|nil `id` of the line that the page begins behind
+---@field tail integer|nil in its place: from so many lines before the end on
+---@field limit integer|nil
+---@field node string|nil
+---@field level string|nil from this level on
+---@field search string|nil text that the message or the fields hold, in upper or lower case
+
+--- A page of the lines of a run, in order. It looks at so many lines and no more, so that it takes a
+--- bounded time and memory however long the log is: a page of a search may have few lines, or none,
+--- and not be the last.
+---@param db orrery.Store
+---@param run table
+---@param args orrery.LogsAsked
+---@return { lines: table[], last: integer, more: boolean } last: go on after it; more: there are
+--- others already; of a message above 64 KiB the beginning is there, and `message_bytes`
+function logs.page(db, run, args)
+  local asked = { run = run.number, rank = rank_of(args.level), search = args.search,
+    limit = args.limit or LIMIT, bytes = BYTES }
+  if args.node then asked.node, asked.item = number_of(db, run, args.node) end
+  asked.after = args.after or args.tail and behind_tail(db, asked, args.tail) or 0
+  local scanned = db:row("log_scanned", { run = run.number, after = asked.after, scan = SCAN })
+  if not scanned.id then return { lines = core.json.array {}, last = asked.after, more = false } end
+  asked.last = scanned.id
+  local rows, names, lines, size = db:rows("log_page", asked), items.names(db, run), {}, 0
+  for i, row in ipairs(rows) do
+    lines[i] = logs.plain(row, run, names)
+    lines[i].id, lines[i].run = row.id, nil
+    lines[i].message_bytes = row.bytes > #row.message and row.bytes or nil
+    size = size + #row.message + #(row.fields or "")
+  end
+  local cut = #rows == asked.limit or size > BYTES
+  local last = cut and rows[#rows].id or scanned.id
+  return { lines = core.json.array(lines), last = last, more = cut or scanned.n == SCAN }
 end
 
 --- What the item of a line is called.

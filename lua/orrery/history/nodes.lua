@@ -47,8 +47,11 @@ end
 --- of the definition; such items also of a node that completed.
 ---@param db orrery.Store
 ---@param run { number: integer }
+---@param most? integer
 ---@return fun(): table|nil rows of `nodes`
-function nodes.notable(db, run) return db:each_row("nodes_notable", { run = run.number }) end
+function nodes.notable(db, run, most)
+  return db:each_row("nodes_notable", { run = run.number, limit = most })
+end
 
 --- Whether a node does something now. One with `each` is running until its last item has ended,
 --- also while none of them does anything.

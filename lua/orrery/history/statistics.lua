@@ -1,5 +1,5 @@
 --- Figures over all runs of a store: those of the views `workflow_stats` and `node_stats`, and what
---- agents have used.
+--- agents have used. Those of workflows come from sums that are kept; percentiles have three digits.
 local column = require "orrery.history.column"
 local owners = require "orrery.history.owners"
 
@@ -8,7 +8,7 @@ local statistics = {}
 --- Of the workflows, or of one.
 ---@param db orrery.Store
 ---@param workflow string|nil
----@return table[] rows of `workflow_stats`, in the order of the names
+---@return table[] rows as of `workflow_stats`, in the order of the names
 function statistics.workflows(db, workflow)
   return db:rows("workflow_stats", { workflow = workflow })
 end

@@ -45,8 +45,7 @@ return function(url, workflow)
   local db <close> = core.store(url)
   local learned = {}
   db:project()
-  for _, row in ipairs(db:rows("runs_shown", { before = math.maxinteger, workflow = workflow,
-    limit = MOST_RUNS })) do
+  for _, row in ipairs(require("orrery.history.list").newest(db, { workflow = workflow }, MOST_RUNS)) do
     add(learned, db, row.number)
   end
   if next(learned) == nil then

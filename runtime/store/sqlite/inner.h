@@ -554,6 +554,7 @@ orr_status orr_sqlite_get(orr_store *store, orr_row_kind kind, const char *key, 
                           orr_reason *reason);
 orr_status orr_sqlite_query(orr_store *store, orr_query query, const orr_value *values,
                             const orr_store_reader *reader, orr_reason *reason);
+orr_status orr_sqlite_snapshot(orr_store *store, bool begins, orr_reason *reason);
 orr_status orr_sqlite_select(orr_store *store, const orr_statement *statement, const orr_store_reader *reader,
                              orr_reason *reason);
 /* `id`: of the run, for the reason. The sequence number of the last record of a run's journal,

@@ -39,7 +39,7 @@
 
 /* The runs that options choose, as one that is listed and as the parent of one. */
 #define CHOSEN(run)                                                                                          \
-    "[:unfinished AND " run ".ended IS NULL]"                                                                \
+    "[:unfinished AND +" run ".ended IS NULL]"                                                               \
     "[:retryable AND " run ".state IN ('failed', 'cancelled')]"                                              \
     "[:lacking AND (" run ".state IN ('failed', 'cancelled') OR (" run ".state = 'completed' AND EXISTS "    \
     "(SELECT 1 FROM nodes AS n WHERE n.run = " run ".number AND n.item > 0 AND n.state = 'failed')))]"       \
@@ -47,8 +47,36 @@
     "[:since AND " run ".created >= :since]"                                                                 \
     "[:until AND " run ".created < :until]"                                                                  \
     "[:labels AND " LABELLED(run) "]" IN_A_STATE(run)
-#define LISTED CHOSEN("r")
 #define PARENT CHOSEN("p")
+#define CHOSEN_RUN CHOSEN("r")
+#define LISTED                                                                                               \
+    CHOSEN("r")                                                                                              \
+    "[:tops AND NOT EXISTS (SELECT 1 FROM runs AS p WHERE p.number = r.parent" PARENT ")]"
+
+/* Of durations in order the one at the place of a percentile, as in views.c. */
+#define PLACE(p) "min(seconds) FILTER (WHERE upto >= (" #p " * timed + 99) / 100) AS p" #p
+#define PLACES PLACE(50) ", " PLACE(95) ", " PLACE(99)
+
+/* A page has values up to 16 KiB in it. */
+#define UNLESS_LARGE(column) "iif(length(CAST(" column " AS BLOB)) <= 16384, " column ", NULL)"
+#define SHORT_VALUE UNLESS_LARGE("value")
+#define SHORT_DATA UNLESS_LARGE("data")
+#define PAGED                                                                                                \
+    "SELECT run, node, item, idx, state, attempts, iteration, started, ended, due, " UNLESS_LARGE(           \
+        "output") " AS output, length(CAST(output AS BLOB)) AS output_bytes, error, source, outcome, why, "  \
+                  "items FROM "                                                                              \
+                  "nodes WHERE run = :run "
+#define KEY(i) "json_extract(:after, '$[" i "]')"
+#define ATTEMPT_KEY "(" KEY("0") ", " KEY("1") ", " KEY("2") ", " KEY("3") ", " KEY("4") ")"
+#define STEP_KEY "(" KEY("0") ", " KEY("1") ", " KEY("2") ", " KEY("3") ", " KEY("4") ", " KEY("5") ")"
+
+#define OF_LINES                                                                                             \
+    "[:node AND node = :node][:item AND item = :item]"                                                       \
+    "[:rank AND CASE level WHEN 'debug' THEN 1 WHEN 'warn' THEN 3 WHEN 'warning' THEN 3 WHEN 'error' "       \
+    "THEN 4 ELSE 2 END >= :rank]"
+
+/* Those that come behind one in a list. */
+#define BEFORE "[:at AND (r.created, r.number) < (:at, :before)]"
 
 /* The newest runs of a workflow, and those of them that are over. */
 #define NEWEST                                                                                               \
@@ -97,17 +125,34 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_RUN_VALUES] = "SELECT @ FROM runs WHERE number = :run",
     [ORR_QUERY_RUN_START] = "SELECT @ FROM runs WHERE number = :run",
     [ORR_QUERY_RUN_SHOWN] = SHOWN "WHERE number = :run",
-    /* The numbers first, from the tables and indices alone: only chosen rows are then read in
-     * full. There is an index of the unfinished. */
     [ORR_QUERY_RUNS_SHOWN] = SHOWN
-    "WHERE number IN ([:labels " WANTED_LABELS "]"
-    "SELECT r.number FROM runs AS r WHERE r.number < :before" LISTED
-    "[:tops AND NOT EXISTS (SELECT 1 FROM runs AS p WHERE p.number = r.parent" PARENT ")]"
-    " ORDER BY r.number DESC LIMIT :limit) ORDER BY number DESC",
+    "WHERE number IN (SELECT value FROM json_each(:runs)) ORDER BY created DESC, number DESC",
+    /* One state at a time: so the index has them in order. */
+
+    [ORR_QUERY_RUNS_IN_STATE] =
+        "[:labels " WANTED_LABELS "]"
+        "SELECT r.number, r.created FROM runs AS r WHERE r.seq > 0 AND r.state = :state" LISTED BEFORE
+        " ORDER BY r.created DESC, r.number DESC LIMIT :limit",
+    [ORR_QUERY_RUNS_NEW] =
+        "[:labels " WANTED_LABELS "]"
+        "SELECT r.number, r.created FROM runs AS r WHERE r.seq = 0 AND r.ended IS NULL AND "
+        "r.state = 'pending'" LISTED BEFORE " ORDER BY r.created DESC, r.number DESC LIMIT :limit",
+    [ORR_QUERY_RUNS_LABELLED] =
+        "[:labels " WANTED_LABELS "]"
+        "SELECT l.run AS number, l.created FROM run_labels AS l CROSS JOIN runs AS r WHERE l.label = :label "
+        "AND l.state = :state[:workflow AND l.workflow = :workflow][:since AND l.created >= :since]"
+        "[:until AND l.created < :until][:at AND (l.created, l.run) < (:at, :before)] "
+        "[:also AND EXISTS (SELECT 1 FROM run_labels AS x WHERE x.label = :also AND x.state = l.state AND "
+        "x.created = l.created AND x.run = l.run)] AND r.number = l.run" LISTED
+        " ORDER BY l.created DESC, l.run DESC LIMIT :limit",
+    [ORR_QUERY_LABEL_RUNS] =
+        "SELECT count(*) AS n FROM (SELECT 1 FROM run_labels WHERE label = :label LIMIT :limit)",
+    [ORR_QUERY_WORKFLOW_RUNS] = "SELECT count(*) AS n FROM (SELECT 1 FROM runs WHERE seq > 0 AND "
+                                "workflow = :workflow LIMIT :limit)",
     [ORR_QUERY_RUNS_UNDER] = SHOWN
     "WHERE number IN ([:labels " WANTED_LABELS "]"
     "SELECT number FROM (SELECT r.number, row_number() OVER (PARTITION BY r.parent ORDER BY r.number) "
-    "AS place FROM runs AS r WHERE r.parent IN (SELECT value FROM json_each(:parents))" LISTED
+    "AS place FROM runs AS r WHERE r.parent IN (SELECT value FROM json_each(:parents))" CHOSEN_RUN
     ") WHERE 1[:limit AND place <= :limit]) ORDER BY number",
     [ORR_QUERY_RUNS_BY_PREFIX] = "SELECT @ FROM runs WHERE id >= :from AND id < :to ORDER BY id LIMIT :limit",
     [ORR_QUERY_RUNS_BY_PREFIX_COUNT] = "SELECT count(*) AS n FROM runs WHERE id >= :from AND id < :to",
@@ -127,14 +172,21 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_RUNS_BY_OWNER] =
         "SELECT owner, count(*) AS n FROM runs WHERE ended IS NULL AND state NOT IN " OVER " GROUP BY owner",
     [ORR_QUERY_RUNS_OF_PARENT] = "SELECT @ FROM runs WHERE parent = :run ORDER BY number",
-
     [ORR_QUERY_NODE] = "SELECT @ FROM nodes WHERE run = :run AND node = :node AND item = :item",
     [ORR_QUERY_NODES_OF_RUN] = "SELECT @ FROM nodes WHERE run = :run ORDER BY idx, item",
+    [ORR_QUERY_NODES_PAGE] = PAGED "AND item = 0 AND idx > :after[:state AND state = :state] "
+                                   "ORDER BY idx LIMIT :limit",
+    [ORR_QUERY_ITEMS_PAGE] = PAGED "AND idx = :idx AND item > max(:after, 0)[:state AND state = :state] "
+                                   "ORDER BY item LIMIT :limit",
     [ORR_QUERY_NODES_NOTABLE] =
-        "SELECT @ FROM nodes WHERE run = :run AND CASE item WHEN 0 THEN state NOT IN ('completed', "
-        "'compensated') OR (items > 0 AND EXISTS (SELECT 1 FROM nodes AS i WHERE i.run = :run AND i.idx = "
-        "nodes.idx AND i.item > 0 AND i.state = 'failed')) ELSE state IN ('failed', 'compensation_failed') "
-        "END ORDER BY idx, item",
+        "SELECT @ FROM nodes WHERE run = :run AND CASE item WHEN 0 THEN state NOT IN "
+        "('completed', "
+        "'compensated') OR (items > 0 AND EXISTS (SELECT 1 FROM nodes AS i WHERE i.run = "
+        ":run AND "
+        "i.idx = "
+        "nodes.idx AND i.item > 0 AND i.state = 'failed')) ELSE state IN ('failed', "
+        "'compensation_failed') "
+        "END ORDER BY idx, item[:limit LIMIT :limit]",
     [ORR_QUERY_NODE_STATES] = "SELECT @ FROM nodes WHERE run = :run AND item = 0",
     [ORR_QUERY_NODE_STATE] = "SELECT @ FROM nodes WHERE run = :run AND node = :node AND item = 0",
     [ORR_QUERY_NODE_OUTPUTS] = "SELECT @ FROM nodes WHERE run = :run AND item = 0",
@@ -159,6 +211,16 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_NODE_AFTER] = "SELECT json_extract(definition, '$.nodes[' || :idx || '].after') AS after "
                              "FROM bundles WHERE hash = :bundle",
     [ORR_QUERY_ATTEMPTS_OF_RUN] = "SELECT @ FROM attempts WHERE run = :run ORDER BY started, attempt",
+    [ORR_QUERY_ATTEMPTS_PAGE] =
+        "SELECT @ FROM attempts WHERE run = :run[:node AND node = :node][:item AND item = :item] AND "
+        "(node, item, iteration, attempt, phase) > " ATTEMPT_KEY
+        " ORDER BY node, item, iteration, attempt, phase LIMIT :limit",
+    [ORR_QUERY_STEPS_PAGE] =
+        "SELECT node, item, iteration, path, ordinal, name, kind, attempt, " SHORT_VALUE " AS value, "
+        "length(CAST(value AS BLOB)) AS value_bytes, error, time FROM steps WHERE run = :run"
+        "[:node AND node = :node][:item AND item = :item] AND "
+        "(node, item, iteration, path, ordinal, name) > " STEP_KEY
+        " ORDER BY node, item, iteration, path, ordinal, name LIMIT :limit",
     [ORR_QUERY_STEPS_OF_RUN] = "SELECT @ FROM steps WHERE run = :run ORDER BY time, node, item, ordinal",
     [ORR_QUERY_STEP_OPEN] =
         "SELECT @ FROM steps WHERE run = :run AND node = :node AND item = :item AND value IS NULL "
@@ -167,6 +229,7 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "SELECT @ FROM steps WHERE run = :run AND node = :node AND item = :item AND name = :name "
         "AND value IS NOT NULL ORDER BY iteration DESC, time DESC LIMIT 1",
     /* As their owner last said, or in a step that is open. */
+
     [ORR_QUERY_SIGNALS_AWAITED] =
         "SELECT json_extract(why, '$.name') AS name FROM nodes WHERE run = :run AND state = 'waiting' "
         "AND json_extract(why, '$.kind') = 'signal' AND json_extract(why, '$.name') IS NOT NULL "
@@ -175,6 +238,7 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "WHERE s.run = :run AND s.kind = 'wait' AND s.value IS NULL AND s.error IS NULL "
         "AND n.state = 'waiting' ORDER BY 1",
     /* A wait that timed out has an error, or was cut short with its node. */
+
     [ORR_QUERY_SIGNAL_PASSED] =
         "SELECT s.node, s.item, n.state, n.ended, "
         "CASE WHEN s.error IS NOT NULL THEN json_extract(s.error, '$.code') END AS code "
@@ -190,11 +254,37 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "WHERE w.run = :run AND w.kind = 'wait' AND w.name = :signal AND w.value IS NULL "
         "AND a.name = :name AND a.value IS NOT NULL ORDER BY a.time DESC LIMIT 1",
     [ORR_QUERY_SIGNALS_OF_RUN] = "SELECT @ FROM signals WHERE run = :run ORDER BY seq",
-    [ORR_QUERY_LOGS_OF_RUN] =
-        "SELECT @ FROM logs WHERE run = :run AND id > :after[:node AND node = :node][:item AND item = :item]"
-        "[:rank AND CASE level WHEN 'debug' THEN 1 WHEN 'warn' THEN 3 WHEN 'warning' THEN 3 WHEN 'error' "
-        "THEN 4 ELSE 2 END >= :rank] ORDER BY id LIMIT :limit",
+    [ORR_QUERY_SIGNALS_PAGE] = "SELECT seq, name, " UNLESS_LARGE(
+        "data") " AS data, sent, received, taken FROM "
+                "signals WHERE run = :run AND seq > :after ORDER BY seq LIMIT :limit",
+    [ORR_QUERY_LOGS_OF_RUN] = "SELECT @ FROM logs WHERE run = :run AND id > :after" OF_LINES
+                              " ORDER BY id LIMIT :limit",
+    [ORR_QUERY_LOG_SCANNED] = "SELECT max(id) AS id, count(*) AS n FROM (SELECT id FROM logs WHERE "
+                              "run = :run AND id > :after ORDER BY id LIMIT :scan)",
+    /* Their sizes first: the texts are read of those alone that are given. */
 
+    [ORR_QUERY_LOG_PAGE] =
+        "SELECT id, node, item, iteration, attempt, time, level, coalesce(substr(message, 1, 65536), '') AS "
+        "message, coalesce(length(CAST(message AS BLOB)), 0) AS bytes, iif(length(fields) <= 65536, fields, "
+        "NULL) AS fields FROM logs WHERE id IN (SELECT id FROM (SELECT id, size, sum(size) OVER (ORDER BY "
+        "id) "
+        "AS total FROM (SELECT id, min(coalesce(length(message), 0), 65536) + "
+        "min(coalesce(length(fields), 0), 65536) AS size FROM logs WHERE run = :run AND id > :after AND "
+        "id <= :last" OF_LINES "[:search AND (instr(lower(message), lower(:search)) > 0 OR "
+        "instr(lower(fields), lower(:search)) > 0)] ORDER BY id LIMIT :limit)) WHERE total - size <= :bytes) "
+        "ORDER BY id",
+    [ORR_QUERY_LOG_TAIL] = "SELECT id FROM logs WHERE id IN (SELECT id FROM logs WHERE run = :run AND "
+                           "id < :before ORDER BY id DESC LIMIT :scan)" OF_LINES
+                           " ORDER BY id DESC LIMIT :limit",
+    /* Their sizes alone first. */
+
+    [ORR_QUERY_JOURNAL_AFTER] =
+        "SELECT j.id, r.id AS run, r.workflow, r.bundle, j.first, j.records FROM (SELECT id, "
+        "sum(length(records)) OVER (ORDER BY id) - length(records) AS before FROM (SELECT id, records FROM "
+        "journal WHERE id >= :from ORDER BY id LIMIT :limit)) AS k JOIN journal AS j ON j.id = k.id "
+        "LEFT JOIN runs AS r ON r.number = j.run WHERE k.before < :bytes ORDER BY j.id",
+    [ORR_QUERY_JOURNAL_LAST] = "SELECT coalesce(max(id), 0) AS id FROM journal",
+    [ORR_QUERY_STORE_CHANGE] = "SELECT data_version AS n FROM pragma_data_version",
     [ORR_QUERY_INBOX_OF_RUN] = "SELECT @ FROM inbox WHERE run = :run AND taken IS NULL ORDER BY id",
     [ORR_QUERY_INBOX_LEFT] = "SELECT i.id, i.name, i.text FROM inbox AS i JOIN runs ON runs.number = i.run "
                              "WHERE runs.id = :id AND i.taken IS NULL ORDER BY i.id",
@@ -208,7 +298,6 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_INBOX_CONTROL] =
         "SELECT @ FROM inbox WHERE run = :run AND name IN ('pause', 'resume', 'cancel') "
         "AND taken IS NULL ORDER BY name = 'cancel' DESC, id DESC LIMIT 1",
-
     [ORR_QUERY_LOCK_HOLDER] =
         "SELECT runs.id, l.begun, runs.owner, runs.state, l.place FROM run_locks AS l JOIN runs ON "
         "runs.number "
@@ -220,7 +309,6 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "l.workflow = own.workflow AND l.value = own.value AND l.run <> own.run AND (l.begun = 1 OR l.place "
         "< "
         "own.place) JOIN runs ON runs.number = l.run WHERE own.run = :run ORDER BY l.begun DESC, l.place",
-
     [ORR_QUERY_ARRIVAL] =
         "SELECT opened, needed, (SELECT count(*) FROM arrivals AS w WHERE w.barrier = :barrier AND w.opened "
         "IS "
@@ -228,7 +316,6 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_ARRIVALS] = "SELECT runs.id AS run, a.node, a.item, a.needed, a.time FROM arrivals AS a JOIN "
                            "runs ON runs.number = a.run WHERE a.barrier = :barrier AND a.opened IS NULL "
                            "ORDER BY a.id",
-
     [ORR_QUERY_SCHEDULES] = "SELECT @ FROM schedules WHERE 1[:id AND id = :id] ORDER BY id",
     [ORR_QUERY_SCHEDULE_SKIPS] =
         "SELECT id AS at, schedule, time, last, n, reason, noted FROM schedule_skips WHERE id < :before"
@@ -247,7 +334,6 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_RUN_SECONDS] =
         "SELECT ended - created AS seconds FROM runs WHERE workflow = :workflow AND state IN ('completed', "
         "'failed') ORDER BY created DESC LIMIT :limit",
-
     [ORR_QUERY_OWNER] = "SELECT @ FROM owners WHERE id = :owner",
     [ORR_QUERY_WORKERS] = "SELECT CAST(substr(name, 9) AS INTEGER) AS owner, CAST(substr(name, 9 + "
                           "instr(substr(name, 9), '.')) AS INTEGER) AS pool, value AS figures FROM meta "
@@ -256,8 +342,24 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_OWNERS_OPEN] = "SELECT @ FROM owners WHERE ended IS NULL AND lost = 0",
     [ORR_QUERY_WORKFLOW_KNOWN] = "SELECT 1 AS found FROM workflows WHERE name = :name",
     [ORR_QUERY_WORKFLOWS_RECENT] = "SELECT @ FROM workflows ORDER BY last DESC LIMIT :limit",
+    /* As the view workflow_stats, which goes through all runs. */
+
     [ORR_QUERY_WORKFLOW_STATS] =
-        "SELECT @ FROM workflow_stats[:workflow WHERE workflow = :workflow] ORDER BY workflow",
+        "WITH f AS MATERIALIZED (SELECT workflow, state, CAST(took AS REAL) AS seconds, n FROM run_figures "
+        "WHERE n > 0[:workflow AND workflow = :workflow]), "
+        "r AS MATERIALIZED (SELECT workflow, seconds, sum(n) OVER (PARTITION BY workflow ORDER BY seconds) "
+        "AS upto, sum(n) OVER (PARTITION BY workflow) AS timed FROM f WHERE state = 'completed'), "
+        "p AS (SELECT workflow, " PLACES " FROM r GROUP BY workflow) "
+        "SELECT f.workflow AS workflow, sum(n) AS runs, "
+        "coalesce(sum(n) FILTER (WHERE state NOT IN " OVER "), 0) AS unfinished, "
+        "coalesce(sum(n) FILTER (WHERE state = 'completed'), 0) AS completed, "
+        "coalesce(sum(n) FILTER (WHERE state = 'failed'), 0) AS failed, "
+        "coalesce(sum(n) FILTER (WHERE state = 'cancelled'), 0) AS cancelled, "
+        "coalesce(sum(n) FILTER (WHERE state = 'compensated'), 0) AS compensated, "
+        "coalesce(sum(n) FILTER (WHERE state = 'compensation_failed'), 0) AS compensation_failed, "
+        "round(1.0 * coalesce(sum(n) FILTER (WHERE state = 'completed'), 0) / "
+        "sum(n) FILTER (WHERE state IN " OVER "), 4) AS success, p50, p95, p99 "
+        "FROM f LEFT JOIN p ON p.workflow = f.workflow GROUP BY f.workflow ORDER BY f.workflow",
     [ORR_QUERY_NODE_STATS] = "SELECT @ FROM node_stats WHERE workflow = :workflow ORDER BY node",
     [ORR_QUERY_NODE_DURATIONS] =
         "SELECT run, node, ended - started AS seconds FROM nodes WHERE run " NEWEST
@@ -287,6 +389,7 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "sum(json_extract(l.fields, '$')) AS amount FROM logs AS l JOIN runs AS r ON r.number = l.run "
         "WHERE l.level = 'cost'[:workflow AND r.workflow = :workflow] GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
     /* The node type `agent` keeps the use of each question with its step. */
+
     [ORR_QUERY_AGENT_STATS] =
         "SELECT runs.workflow AS workflow, s.node AS node, json_extract(s.value, '$.usage.agent') AS agent, "
         "json_extract(s.value, '$.usage.model') AS model, count(*) AS questions, "
@@ -318,7 +421,11 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "SELECT count(*) AS runs, count(*) FILTER (WHERE ended IS NULL) AS unfinished FROM "
         "runs",
     [ORR_QUERY_STORE_CHECK] = "SELECT quick_check AS text FROM pragma_quick_check(1)",
-
+    [ORR_QUERY_TOKEN_BY_HASH] = "SELECT @ FROM tokens WHERE hash = :hash",
+    [ORR_QUERY_TOKENS] = "SELECT @ FROM tokens ORDER BY created, id",
+    [ORR_QUERY_AUDIT_LAST] = "SELECT @ FROM audit ORDER BY id DESC LIMIT 1",
+    [ORR_QUERY_AUDIT_BEFORE] = "SELECT @ FROM audit WHERE id < :before ORDER BY id DESC LIMIT :limit",
+    [ORR_QUERY_AUDIT_AFTER] = "SELECT @ FROM audit WHERE id > :after ORDER BY id LIMIT :limit",
     [ORR_QUERY_RUNS_TO_PRUNE] = "SELECT number, id " TO_PRUNE
                                 " AND number > :after ORDER BY number LIMIT :limit",
     [ORR_QUERY_RUNS_LEFT] = "SELECT count(*) AS n FROM runs WHERE number " IN_RUNS,
@@ -356,6 +463,7 @@ const char *const orr_sqlite_changes[ORR_CHANGE_COUNT] = {
     /* Nodes that have ended without leaving are taken away first: those of a run that was cancelled
      * while no process ran it. One who comes again after a restart finds its row, and is sent its
      * signal once for each attempt. */
+
     [ORR_CHANGE_BARRIER_ARRIVE] =
         "DELETE FROM arrivals WHERE barrier = :barrier AND opened IS NULL AND EXISTS (SELECT 1 FROM nodes AS "
         "n "
@@ -411,13 +519,26 @@ const char *const orr_sqlite_changes[ORR_CHANGE_COUNT] = {
         "DELETE FROM state WHERE 1[:workflow AND workflow = :workflow][:key AND key = :key]",
     [ORR_CHANGE_SETTING_KEEP] = "INSERT OR REPLACE INTO meta (name, value) VALUES (:name, :value)",
     [ORR_CHANGE_SETTING_REMOVE] = "DELETE FROM meta WHERE name = :name",
+    [ORR_CHANGE_TOKEN_CREATE] =
+        "INSERT INTO tokens (id, kind, hash, name, scope, workflows, created, expires, parent) "
+        "VALUES (:id, :kind, :hash, :name, :scope, :workflows, :created, :expires, :parent)",
+    [ORR_CHANGE_TOKEN_REVOKE] =
+        "UPDATE tokens SET revoked = :time WHERE (id = :id OR parent = :id) AND revoked IS NULL",
+    [ORR_CHANGE_SESSIONS_PRUNE] =
+        "DELETE FROM tokens WHERE kind = 'session' AND (expires <= :now OR revoked IS NOT NULL)",
+    [ORR_CHANGE_AUDIT_ADD] =
+        "INSERT INTO audit (id, entry, hash) SELECT :after + 1 + l.key, json_extract(l.value, '$.entry'), "
+        "json_extract(l.value, '$.hash') FROM json_each(:lines) AS l "
+        "WHERE (SELECT coalesce(max(id), 0) FROM audit) = :after",
     /* A row of the cache outlives the run that made it. */
+
     [ORR_CHANGE_RUNS_PRUNE] = "DELETE FROM runs WHERE number IN (SELECT number " TO_PRUNE
                               " AND number " IN_RUNS ");" ORR_TABLES_OF_RUNS(PRUNE_FROM),
     [ORR_CHANGE_CACHE_PRUNE] = "DELETE " EXPIRED,
     [ORR_CHANGE_STATE_PRUNE] = "DELETE " EXPIRED_STATE,
     /* What came into the journal or the cache since they were read, and what is on its way there,
      * is looked at in the same transaction. */
+
     [ORR_CHANGE_BLOBS_PRUNE] =
         "DELETE FROM blobs WHERE hash " IN_BLOBS " AND NOT EXISTS (SELECT 1 FROM journal WHERE id > :journal "
         "AND instr(records, CAST(blobs.hash AS BLOB)) > 0) "

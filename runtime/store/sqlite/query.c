@@ -179,6 +179,14 @@ orr_status orr_sqlite_query(orr_store *store, orr_query query, const orr_value *
     return status;
 }
 
+/* Which moment that is, the first reading in it decides. */
+orr_status orr_sqlite_snapshot(orr_store *store, bool begins, orr_reason *reason) {
+    orr_connection *c = orr_sqlite_mine((orr_sqlite *)store, reason);
+    if (c == NULL) return ORR_EIO;
+    int rc = orr_sql_run(c, begins ? ORR_SQL_SNAPSHOT : ORR_SQL_ROLLBACK, NULL, 0);
+    return rc == SQLITE_OK ? ORR_OK : orr_sqlite_explain(c->db, rc, "be read", reason);
+}
+
 orr_status orr_sqlite_select(orr_store *store, const orr_statement *statement, const orr_store_reader *reader,
                              orr_reason *reason) {
     orr_connection *c = orr_sqlite_mine((orr_sqlite *)store, reason);

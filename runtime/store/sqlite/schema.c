@@ -2,7 +2,7 @@
  * this one.
  *
  * commits, journal and owners are the truth, with what stands beside them: bundles, modules, blobs,
- * cache, logs, inbox, run_locks, arrivals, state. A row of runs is made with the run; its other
+ * cache, logs, inbox, run_locks, arrivals, state, tokens, audit. A row of runs is made with the run; its other
  * columns, and the tables nodes, attempts, steps, signals and timers, are projections of the
  * journal (store/tables).
  * SQLite keeps the text of CREATE statements, so the comments in them are what `.schema` shows.
@@ -291,6 +291,64 @@
     "  PRIMARY KEY (workflow, key)\n"                                                                        \
     ");\n"
 
+/* Lists of runs, newest first. A run comes into the indices with its first projection (seq > 0): in
+ * the commit that makes it, for which somebody waits, nothing of them is written. A label stands
+ * twice: as `name`, whatever its value, and as `name=value`; a boolean also by its word. Its rows
+ * follow those of runs by themselves, whoever changes or removes these. */
+#define LABELS_OF(row)                                                                                       \
+    "SELECT key FROM json_each(" row ".labels) UNION "                                                       \
+    "SELECT key || '=' || value FROM json_each(" row ".labels) UNION "                                       \
+    "SELECT key || '=' || type FROM json_each(" row ".labels) WHERE type IN ('true', 'false')"
+#define LABELS_LEAVE                                                                                         \
+    "  DELETE FROM run_labels WHERE state = old.state AND created = old.created AND run = old.number "       \
+    "AND label IN (" LABELS_OF("old") ");\n"
+#define LIST_TABLES                                                                                          \
+    "DROP INDEX runs_created;\n"                                                                             \
+    "CREATE INDEX runs_by_state ON runs (state, created) WHERE seq > 0;\n"                                   \
+    "CREATE INDEX runs_by_workflow ON runs (workflow, state, created) WHERE seq > 0;\n"                      \
+    "CREATE TABLE run_labels (            -- the labels of runs, as `name` and as `name=value`\n"            \
+    "  label    TEXT NOT NULL,\n"                                                                            \
+    "  state    TEXT NOT NULL,            -- of the run, as are the others\n"                                \
+    "  created  REAL NOT NULL,\n"                                                                            \
+    "  run      INTEGER NOT NULL,\n"                                                                         \
+    "  workflow TEXT NOT NULL,\n"                                                                            \
+    "  PRIMARY KEY (label, state, created, run)\n"                                                           \
+    ") WITHOUT ROWID;\n"                                                                                     \
+    "CREATE INDEX run_labels_workflow ON run_labels (label, workflow, state, created);\n"                    \
+    "INSERT OR IGNORE INTO run_labels SELECT j.key, r.state, r.created, r.number, r.workflow FROM runs AS "  \
+    "r, json_each(r.labels) AS j WHERE r.seq > 0;\n"                                                         \
+    "INSERT OR IGNORE INTO run_labels SELECT j.key || '=' || j.value, r.state, r.created, r.number, "        \
+    "r.workflow FROM runs AS r, json_each(r.labels) AS j WHERE r.seq > 0;\n"                                 \
+    "INSERT OR IGNORE INTO run_labels SELECT j.key || '=' || j.type, r.state, r.created, r.number, "         \
+    "r.workflow FROM runs AS r, json_each(r.labels) AS j WHERE r.seq > 0 AND j.type IN ('true', 'false');\n" \
+    "CREATE TRIGGER runs_labels_move AFTER UPDATE OF state ON runs WHEN new.labels IS NOT NULL "             \
+    "AND (new.state <> old.state OR old.seq = 0) BEGIN\n" LABELS_LEAVE                                       \
+    "  INSERT OR IGNORE INTO run_labels SELECT key, new.state, new.created, new.number, new.workflow "       \
+    "FROM (" LABELS_OF(                                                                                      \
+        "new") ");\nEND;\n"                                                                                  \
+               "CREATE TRIGGER runs_labels_leave AFTER DELETE ON runs WHEN old.labels IS NOT NULL "          \
+               "BEGIN\n" LABELS_LEAVE "END;\n"
+
+/* Who may ask a server for what, and what was changed by it. */
+#define ACCESS_TABLES                                                                                        \
+    "CREATE TABLE tokens (\n"                                                                                \
+    "  id        TEXT PRIMARY KEY,\n"                                                                        \
+    "  kind      TEXT NOT NULL,           -- token, session\n"                                               \
+    "  hash      TEXT NOT NULL UNIQUE,    -- SHA-256 of its text, which is kept nowhere\n"                   \
+    "  name      TEXT NOT NULL,\n"                                                                           \
+    "  scope     TEXT NOT NULL,           -- read, run, operate, admin\n"                                    \
+    "  workflows TEXT,                    -- JSON: only these; NULL: all\n"                                  \
+    "  created   REAL NOT NULL,\n"                                                                           \
+    "  expires   REAL,                    -- NULL: never\n"                                                  \
+    "  revoked   REAL,\n"                                                                                    \
+    "  parent    TEXT                     -- of a session: the token that it was begun with\n"               \
+    ");\n"                                                                                                   \
+    "CREATE TABLE audit (                 -- what was changed by a server or on its tokens\n"                \
+    "  id     INTEGER PRIMARY KEY,        -- from 1, without a gap\n"                                        \
+    "  entry  TEXT NOT NULL,              -- JSON\n"                                                         \
+    "  hash   TEXT NOT NULL               -- SHA-256 of the hash before it, a line end and entry\n"          \
+    ");\n"
+
 /* When the next time comes is computed; what is done with is kept. */
 #define SCHEDULE_TABLES                                                                                      \
     "CREATE TABLE schedules (             -- what starts runs by itself\n"                                   \
@@ -327,12 +385,39 @@
     ");\n"                                                                                                   \
     "CREATE INDEX runs_ended ON runs (workflow, ended) WHERE ended IS NOT NULL;\n"
 
+/* How many runs of a workflow are in a state, and of those that completed how long they took, in
+ * three digits: what statistics are made of. It follows runs by itself, as their labels do. */
+#define TOOK(row)                                                                                            \
+    "iif(" row ".state = 'completed', printf('%.2e', max(" row ".ended - " row ".created, 0)), '')"
+#define FIGURES_LEAVE                                                                                        \
+    "  UPDATE run_figures SET n = n - 1 WHERE old.seq > 0 AND workflow = old.workflow AND state = "          \
+    "old.state AND took = coalesce(" TOOK("old") ", '');\n"
+#define FIGURE_TABLES                                                                                        \
+    "CREATE TABLE run_figures (           -- runs by what statistics tell of them\n"                         \
+    "  workflow TEXT NOT NULL,\n"                                                                            \
+    "  state    TEXT NOT NULL,\n"                                                                            \
+    "  took     TEXT NOT NULL,            -- seconds from creation to the end, of those that completed\n"    \
+    "  n        INTEGER NOT NULL,\n"                                                                         \
+    "  PRIMARY KEY (workflow, state, took)\n"                                                                \
+    ") WITHOUT ROWID;\n"                                                                                     \
+    "INSERT INTO run_figures SELECT workflow, state, coalesce(" TOOK(                                        \
+        "runs") ", '') AS took, count(*) FROM "                                                              \
+                "runs WHERE seq > 0 GROUP BY 1, 2, 3;\n"                                                     \
+                "CREATE TRIGGER runs_figures_move AFTER UPDATE OF state ON runs WHEN new.state <> "          \
+                "old.state "                                                                                 \
+                "OR old.seq = 0 OR new.ended IS NOT old.ended BEGIN\n" FIGURES_LEAVE                         \
+                "  INSERT INTO run_figures SELECT new.workflow, new.state, coalesce(" TOOK(                  \
+                    "new") ", ''), 1 "                                                                       \
+                           "WHERE new.seq > 0 ON CONFLICT DO UPDATE SET n = n + 1;\nEND;\n"                  \
+                           "CREATE TRIGGER runs_figures_leave AFTER DELETE ON runs BEGIN\n" FIGURES_LEAVE    \
+                           "END;\n"
+
 static const char *const to_1[] = {WORKFLOW_TABLES, RUN_TABLES, HISTORY_TABLES, KEPT_TABLES, NULL};
 static const char *const to_2[] = {COMMIT_TABLES, RETURNED_COLUMN, LESS_TO_COMMIT, NULL};
 static const char *const to_3[] = {CHECKSUMS, NULL};
 static const char *const to_4[] = {ITEM_COLUMNS, LOCK_TABLE, NULL};
 static const char *const to_5[] = {ARRIVAL_TABLE, STATE_TABLE, NULL};
-static const char *const to_6[] = {SCHEDULE_TABLES, NULL};
+static const char *const to_6[] = {LIST_TABLES, FIGURE_TABLES, SCHEDULE_TABLES, ACCESS_TABLES, NULL};
 
 /* What brings a store of version i to version i + 1. A released line never changes; the next
  * version is one more line. */

@@ -1,7 +1,7 @@
 --- Small workflows drawn with box characters: layers from top to bottom, edges as lines in the
 --- channels between them. Lines of one source share a row of the channel; where two lines meet or
 --- cross, their directions are joined in one glyph.
-local layout = require "orrery.cli.display.layout"
+local layout = require "orrery.history.graph.layout"
 local term = require "orrery.cli.display.term"
 local trim_end = require "orrery.text".trim_end
 
@@ -186,7 +186,7 @@ local function place_columns(g)
 end
 
 --- Draws a workflow, or gives nil where a drawing would not fit or not help.
----@param view orrery.cli.View
+---@param view orrery.graph.View
 ---@param width integer columns there are
 ---@return string|nil
 function drawing.draw(view, width)

@@ -1,7 +1,7 @@
 --- The graph as text: a layered list, Graphviz's DOT, Mermaid.
 local term = require "orrery.cli.display.term"
 local trim_end = require "orrery.text".trim_end
-local view_of = require "orrery.cli.display.view"
+local view_of = require "orrery.history.graph.view"
 
 local formats = {}
 
@@ -33,7 +33,7 @@ local WIDTH = 110 -- columns that a drawing may take
 
 --- A drawing where the workflow is small enough for one, and the layers as a list: each node with
 --- its type, what it waits for, and its policies.
----@param view orrery.cli.View
+---@param view orrery.graph.View
 ---@return string
 function formats.text(view)
   local names, types = 4, 3
@@ -67,7 +67,7 @@ local function quoted(text)
 end
 
 --- DOT, the language of Graphviz (graphviz.org/doc/info/lang.html).
----@param view orrery.cli.View
+---@param view orrery.graph.View
 ---@return string
 function formats.dot(view)
   local lines = { ("digraph %s {"):format(quoted(view.name)), "  rankdir=TB;",
@@ -96,7 +96,7 @@ end
 
 --- A Mermaid flowchart (mermaid.js.org/syntax/flowchart.html). Ids are numbers, as names could be
 --- words of the language.
----@param view orrery.cli.View
+---@param view orrery.graph.View
 ---@return string
 function formats.mermaid(view)
   local lines = { "flowchart TB" }
@@ -112,7 +112,7 @@ function formats.mermaid(view)
 end
 
 --- SVG, see `orrery.cli.display.svg`.
----@param view orrery.cli.View
+---@param view orrery.graph.View
 ---@return string
 function formats.svg(view) return require("orrery.cli.display.svg").draw(view) end
 

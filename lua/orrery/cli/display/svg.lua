@@ -1,12 +1,11 @@
 --- A workflow drawn as SVG 1.1, from our own layers. One style sheet serves light and dark
 --- backgrounds.
-local layout = require "orrery.cli.display.layout"
+local coordinates = require "orrery.history.graph.coordinates"
 local term = require "orrery.cli.display.term"
 
 local svg = {}
 
-local CHAR, PAD, HEIGHT, LAYER, GAP, MARGIN = 7.3, 14, 40, 84, 26, 24
-local TITLE = 34
+local MARGIN, TITLE = 24, 34
 
 -- Hues for node types, as far apart as the first few allow; a type keeps its colour within one
 -- drawing.
@@ -64,31 +63,22 @@ end
 local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" }
 local function escape(text) return (term.clean(text):gsub('[&<>"]', ENTITIES)) end
 
-local function caption(node)
-  local text = node.type
-  if #node.marks > 0 then text = text .. " · " .. table.concat(node.marks, ", ") end
-  return term.cut(text, 44)
-end
+local function caption(node) return term.cut(coordinates.caption(node), coordinates.CAPTION) end
 
-local function label_of(node) return term.cut(term.clean(node.name), 40) end
+local function label_of(node) return term.cut(term.clean(node.name), coordinates.NAME) end
 
-local function size_of(node)
-  return math.max(64, term.width(label_of(node)) * CHAR + PAD * 2, term.width(caption(node)) * 6.1 + PAD * 2)
-end
-
-local function top(layer) return MARGIN + TITLE + (layer - 1) * LAYER end
+local function left(x) return x + MARGIN end
+local function down(y) return y + MARGIN + TITLE end
 
 local function round(x) return ("%.1f"):format(x):gsub("%.0$", "") .. "" end
 
--- A curve through the path's vertices: vertical tangents at every one, so that bends are smooth.
-local function curve(g, path)
-  local vertices = g.vertices
-  local first, last = vertices[path[1]], vertices[path[#path]]
-  local x, y = first.x + MARGIN, top(first.layer) + HEIGHT
+-- A curve through the points: vertical tangents at every one, so that bends are smooth. It leaves
+-- room for its tip.
+local function curve(points)
+  local x, y = left(points[1].x), down(points[1].y)
   local parts = { ("M%s %s"):format(round(x), round(y)) }
-  for i = 2, #path do
-    local v = vertices[path[i]]
-    local nx, ny = v.x + MARGIN, top(v.layer) + (v == last and -5 or HEIGHT / 2)
+  for i = 2, #points do
+    local nx, ny = left(points[i].x), down(points[i].y) - (i == #points and 5 or 0)
     local half = (ny - y) / 2
     parts[#parts + 1] = ("C%s %s %s %s %s %s")
       :format(round(x), round(y + half), round(nx), round(ny - half), round(nx), round(ny))
@@ -100,14 +90,14 @@ end
 local function draw_edges(out, view, g)
   for e, edge in ipairs(view.edges) do
     out[#out + 1] = ('<path class="edge%s" marker-end="url(#tip)" d="%s"/>\n')
-      :format(edge.dashed and " dashed" or "", curve(g, g.paths[e]))
+      :format(edge.dashed and " dashed" or "", curve(g.lines[e]))
   end
   for e, edge in ipairs(view.edges) do
     if edge.label then
-      local a, b = g.vertices[g.paths[e][1]], g.vertices[g.paths[e][2]]
+      local a, b = g.lines[e][1], g.lines[e][2]
       out[#out + 1] = ('<text class="label" x="%s" y="%s">%s</text>\n'):format(
-        round((a.x * 0.35 + b.x * 0.65) + MARGIN), round(top(a.layer) + HEIGHT + (LAYER - HEIGHT) * 0.68),
-        escape(edge.label))
+        round(left(a.x * 0.35 + b.x * 0.65)),
+        round(down(a.y) + (coordinates.LAYER - coordinates.HEIGHT) * 0.68), escape(edge.label))
     end
   end
 end
@@ -126,14 +116,15 @@ end
 
 local function draw_nodes(out, view, g, class)
   for i, node in ipairs(view.nodes) do
-    local v = g.vertices[i]
-    local x, y = v.x + MARGIN, top(node.layer)
+    local box = g.boxes[i]
+    local x, y = left(box.x), down(box.y)
+    local middle = x + box.width / 2
     out[#out + 1] = ('<g><title>%s (%s)</title><rect class="box t%d" x="%s" y="%s" width="%s" height="%d" '
       .. 'rx="7"/>'
       .. '<text class="name" x="%s" y="%s">%s</text><text class="type" x="%s" y="%s">%s</text></g>\n'):format(
-      escape(node.name), escape(node.type), class[node.type], round(x - v.size / 2), round(y), round(v.size),
-      HEIGHT,
-      round(x), round(y + 17), escape(label_of(node)), round(x), round(y + 31), escape(caption(node)))
+      escape(node.name), escape(node.type), class[node.type], round(x), round(y), round(box.width),
+      box.height, round(middle), round(y + 17), escape(label_of(node)), round(middle), round(y + 31),
+      escape(caption(node)))
   end
 end
 
@@ -151,10 +142,10 @@ local function draw_legend(out, order, y, width)
 end
 
 --- Draws a workflow.
----@param view orrery.cli.View
+---@param view orrery.graph.View
 ---@return string a whole SVG document
 function svg.draw(view)
-  local g = layout.of(view, { size_of = size_of, gap = GAP })
+  local g = coordinates.of(view, function(text) return term.width(term.clean(text)) end)
   local hues, order, class = hues_of(view)
   local title = ("%s · %s, %s")
     :format(view.name, term.plural(#view.nodes, "node"), term.plural(view.layers, "layer"))
@@ -162,7 +153,7 @@ function svg.draw(view)
   local body = {}
   draw_edges(body, view, g)
   draw_nodes(body, view, g, class)
-  local height = draw_legend(body, order, top(view.layers) + HEIGHT + 22, width) + MARGIN / 2
+  local height = draw_legend(body, order, down(g.height) + 22, width) + MARGIN / 2
   return table.concat {
     '<?xml version="1.0" encoding="UTF-8"?>\n',
     ('<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img">\n')

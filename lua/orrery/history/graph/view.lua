@@ -1,15 +1,15 @@
 --- A compiled workflow as `graph` and `plan` see it: nodes with layers, edges with labels.
 local view = {}
 
----@class orrery.cli.ViewNode
+---@class orrery.graph.ViewNode
 ---@field name string
 ---@field type string
 ---@field layer integer from 1
 ---@field marks string[] "when", "each", "retry 3" …: policies that change what the node does
 
----@class orrery.cli.View
+---@class orrery.graph.View
 ---@field name string
----@field nodes orrery.cli.ViewNode[]
+---@field nodes orrery.graph.ViewNode[]
 ---@field edges { from: integer, to: integer, label: string|nil, dashed: boolean|nil }[]
 ---@field layers integer
 
@@ -56,7 +56,7 @@ end
 --- Makes the view.
 ---@param def table the definition handed to the engine
 ---@param layers integer[] layer per node, from 1
----@return orrery.cli.View
+---@return orrery.graph.View
 function view.of(def, layers)
   local nodes, edges, deepest = {}, {}, 0
   for i, node in ipairs(def.nodes) do
@@ -72,7 +72,7 @@ function view.of(def, layers)
 end
 
 --- The nodes of each layer, in the order of creation.
----@param graph orrery.cli.View
+---@param graph orrery.graph.View
 ---@return integer[][]
 function view.by_layer(graph)
   local layers = {}

@@ -10,7 +10,7 @@ local layout = {}
 local MAX_VIRTUAL = 20000
 local SWEEPS = 8
 
----@class orrery.cli.Vertex
+---@class orrery.graph.Vertex
 ---@field node integer|nil index into the view's nodes; nil for a virtual vertex
 ---@field layer integer
 ---@field size number its width
@@ -198,9 +198,9 @@ local function positions(g)
 end
 
 --- Lays a graph out.
----@param view orrery.cli.View
----@param options { size_of: fun(node: orrery.cli.ViewNode): number, gap: number }
----@return { vertices: orrery.cli.Vertex[], layers: integer[][], paths: integer[][], width: number, crossings: integer }
+---@param view orrery.graph.View
+---@param options { size_of: fun(node: orrery.graph.ViewNode): number, gap: number }
+---@return { vertices: orrery.graph.Vertex[], layers: integer[][], paths: integer[][], width: number, crossings: integer }
 --- `vertices[i]` is node i; `paths[e]` the vertices of edge e
 function layout.of(view, options)
   local g = build(view, options.size_of, options.gap)
