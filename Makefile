@@ -112,13 +112,22 @@ $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.c $(BUILT_WITH)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The page as two modules: its files as they are, and compressed as they are sent.
+PAGE_SRC := $(sort $(foreach kind,html css js svg,$(wildcard lua/orrery/page/*.$(kind))))
+PAGE_LUA := $(BUILD)/gen/page_plain.lua $(BUILD)/gen/page_packed.lua
+$(PAGE_LUA): $(BUILD)/gen/page_%.lua: runtime/host/pack.lua $(PAGE_SRC) lua/orrery/page | $(VENDOR_MK)
+	@mkdir -p $(@D)
+	$(call say,PACK)
+	$(Q)$(LUA) runtime/host/pack.lua $* $(PAGE_SRC) >$@
+
 # Our Lua, argparse and LPeg's `re` as a C array; compressed but for what a cold start loads.
 LUA_DIRS := $(shell find lua/orrery stdlib -type d)
 EMBED := runtime/host/embed.lua runtime/host/start_modules.lua
-$(BUILD)/gen/embedded.c: $(EMBED) $(LUA_SRC) $(LUA_DIRS) | $(VENDOR_MK)
+$(BUILD)/gen/embedded.c: $(EMBED) $(LUA_SRC) $(PAGE_LUA) $(LUA_DIRS) | $(VENDOR_MK)
 	@mkdir -p $(@D)
 	$(call say,EMBED)
 	$(Q)$(LUA) $(word 1,$(EMBED)) $(if $(SANITIZE),--lines) $(word 2,$(EMBED)) $(LUA_SRC) \
+	  $(foreach kind,plain packed,orrery.page.$(kind)=$(BUILD)/gen/page_$(kind).lua) \
 	  argparse=$(LUA_SHARE)/argparse.lua re=$(LUA_SHARE)/re.lua >$@
 
 $(BUILD)/libcore.a: $(filter $(BUILD)/obj/runtime/core/%,$(LIB_OBJ))
@@ -239,6 +248,8 @@ SERVICE_FILES := $(foreach file,$(SERVICE_SPECS),$(if $(findstring $(or $(T),_),
 services: $(BUILD)/orrery | $(BUILD)/have-test $(BUILD)/have-services ## specs on real servers (T=load)
 	@spec/support/test.sh $(BUILD) $(or $(SERVICE_FILES),$(error no file of spec/services has $(T) in its name))
 
+include spec/page/page.mk
+
 # CRASH_KILLS, CRASH_SEED and CRASH_ONLY (boundaries, random, pair) as spec/crash/main.lua says.
 .PHONY: crash
 crash: $(BUILD)/orrery $(BUILD)/spec/test_power_cut ## kill processes, cut the power (CRASH_KILLS=)
@@ -298,7 +309,9 @@ install: all install-module ## install to DESTDIR and PREFIX (/usr/local)
 	  orrery.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/orrery.pc
 
 # What `require "orrery"` needs in a plain Lua 5.4; the rock installs exactly this.
-install-module: $(BUILD)/lib/orrery/core.so
+install-module: $(BUILD)/lib/orrery/core.so $(PAGE_LUA)
+	$(Q)for file in $(PAGE_LUA); do name=$${file##*/page_}; \
+	  install -D -m 644 $$file $(DESTDIR)$(LUADIR)/orrery/page/$$name || exit 1; done
 	$(Q)for file in $(patsubst lua/orrery/%,%,$(filter lua/%,$(LUA_SRC)) $(LUA_NOTES)); do \
 	  install -D -m 644 lua/orrery/$$file $(DESTDIR)$(LUADIR)/orrery/$$file || exit 1; done
 	$(Q)for file in $(patsubst stdlib/%,%,$(filter stdlib/%,$(LUA_SRC))); do \

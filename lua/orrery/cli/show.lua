@@ -415,6 +415,24 @@ function show.text(run, row, args, options)
   return table.concat(blocks, "\n\n") .. "\n"
 end
 
+-- The run as one page of HTML.
+local function write_page(db, args, row, run)
+  local data = require("orrery.cli.display.report").of(db, row, run, session.now())
+  local text = require("orrery.cli.display.printable").encode(require("orrery.core").json.encode, data)
+  local title = term.clean(("%s %s"):format(run.workflow, run.id))
+  local html = require("orrery.page.document").of(title, text)
+  if args.html == "-" then
+    out.write(html)
+    return
+  end
+  local file, problem = io.open(args.html, "wb")
+  local ok = file and file:write(html)
+  if file and not file:close() then ok = nil end
+  if ok then return end
+  session.stop(file and 1 or 2, ("cannot write %s; give --html a path in a folder that exists and is yours")
+    :format(problem or args.html .. ": the disk took not all of it"))
+end
+
 show.main = session.command("show", function(db, args)
   local row = chosen.run(db, args.run)
   local run = require("orrery.history.details").of(db, row, args.outputs)
@@ -423,6 +441,7 @@ show.main = session.command("show", function(db, args)
     return
   end
   run.short = row.short
+  if args.html then return write_page(db, args, row, run) end
   local width, paint = session.screen()
   out.write(show.text(run, row, args, { now = session.now(), width = width, paint = paint }))
 end)

@@ -1,0 +1,59 @@
+// app.js: the page of a server. What is shown stands behind the # of the address.
+import { ask } from "./api.js";
+import { problem_view } from "./dialogs.js";
+import { el, fill, line, plain } from "./dom.js";
+import { run_view } from "./live.js";
+import { runs_view } from "./runs.js";
+import { theme_button } from "./theme.js";
+import { workflow_view, workflows_view } from "./workflows.js";
+
+const SCOPES = ["read", "run", "operate", "admin"];
+
+const PAGES = [["runs", "Runs"], ["workflows", "Workflows"]];
+
+const main = el("main", { tabindex: "-1" });
+const nav = el("nav", { "aria-label": "Pages" }, PAGES.map(([name, word]) => el("a", { href: `#/${name}` }, word)));
+let shown = null, me = null;
+
+function may(scope) {
+  return me !== null && !me.read_only && SCOPES.indexOf(me.scope) >= SCOPES.indexOf(scope);
+}
+
+function view_of(kind, name, query) {
+  if (kind === "runs" && name) return [run_view(name, may), `Run ${name}`];
+  if (kind === "workflows" && name) return [workflow_view(name, may), `Workflow ${name}`];
+  if (kind === "workflows") return [workflows_view(), "Workflows"];
+  return [runs_view(query, may), "Runs"];
+}
+
+function show() {
+  const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [kind = "runs", name] = path.split("/").map(decodeURIComponent);
+  shown?.stop?.();
+  const [view, title] = view_of(kind, name, new URLSearchParams(search));
+  shown = view;
+  document.title = `${plain(title)} · Orrery`;
+  for (const link of nav.children) {
+    if (link.getAttribute("href") === `#/${kind || "runs"}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  fill(main, view.element);
+}
+
+const who = el("span", { class: "quiet" });
+const leave = el("form", { method: "post", action: "/logout" }, el("button", { type: "submit" }, "Log out"));
+document.body.append(el("header", { class: "bar" }, el("h1", {}, "Orrery"), nav, theme_button(), who, leave), main);
+
+try {
+  me = await ask("/me");
+  fill(who, line(me.name), me.read_only ? " (only looks)" : ` (${me.scope})`);
+  leave.hidden = me.via !== "session";
+  addEventListener("hashchange", () => {
+    show();
+    main.focus();
+    scrollTo(0, 0);
+  });
+  show();
+} catch (problem) {
+  fill(main, problem_view(problem));
+}
