@@ -35,7 +35,7 @@ describe("the completions of bash", function()
     end
     local result = command.shell("bash -s", ([[
 source "$SCRIPT"; orrery() { "$ORRERY" "$@"; }
-try() { COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _orrery; echo "${COMPREPLY[@]}"; }
+try() { COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _orrery; printf '%s ' "${COMPREPLY[@]}"; echo; }
 ]]) .. table.concat(text, "\n"))
     assert.equal("", result.err)
     local list = {}
@@ -74,7 +74,7 @@ try() { COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _orrery; echo "${COMPREPLY[
   it("are commands and scripts, then the options of the command", function()
     assert.same({ "resume", "retry", "restore" }, completed "re")
     assert.same({ "interrupted" }, completed("runs", "--state", "in"))
-    assert.same({ "advise", "a.lua" }, completed "a")
+    assert.same({ "a.lua" }, completed "a.")
     local lines = {}
     each_option(function(name, names)
       for option in names:gmatch "%S+" do lines[#lines + 1] = { name, option } end

@@ -25,6 +25,8 @@
  *   which nothing was written: write whole lines
  * stream:write(text) -> true; false where it has ended, or more than stream_bytes would wait: the
  *   reader is slow; close it
+ * stream:waiting() -> bytes that were written and wait for the reader: who has much to send looks
+ * before, and is not taken for more than the reader can take
  * stream:on_close(fn)   fn() is called once, in a coroutine, when it has ended, whoever ended it
  * stream:close()        what was written is still sent, but to a reader that was too slow
  *
@@ -411,6 +413,11 @@ static int stream_write(lua_State *L) {
     return 1;
 }
 
+static int stream_waiting(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)orr_httpd_waiting(stream_of(L)));
+    return 1;
+}
+
 static int stream_close(lua_State *L) {
     orr_httpd_end(stream_of(L));
     return 0;
@@ -618,6 +625,7 @@ int orr_open_http_server(lua_State *L) {
                                            {"stream", request_stream},
                                            {NULL, NULL}};
     static const luaL_Reg of_streams[] = {{"write", stream_write},
+                                          {"waiting", stream_waiting},
                                           {"on_close", stream_on_close},
                                           {"close", stream_close},
                                           {NULL, NULL}};

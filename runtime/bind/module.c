@@ -2,11 +2,13 @@
 #include "bind/bind.h"
 #include "bind/inner.h"
 #include "durable/durable.h"
+#include "port/port.h"
 #include "rows/rows.h"
 #include "store/sqlite/sqlite.h"
 #include "worker/worker.h"
 #include <lauxlib.h>
 #include <limits.h>
+#include <string.h>
 
 static const char options_key;
 
@@ -50,6 +52,17 @@ static int core_cwd(lua_State *L) {
     if (uv_cwd(path, &size) == 0) lua_pushlstring(L, path, size);
     else lua_pushnil(L);
     return 1;
+}
+
+/* core.notify(path, text) -> true, or nil and why: sends the text as a datagram to the unix socket,
+ * as systemd's services say that they are ready. Never waits. */
+static int core_notify(lua_State *L) {
+    int error = orr_port_notify(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+    if (error == 0) lua_pushboolean(L, true);
+    else lua_pushnil(L);
+    if (error == 0) return 1;
+    lua_pushstring(L, strerror(error));
+    return 2;
 }
 
 /* luv is opened first: finalisers run in the reverse order, and luv's closes the loop that holds
@@ -125,6 +138,7 @@ int luaopen_orrery_core(lua_State *L) {
         {"postgres", orr_core_postgres},
         {"redis_reader", orr_core_redis_reader},
         {"cwd", core_cwd},
+        {"notify", core_notify},
         {"store", orr_core_store},
         {"restore", orr_core_restore},
         {"disk", orr_core_disk},
@@ -135,6 +149,7 @@ int luaopen_orrery_core(lua_State *L) {
         {"flushed", orr_core_flushed},
         {"state_get", orr_core_state_get},
         {"state_set", orr_core_state_set},
+        {"records", orr_core_records},
         {"trace", orr_core_trace},
         {"traced", orr_core_traced},
         {NULL, NULL},

@@ -168,6 +168,30 @@ static bool counts(orr_end end, const orr_error *error) {
            strcmp(error->code, "validation_error") != 0 && strcmp(error->code, "cancelled") != 0;
 }
 
+const char *orr_core_breaker_state(const orr_core *core, const char *name, int64_t *until) {
+    static const char *const names[] = {"closed", "open", "half_open"};
+    const orr_breaker *b = core->breakers;
+    while (b != NULL && strcmp(b->name, name) != 0) b = b->next;
+    if (b != NULL) *until = b->until;
+    return b != NULL ? names[b->state] : NULL;
+}
+
+/* Probes that are under way belong to a period that is over. */
+orr_status orr_core_breaker_reset(orr_core *core, const char *name) {
+    orr_breaker *b = orr_breaker_get(core, name);
+    if (b == NULL) return ORR_ENOTFOUND;
+    bool was_closed = b->state == BREAKER_CLOSED;
+    b->state = BREAKER_CLOSED;
+    b->n_failures = b->at_failure = 0;
+    b->probing = b->passed = 0;
+    b->period++;
+    orr_timer_off(core, &b->timer);
+    if (!was_closed) emit(b, ORR_EV_BREAKER_CLOSED);
+    wake_held(b);
+    ORR_CHECKED(core);
+    return ORR_OK;
+}
+
 void orr_breaker_report(orr_run *run, uint32_t t, orr_end end, const orr_error *error) {
     orr_more *more = orr_more_of(run, t);
     orr_breaker *b = more != NULL ? more->breaker : NULL;

@@ -8,7 +8,7 @@
  * publish.c    logs, modules, reasons                 cache.c     outputs for later runs
  * orphans.c    children that nobody waits for         silence.c   what gives no sign of life
  * created.c    what a run was created with             early.c     starts before their own record
- * state.c      values that outlive runs
+ * state.c      values that outlive runs             records.c   records as plain data
  * trace.c      what a store does, as lines
  */
 #ifndef ORR_DURABLE_H
@@ -38,6 +38,23 @@ int orr_core_state_set(lua_State *L);
  * gives them. Statuses as of orr_store_read; raises where one cannot be read or memory is short. */
 orr_status orr_journal_push(lua_State *L, orr_store *store, const uint8_t id[16], int plan,
                             orr_reason *reason);
+
+/* A record as a store gives it. */
+typedef struct orr_written_record {
+    uint64_t seq;
+    const void *bytes;
+    size_t size;
+} orr_written_record;
+
+/* lua_CFunction: a light userdata that points to an orr_written_record -> it as plain data without
+ * its value: {seq, kind, time, index (of its node in the definition, from 1), item, iteration,
+ * attempt, due, items, port (of the definition, from 1), state, error = {code, message}}. Raises
+ * where it cannot be read, or memory is short. */
+int orr_record_push(lua_State *L);
+
+/* core.records(bytes, first, after, most): the same of a row of the journal, whose first record has
+ * that number: a list of those after a sequence number, at most so many. */
+int orr_core_records(lua_State *L);
 
 /* The store of a runtime's runs, where it is one that others can open; else NULL. */
 orr_store *orr_storage_store(const orr_rtbox *rt);

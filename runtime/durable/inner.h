@@ -60,6 +60,7 @@ void orr_storage_put_back(orr_rtbox *rt, const orr_runbox *r);
 orr_noted *orr_storage_noted(const orr_rtbox *rt);
 orr_decisions *orr_storage_decisions(const orr_rtbox *rt);
 int orr_rt_sync(lua_State *L);
+int orr_rt_flushed(lua_State *L);
 
 /* Whether commits work, and the runs are this process's at this moment. */
 bool orr_storage_works(const orr_rtbox *rt);

@@ -47,6 +47,7 @@ void orr_durable_open(lua_State *L, const orr_script *s) {
         {"restore", orr_rt_restore},
         {"created", orr_rt_created},
         {"sync", orr_rt_sync},
+        {"flushed", orr_rt_flushed},
         {"keep_module", orr_rt_keep_module},
         {"keep_workers", orr_rt_keep_workers},
         {"notice_later", orr_rt_notice_later},

@@ -546,6 +546,13 @@ bool orr_storage_take_payload(const orr_runbox *r, const orr_task *task, orr_pay
     return same;
 }
 
+/* rt:flushed(): waits, in a fiber, until everything that was recorded is durable. The loop goes
+ * on. */
+int orr_rt_flushed(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    return rt->storage ? orr_hold_all(L, rt->base.script, rt) : 0;
+}
+
 /* rt:sync(): waits until everything that was recorded is durable. Blocks the loop; for the end
  * of a program. */
 int orr_rt_sync(lua_State *L) {

@@ -13,6 +13,7 @@ return {
   "orrery.definition.node", "orrery.definition.nodes", "orrery.definition.pools",
   "orrery.definition.prepare", "orrery.definition.type", "orrery.definition.type_registry",
   "orrery.definition.workflow", "orrery.errors", "orrery.events", "orrery.expr.output_path",
-  "orrery.history.pauses", "orrery.runtime.launch", "orrery.runtime.of_store", "orrery.runtime.pools",
+  "orrery.history.pauses", "orrery.history.remedies", "orrery.runtime.launch",
+  "orrery.runtime.of_store", "orrery.runtime.pools",
   "orrery.start", "orrery.store.open", "orrery.text", "orrery.version", "orrery.where",
 }

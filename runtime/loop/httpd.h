@@ -152,6 +152,9 @@ bool orr_httpd_stream(orr_httpd_request *r, const orr_httpd_reply *reply);
  * would wait for it: then nothing was taken, and orr_httpd_end drops what waits. */
 bool orr_httpd_write(orr_httpd_request *r, const char *text, size_t size);
 
+/* How many bytes of a stream wait for its reader; 0 where it has ended. */
+size_t orr_httpd_waiting(const orr_httpd_request *r);
+
 /* Ends a stream: what was written is still sent. */
 void orr_httpd_end(orr_httpd_request *r);
 

@@ -61,6 +61,11 @@ bool orr_httpd_write(orr_httpd_request *r, const char *text, size_t size) {
     return true;
 }
 
+size_t orr_httpd_waiting(const orr_httpd_request *r) {
+    const stream *s = r->client ? r->stream : NULL;
+    return s ? s->size - s->from : 0;
+}
+
 /* MHD_ContentReaderCallback */
 static ssize_t read_on(void *ud, uint64_t at, char *to, size_t room) {
     stream *s = ud;

@@ -145,6 +145,12 @@ bool orr_bell_wait(const orr_bell *bell, int64_t until);
  * process. A descriptor that a child does not inherit, or -1 with errno set. */
 int orr_unnamed_file(const char *folder);
 
+/* ---- the manager of services ----------------------------------------------------------------- */
+
+/* Sends a text as one datagram to a unix socket: how a service says to systemd that it is ready. A
+ * path that begins with @ is in the abstract namespace. Never waits. 0 or the number of an error. */
+int orr_port_notify(const char *path, const char *text);
+
 /* ---- libraries that are opened at first use -------------------------------------------------- */
 
 /* Linked, such a library would cost every start. It is never closed: some leave handlers behind

@@ -308,6 +308,26 @@ static int rt_breaker(lua_State *L) {
     return 0;
 }
 
+/* rt:breaker_state(name) -> "closed", "open" or "half_open", and until when it stays open; nil: there
+ * is none of that name */
+static int rt_breaker_state(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    int64_t until = 0;
+    const char *state = orr_core_breaker_state(orr_engine_core(rt->base.engine), luaL_checkstring(L, 2),
+                                               &until);
+    lua_pushstring(L, state);
+    if (state) lua_pushnumber(L, (lua_Number)until / 1e9);
+    return state ? 2 : 1;
+}
+
+/* rt:reset_breaker(name) -> whether there is one of that name: it is closed now */
+static int rt_reset_breaker(lua_State *L) {
+    orr_rtbox *rt = orr_check_rt(L, 1);
+    orr_core *core = orr_engine_core(rt->base.engine);
+    lua_pushboolean(L, orr_core_breaker_reset(core, luaL_checkstring(L, 2)) == ORR_OK);
+    return 1;
+}
+
 /* rt:now() -> seconds since the epoch on its clock */
 static int rt_now(lua_State *L) {
     lua_pushnumber(L, (lua_Number)orr_engine_now(orr_check_rt(L, 1)->base.engine) / 1e9);
@@ -404,6 +424,8 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"has_pool", rt_has_pool},
         {"pause_pool", rt_pause_pool},
         {"breaker", rt_breaker},
+        {"breaker_state", rt_breaker_state},
+        {"reset_breaker", rt_reset_breaker},
         {"now", rt_now},
         {"hold", orr_rt_hold},
         {"advance", orr_rt_advance},

@@ -29,6 +29,11 @@ return {
     "Give the columns types where they are read, or leave such rows out with `data.filter`.",
     "no",
   },
+  answer_too_large = {
+    "What was asked of a server has more bytes than an answer may have.",
+    "Ask for a smaller page (`limit`), for a node alone, or for the log in pieces.",
+    "–",
+  },
   archive_error = {
     "What was to be extracted is no archive that can be read, or a damaged one; or a name cannot be put "
       .. "into an archive of this format.",
@@ -55,6 +60,12 @@ return {
     "The expression of an `assert` does not hold. The message, and `details.values`, have the values of"
       .. " what it names.",
     "Look at the values, and at the nodes that they come from.",
+    "no",
+  },
+  bad_request = {
+    "A request to the server is wrong: its path, query, header or body is not what the route takes,"
+      .. " or a filter names nothing.",
+    "The message names the place and what was expected; `/api/v1/openapi.json` describes every route.",
     "no",
   },
   barrier_timeout = {
@@ -184,6 +195,11 @@ return {
     "See [mistakes](#mistakes-in-a-definition); `orrery check FILE` shows all at once.",
     "no",
   },
+  draining = {
+    "The server is being stopped and begins no more runs.",
+    "Ask again in a moment, when it, or another one, is there.",
+    "yes",
+  },
   duplicate_id = {
     "A run with this id is in the store already, and it is another run.",
     "Give an id once, or leave it out; to start only once, give a `key`.",
@@ -231,6 +247,11 @@ return {
     "Try again later, or raise the limit.",
     "no",
   },
+  node_not_found = {
+    "The run has no such node, or the node no such item.",
+    "The message names the nearest one; an item is `fetch[3]`, or `fetch[NAME]`.",
+    "–",
+  },
   simulated = {
     "`orrery sim` has failed the attempt, by a fault or by a model that has no `code`; only in simulations.",
     "See what the workflow makes of it; `code` of a model gives another.",
@@ -240,6 +261,11 @@ return {
     "Rows that do not fit in memory could not be kept in a file, or not be read back from it.",
     "Make room in the folder that the message names, or name another by `TMPDIR`; a file that is gone or was "
       .. "changed comes back with a backup of the store and its folder, or by a fork from its node.",
+    "yes",
+  },
+  too_busy = {
+    "More questions about runs wait for their answer than a server lets wait.",
+    "Ask again in a moment, and for less.",
     "yes",
   },
   too_many_rows = {
@@ -333,6 +359,18 @@ return {
   file_too_large = {
     "The file is larger than `max_size`.",
     "Raise `max_size`, or hand its path on and read parts of it.",
+    "no",
+  },
+  forbidden = {
+    "Who asks the server may not do this: their scope is too small, or their token is bound to other"
+      .. " workflows.",
+    "Use a token with the scope that the message names.",
+    "no",
+  },
+  forged_request = {
+    "A browser says that a page of another origin has made it send the request to the server.",
+    "Use the page that the server itself shows; behind a proxy, let it pass on the header Host as it"
+      .. " came.",
     "no",
   },
   handler_error = {
@@ -454,6 +492,11 @@ return {
     "Mind the disk's space and the store's folder; then `orrery resume`.",
     "–",
   },
+  key_conflict = {
+    "A run of the workflow has this idempotency key, and was asked for otherwise.",
+    "Send the same request again, or choose another key.",
+    "no",
+  },
   killed = {
     "A test killed the run, as the end of its process would have.",
     "`run:resume()` of the test lets it go on; see docs/testing.md.",
@@ -503,11 +546,21 @@ return {
     "Choose another `as`, or mend what comes in.",
     "no",
   },
+  method_not_allowed = {
+    "The path is there, and takes other methods.",
+    "The header Allow says which.",
+    "no",
+  },
   no_agent = {
     "The agent that a node names is not configured.",
     "Declare it, `flow.agent(\"NAME\", { url = …, model = … })`, or give the node `url` and `model`;"
       .. " `simulate = true` asks nobody.",
     "no",
+  },
+  no_approval = {
+    "The run waits for no approval of that name, or for several and none was named.",
+    "`orrery why` says what it waits for.",
+    "yes",
   },
   no_bundle = {
     "The store does not have the code of the run: it was made by a script, a prompt or a program.",
@@ -531,6 +584,11 @@ return {
       .. " files or globals.",
     "no",
   },
+  not_approver = {
+    "A decision was sent by somebody who may not decide, or in another's name.",
+    "Those whom the node names in `by` decide, each with a token of that name.",
+    "no",
+  },
   not_durable = {
     "The run has ended, or is kept in no store, so it cannot be suspended.",
     "Start it on a runtime with a store, or cancel it.",
@@ -542,7 +600,8 @@ return {
     "no",
   },
   not_found = {
-    "No run has this id, here or in the store; or the run has no such node, the runtime no such type.",
+    "No run has this id, here or in the store; or the run has no such node, the runtime no such type; of "
+      .. "a server: it has nothing there, no such path, workflow, token or breaker.",
     "Mind the id, the name and the store; a pruned run is gone.",
     "–",
   },
@@ -588,6 +647,11 @@ return {
       .. " one can write nothing more to them.",
     "Nothing: the other process goes on with them.",
     "–",
+  },
+  read_only = {
+    "The server was started with `--read-only`, and the request would change something.",
+    "Ask another server of the store, or use the command.",
+    "no",
   },
   redis_busy = {
     "A Redis server cannot do it now: it loads its data, runs a long script, has no memory left, or is a "
@@ -774,6 +838,11 @@ return {
     "Add answers, or find out why it is called so often: `run:calls(name)`.",
     "no",
   },
+  unauthorized = {
+    "A request to the server has no token, or one that is wrong, revoked or has expired.",
+    "Send `Authorization: Bearer TOKEN`; `orrery token create` makes one.",
+    "no",
+  },
   unicode_unavailable = {
     "utf8proc is not there, which texts with other letters than those of ASCII need in `data.normalize`.",
     "Install it (Debian's package `libutf8proc2`); `orrery doctor` says whether it is found.",
@@ -800,10 +869,21 @@ return {
     "Give it longer, or `on_timeout = \"continue\"`.",
     "no",
   },
+  workflow_broken = {
+    "The workflow does not load, so no run of it begins.",
+    "Mend the mistakes that the answer lists; the server looks at the file again by itself.",
+    "no",
+  },
   workflow_paused = {
     "The workflow is paused, so its runs are not resumed.",
     "`orrery resume --workflow NAME` takes that back.",
     "–",
+  },
+  wrong_host = {
+    "The request calls the server by a name that it does not know, as a page does that has its own"
+      .. " name lead to this machine.",
+    "Use an address or `localhost`, or start the server with `--host NAME`.",
+    "no",
   },
   wrong_state = {
     "The run is in a state in which this cannot be done; mostly it has ended.",
@@ -821,6 +901,11 @@ return {
       .. "within its `timeout`.",
     "Raise `timeout`, or give `on_timeout = \"continue\"`; see that somebody publishes under that name.",
     "yes",
+  },
+  wrong_type_of_body = {
+    "The body of the request is not JSON, by its header Content-Type.",
+    "Send `Content-Type: application/json`.",
+    "no",
   },
   xml_error = {
     "A text is no XML, is nested too deep or too large, or refers to what stands outside of it; the message "

@@ -303,6 +303,19 @@ function Store:change(changes) end
 ---@param text? string JSON
 ---@param dedup? string a second message with the same is none
 function Store:send(run, name, text, dedup) end
+---Calls a function; all that it reads is of one moment, that of the first where it takes another one.
+---It may neither wait nor change or close the store. Raises what it raises.
+---@param fn function
+---@param ... any its arguments
+---@return any ... what it gives
+function Store:snapshot(fn, ...) end
+---The records of a run's journal after one of them, as `run:journal` gives them, without values: `index`
+---in place of `node`, from 1, and `port` in place of `outcome`. Raises where they cannot be read.
+---@param run string id
+---@param after integer sequence number, 0: from the first on
+---@param most integer
+---@return table[]|nil records nil where there is no such run
+function Store:records(run, after, most) end
 ---Brings the tables up to date with the journal.
 function Store:project() end
 ---@param kind "bundle"|"module"|"blob"|"cache"
@@ -317,6 +330,17 @@ function Store:owner(id) end
 --- Does not wait. Raises where the store cannot be read.
 ---@param id string of a run
 function Store:unblock(id) end
+--- Calls a function; all that it reads is of one moment. It may neither wait nor change the store.
+---@generic T
+---@param fn fun(...): T
+---@return T ... what it gives
+function Store:snapshot(fn, ...) end
+--- Some records of a run, as `run:journal` gives them without values.
+---@param run string id
+---@param after integer sequence number
+---@param most integer
+---@return table[]|nil records nil: there is no such run
+function Store:records(run, after, most) end
 ---@param path string
 function Store:backup(path) end
 function Store:close() end
@@ -454,6 +478,8 @@ function Runtime:restore(plan, id, options) end
 function Runtime:created(id) end
 ---Waits until everything that was recorded is durable; blocks the loop.
 function Runtime:sync() end
+---Waits, in a fiber, until everything that was recorded is durable; the loop goes on.
+function Runtime:flushed() end
 ---@return table|nil what its workers do; nil before the first
 function Runtime:workers() end
 ---Makes durable what was recorded and closes the store; live runs stay resumable.
@@ -527,6 +553,14 @@ function Runtime:pause_pool(name, paused) end
 ---@param name string
 ---@param options {threshold: integer?, window: number?, cooldown: number?, probes: integer?}
 function Runtime:breaker(name, options) end
+---@param name string
+---@return "closed"|"open"|"half_open"|nil state nil: no run has asked for it yet
+---@return number|nil until seconds since the epoch; of one that is open
+function Runtime:breaker_state(name) end
+---Closes a breaker and forgets what it counted; what it held back tries again.
+---@param name string
+---@return boolean there
+function Runtime:reset_breaker(name) end
 ---Starts a compiled plan; the input is not checked.
 ---@param plan orrery.Plan
 ---@param options? table

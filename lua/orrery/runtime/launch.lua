@@ -47,6 +47,14 @@ function launch.live(id)
   return found and not found.ended and found.state ~= "interrupted" and found or nil
 end
 
+--- The runs that this process runs.
+---@return orrery.Run[]
+function launch.all()
+  local list = {}
+  for id in pairs(live) do list[#list + 1] = launch.live(id) end
+  return list
+end
+
 -- Whether an event that names no run concerns one with these breakers: of a breaker of its own, or
 -- of the store.
 local function is_shared(event, breakers)

@@ -3,7 +3,8 @@
 --- A job says which node of which bundle is to be run, and with what. The handler runs here;
 --- what it
 --- asks of its `ctx` (a sleep, a step, a log line) is done by the loop's thread, for which it
---- waits. `orrery.worker.call` is the other side, and says what the messages mean.
+--- waits. `orrery.worker.call` is the other side, and says what the messages mean. Or it says which
+--- function of which module is to be called with what (`orrery.serve.reads`).
 local core = require "orrery.core"
 local mask = require "orrery.mask"
 local message = require "orrery.worker.message"
@@ -272,6 +273,7 @@ local function answer(value, folder)
 end
 
 local function run(job, given)
+  if given.module then return require(given.module)[given.name](message.unpack(given.args)) end
   for _, value in ipairs(given.masked) do mask.protect(value) end
   local handler = handlers(job, given.bundle)[given.node]
   local ctx, inputs = setmetatable(given.ctx, ctx_meta), with_mistakes(given.inputs)

@@ -34,6 +34,7 @@ local JSON = { "--json", "Print the result as JSON.", flag = true }
 
 --- name -> { summary, arguments and options, examples }. An entry is { names, help, … } with flag =
 --- true (no value), many = true (may be repeated), each = "+" | "*" | "?" (number of values),
+--- values = n (so many values),
 --- number = true, least = n, size = true (bytes, as 64K), choices = {…}. filtered = true: it also
 --- has the options that choose runs (`orrery.cli.shared.chosen`).
 ---@type table<string, table>
@@ -312,7 +313,7 @@ local function add(parser, entry)
   local is_option = names:sub(1, 1) == "-"
   if entry.flag then return parser:flag(names, entry[2]) end
   local element = is_option and parser:option(names, entry[2]) or parser:argument(names, entry[2])
-  if entry.each then element:args(entry.each) end
+  if entry.each or entry.values then element:args(entry.each or entry.values) end
   if entry.many then element:count("*") end
   if entry.number then element:convert(integer(entry.least)) end
   if entry.size then element:convert(bytes) end

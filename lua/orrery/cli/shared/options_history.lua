@@ -11,7 +11,7 @@ local RUNS = { "run", "Runs: their ids, or beginnings of them; or choose runs wi
 
 return {
   order = { "runs", "show", "logs", "why", "stats", "advise", "signal", "cancel", "pause", "prune", "backup",
-    "restore", "cache", "state", "schedule" },
+    "restore", "cache", "state", "schedule", "serve", "token", "audit" },
   commands = {
     runs = {
       summary = "Lists runs, the newest first.",
@@ -24,9 +24,11 @@ return {
     },
     show = {
       summary = "Shows one run: states, attempts, times, outputs, errors, a time chart.",
-      NEWEST, { "--outputs", "Show the output of every node, too.", flag = true }, JSON, STORE,
+      NEWEST, { "--outputs", "Show the output of every node, too.", flag = true },
+      { "--html", "Write the run to this file as one page for a browser, with its graph, times, logs and "
+        .. "values; - is the standard output.", argname = "FILE" }, JSON, STORE,
       examples = { "orrery show", "orrery show 0193f0e2", "orrery show 0193f0e2 --outputs",
-        "orrery show 0193f0e2 --json" },
+        "orrery show 0193f0e2 --json", "orrery show 0193f0e2 --html run.html" },
     },
     logs = {
       summary = "Prints what the nodes of a run have logged.",
@@ -171,6 +173,57 @@ return {
         "orrery schedule simulate etl.lua", "orrery schedule pause etl --reason 'the source moves'",
         "orrery schedule backfill etl --from 2026-01-01 --to 2026-01-31",
       },
+    },
+    serve = {
+      summary = "Serves workflows: an API over HTTP, runs that go on, one store.",
+      { "path", "Folders and files with workflows; this folder without one.", each = "*" },
+      { "--listen", "HOST:PORT, [ADDRESS]:PORT or unix:PATH; may be repeated. 127.0.0.1:7750 otherwise.",
+        many = true, argname = "ADDRESS" },
+      { "--tls", "Speak TLS: the file of the certificate with its chain, then that of the key.", values = 2,
+        argname = "PEM" },
+      { "--read-only", "Change nothing: the API only shows.", flag = true },
+      { "--host", "A name by which the server may be called, beside addresses and localhost.", many = true,
+        argname = "NAME" },
+      { "--user-header", "The header in which a proxy on this machine says who asks.", argname = "HEADER" },
+      { "--user-scope", "What they may; operate otherwise.", choices = { "read", "run", "operate",
+        "admin" } },
+      { "--grace", "How long runs may go on when the server is stopped; 30s otherwise.",
+        argname = "DURATION" },
+      { "--store", "Where runs are kept: sqlite:PATH. Otherwise ORRERY_STORE, or sqlite:./.orrery/runs.db.",
+        argname = "URL" },
+      { "--durability", "strict, or relaxed: results are on disk within 50 ms.",
+        choices = { "strict", "relaxed" } },
+      { "--trust", "Also from a store of another user, whose code then runs as you.", flag = true },
+      examples = { "orrery serve flows", "orrery serve flows --listen unix:/run/orrery/http.sock",
+        "orrery serve flows --listen 0.0.0.0:443 --tls cert.pem key.pem --host flows.example.org" },
+      epilog = [[
+Signals:
+   HUP   looks at the files of workflows again
+   TERM  begins no more runs, lets them go on for --grace, then suspends them
+
+Exit codes:
+   0  it was stopped   1  it could not listen   2  bad usage, or an address that strangers reach]],
+    },
+    token = {
+      summary = "Makes, lists or revokes tokens, by which programs and people may ask a server.",
+      { "action", "list (default), create or revoke.", each = "?", choices = { "list", "create", "revoke" } },
+      { "id", "The id or name of the token that is revoked.", each = "?" },
+      { "--scope", "read, run, operate or admin; each may do what those before it may.",
+        choices = { "read", "run", "operate", "admin" } },
+      { "--name", "What to call it.", argname = "NAME" },
+      { "--expires", "How long it is good, such as 90d; for ever otherwise.", argname = "DURATION" },
+      { "--workflow", "Only for this workflow; may be repeated.", many = true, argname = "NAME" },
+      LINES, STORE,
+      examples = { "orrery token create --scope run --name ci --expires 90d", "orrery token",
+        "orrery token revoke ci" },
+    },
+    audit = {
+      summary = "Lists what was changed by a server, or verifies that nobody has changed the list.",
+      { "action", "list (default) or verify.", each = "?", choices = { "list", "verify" } },
+      { "-n --limit", "At most so many lines, the newest; 0 is all, 50 otherwise.", number = true, least = 0,
+        argname = "N" },
+      LINES, STORE,
+      examples = { "orrery audit", "orrery audit --limit 0 --json", "orrery audit verify" },
     },
   },
 }

@@ -1,0 +1,43 @@
+--- A workflow's file as if no other had been loaded before: with globals, modules and node types of
+--- its own, as the code of a bundle has them. For a host that loads a file again and again, where
+--- new runs take new code and live ones keep theirs.
+local compile = require "orrery.definition.compile"
+local environment = require "orrery.bundle.environment"
+local errors = require "orrery.errors"
+local files_read = require "orrery.definition.files_read"
+local load_file = require "orrery.definition.load"
+local types = require "orrery.definition.type"
+
+local function read(path)
+  local file <close> = io.open(path, "rb")
+  local text = file and file:read "a"
+  if text then return text end
+  errors.raise { { kind = "no_file", message = ("cannot read the workflow %s"):format(path) } }
+end
+
+-- Files that are no modules but were run or read meanwhile.
+local function note(origin, files)
+  table.move(files.code, 1, #files.code, #origin.modules + 1, origin.modules)
+  origin.reads = #files.reads > 0 and files.reads or nil
+end
+
+--- Loads and compiles the file. Raises all its mistakes. May not wait.
+---@param path string
+---@return orrery.Compiled
+---@return orrery.Origin
+return function(path)
+  local text = read(path)
+  local json = path:find "%.json$" ~= nil
+  local origin = { name = path, path = path, text = text, format = json and "json" or "lua", modules = {},
+    missing = {}, first = {} }
+  local env, scope = environment.new({}, function(file) table.insert(origin.modules, file) end)
+  local _ <close> = types.enter(scope)
+  local files, w, made = files_read.during(function()
+    return load_file.read(text, path, { format = origin.format }, env)
+  end)
+  note(origin, files)
+  load_file.note(origin, made, w)
+  local compiled, problems = compile.workflow(w)
+  if not compiled then errors.raise(problems) end
+  return compiled, origin
+end
