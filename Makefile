@@ -248,7 +248,7 @@ SERVICE_FILES := $(foreach file,$(SERVICE_SPECS),$(if $(findstring $(or $(T),_),
 services: $(BUILD)/orrery | $(BUILD)/have-test $(BUILD)/have-services ## specs on real servers (T=load)
 	@spec/support/test.sh $(BUILD) $(or $(SERVICE_FILES),$(error no file of spec/services has $(T) in its name))
 
-include spec/page/page.mk
+-include spec/page/page.mk
 
 # CRASH_KILLS, CRASH_SEED and CRASH_ONLY (boundaries, random, pair) as spec/crash/main.lua says.
 .PHONY: crash
