@@ -94,18 +94,18 @@ static void check_status(lua_State *L, orr_status status, const char *message) {
 /* ---- values ---------------------------------------------------------------------------------- */
 
 /* The text of a value stays where it is: the caller keeps it on a stack or in a table. */
-static void read_value(lua_State *L, int idx, const char *where, orr_value *v) {
-    *v = (orr_value){.type = ORR_VALUE_NULL};
+static void read_value(lua_State *L, int idx, const char *where, orr_field *v) {
+    *v = (orr_field){.type = ORR_FIELD_NULL};
     switch (lua_type(L, idx)) {
     case LUA_TNIL: return;
-    case LUA_TBOOLEAN: *v = (orr_value){.type = ORR_VALUE_INTEGER, .integer = lua_toboolean(L, idx)}; return;
+    case LUA_TBOOLEAN: *v = (orr_field){.type = ORR_FIELD_INTEGER, .integer = lua_toboolean(L, idx)}; return;
     case LUA_TNUMBER:
         if (lua_isinteger(L, idx))
-            *v = (orr_value){.type = ORR_VALUE_INTEGER, .integer = lua_tointeger(L, idx)};
-        else *v = (orr_value){.type = ORR_VALUE_REAL, .real = lua_tonumber(L, idx)};
+            *v = (orr_field){.type = ORR_FIELD_INTEGER, .integer = lua_tointeger(L, idx)};
+        else *v = (orr_field){.type = ORR_FIELD_REAL, .real = lua_tonumber(L, idx)};
         return;
     case LUA_TSTRING:
-        v->type = ORR_VALUE_TEXT;
+        v->type = ORR_FIELD_TEXT;
         v->bytes = lua_tolstring(L, idx, &v->size);
         return;
     default:
@@ -116,13 +116,13 @@ static void read_value(lua_State *L, int idx, const char *where, orr_value *v) {
     }
 }
 
-static void push_value(lua_State *L, const orr_value *v) {
+static void push_value(lua_State *L, const orr_field *v) {
     switch (v->type) {
-    case ORR_VALUE_INTEGER: lua_pushinteger(L, v->integer); break;
-    case ORR_VALUE_REAL: lua_pushnumber(L, v->real); break;
-    case ORR_VALUE_TEXT:
-    case ORR_VALUE_BLOB: lua_pushlstring(L, v->bytes ? v->bytes : "", v->size); break;
-    case ORR_VALUE_NULL:
+    case ORR_FIELD_INTEGER: lua_pushinteger(L, v->integer); break;
+    case ORR_FIELD_REAL: lua_pushnumber(L, v->real); break;
+    case ORR_FIELD_TEXT:
+    case ORR_FIELD_BLOB: lua_pushlstring(L, v->bytes ? v->bytes : "", v->size); break;
+    case ORR_FIELD_NULL:
     default: lua_pushnil(L);
     }
 }
@@ -137,7 +137,7 @@ typedef struct reading {
     int rows, names; /* stack slots */
     bool failed;
     const char *const *columns; /* during a call of `names` */
-    const orr_value *values;    /* during a call of `row` */
+    const orr_field *values;    /* during a call of `row` */
     size_t n;
 } reading;
 
@@ -178,7 +178,7 @@ static void on_names(void *ud, const char *const *columns, size_t n) {
     protect(r, 2);
 }
 
-static bool on_row(void *ud, const orr_value *values, size_t n) {
+static bool on_row(void *ud, const orr_field *values, size_t n) {
     reading *r = ud;
     if (r->failed) return false;
     r->values = values;
@@ -213,7 +213,7 @@ static void query(lua_State *L) {
     char where[32];
     luaL_checktype(L, 2, LUA_TSTRING);
     int n = lua_gettop(L) - 2;
-    orr_value *parameters = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *parameters, 0);
+    orr_field *parameters = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *parameters, 0);
     for (int i = 0; i < n; i++) {
         snprintf(where, sizeof where, "parameter %d", i + 1);
         read_value(L, i + 3, where, &parameters[i]);
@@ -265,7 +265,7 @@ static void check_fields(lua_State *L, const orr_operation *operation) {
 }
 
 /* The value at the top, which a table keeps where it was made here. */
-static void read_parameter(lua_State *L, const orr_parameter *p, orr_value *v) {
+static void read_parameter(lua_State *L, const orr_parameter *p, orr_field *v) {
     /* text that is not UTF-8 is no error: it is in no row */
     static const orr_json_writing writing = {.binary = true};
     if (p->type == ORR_PARAMETER_LIST && lua_istable(L, -1)) {
@@ -275,11 +275,11 @@ static void read_parameter(lua_State *L, const orr_parameter *p, orr_value *v) {
         lua_rawseti(L, KEPT, (lua_Integer)lua_rawlen(L, KEPT) + 1);
     }
     read_value(L, lua_gettop(L), "a parameter", v);
-    if (p->type == ORR_PARAMETER_FLAG && !lua_toboolean(L, -1)) *v = (orr_value){.type = ORR_VALUE_NULL};
+    if (p->type == ORR_PARAMETER_FLAG && !lua_toboolean(L, -1)) *v = (orr_field){.type = ORR_FIELD_NULL};
 }
 
 /* store, name, parameters -> their values, which stay in slots of the stack. */
-static const orr_value *read_parameters(lua_State *L, const orr_operation *operation) {
+static const orr_field *read_parameters(lua_State *L, const orr_operation *operation) {
     orr_parameter p;
     lua_settop(L, PARAMETERS);
     if (lua_isnil(L, PARAMETERS)) {
@@ -288,7 +288,7 @@ static const orr_value *read_parameters(lua_State *L, const orr_operation *opera
     }
     luaL_checktype(L, PARAMETERS, LUA_TTABLE);
     check_fields(L, operation);
-    orr_value *values = lua_newuserdatauv(L, (orr_parameter_count(operation) + 1) * sizeof *values, 0);
+    orr_field *values = lua_newuserdatauv(L, (orr_parameter_count(operation) + 1) * sizeof *values, 0);
     lua_newtable(L);
     size_t i = 0;
     for (const char *at = operation->parameters; orr_parameter_next(&at, &p); i++) {
@@ -307,7 +307,7 @@ static void ask(lua_State *L) {
     orr_query query;
     if (!orr_query_find(luaL_checkstring(L, NAME), &query))
         luaL_argerror(L, NAME, "the store has no query of that name");
-    const orr_value *values = read_parameters(L, &orr_queries[query]);
+    const orr_field *values = read_parameters(L, &orr_queries[query]);
     reading r = begin(L);
     orr_store_reader reader = {on_names, on_row, &r};
     finish(L, &r, orr_store_query(store, query, values, &reader, &reason), reason.text);
@@ -338,7 +338,7 @@ static int store_perform(lua_State *L) {
     int64_t changed = 0;
     if (!orr_change_find(luaL_checkstring(L, NAME), &change))
         luaL_argerror(L, NAME, "the store has no change of that name");
-    const orr_value *values = read_parameters(L, &orr_changes[change]);
+    const orr_field *values = read_parameters(L, &orr_changes[change]);
     check_status(L, orr_store_change(store, change, values, &changed, &reason), reason.text);
     lua_pushinteger(L, changed);
     return 1;
@@ -418,7 +418,7 @@ static void read_statement(lua_State *L, lua_Integer at, orr_statement *statemen
     statement->text = lua_tostring(L, -1);
     lua_pop(L, 1);
     statement->n = (size_t)parameters_of(L);
-    orr_value *parameters = lua_newuserdatauv(L, (statement->n + 1) * sizeof *parameters, 0);
+    orr_field *parameters = lua_newuserdatauv(L, (statement->n + 1) * sizeof *parameters, 0);
     statement->parameters = parameters;
     for (size_t i = 0; i < statement->n; i++) {
         snprintf(where, sizeof where, "parameter %zu of change %lld", i + 1, (long long)at);

@@ -21,11 +21,11 @@ static void publish(lua_State *L, const orr_runbox *r, const orr_task *task, con
     const char *why = lua_tolstring(L, -1, &size);
     orr_push_node_name(L, r, task->node);
     const char *node = lua_tolstring(L, -1, &len);
-    orr_value row[] = {
-        {.type = ORR_VALUE_BLOB, .bytes = orr_run_id_of(r->run), .size = 16},
-        {.type = ORR_VALUE_TEXT, .bytes = node, .size = len},
-        {.type = ORR_VALUE_INTEGER, .integer = (int64_t)(uint32_t)(task->item + 1)},
-        {.type = ORR_VALUE_TEXT, .bytes = why, .size = size},
+    orr_field row[] = {
+        {.type = ORR_FIELD_BLOB, .bytes = orr_run_id_of(r->run), .size = 16},
+        {.type = ORR_FIELD_TEXT, .bytes = node, .size = len},
+        {.type = ORR_FIELD_INTEGER, .integer = (int64_t)(uint32_t)(task->item + 1)},
+        {.type = ORR_FIELD_TEXT, .bytes = why, .size = size},
     };
     if (orr_store_put(orr_storage_any(r->rt), ORR_ROW_WHY, row, sizeof row / sizeof *row) == ORR_ENOMEM)
         luaL_error(L, "not enough memory");
@@ -44,20 +44,20 @@ typedef struct entry {
 } entry;
 
 static int push_text(lua_State *L) {
-    const orr_value *value = lua_touserdata(L, 1);
-    if (value->type == ORR_VALUE_NULL) lua_pushnil(L);
+    const orr_field *value = lua_touserdata(L, 1);
+    if (value->type == ORR_FIELD_NULL) lua_pushnil(L);
     else lua_pushlstring(L, value->bytes, value->size);
     return 1;
 }
 
 /* Leaves the output's text on the stack. This is a callback of the store: it may not use the store,
  * nor raise an error. */
-static bool take(void *ud, const orr_value *values, size_t n) {
+static bool take(void *ud, const orr_field *values, size_t n) {
     entry *e = ud;
-    const orr_value *expires = &values[C_EXPIRES];
+    const orr_field *expires = &values[C_EXPIRES];
     (void)n;
-    double end = expires->type == ORR_VALUE_REAL ? expires->real : (double)expires->integer;
-    e->expired = expires->type != ORR_VALUE_NULL && end <= e->now;
+    double end = expires->type == ORR_FIELD_REAL ? expires->real : (double)expires->integer;
+    e->expired = expires->type != ORR_FIELD_NULL && end <= e->now;
     if (e->expired) return false;
     lua_pushcfunction(e->L, push_text);
     lua_pushlightuserdata(e->L, (void *)(uintptr_t)&values[C_OUTPUT]);
@@ -113,10 +113,10 @@ int orr_core_cache_note(lua_State *L) {
 
 /* ---- keeping --------------------------------------------------------------------------------- */
 
-static orr_value text_value(lua_State *L, int idx) {
+static orr_field text_value(lua_State *L, int idx) {
     size_t size = 0;
     const char *text = lua_tolstring(L, idx, &size);
-    return (orr_value){.type = text ? ORR_VALUE_TEXT : ORR_VALUE_NULL, .bytes = text, .size = size};
+    return (orr_field){.type = text ? ORR_FIELD_TEXT : ORR_FIELD_NULL, .bytes = text, .size = size};
 }
 
 /* core.cache_put(ctx, key, type, output[, ttl in seconds]): keeps an output for later runs. One
@@ -128,11 +128,11 @@ int orr_core_cache_put(lua_State *L) {
     lua_settop(L, 5);
     orr_runbox *r = f->run;
     double now = seconds_now(r->rt);
-    orr_value row[C_COUNT] = {
+    orr_field row[C_COUNT] = {
         [C_KEY] = text_value(L, 2),
         [C_TYPE] = text_value(L, 3),
-        [C_RUN] = {.type = ORR_VALUE_BLOB, .bytes = orr_run_id_of(r->run), .size = 16},
-        [C_CREATED] = {.type = ORR_VALUE_REAL, .real = now},
+        [C_RUN] = {.type = ORR_FIELD_BLOB, .bytes = orr_run_id_of(r->run), .size = 16},
+        [C_CREATED] = {.type = ORR_FIELD_REAL, .real = now},
     };
     if (!lua_isnil(L, 4)) {
         if (!orr_json_encode(
@@ -142,7 +142,7 @@ int orr_core_cache_put(lua_State *L) {
         row[C_OUTPUT] = text_value(L, -1);
     }
     if (!lua_isnil(L, 5))
-        row[C_EXPIRES] = (orr_value){.type = ORR_VALUE_REAL, .real = now + luaL_checknumber(L, 5)};
+        row[C_EXPIRES] = (orr_field){.type = ORR_FIELD_REAL, .real = now + luaL_checknumber(L, 5)};
     lua_pushstring(L, r->plan->plan->name);
     row[C_WORKFLOW] = text_value(L, -1);
     orr_push_node_name(L, r, f->task.node);

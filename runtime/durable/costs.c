@@ -7,24 +7,24 @@ enum { NAME = 4, AMOUNT = 5 }; /* columns of the query */
 
 typedef struct adding {
     lua_State *L;
-    const orr_value *values;
+    const orr_field *values;
     bool failed;
 } adding;
 
 /* (adding, sums) */
 static int add_row(lua_State *L) {
     const adding *a = lua_touserdata(L, 1);
-    const orr_value *name = &a->values[NAME], *amount = &a->values[AMOUNT];
-    if (name->type != ORR_VALUE_TEXT) return 0;
+    const orr_field *name = &a->values[NAME], *amount = &a->values[AMOUNT];
+    if (name->type != ORR_FIELD_TEXT) return 0;
     lua_pushlstring(L, name->bytes, name->size);
-    if (amount->type == ORR_VALUE_INTEGER) lua_pushinteger(L, amount->integer);
-    else if (amount->type == ORR_VALUE_REAL) lua_pushnumber(L, amount->real);
+    if (amount->type == ORR_FIELD_INTEGER) lua_pushinteger(L, amount->integer);
+    else if (amount->type == ORR_FIELD_REAL) lua_pushnumber(L, amount->real);
     else return 0;
     orr_cost_add(L, 2, 3, 4);
     return 0;
 }
 
-static bool visit(void *ud, const orr_value *values, size_t n) {
+static bool visit(void *ud, const orr_field *values, size_t n) {
     adding *a = ud;
     (void)n;
     a->values = values;
@@ -40,7 +40,7 @@ static bool visit(void *ud, const orr_value *values, size_t n) {
 void orr_costs_load(lua_State *L, const orr_runbox *r) {
     orr_reason reason;
     adding a = {.L = L};
-    orr_value key = orr_value_text(r->id);
+    orr_field key = orr_field_text(r->id);
     orr_store_reader reader = {.row = visit, .ud = &a};
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     if (r->rt->durable)

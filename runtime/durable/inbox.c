@@ -115,7 +115,7 @@ static void handle_once(lua_State *L, inbox_message *m) {
 
 void orr_inbox_take(lua_State *L, orr_runbox *r, int64_t number, const char *name, const char *text) {
     inbox_message m = {r, number, name, text};
-    orr_value taken = {.type = ORR_VALUE_INTEGER, .integer = number};
+    orr_field taken = {.type = ORR_FIELD_INTEGER, .integer = number};
     handle_once(L, &m);
     if (orr_store_put(orr_storage_any(r->rt), ORR_ROW_TAKEN, &taken, 1) == ORR_ENOMEM)
         luaL_error(L, "not enough memory");
@@ -126,7 +126,7 @@ void orr_inbox_take(lua_State *L, orr_runbox *r, int64_t number, const char *nam
 
 typedef struct looking {
     lua_State *L;
-    const orr_value *values;
+    const orr_field *values;
     bool failed;
 } looking;
 
@@ -146,7 +146,7 @@ static int keep_row(lua_State *L) {
 }
 
 /* The list is at the top. This is a callback of the store, which an error must not leave. */
-static bool visit(void *ud, const orr_value *values, size_t n) {
+static bool visit(void *ud, const orr_field *values, size_t n) {
     looking *l = ud;
     (void)n;
     l->values = values;
@@ -163,7 +163,7 @@ static int take_left(lua_State *L) {
     orr_runbox *r = lua_touserdata(L, 1);
     orr_reason reason;
     looking l = {.L = L};
-    orr_value key = orr_value_text(r->id);
+    orr_field key = orr_field_text(r->id);
     orr_store_reader reader = {.row = visit, .ud = &l};
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     lua_newtable(L);

@@ -15,7 +15,7 @@ typedef struct orr_payload {
 typedef struct orr_noted {
     orr_payload payload; /* where the write is made */
     orr_payload refused; /* where it is not */
-    const orr_value *write;
+    const orr_field *write;
 } orr_noted;
 
 /* ---- state.c --------------------------------------------------------------------------------- */
@@ -218,7 +218,7 @@ void orr_steps_record(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *s
  * decides. Until orr_steps_settle says which, it is found as STEP_BEGUN, with the text, and the
  * token in the place of `due`. Raises as orr_steps_record does. */
 void orr_steps_write(lua_State *L, orr_script *s, orr_fiber *f, const orr_step_ref *step,
-                     const orr_value *write);
+                     const orr_field *write);
 /* The step that was found as STEP_BEGUN, or was just written, has the value at the top. */
 void orr_steps_settle(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *step);
 bool orr_steps_signal(lua_State *L, orr_runbox *r);

@@ -165,9 +165,9 @@ static orr_status append_blob(lua_State *L, orr_runbox *r, orr_entry *entry) {
     const orr_record *rec = &entry->record;
     bool is_item = rec->kind == ORR_REC_COMPLETED && rec->task.item != ORR_NONE;
     if (is_item) orr_item_output_kept(L, r, &rec->task, hash);
-    orr_value row[] = {
-        {.type = ORR_VALUE_TEXT, .bytes = hash, .size = len},
-        {.type = ORR_VALUE_BLOB, .bytes = entry->payload, .size = entry->payload_size},
+    orr_field row[] = {
+        {.type = ORR_FIELD_TEXT, .bytes = hash, .size = len},
+        {.type = ORR_FIELD_BLOB, .bytes = entry->payload, .size = entry->payload_size},
     };
     orr_status status = orr_store_put(orr_storage_any(r->rt), ORR_ROW_BLOB, row, 2);
     if (status != ORR_OK) return status;
@@ -354,11 +354,11 @@ static const char *text_field(lua_State *L, int idx, const char *key) {
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-static orr_value text_value(lua_State *L, int idx, const char *key) {
+static orr_field text_value(lua_State *L, int idx, const char *key) {
     size_t size = 0;
     lua_getfield(L, idx, key);
     const char *text = lua_tolstring(L, -1, &size);
-    return (orr_value){.type = text ? ORR_VALUE_TEXT : ORR_VALUE_NULL, .bytes = text, .size = size};
+    return (orr_field){.type = text ? ORR_FIELD_TEXT : ORR_FIELD_NULL, .bytes = text, .size = size};
 }
 
 /* The bundle {hash, workflow, definition, sources, arguments, engine, modules = {{name, path,
@@ -366,13 +366,13 @@ static orr_value text_value(lua_State *L, int idx, const char *key) {
 static void put_bundle(lua_State *L, orr_rtbox *rt) {
     orr_store *store = orr_storage_any(rt);
     int at = lua_gettop(L);
-    orr_value row[] = {text_value(L, at, "hash"),
+    orr_field row[] = {text_value(L, at, "hash"),
                        text_value(L, at, "workflow"),
                        text_value(L, at, "definition"),
                        text_value(L, at, "sources"),
                        text_value(L, at, "arguments"),
                        text_value(L, at, "engine"),
-                       {.type = ORR_VALUE_REAL, .real = (double)orr_engine_now(rt->base.engine) / 1e9}};
+                       {.type = ORR_FIELD_REAL, .real = (double)orr_engine_now(rt->base.engine) / 1e9}};
     if (orr_store_put(store, ORR_ROW_BUNDLE, row, sizeof row / sizeof *row) != ORR_OK)
         luaL_error(L, "not enough memory for the bundle");
     lua_settop(L, at);

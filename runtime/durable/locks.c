@@ -43,10 +43,10 @@ typedef struct holder {
     char id[40];
 } holder;
 
-static bool take_id(void *ud, const orr_value *values, size_t n) {
+static bool take_id(void *ud, const orr_field *values, size_t n) {
     holder *h = ud;
     (void)n;
-    if (values[1].integer == 1 && values[0].type == ORR_VALUE_TEXT && values[0].size < sizeof h->id)
+    if (values[1].integer == 1 && values[0].type == ORR_FIELD_TEXT && values[0].size < sizeof h->id)
         memcpy(h->id, values[0].bytes, values[0].size);
     return false;
 }
@@ -54,7 +54,7 @@ static bool take_id(void *ud, const orr_value *values, size_t n) {
 void orr_locks_check(lua_State *L, const orr_runbox *r) {
     holder h = {""};
     orr_reason reason;
-    orr_value key[] = {orr_value_text(r->plan->plan->name), orr_value_text(r->lock->value)};
+    orr_field key[] = {orr_field_text(r->plan->plan->name), orr_field_text(r->lock->value)};
     orr_store_reader reader = {.row = take_id, .ud = &h};
     if (!orr_run_lock_refuses(r)) return;
     if (orr_store_query(orr_storage_any(r->rt), ORR_QUERY_LOCK_HOLDER, key, &reader, &reason) != ORR_OK)
@@ -65,9 +65,9 @@ void orr_locks_check(lua_State *L, const orr_runbox *r) {
 }
 
 static void put(const orr_runbox *r, orr_row_kind kind, size_t n) {
-    orr_value row[] = {{.type = ORR_VALUE_BLOB, .bytes = orr_run_id_of(r->run), .size = 16},
-                       orr_value_text(r->plan->plan->name),
-                       orr_value_text(r->lock->value)};
+    orr_field row[] = {{.type = ORR_FIELD_BLOB, .bytes = orr_run_id_of(r->run), .size = 16},
+                       orr_field_text(r->plan->plan->name),
+                       orr_field_text(r->lock->value)};
     orr_store_put(orr_storage_any(r->rt), kind, row, n);
 }
 

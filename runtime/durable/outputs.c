@@ -296,7 +296,7 @@ void orr_outputs_load(lua_State *L, const orr_runbox *r, uint32_t node) {
 
 typedef struct blob {
     lua_State *L;
-    const orr_value *data;
+    const orr_field *data;
     bool failed;
 } blob;
 
@@ -307,7 +307,7 @@ static int push_blob(lua_State *L) {
 }
 
 /* This is a callback of the store, which an error must not leave. */
-static bool take_blob(void *ud, const orr_value *values, size_t n) {
+static bool take_blob(void *ud, const orr_field *values, size_t n) {
     blob *b = ud;
     (void)n;
     b->data = &values[1];

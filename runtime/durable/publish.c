@@ -7,22 +7,22 @@
 #define EVERY 100     /* ms between two looks at what is blocked */
 #define MOST_WHYS 256 /* nodes of a run that are explained at a time: all others wait for the same things */
 
-static orr_value text_value(const char *text) {
-    return (orr_value){.type = text ? ORR_VALUE_TEXT : ORR_VALUE_NULL,
+static orr_field text_value(const char *text) {
+    return (orr_field){.type = text ? ORR_FIELD_TEXT : ORR_FIELD_NULL,
                        .bytes = text,
                        .size = text ? strlen(text) : 0};
 }
 
-static orr_value integer_value(int64_t n) {
-    return (orr_value){.type = ORR_VALUE_INTEGER, .integer = n};
+static orr_field integer_value(int64_t n) {
+    return (orr_field){.type = ORR_FIELD_INTEGER, .integer = n};
 }
 
-static orr_value run_value(const orr_runbox *r) {
-    return (orr_value){.type = ORR_VALUE_BLOB, .bytes = orr_run_id_of(r->run), .size = 16};
+static orr_field run_value(const orr_runbox *r) {
+    return (orr_field){.type = ORR_FIELD_BLOB, .bytes = orr_run_id_of(r->run), .size = 16};
 }
 
 /* Items count from 1, 0 is the whole node. */
-static orr_value item_value(const orr_task *task) {
+static orr_field item_value(const orr_task *task) {
     return integer_value(task->item == ORR_NONE ? 0 : (int64_t)task->item + 1);
 }
 
@@ -41,14 +41,14 @@ void orr_publish_log(lua_State *L, const orr_fiber *f, int level, int message, i
     size_t size;
     const char *text = lua_tolstring(L, message, &size);
     orr_push_node_name(L, r, f->task.node);
-    orr_value row[] = {run_value(r),
+    orr_field row[] = {run_value(r),
                        text_value(lua_tostring(L, -1)),
                        item_value(&f->task),
                        integer_value((int64_t)f->task.iteration + 1),
                        integer_value(f->task.attempt),
-                       {.type = ORR_VALUE_REAL, .real = (double)orr_run_time_now(r) / 1e9},
+                       {.type = ORR_FIELD_REAL, .real = (double)orr_run_time_now(r) / 1e9},
                        text_value(lua_tostring(L, level)),
-                       {.type = ORR_VALUE_TEXT, .bytes = text, .size = size},
+                       {.type = ORR_FIELD_TEXT, .bytes = text, .size = size},
                        text_value(json)};
     if (orr_store_put(orr_storage_any(r->rt), ORR_ROW_LOG, row, sizeof row / sizeof *row) != ORR_OK)
         luaL_error(L, "not enough memory for a line of the log");
@@ -59,11 +59,11 @@ void orr_publish_log(lua_State *L, const orr_fiber *f, int level, int message, i
  * bundle. */
 int orr_rt_keep_module(lua_State *L) {
     const orr_rtbox *rt = orr_check_rt(L, 1);
-    orr_value row[4];
+    orr_field row[4];
     if (!rt->durable) return 0;
     for (int i = 0; i < 4; i++) {
-        row[i] = (orr_value){.type = lua_isnoneornil(L, i + 2) ? ORR_VALUE_NULL : ORR_VALUE_TEXT};
-        if (row[i].type == ORR_VALUE_TEXT) row[i].bytes = luaL_checklstring(L, i + 2, &row[i].size);
+        row[i] = (orr_field){.type = lua_isnoneornil(L, i + 2) ? ORR_FIELD_NULL : ORR_FIELD_TEXT};
+        if (row[i].type == ORR_FIELD_TEXT) row[i].bytes = luaL_checklstring(L, i + 2, &row[i].size);
     }
     if (orr_store_put(orr_storage_any(rt), ORR_ROW_MODULE, row, 4) != ORR_OK)
         return luaL_error(L, "not enough memory for a module");
@@ -74,7 +74,7 @@ int orr_rt_keep_module(lua_State *L) {
  * JSON. */
 int orr_rt_keep_workers(lua_State *L) {
     const orr_rtbox *rt = orr_check_rt(L, 1);
-    orr_value row[] = {integer_value(luaL_checkinteger(L, 2)), {.type = ORR_VALUE_TEXT}};
+    orr_field row[] = {integer_value(luaL_checkinteger(L, 2)), {.type = ORR_FIELD_TEXT}};
     row[1].bytes = luaL_checklstring(L, 3, &row[1].size);
     if (rt->durable && orr_store_put(orr_storage_any(rt), ORR_ROW_WORKERS, row, 2) != ORR_OK)
         return luaL_error(L, "not enough memory");
@@ -126,7 +126,7 @@ static void put_why(lua_State *L, orr_runbox *r, uint32_t node) {
     lua_setfield(L, -2, "since");
     if (!orr_json_encode(L, -1, &(orr_json_writing){.root = "why", .binary = true})) lua_error(L);
     orr_push_node_name(L, r, node);
-    orr_value row[] = {run_value(r), text_value(lua_tostring(L, -1)), integer_value(0),
+    orr_field row[] = {run_value(r), text_value(lua_tostring(L, -1)), integer_value(0),
                        text_value(lua_tostring(L, -2))};
     if (orr_store_put(orr_storage_any(r->rt), ORR_ROW_WHY, row, 4) != ORR_OK)
         luaL_error(L, "not enough memory");

@@ -320,7 +320,7 @@ static void give_back(restoring *x) {
     x->r->run = NULL;
 }
 
-static bool is_there(void *ud, const orr_value *values, size_t n) {
+static bool is_there(void *ud, const orr_field *values, size_t n) {
     (void)values, (void)n;
     *(bool *)ud = true;
     return false;
@@ -335,7 +335,7 @@ static bool remove_unbegun(const restoring *x) {
     bool unbegun = false;
     orr_store *store = orr_storage_any(x->rt);
     orr_uuid_format(id, x->id);
-    orr_value key = orr_value_text(id);
+    orr_field key = orr_field_text(id);
     orr_store_reader reader = {.row = is_there, .ud = &unbegun};
     return x->is_empty && orr_store_query(store, ORR_QUERY_RUN_UNBEGUN, &key, &reader, &reason) == ORR_OK &&
            unbegun && orr_store_drop(store, x->id) == ORR_OK;

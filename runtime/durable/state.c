@@ -81,7 +81,7 @@ typedef struct reading {
 } reading;
 
 static int push_row(lua_State *L) {
-    const orr_value *row = lua_touserdata(L, 1);
+    const orr_field *row = lua_touserdata(L, 1);
     lua_pushlstring(L, row[ORR_STATE_VALUE].bytes, row[ORR_STATE_VALUE].size);
     lua_pushlstring(L, row[ORR_STATE_VERSION].bytes, row[ORR_STATE_VERSION].size);
     return 2;
@@ -89,12 +89,12 @@ static int push_row(lua_State *L) {
 
 /* Leaves value and version on the stack. This is a callback of the store: it may not use the store,
  * nor raise an error. */
-static bool take(void *ud, const orr_value *row, size_t n) {
+static bool take(void *ud, const orr_field *row, size_t n) {
     reading *r = ud;
-    const orr_value *expires = &row[ORR_STATE_EXPIRES];
+    const orr_field *expires = &row[ORR_STATE_EXPIRES];
     (void)n;
-    double end = expires->type == ORR_VALUE_INTEGER ? (double)expires->integer : expires->real;
-    r->there = expires->type == ORR_VALUE_NULL || end > r->now;
+    double end = expires->type == ORR_FIELD_INTEGER ? (double)expires->integer : expires->real;
+    r->there = expires->type == ORR_FIELD_NULL || end > r->now;
     if (!r->there) return false;
     lua_pushcfunction(r->L, push_row);
     lua_pushlightuserdata(r->L, (void *)(uintptr_t)row);
@@ -124,10 +124,10 @@ int orr_core_state_get(lua_State *L) {
 /* The arguments of core.state_set, and behind them what it works with. */
 enum { A_CTX = 1, A_STEP, A_WORKFLOW, A_KEY, A_WRITE, A_TEXT, A_VERSION, A_EXPECTED, A_NODE, A_TOKEN };
 
-static orr_value text_value(lua_State *L, int idx) {
+static orr_field text_value(lua_State *L, int idx) {
     size_t size = 0;
     const char *text = lua_tolstring(L, idx, &size);
-    return (orr_value){.type = text ? ORR_VALUE_TEXT : ORR_VALUE_NULL, .bytes = text, .size = size};
+    return (orr_field){.type = text ? ORR_FIELD_TEXT : ORR_FIELD_NULL, .bytes = text, .size = size};
 }
 
 static void raise_unfit(lua_State *L, const orr_runbox *r, bool too_large, size_t limit) {
@@ -171,7 +171,7 @@ static void set_version(lua_State *L, const orr_runbox *r) {
 }
 
 /* What is to be written, from the arguments; its texts stay on the stack. */
-static void read_write(lua_State *L, const orr_fiber *f, orr_value *write) {
+static void read_write(lua_State *L, const orr_fiber *f, orr_field *write) {
     const orr_runbox *r = f->run;
     double now = seconds_now(r->rt);
     set_text(L, r);
@@ -184,24 +184,24 @@ static void read_write(lua_State *L, const orr_fiber *f, orr_value *write) {
     write[ORR_STATE_KEY] = text_value(L, A_KEY);
     write[ORR_STATE_VALUE] = text_value(L, A_TEXT);
     write[ORR_STATE_VERSION] = text_value(L, A_VERSION);
-    write[ORR_STATE_RUN] = (orr_value){.type = ORR_VALUE_BLOB, .bytes = orr_run_id_of(r->run), .size = 16};
+    write[ORR_STATE_RUN] = (orr_field){.type = ORR_FIELD_BLOB, .bytes = orr_run_id_of(r->run), .size = 16};
     write[ORR_STATE_NODE] = text_value(L, A_NODE);
-    write[ORR_STATE_WRITTEN] = orr_value_real(now);
-    write[ORR_STATE_EXPIRES] = (orr_value){.type = ORR_VALUE_NULL};
+    write[ORR_STATE_WRITTEN] = orr_field_real(now);
+    write[ORR_STATE_EXPIRES] = (orr_field){.type = ORR_FIELD_NULL};
     write[ORR_STATE_EXPECTED] = text_value(L, A_EXPECTED);
     if (lua_getfield(L, A_WRITE, "ttl") == LUA_TNUMBER)
-        write[ORR_STATE_EXPIRES] = orr_value_real(now + lua_tonumber(L, -1));
+        write[ORR_STATE_EXPIRES] = orr_field_real(now + lua_tonumber(L, -1));
     lua_pop(L, 1);
 }
 
 /* Queues the write, as a step where the run keeps any; its token. */
 static int64_t queue(lua_State *L, orr_script *s, orr_fiber *f, const orr_step_ref *step) {
     orr_runbox *r = f->run;
-    orr_value write[ORR_STATE_COLUMNS];
+    orr_field write[ORR_STATE_COLUMNS];
     read_write(L, f, write);
     int64_t token = open_decision(orr_storage_decisions(r->rt), &s->alloc);
     if (token == 0) luaL_error(L, "not enough memory for a write of state");
-    write[ORR_STATE_TOKEN] = orr_value_integer(token);
+    write[ORR_STATE_TOKEN] = orr_field_integer(token);
     if (r->journal) {
         lua_pushvalue(L, A_VERSION);
         orr_steps_write(L, s, f, step, write);

@@ -581,7 +581,7 @@ void orr_steps_record(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *s
 }
 
 void orr_steps_write(lua_State *L, orr_script *s, orr_fiber *f, const orr_step_ref *step,
-                     const orr_value *write) {
+                     const orr_field *write) {
     int value = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     orr_step_ref ended = *step, begun = *step;

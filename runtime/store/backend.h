@@ -23,11 +23,11 @@ typedef struct orr_store_class {
     orr_status (*read)(orr_store *store, const uint8_t run[16], uint64_t after, orr_store_visit visit,
                        void *ud, orr_reason *reason);
     orr_status (*drop)(orr_store *store, const uint8_t run[16]);
-    orr_status (*put)(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n);
+    orr_status (*put)(orr_store *store, orr_row_kind kind, const orr_field *values, size_t n);
     orr_status (*get)(orr_store *store, orr_row_kind kind, const char *key, orr_store_row visit, void *ud,
                       orr_reason *reason);
     /* Both NULL: it keeps no state between runs. The record after journal->last, as in append */
-    orr_status (*append_state)(orr_journal *journal, const orr_value *write, orr_bytes made,
+    orr_status (*append_state)(orr_journal *journal, const orr_field *write, orr_bytes made,
                                orr_bytes refused);
     orr_status (*state)(orr_store *store, const char *workflow, const char *key, orr_store_row visit,
                         void *ud, orr_reason *reason);
@@ -38,9 +38,9 @@ typedef struct orr_store_class {
     orr_status (*send)(orr_store *store, const uint8_t run[16], const char *name, const char *text,
                        const char *dedup, orr_reason *reason);
     orr_status (*project)(orr_store *store, orr_reason *reason);
-    orr_status (*query)(orr_store *store, orr_query query, const orr_value *values,
+    orr_status (*query)(orr_store *store, orr_query query, const orr_field *values,
                         const orr_store_reader *reader, orr_reason *reason);
-    orr_status (*change)(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+    orr_status (*change)(orr_store *store, orr_change change, const orr_field *values, int64_t *changed,
                          orr_reason *reason);
     orr_status (*select)(orr_store *store, const orr_statement *statement, const orr_store_reader *reader,
                          orr_reason *reason);
@@ -142,10 +142,10 @@ bool orr_run_parse(const char *text, uint8_t run[16]);
 /* The checksum of a row of the truth: the version of how it is made, times 2^32, and the CRC-32C of
  * its values, each with its type and size. The same on all machines of one byte order. */
 enum { ORR_CHECKSUM_VERSION = 1 };
-int64_t orr_row_checksum(const orr_value *values, size_t n);
+int64_t orr_row_checksum(const orr_field *values, size_t n);
 
 /* Whether the last of n values is the checksum of those before it. A row from before there were
  * any has NULL, and is taken as it is. */
-bool orr_row_intact(const orr_value *values, size_t n);
+bool orr_row_intact(const orr_field *values, size_t n);
 
 #endif

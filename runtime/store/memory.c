@@ -27,7 +27,7 @@ typedef struct row {
     struct row *next;
     orr_row_kind kind;
     size_t size; /* of the block */
-    orr_value values[];
+    orr_field values[];
 } row;
 
 /* A message that nobody has taken, or whose dedup must be remembered. */
@@ -298,14 +298,14 @@ static bool next_notice(orr_store *store, orr_notice *notice) {
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-static bool same_text(const orr_value *v, const orr_value *w) {
+static bool same_text(const orr_field *v, const orr_field *w) {
     return v->size == w->size && memcmp(v->bytes, w->bytes, v->size) == 0;
 }
 
-static row *new_row(memory_store *s, orr_row_kind kind, const orr_value *values, size_t n) {
-    size_t size = sizeof(row) + n * sizeof(orr_value);
+static row *new_row(memory_store *s, orr_row_kind kind, const orr_field *values, size_t n) {
+    size_t size = sizeof(row) + n * sizeof(orr_field);
     for (size_t i = 0; i < n; i++)
-        if (values[i].type >= ORR_VALUE_TEXT) size += values[i].size;
+        if (values[i].type >= ORR_FIELD_TEXT) size += values[i].size;
     row *r = orr_mem_new(&s->base.alloc, size, 1);
     if (r == NULL) return NULL;
     r->kind = kind;
@@ -313,7 +313,7 @@ static row *new_row(memory_store *s, orr_row_kind kind, const orr_value *values,
     char *at = (char *)&r->values[n];
     for (size_t i = 0; i < n; i++) {
         r->values[i] = values[i];
-        if (values[i].type < ORR_VALUE_TEXT) continue;
+        if (values[i].type < ORR_FIELD_TEXT) continue;
         r->values[i].bytes = at;
         if (values[i].size > 0) memcpy(at, values[i].bytes, values[i].size);
         at += values[i].size;
@@ -322,7 +322,7 @@ static row *new_row(memory_store *s, orr_row_kind kind, const orr_value *values,
 }
 
 /* The link to the row with the same key, or to where one would stand. */
-static row **find_row(memory_store *s, orr_row_kind kind, const orr_value *values) {
+static row **find_row(memory_store *s, orr_row_kind kind, const orr_field *values) {
     row **link = &s->rows;
     for (; *link != NULL; link = &(*link)->next)
         if ((*link)->kind == kind && same_text(&(*link)->values[0], &values[0]) &&
@@ -332,7 +332,7 @@ static row **find_row(memory_store *s, orr_row_kind kind, const orr_value *value
 }
 
 /* With its notice. */
-static bool write_state(memory_store *s, const orr_value *write, bool *made) {
+static bool write_state(memory_store *s, const orr_field *write, bool *made) {
     const orr_alloc *alloc = &s->base.alloc;
     orr_note *note = orr_note_new(alloc, ORR_NOTICE_STATE, NULL, write[ORR_STATE_TOKEN].integer, "made",
                                   NULL);
@@ -348,7 +348,7 @@ static bool write_state(memory_store *s, const orr_value *write, bool *made) {
 }
 
 /* Room for the record is made first: then what was written has one. */
-static orr_status append_state(orr_journal *journal, const orr_value *write, orr_bytes made,
+static orr_status append_state(orr_journal *journal, const orr_field *write, orr_bytes made,
                                orr_bytes refused) {
     memory_journal *j = (memory_journal *)journal;
     memory_store *s = (memory_store *)journal->store;
@@ -361,14 +361,14 @@ static orr_status append_state(orr_journal *journal, const orr_value *write, orr
 static orr_status get_state(orr_store *store, const char *workflow, const char *key, orr_store_row visit,
                             void *ud, orr_reason *reason) {
     (void)reason; /* memory is not damaged */
-    const orr_value place[] = {orr_value_text(workflow), orr_value_text(key)};
-    const orr_value *kept = orr_memory_state_find(&((memory_store *)store)->state, &place[0], &place[1]);
+    const orr_field place[] = {orr_field_text(workflow), orr_field_text(key)};
+    const orr_field *kept = orr_memory_state_find(&((memory_store *)store)->state, &place[0], &place[1]);
     if (kept == NULL) return ORR_ENOTFOUND;
     visit(ud, kept, ORR_STATE_KEPT);
     return ORR_OK;
 }
 
-static orr_status put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n) {
+static orr_status put(orr_store *store, orr_row_kind kind, const orr_field *values, size_t n) {
     memory_store *s = (memory_store *)store;
     bool made;
     if (kind == ORR_ROW_STATE && !write_state(s, values, &made)) return ORR_ENOMEM;
@@ -393,7 +393,7 @@ static orr_status get(orr_store *store, orr_row_kind kind, const char *key, orr_
                       orr_reason *reason) {
     (void)reason; /* memory is not damaged */
     const memory_store *s = (memory_store *)store;
-    orr_value wanted = {.type = ORR_VALUE_TEXT, .bytes = key, .size = strlen(key)};
+    orr_field wanted = {.type = ORR_FIELD_TEXT, .bytes = key, .size = strlen(key)};
     orr_status status = ORR_ENOTFOUND;
     for (const row *r = s->rows; r != NULL; r = r->next)
         if (r->kind == kind && same_text(&r->values[0], &wanted)) {
@@ -448,13 +448,13 @@ static orr_status no_tables(orr_reason *reason) {
     return ORR_ESTATE;
 }
 
-static orr_status query(orr_store *store, orr_query query, const orr_value *values,
+static orr_status query(orr_store *store, orr_query query, const orr_field *values,
                         const orr_store_reader *reader, orr_reason *reason) {
     (void)store, (void)query, (void)values, (void)reader;
     return no_tables(reason);
 }
 
-static orr_status change(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+static orr_status change(orr_store *store, orr_change change, const orr_field *values, int64_t *changed,
                          orr_reason *reason) {
     (void)store, (void)change, (void)values;
     *changed = 0;

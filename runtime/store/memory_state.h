@@ -12,11 +12,11 @@ typedef struct orr_memory_state {
 
 /* The first ORR_STATE_KEPT columns of what is kept of the key, valid until the next write; NULL:
  * nothing. */
-const orr_value *orr_memory_state_find(const orr_memory_state *t, const orr_value *workflow,
-                                       const orr_value *key);
+const orr_field *orr_memory_state_find(const orr_memory_state *t, const orr_field *workflow,
+                                       const orr_field *key);
 /* Decides about a write, and makes it where what it expects is there; *made says so. What it
  * replaces or removes is freed. False when out of memory: then nothing has changed. */
-bool orr_memory_state_write(orr_memory_state *t, const orr_alloc *alloc, const orr_value *write, bool *made);
+bool orr_memory_state_write(orr_memory_state *t, const orr_alloc *alloc, const orr_field *write, bool *made);
 void orr_memory_state_free(orr_memory_state *t, const orr_alloc *alloc);
 
 #endif

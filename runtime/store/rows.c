@@ -46,31 +46,31 @@ bool orr_run_parse(const char *text, uint8_t run[16]) {
     return *text == '\0';
 }
 
-orr_value orr_value_text(const char *text) {
-    return text == NULL ? (orr_value){.type = ORR_VALUE_NULL}
-                        : (orr_value){.type = ORR_VALUE_TEXT, .bytes = text, .size = strlen(text)};
+orr_field orr_field_text(const char *text) {
+    return text == NULL ? (orr_field){.type = ORR_FIELD_NULL}
+                        : (orr_field){.type = ORR_FIELD_TEXT, .bytes = text, .size = strlen(text)};
 }
 
 /* ---- checksums ------------------------------------------------------------------------------- */
 
-static uint32_t add_value(uint32_t crc, const orr_value *v) {
+static uint32_t add_value(uint32_t crc, const orr_field *v) {
     uint64_t head[2] = {(uint64_t)v->type, 0};
-    bool is_bytes = v->type >= ORR_VALUE_TEXT;
-    if (v->type == ORR_VALUE_INTEGER) head[1] = (uint64_t)v->integer;
-    else if (v->type == ORR_VALUE_REAL) memcpy(&head[1], &v->real, sizeof v->real);
+    bool is_bytes = v->type >= ORR_FIELD_TEXT;
+    if (v->type == ORR_FIELD_INTEGER) head[1] = (uint64_t)v->integer;
+    else if (v->type == ORR_FIELD_REAL) memcpy(&head[1], &v->real, sizeof v->real);
     else if (is_bytes) head[1] = v->size;
     crc = orr_crc32c(crc, head, sizeof head);
     return is_bytes && v->size > 0 ? orr_crc32c(crc, v->bytes, v->size) : crc;
 }
 
-int64_t orr_row_checksum(const orr_value *values, size_t n) {
+int64_t orr_row_checksum(const orr_field *values, size_t n) {
     uint32_t crc = 0;
     for (size_t i = 0; i < n; i++) crc = add_value(crc, &values[i]);
     return (int64_t)ORR_CHECKSUM_VERSION << 32 | crc;
 }
 
-bool orr_row_intact(const orr_value *values, size_t n) {
-    const orr_value *last = &values[n - 1];
-    if (last->type == ORR_VALUE_NULL) return true;
-    return last->type == ORR_VALUE_INTEGER && last->integer == orr_row_checksum(values, n - 1);
+bool orr_row_intact(const orr_field *values, size_t n) {
+    const orr_field *last = &values[n - 1];
+    if (last->type == ORR_FIELD_NULL) return true;
+    return last->type == ORR_FIELD_INTEGER && last->integer == orr_row_checksum(values, n - 1);
 }

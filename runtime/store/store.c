@@ -123,26 +123,26 @@ static const char *const shapes[ORR_ROW_COUNT] = {
     [ORR_ROW_STATE] = "ttTt!TRRTi", [ORR_ROW_WORKERS] = "it",
 };
 
-static bool fits(const orr_value *v, char shape) {
-    if (v->type == ORR_VALUE_NULL) return strchr("TIR!", shape) != NULL;
+static bool fits(const orr_field *v, char shape) {
+    if (v->type == ORR_FIELD_NULL) return strchr("TIR!", shape) != NULL;
     switch (shape) {
     case 't':
-    case 'T': return v->type == ORR_VALUE_TEXT;
+    case 'T': return v->type == ORR_FIELD_TEXT;
     case 'i':
-    case 'I': return v->type == ORR_VALUE_INTEGER;
-    case 'R': return v->type == ORR_VALUE_REAL || v->type == ORR_VALUE_INTEGER;
-    case 'v': return v->type == ORR_VALUE_TEXT || v->type == ORR_VALUE_BLOB;
-    default: return v->type == ORR_VALUE_BLOB && v->size == 16;
+    case 'I': return v->type == ORR_FIELD_INTEGER;
+    case 'R': return v->type == ORR_FIELD_REAL || v->type == ORR_FIELD_INTEGER;
+    case 'v': return v->type == ORR_FIELD_TEXT || v->type == ORR_FIELD_BLOB;
+    default: return v->type == ORR_FIELD_BLOB && v->size == 16;
     }
 }
 
-static bool all_fit(orr_row_kind kind, const orr_value *values, size_t n) {
+static bool all_fit(orr_row_kind kind, const orr_field *values, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (!fits(&values[i], shapes[kind][i])) return false;
     return true;
 }
 
-orr_status orr_store_put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n) {
+orr_status orr_store_put(orr_store *store, orr_row_kind kind, const orr_field *values, size_t n) {
     if ((unsigned)kind >= ORR_ROW_COUNT || n != orr_row_columns(kind)) return ORR_EINVAL;
     if (!all_fit(kind, values, n)) return ORR_EINVAL;
     if (kind == ORR_ROW_STATE && store->class->state == NULL) return ORR_ESTATE;
@@ -163,7 +163,7 @@ orr_status orr_store_get(orr_store *store, orr_row_kind kind, const char *key, o
 
 /* ---- state between runs ---------------------------------------------------------------------- */
 
-orr_status orr_store_append_state(orr_journal *journal, uint64_t seq, const orr_value *write, orr_bytes made,
+orr_status orr_store_append_state(orr_journal *journal, uint64_t seq, const orr_field *write, orr_bytes made,
                                   orr_bytes refused) {
     const orr_store_class *class = journal->store->class;
     if (class->append_state == NULL) return ORR_ESTATE;
@@ -266,14 +266,14 @@ orr_status orr_store_project(orr_store *store, orr_reason *reason) {
     return store->class->project(store, reason);
 }
 
-static bool is_of(const orr_value *v, const orr_parameter *p) {
-    if (v->type == ORR_VALUE_NULL) return p->may_be_null;
-    bool is_number = v->type == ORR_VALUE_INTEGER || v->type == ORR_VALUE_REAL;
+static bool is_of(const orr_field *v, const orr_parameter *p) {
+    if (v->type == ORR_FIELD_NULL) return p->may_be_null;
+    bool is_number = v->type == ORR_FIELD_INTEGER || v->type == ORR_FIELD_REAL;
     bool wants_text = p->type == ORR_PARAMETER_TEXT || p->type == ORR_PARAMETER_LIST;
-    return wants_text ? v->type == ORR_VALUE_TEXT : is_number;
+    return wants_text ? v->type == ORR_FIELD_TEXT : is_number;
 }
 
-static orr_status check_values(const orr_operation *operation, const orr_value *values, orr_reason *reason) {
+static orr_status check_values(const orr_operation *operation, const orr_field *values, orr_reason *reason) {
     orr_parameter p;
     for (const char *at = operation->parameters; orr_parameter_next(&at, &p); values++)
         if (!is_of(values, &p)) {
@@ -289,14 +289,14 @@ orr_status orr_store_snapshot(orr_store *store, bool begins, orr_reason *reason)
     return store->class->snapshot != NULL ? store->class->snapshot(store, begins, reason) : ORR_OK;
 }
 
-orr_status orr_store_query(orr_store *store, orr_query query, const orr_value *values,
+orr_status orr_store_query(orr_store *store, orr_query query, const orr_field *values,
                            const orr_store_reader *reader, orr_reason *reason) {
     *reason = (orr_reason){""};
     orr_status status = check_values(&orr_queries[query], values, reason);
     return status == ORR_OK ? store->class->query(store, query, values, reader, reason) : status;
 }
 
-orr_status orr_store_change(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+orr_status orr_store_change(orr_store *store, orr_change change, const orr_field *values, int64_t *changed,
                             orr_reason *reason) {
     *changed = 0;
     *reason = (orr_reason){""};

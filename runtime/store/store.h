@@ -29,31 +29,31 @@ typedef struct orr_journal orr_journal; /* the journal of one run that this proc
 /* ---- values ---------------------------------------------------------------------------------- */
 
 typedef enum {
-    ORR_VALUE_NULL,
-    ORR_VALUE_INTEGER,
-    ORR_VALUE_REAL,
-    ORR_VALUE_TEXT,
-    ORR_VALUE_BLOB
-} orr_value_type;
+    ORR_FIELD_NULL,
+    ORR_FIELD_INTEGER,
+    ORR_FIELD_REAL,
+    ORR_FIELD_TEXT,
+    ORR_FIELD_BLOB
+} orr_field_type;
 
-typedef struct orr_value {
-    orr_value_type type;
+typedef struct orr_field {
+    orr_field_type type;
     int64_t integer;
     double real;
     const void *bytes; /* text or blob; a text may hold any byte */
     size_t size;
-} orr_value;
+} orr_field;
 
-static inline orr_value orr_value_integer(int64_t n) {
-    return (orr_value){.type = ORR_VALUE_INTEGER, .integer = n};
+static inline orr_field orr_field_integer(int64_t n) {
+    return (orr_field){.type = ORR_FIELD_INTEGER, .integer = n};
 }
 
-static inline orr_value orr_value_real(double n) {
-    return (orr_value){.type = ORR_VALUE_REAL, .real = n};
+static inline orr_field orr_field_real(double n) {
+    return (orr_field){.type = ORR_FIELD_REAL, .real = n};
 }
 
 /* NULL gives NULL. The text is not copied. */
-orr_value orr_value_text(const char *text);
+orr_field orr_field_text(const char *text);
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -208,9 +208,9 @@ typedef enum { ORR_ROWS(ORR_ENUM_ROW) ORR_ROW_COUNT } orr_row_kind;
  * puts a run that has no lock in line for one, as its creation does, and UNLOCK takes it away.
  * WORKERS says what the workers of this process have done: `pool` tells its pools of workers apart,
  * `figures` is JSON. ORR_ENOMEM. */
-orr_status orr_store_put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n);
+orr_status orr_store_put(orr_store *store, orr_row_kind kind, const orr_field *values, size_t n);
 
-typedef bool (*orr_store_row)(void *ud, const orr_value *values, size_t n);
+typedef bool (*orr_store_row)(void *ud, const orr_field *values, size_t n);
 
 /* Visits the row of that key: BUNDLE and BLOB by hash, CACHE by key; and all MODULEs of a
  * bundle. The values are those of ORR_ROWS. ORR_ENOTFOUND; ORR_EIO, also for a row that is damaged,
@@ -249,7 +249,7 @@ typedef struct orr_bytes {
  * write what became of it, whenever a process dies. Else as orr_store_append; a STATE that is put
  * by itself has no record. In both cases a notice says what was decided. ORR_ESTATE: the store
  * keeps no state. */
-orr_status orr_store_append_state(orr_journal *journal, uint64_t seq, const orr_value *write, orr_bytes made,
+orr_status orr_store_append_state(orr_journal *journal, uint64_t seq, const orr_field *write, orr_bytes made,
                                   orr_bytes refused);
 
 /* Visits the value of that key, the first ORR_STATE_KEPT columns of it. What was put but is not
@@ -420,12 +420,12 @@ orr_status orr_store_snapshot(orr_store *store, bool begins, orr_reason *reason)
 /* Gives the rows of a query of the catalogue. `values` has one for each of its parameters, in their
  * order. ORR_EINVAL, with a reason, for a value that is none of its parameter; ORR_ESTATE for a
  * store without tables (memory); ORR_EIO. */
-orr_status orr_store_query(orr_store *store, orr_query query, const orr_value *values,
+orr_status orr_store_query(orr_store *store, orr_query query, const orr_field *values,
                            const orr_store_reader *reader, orr_reason *reason);
 
 /* Makes a change of the catalogue in one transaction, for maintenance: prune, pauses, clearing the
  * cache. The number of rows that changed in *changed. Statuses as of a query. */
-orr_status orr_store_change(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+orr_status orr_store_change(orr_store *store, orr_change change, const orr_field *values, int64_t *changed,
                             orr_reason *reason);
 
 /* ---- in the user's own words ----------------------------------------------------------------- */
@@ -434,7 +434,7 @@ orr_status orr_store_change(orr_store *store, orr_change change, const orr_value
  * nothing of ours does. The parameters are bound by their places. */
 typedef struct orr_statement {
     const char *text;
-    const orr_value *parameters;
+    const orr_field *parameters;
     size_t n;
 } orr_statement;
 

@@ -89,7 +89,7 @@ uint64_t place_last(orr_store *s, uint32_t n) {
     return last;
 }
 
-static bool note_number(void *ud, const orr_value *values, size_t n) {
+static bool note_number(void *ud, const orr_field *values, size_t n) {
     assert_int_equal(n, 1);
     *(int64_t *)ud = values[0].integer;
     return true;

@@ -17,21 +17,21 @@ enum { MOST_PARAMETERS = 16 };
 
 /* ---- their SQL ------------------------------------------------------------------------------- */
 
-static orr_value value_of(const orr_parameter *p) {
+static orr_field value_of(const orr_parameter *p) {
     switch (p->type) {
-    case ORR_PARAMETER_TEXT: return orr_value_text("'; DROP TABLE runs; --");
-    case ORR_PARAMETER_LIST: return orr_value_text("[1]");
-    default: return orr_value_integer(1);
+    case ORR_PARAMETER_TEXT: return orr_field_text("'; DROP TABLE runs; --");
+    case ORR_PARAMETER_LIST: return orr_field_text("[1]");
+    default: return orr_field_integer(1);
     }
 }
 
 /* Values for all parameters, or for those alone that must have one. */
-static void fill(const orr_operation *operation, bool all, orr_value values[MOST_PARAMETERS]) {
+static void fill(const orr_operation *operation, bool all, orr_field values[MOST_PARAMETERS]) {
     orr_parameter p;
     size_t n = 0;
     for (const char *at = operation->parameters; orr_parameter_next(&at, &p); n++) {
         assert_true(n < MOST_PARAMETERS);
-        values[n] = all || !p.may_be_null ? value_of(&p) : (orr_value){.type = ORR_VALUE_NULL};
+        values[n] = all || !p.may_be_null ? value_of(&p) : (orr_field){.type = ORR_FIELD_NULL};
     }
 }
 
@@ -46,7 +46,7 @@ static bool names_it(sqlite3_stmt *q, const char *text, const orr_parameter *p) 
 /* Prepares each statement of a text with every value; which parameters the text used. */
 static void prepare_all(sqlite3 *db, const char *text, const orr_operation *operation, bool all,
                         bool used[MOST_PARAMETERS]) {
-    orr_value values[MOST_PARAMETERS];
+    orr_field values[MOST_PARAMETERS];
     orr_parameter p;
     fill(operation, all, values);
     char *sql = orr_sqlite_expand(text, operation, values);
@@ -105,13 +105,13 @@ static void note_names(void *ud, const char *const *columns, size_t n) {
                                  columns[i]);
 }
 
-static bool note_row(void *ud, const orr_value *values, size_t n) {
+static bool note_row(void *ud, const orr_field *values, size_t n) {
     (void)values, (void)n;
     ((answer *)ud)->rows++;
     return true;
 }
 
-static orr_status ask(orr_store *s, orr_query query, const orr_value *values, answer *a, orr_reason *reason) {
+static orr_status ask(orr_store *s, orr_query query, const orr_field *values, answer *a, orr_reason *reason) {
     orr_store_reader reader = {note_names, note_row, a};
     *a = (answer){0};
     return orr_store_query(s, query, values, &reader, reason);
@@ -122,12 +122,12 @@ static void columns_fit(void **state) {
     orr_store *s = place_open(ORR_STORE_OWN);
     for (int i = 0; i < ORR_QUERY_COUNT; i++)
         for (int all = 0; all < 2; all++) {
-            orr_value values[MOST_PARAMETERS];
+            orr_field values[MOST_PARAMETERS];
             orr_reason reason;
             answer a;
             fill(&orr_queries[i], all, values);
             int labels = orr_parameter_find(&orr_queries[i], "labels", strlen("labels"));
-            if (labels >= 0 && all) values[labels] = orr_value_text("[{\"name\":\"'\"}]");
+            if (labels >= 0 && all) values[labels] = orr_field_text("[{\"name\":\"'\"}]");
             if (ask(s, (orr_query)i, values, &a, &reason) != ORR_OK)
                 fail_msg("%s: %s", orr_queries[i].name, reason.text);
             assert_string_equal(a.columns, orr_queries[i].columns);
@@ -150,7 +150,7 @@ static void labels_are_values(void **state) {
         {"[{\"name\":\"team\"},{\"name\":\"cold\"}]", 0},
     };
     enum { LABELS = 8, LIMIT = 12, PARAMETERS };
-    orr_value values[PARAMETERS] = {[LIMIT] = orr_value_integer(9)};
+    orr_field values[PARAMETERS] = {[LIMIT] = orr_field_integer(9)};
     orr_new_run run = {.workflow = "w",
                        .labels = "{\"team\":\"a' OR 1 --\",\"hot\":true,\"n\":7}",
                        .created = 1};
@@ -163,7 +163,7 @@ static void labels_are_values(void **state) {
     orr_store_submit(s, true);
     assert_int_equal(orr_store_sync(s), ORR_OK);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        values[LABELS] = orr_value_text(cases[i].labels);
+        values[LABELS] = orr_field_text(cases[i].labels);
         assert_int_equal(ask(s, ORR_QUERY_RUNS_NEW, values, &a, &reason), ORR_OK);
         assert_int_equal(a.rows, cases[i].rows);
     }
@@ -173,7 +173,7 @@ static void labels_are_values(void **state) {
 
 /* A value of another type is refused before any store sees it, and one that must be there too. */
 static void values_are_checked(void **state) {
-    orr_value number = orr_value_integer(1), text = orr_value_text("1"), null = {.type = ORR_VALUE_NULL};
+    orr_field number = orr_field_integer(1), text = orr_field_text("1"), null = {.type = ORR_FIELD_NULL};
     orr_store_options options = {.alloc = orr_queue_heap};
     orr_reason reason;
     int64_t changed = 7;

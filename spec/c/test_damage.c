@@ -58,7 +58,7 @@ static void run_sql(sqlite3 *db, const char *sql) {
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
 }
 
-static void run_with(sqlite3 *db, const char *sql, const orr_value *values, size_t n) {
+static void run_with(sqlite3 *db, const char *sql, const orr_field *values, size_t n) {
     sqlite3_stmt *q;
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &q, NULL), SQLITE_OK);
     assert_int_equal(orr_sql_bind(q, values, n), SQLITE_OK);
@@ -94,11 +94,11 @@ static void put_back(void) {
                        .size = (size_t)sqlite3_column_bytes(q, 2)};
     unsigned char *end = orr_group_put(bytes, &group);
     memcpy(end, sqlite3_column_blob(q, 2), group.size);
-    orr_value row[] = {orr_value_integer(sqlite3_column_int64(q, 1)),
-                       {.type = ORR_VALUE_BLOB, .bytes = bytes, .size = (size_t)(end - bytes) + group.size},
-                       {.type = ORR_VALUE_NULL}};
+    orr_field row[] = {orr_field_integer(sqlite3_column_int64(q, 1)),
+                       {.type = ORR_FIELD_BLOB, .bytes = bytes, .size = (size_t)(end - bytes) + group.size},
+                       {.type = ORR_FIELD_NULL}};
     sqlite3_finalize(q);
-    row[2] = orr_value_integer(orr_row_checksum(row, 2));
+    row[2] = orr_field_integer(orr_row_checksum(row, 2));
     run_with(db, "INSERT INTO commits (fence, records, checksum) VALUES (?1, ?2, ?3)", row, 3);
     run_sql(db, "DELETE FROM journal WHERE run = 1; PRAGMA wal_checkpoint(TRUNCATE)");
     sqlite3_close(db);
@@ -227,29 +227,29 @@ static void run_rows(void **state) {
 
 /* Row `at` of a table as values, the last of which is its checksum. */
 typedef struct row {
-    orr_value values[8];
+    orr_field values[8];
     size_t n;
     unsigned char room[8][256];
 } row;
 
-static void set_value(row *r, size_t i, const orr_value *v) {
+static void set_value(row *r, size_t i, const orr_field *v) {
     r->values[i] = *v;
-    if (v->type < ORR_VALUE_TEXT) return;
+    if (v->type < ORR_FIELD_TEXT) return;
     assert_true(v->size < sizeof r->room[i]);
     if (v->size > 0) memcpy(r->room[i], v->bytes, v->size);
     r->values[i].bytes = r->room[i];
 }
 
-static size_t bits_of(const orr_value *v) {
-    return v->type == ORR_VALUE_NULL ? 0 : v->type >= ORR_VALUE_TEXT ? v->size * 8 : 64;
+static size_t bits_of(const orr_field *v) {
+    return v->type == ORR_FIELD_NULL ? 0 : v->type >= ORR_FIELD_TEXT ? v->size * 8 : 64;
 }
 
 static void flip_value(row *r, size_t i, size_t bit) {
-    orr_value *v = &r->values[i];
+    orr_field *v = &r->values[i];
     uint64_t bits;
     switch (v->type) {
-    case ORR_VALUE_INTEGER: v->integer = (int64_t)((uint64_t)v->integer ^ UINT64_C(1) << bit); break;
-    case ORR_VALUE_REAL:
+    case ORR_FIELD_INTEGER: v->integer = (int64_t)((uint64_t)v->integer ^ UINT64_C(1) << bit); break;
+    case ORR_FIELD_REAL:
         memcpy(&bits, &v->real, sizeof bits);
         bits ^= UINT64_C(1) << bit;
         memcpy(&v->real, &bits, sizeof bits);
@@ -276,17 +276,17 @@ static void messages(void **state) {
             char dedup[64];
             /* thrice, so that one bit makes none that is another */
             snprintf(dedup, sizeof dedup, "%zu-%zu %zu-%zu %zu-%zu", i, bit, i, bit, i, bit);
-            orr_value run = orr_value_integer(1), name = orr_value_text("signal"),
-                      text = orr_value_text("{\"name\":\"go\"}"), once = orr_value_text(dedup),
-                      time = orr_value_real(12.75);
-            const orr_value checked[] = {run, name, text, once, time};
-            orr_value sum = orr_value_integer(orr_row_checksum(checked, 5));
-            const orr_value *const all[] = {&name, &text, &once, &time, &sum};
+            orr_field run = orr_field_integer(1), name = orr_field_text("signal"),
+                      text = orr_field_text("{\"name\":\"go\"}"), once = orr_field_text(dedup),
+                      time = orr_field_real(12.75);
+            const orr_field checked[] = {run, name, text, once, time};
+            orr_field sum = orr_field_integer(orr_row_checksum(checked, 5));
+            const orr_field *const all[] = {&name, &text, &once, &time, &sum};
             for (size_t k = 0; k < 5; k++) set_value(&r, k, all[k]);
             if (bit >= bits_of(&r.values[i])) break;
             if (i == 3 && bit >= 52) break; /* a time that is none is NULL, which the table refuses */
             flip_value(&r, i, bit);
-            orr_value values[6] = {orr_value_integer((int64_t)++sent)};
+            orr_field values[6] = {orr_field_integer((int64_t)++sent)};
             memcpy(values + 1, r.values, 5 * sizeof *values);
             run_with(db, insert, values, 6);
         }
@@ -333,11 +333,11 @@ static void owners(void **state) {
         snprintf(set, sizeof set, "UPDATE owners SET %s = ?1 WHERE id = 1", columns[i]);
         assert_int_equal(sqlite3_prepare_v2(db, get, -1, &q, NULL), SQLITE_OK);
         assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-        orr_value v = orr_sql_column(q, 0);
+        orr_field v = orr_sql_column(q, 0);
         set_value(&r, 0, &v);
         sqlite3_finalize(q);
         for (size_t bit = 0; bit < bits_of(&v) && bit < 160; bit += i == 4 ? 1 : 3) {
-            if (v.type == ORR_VALUE_REAL && bit >= 52) break;
+            if (v.type == ORR_FIELD_REAL && bit >= 52) break;
             flip_value(&r, 0, bit);
             run_with(db, set, r.values, 1);
             assert_null(place_claim(s, 1, false, &status, &reason));
@@ -356,7 +356,7 @@ static void owners(void **state) {
 
 /* ---- code and large values ------------------------------------------------------------------- */
 
-static bool take_any(void *ud, const orr_value *values, size_t n) {
+static bool take_any(void *ud, const orr_field *values, size_t n) {
     (void)values, (void)n;
     ++*(int *)ud;
     return true;
@@ -370,9 +370,9 @@ static orr_status get(orr_store *s, orr_row_kind kind, const char *key, int *row
 static void named_by_content(void **state) {
     /* of "abc": FIPS 180-4, the first example */
     static const char hash[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    orr_value blob[] = {orr_value_text(hash), orr_value_text("abc")};
-    orr_value module[] = {orr_value_text("b"), orr_value_text("m"), orr_value_text("m.lua"),
-                          orr_value_text("return 1")};
+    orr_field blob[] = {orr_field_text(hash), orr_field_text("abc")};
+    orr_field module[] = {orr_field_text("b"), orr_field_text("m"), orr_field_text("m.lua"),
+                          orr_field_text("return 1")};
     orr_reason reason;
     int rows;
     (void)state;

@@ -96,9 +96,9 @@ static unsigned char *put_group(unsigned char *to, uint32_t run, uint64_t first,
 
 static void put_commit(orr_connection *c, int64_t fence, const unsigned char *bytes,
                        const unsigned char *end) {
-    orr_value row[] = {
-        {.type = ORR_VALUE_INTEGER, .integer = fence},
-        {.type = ORR_VALUE_BLOB, .bytes = bytes, .size = (size_t)(end - bytes)},
+    orr_field row[] = {
+        {.type = ORR_FIELD_INTEGER, .integer = fence},
+        {.type = ORR_FIELD_BLOB, .bytes = bytes, .size = (size_t)(end - bytes)},
     };
     assert_int_equal(orr_sql_run(c, ORR_SQL_COMMIT_ADD, row, 2), SQLITE_OK);
 }

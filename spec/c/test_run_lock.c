@@ -38,7 +38,7 @@ static void end(orr_store *s, orr_journal *j) {
                               .task = {ORR_NONE, ORR_NONE, 0, 0},
                               .reason = ORR_RUN_COMPLETED,
                               .port = ORR_PORT_ANY}};
-    orr_value run = {.type = ORR_VALUE_BLOB, .bytes = j->run, .size = 16};
+    orr_field run = {.type = ORR_FIELD_BLOB, .bytes = j->run, .size = 16};
     assert_int_equal(orr_store_append(j, j->last + 1, bytes, orr_entry_encode(&e, bytes)), ORR_OK);
     assert_int_equal(orr_store_put(s, ORR_ROW_UNLOCK, &run, 1), ORR_OK);
     orr_store_release(j, true);
@@ -159,9 +159,9 @@ static void once_more_in_line(void **state) {
     assert_held(b, "x");
     a = place_claim(s, 1, false, &status, &reason);
     assert_non_null(a);
-    orr_value row[] = {{.type = ORR_VALUE_BLOB, .bytes = a->run, .size = 16},
-                       orr_value_text("w"),
-                       orr_value_text("x")};
+    orr_field row[] = {{.type = ORR_FIELD_BLOB, .bytes = a->run, .size = 16},
+                       orr_field_text("w"),
+                       orr_field_text("x")};
     assert_int_equal(orr_store_put(s, ORR_ROW_LOCK, row, 3), ORR_OK);
     orr_store_submit(s, true);
     orr_store_sync(s);

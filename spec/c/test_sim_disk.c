@@ -168,7 +168,7 @@ static void keeps_a_row_with_its_record(void **state) {
         assert_true(orr_store_notice(s, &notice));
         assert_int_equal(notice.kind, ORR_NOTICE_MESSAGE);
         orr_disk_crash_at(disk, at);
-        orr_value taken = orr_value_integer(notice.message);
+        orr_field taken = orr_field_integer(notice.message);
         if (at == 1) orr_disk_crash(disk);
         append(j, 2);
         assert_int_equal(orr_store_put(s, ORR_ROW_TAKEN, &taken, 1), ORR_OK);

@@ -334,16 +334,16 @@ static void take_messages(int out) {
     say(out, orr_store_sync(s) == ORR_OK);
     for (;;) {
         if (!notice(s, &n) || n.kind != ORR_NOTICE_MESSAGE) continue;
-        orr_value taken = {.type = ORR_VALUE_INTEGER, .integer = n.message};
-        orr_value log[] = {
-            {.type = ORR_VALUE_BLOB, .bytes = n.run, .size = 16},
+        orr_field taken = {.type = ORR_FIELD_INTEGER, .integer = n.message};
+        orr_field log[] = {
+            {.type = ORR_FIELD_BLOB, .bytes = n.run, .size = 16},
             {0},
             {0},
             {0},
             {0},
             {0},
             {0},
-            {.type = ORR_VALUE_TEXT, .bytes = n.text, .size = strlen(n.text)},
+            {.type = ORR_FIELD_TEXT, .bytes = n.text, .size = strlen(n.text)},
             {0},
         };
         orr_store_put(s, ORR_ROW_TAKEN, &taken, 1);
@@ -543,7 +543,7 @@ static void network_file_systems(void **state) {
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-static bool take_any(void *ud, const orr_value *values, size_t n) {
+static bool take_any(void *ud, const orr_field *values, size_t n) {
     (void)ud, (void)values, (void)n;
     return true;
 }
@@ -562,7 +562,7 @@ static void queries_only_read(void **state) {
         assert_int_equal(orr_store_select(s, &statement, &reader, &reason), ORR_EINVAL);
         assert_true(reason.text[0] != '\0');
     }
-    orr_value name = {.type = ORR_VALUE_TEXT, .bytes = "db", .size = 2};
+    orr_field name = {.type = ORR_FIELD_TEXT, .bytes = "db", .size = 2};
     orr_statement good = {"INSERT INTO pools (name, paused) VALUES (?1, 1)", &name, 1},
                   bad = {"INSERT INTO nowhere VALUES (1)", NULL, 0};
     assert_int_equal(orr_store_execute(s, &good, 1, &n, &reason), ORR_OK);
@@ -621,7 +621,7 @@ typedef struct visiting {
 } visiting;
 
 /* Has the writer start in the middle of reading, and work while the reading goes on. */
-static bool begin_a_run(void *ud, const orr_value *values, size_t n) {
+static bool begin_a_run(void *ud, const orr_field *values, size_t n) {
     visiting *v = ud;
     (void)values, (void)n;
     if (v->rows++ == 0) {

@@ -26,19 +26,19 @@ typedef struct writing {
 
 static int64_t tokens;
 
-static void fill(orr_value *row, const writing *w) {
+static void fill(orr_field *row, const writing *w) {
     static const uint8_t run[16] = {1};
-    row[ORR_STATE_WORKFLOW] = orr_value_text("w");
-    row[ORR_STATE_KEY] = orr_value_text(w->key);
-    row[ORR_STATE_VALUE] = orr_value_text(w->value);
-    row[ORR_STATE_VERSION] = orr_value_text(w->version);
-    row[ORR_STATE_RUN] = (orr_value){.type = ORR_VALUE_BLOB, .bytes = run, .size = 16};
-    row[ORR_STATE_NODE] = orr_value_text("n");
-    row[ORR_STATE_WRITTEN] = orr_value_real(w->written);
-    row[ORR_STATE_EXPIRES] = w->expires > 0 ? orr_value_real(w->expires)
-                                            : (orr_value){.type = ORR_VALUE_NULL};
-    row[ORR_STATE_EXPECTED] = orr_value_text(w->expected);
-    row[ORR_STATE_TOKEN] = orr_value_integer(++tokens);
+    row[ORR_STATE_WORKFLOW] = orr_field_text("w");
+    row[ORR_STATE_KEY] = orr_field_text(w->key);
+    row[ORR_STATE_VALUE] = orr_field_text(w->value);
+    row[ORR_STATE_VERSION] = orr_field_text(w->version);
+    row[ORR_STATE_RUN] = (orr_field){.type = ORR_FIELD_BLOB, .bytes = run, .size = 16};
+    row[ORR_STATE_NODE] = orr_field_text("n");
+    row[ORR_STATE_WRITTEN] = orr_field_real(w->written);
+    row[ORR_STATE_EXPIRES] = w->expires > 0 ? orr_field_real(w->expires)
+                                            : (orr_field){.type = ORR_FIELD_NULL};
+    row[ORR_STATE_EXPECTED] = orr_field_text(w->expected);
+    row[ORR_STATE_TOKEN] = orr_field_integer(++tokens);
 }
 
 /* The record of a step, whose value is the word. */
@@ -69,7 +69,7 @@ static bool was_made(orr_store *s) {
 }
 
 static bool put(orr_store *s, const writing *w) {
-    orr_value row[ORR_STATE_COLUMNS];
+    orr_field row[ORR_STATE_COLUMNS];
     fill(row, w);
     assert_int_equal(orr_store_put(s, ORR_ROW_STATE, row, ORR_STATE_COLUMNS), ORR_OK);
     return was_made(s);
@@ -77,7 +77,7 @@ static bool put(orr_store *s, const writing *w) {
 
 static orr_status append(orr_journal *j, const writing *w) {
     unsigned char made[128], refused[128];
-    orr_value row[ORR_STATE_COLUMNS];
+    orr_field row[ORR_STATE_COLUMNS];
     uint64_t seq = j->last + 1;
     fill(row, w);
     return orr_store_append_state(j, seq, row, record(made, seq, "true"), record(refused, seq, "false"));
@@ -90,14 +90,14 @@ typedef struct kept {
     double expires;
 } kept;
 
-static bool take(void *ud, const orr_value *row, size_t n) {
+static bool take(void *ud, const orr_field *row, size_t n) {
     kept *k = ud;
     assert_int_equal(n, ORR_STATE_KEPT);
     snprintf(k->value, sizeof k->value, "%.*s", (int)row[ORR_STATE_VALUE].size,
              (const char *)row[ORR_STATE_VALUE].bytes);
     snprintf(k->version, sizeof k->version, "%.*s", (int)row[ORR_STATE_VERSION].size,
              (const char *)row[ORR_STATE_VERSION].bytes);
-    k->expires = row[ORR_STATE_EXPIRES].type == ORR_VALUE_NULL ? 0 : row[ORR_STATE_EXPIRES].real;
+    k->expires = row[ORR_STATE_EXPIRES].type == ORR_FIELD_NULL ? 0 : row[ORR_STATE_EXPIRES].real;
     return true;
 }
 
@@ -203,7 +203,7 @@ static void many_keys(orr_store *s) {
     for (int i = 0; i < 300; i++) {
         snprintf(key, sizeof key, "k%d", i);
         snprintf(value, sizeof value, "%d", i);
-        orr_value row[ORR_STATE_COLUMNS];
+        orr_field row[ORR_STATE_COLUMNS];
         fill(row, &(writing){key, value, value, NULL, 10, 0});
         assert_int_equal(orr_store_put(s, ORR_ROW_STATE, row, ORR_STATE_COLUMNS), ORR_OK);
     }
@@ -243,7 +243,7 @@ static void is_kept(void **state) {
     orr_store_close(s);
     s = place_open(ORR_STORE_LOOK);
     assert_kept(s, "k", "1");
-    orr_value row[ORR_STATE_COLUMNS];
+    orr_field row[ORR_STATE_COLUMNS];
     fill(row, &(writing){"k", "2", "v2", NULL, 10, 0});
     assert_int_equal(orr_store_put(s, ORR_ROW_STATE, row, ORR_STATE_COLUMNS), ORR_ESTATE);
     orr_store_close(s);

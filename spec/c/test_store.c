@@ -322,7 +322,7 @@ static void messages(orr_store *s) {
     assert_int_equal(n.kind, ORR_NOTICE_MESSAGE);
     assert_string_equal(n.name, "go");
     assert_string_equal(n.text, "{\"a\":1}");
-    orr_value first = {.type = ORR_VALUE_INTEGER, .integer = n.message};
+    orr_field first = {.type = ORR_FIELD_INTEGER, .integer = n.message};
     assert_true(notice(s, &n));
     assert_string_equal(n.name, "stop");
     assert_true(quiet(s));
@@ -371,8 +371,8 @@ static void messages_are_of_one_run(orr_store *s) {
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-static orr_value text(const char *t) {
-    return (orr_value){.type = ORR_VALUE_TEXT, .bytes = t, .size = strlen(t)};
+static orr_field text(const char *t) {
+    return (orr_field){.type = ORR_FIELD_TEXT, .bytes = t, .size = strlen(t)};
 }
 
 typedef struct rows {
@@ -380,7 +380,7 @@ typedef struct rows {
     char last[4][64];
 } rows;
 
-static bool note_row(void *ud, const orr_value *values, size_t n) {
+static bool note_row(void *ud, const orr_field *values, size_t n) {
     rows *r = ud;
     for (size_t i = 0; i < n && i < 4; i++)
         snprintf(r->last[i], sizeof r->last[i], "%.*s", (int)values[i].size,
@@ -394,24 +394,24 @@ static orr_status get(orr_store *s, orr_row_kind kind, const char *key, rows *r)
     return orr_store_get(s, kind, key, note_row, r, &(orr_reason){""});
 }
 
-static void put(orr_store *s, orr_row_kind kind, const orr_value *values, size_t n) {
+static void put(orr_store *s, orr_row_kind kind, const orr_field *values, size_t n) {
     assert_int_equal(orr_store_put(s, kind, values, n), ORR_OK);
 }
 
 static void keeps_rows(orr_store *s) {
-    const orr_value none = {.type = ORR_VALUE_NULL}, time = {.type = ORR_VALUE_REAL, .real = 1.5};
+    const orr_field none = {.type = ORR_FIELD_NULL}, time = {.type = ORR_FIELD_REAL, .real = 1.5};
     rows r;
     /* bundles, modules and blobs stay, a row of the cache is replaced */
     for (int round = 0; round < 2; round++) {
         const char *word = round == 0 ? "first" : "second";
-        put(s, ORR_ROW_BUNDLE, (orr_value[]){text("h"), text("w"), text(word), none, none, text("1"), time},
+        put(s, ORR_ROW_BUNDLE, (orr_field[]){text("h"), text("w"), text(word), none, none, text("1"), time},
             7);
-        put(s, ORR_ROW_MODULE, (orr_value[]){text("h"), text("a"), text("a.lua"), text(word)}, 4);
-        put(s, ORR_ROW_MODULE, (orr_value[]){text("h"), text("b"), none, text(word)}, 4);
+        put(s, ORR_ROW_MODULE, (orr_field[]){text("h"), text("a"), text("a.lua"), text(word)}, 4);
+        put(s, ORR_ROW_MODULE, (orr_field[]){text("h"), text("b"), none, text(word)}, 4);
         put(s, ORR_ROW_BLOB,
-            (orr_value[]){text("b"), {.type = ORR_VALUE_BLOB, .bytes = word, .size = strlen(word)}}, 2);
+            (orr_field[]){text("b"), {.type = ORR_FIELD_BLOB, .bytes = word, .size = strlen(word)}}, 2);
         put(s, ORR_ROW_CACHE,
-            (orr_value[]){text("k"), text("w"), text(word), none, none, text("1"), time, none}, 8);
+            (orr_field[]){text("k"), text("w"), text(word), none, none, text("1"), time, none}, 8);
     }
     assert_int_equal(orr_store_sync(s), ORR_OK);
     assert_int_equal(get(s, ORR_ROW_BUNDLE, "h", &r), ORR_OK);
@@ -430,13 +430,13 @@ static void keeps_rows(orr_store *s) {
 }
 
 static void refuses_rows(orr_store *s) {
-    const orr_value none = {.type = ORR_VALUE_NULL}, number = {.type = ORR_VALUE_INTEGER};
-    assert_int_equal(orr_store_put(s, ORR_ROW_BLOB, (orr_value[]){text("b")}, 1), ORR_EINVAL);
-    assert_int_equal(orr_store_put(s, ORR_ROW_BLOB, (orr_value[]){none, text("x")}, 2), ORR_EINVAL);
-    assert_int_equal(orr_store_put(s, ORR_ROW_TAKEN, (orr_value[]){text("1")}, 1), ORR_EINVAL);
-    assert_int_equal(orr_store_put(s, ORR_ROW_MODULE, (orr_value[]){text("h"), number, none, none}, 4),
+    const orr_field none = {.type = ORR_FIELD_NULL}, number = {.type = ORR_FIELD_INTEGER};
+    assert_int_equal(orr_store_put(s, ORR_ROW_BLOB, (orr_field[]){text("b")}, 1), ORR_EINVAL);
+    assert_int_equal(orr_store_put(s, ORR_ROW_BLOB, (orr_field[]){none, text("x")}, 2), ORR_EINVAL);
+    assert_int_equal(orr_store_put(s, ORR_ROW_TAKEN, (orr_field[]){text("1")}, 1), ORR_EINVAL);
+    assert_int_equal(orr_store_put(s, ORR_ROW_MODULE, (orr_field[]){text("h"), number, none, none}, 4),
                      ORR_EINVAL);
-    assert_int_equal(orr_store_put(s, ORR_ROW_WHY, (orr_value[]){text("run"), text("n"), number, none}, 4),
+    assert_int_equal(orr_store_put(s, ORR_ROW_WHY, (orr_field[]){text("run"), text("n"), number, none}, 4),
                      ORR_EINVAL);
 }
 
@@ -493,7 +493,7 @@ static void tells_of(orr_store *s, const reports *told) {
     assert_int_equal(told->n[ORR_REPORT_COME], 1);
     assert_int_equal(told->last[ORR_REPORT_COME].message, n.message);
     assert_memory_equal(told->run, one, 16);
-    orr_value taken = orr_value_integer(n.message);
+    orr_field taken = orr_field_integer(n.message);
     assert_int_equal(orr_store_put(s, ORR_ROW_TAKEN, &taken, 1), ORR_OK);
     assert_int_equal(told->n[ORR_REPORT_TAKEN], 1);
     assert_int_equal(told->last[ORR_REPORT_TAKEN].message, n.message);

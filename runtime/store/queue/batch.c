@@ -55,18 +55,18 @@ orr_op *orr_batch_op(orr_queue *q, orr_op_kind kind, orr_queue_journal *journal,
 
 /* A row: its values as they are, then the bytes of its texts, each followed by a NUL. A pointer
  * becomes an offset from the first value, since the batch may move; the writer turns it back. */
-orr_op *orr_batch_row(orr_queue *q, orr_op_kind kind, orr_queue_journal *journal, const orr_value *values,
+orr_op *orr_batch_row(orr_queue *q, orr_op_kind kind, orr_queue_journal *journal, const orr_field *values,
                       size_t n) {
     size_t at = n * sizeof *values, size = at;
     for (size_t i = 0; i < n; i++)
-        if (values[i].type >= ORR_VALUE_TEXT) size += values[i].size + 1;
+        if (values[i].type >= ORR_FIELD_TEXT) size += values[i].size + 1;
     orr_op *op = size < ORR_QUEUE_RECORD_LIMIT ? orr_batch_op(q, kind, journal, size) : NULL;
     if (op == NULL) return NULL;
     unsigned char *bytes = (unsigned char *)(op + 1);
     memcpy(bytes, values, n * sizeof *values);
     for (size_t i = 0; i < n; i++) {
-        orr_value *v = (orr_value *)(void *)bytes + i;
-        if (v->type < ORR_VALUE_TEXT) continue;
+        orr_field *v = (orr_field *)(void *)bytes + i;
+        if (v->type < ORR_FIELD_TEXT) continue;
         if (v->size > 0) memcpy(bytes + at, v->bytes, v->size);
         bytes[at + v->size] = '\0';
         v->bytes = (const void *)(uintptr_t)at;
@@ -104,11 +104,11 @@ int orr_queue_each(const orr_batch *first, int (*visit)(void *ud, orr_op *op), v
 }
 
 /* The op itself stays as it is, to be read once more. */
-void orr_op_values(const orr_op *op, orr_value *values, size_t n) {
+void orr_op_values(const orr_op *op, orr_field *values, size_t n) {
     const unsigned char *bytes = (const unsigned char *)(op + 1);
     memcpy(values, bytes, n * sizeof *values);
     for (size_t i = 0; i < n; i++)
-        if (values[i].type >= ORR_VALUE_TEXT) values[i].bytes = bytes + (uintptr_t)values[i].bytes;
+        if (values[i].type >= ORR_FIELD_TEXT) values[i].bytes = bytes + (uintptr_t)values[i].bytes;
 }
 
 void orr_batch_copy(orr_batch *to, const orr_op *op) {

@@ -10,7 +10,7 @@
  * memory, nothing has changed then. */
 orr_op *orr_batch_op(orr_queue *q, orr_op_kind kind, orr_queue_journal *journal, size_t size);
 /* An op with the values of a row after it, which are copied; NULL when out of memory. */
-orr_op *orr_batch_row(orr_queue *q, orr_op_kind kind, orr_queue_journal *journal, const orr_value *values,
+orr_op *orr_batch_row(orr_queue *q, orr_op_kind kind, orr_queue_journal *journal, const orr_field *values,
                       size_t n);
 /* Keeps the memory of batches that came back, as far as it is likely to be used. */
 void orr_batch_spare(orr_queue *q, orr_batch *back);

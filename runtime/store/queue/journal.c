@@ -79,19 +79,19 @@ static orr_op *add_create(orr_queue *q, orr_queue_journal *j, const orr_new_run 
     char id[37], parent[37];
     orr_run_text(run->id, id);
     if (run->parent != NULL) orr_run_text(run->parent, parent);
-    orr_value row[ORR_NEW_VALUES] = {
-        [ORR_NEW_ID] = orr_value_text(id),
-        [ORR_NEW_WORKFLOW] = orr_value_text(run->workflow),
-        [ORR_NEW_BUNDLE] = orr_value_text(run->bundle),
-        [ORR_NEW_KEY] = orr_value_text(run->key),
-        [ORR_NEW_PARENT] = orr_value_text(run->parent != NULL ? parent : NULL),
-        [ORR_NEW_LABELS] = orr_value_text(run->labels),
-        [ORR_NEW_CONTEXT] = orr_value_text(run->context),
-        [ORR_NEW_DURABILITY] = orr_value_text(run->durability == ORR_DURABLE_RELAXED ? "relaxed" : "strict"),
-        [ORR_NEW_CREATED] = orr_value_real((double)run->created / 1e9),
-        [ORR_NEW_OWNER] = {.type = ORR_VALUE_NULL},
-        [ORR_NEW_LOCK] = orr_value_text(run->lock),
-        [ORR_NEW_LOCK_REFUSES] = orr_value_integer(run->lock_refuses)};
+    orr_field row[ORR_NEW_VALUES] = {
+        [ORR_NEW_ID] = orr_field_text(id),
+        [ORR_NEW_WORKFLOW] = orr_field_text(run->workflow),
+        [ORR_NEW_BUNDLE] = orr_field_text(run->bundle),
+        [ORR_NEW_KEY] = orr_field_text(run->key),
+        [ORR_NEW_PARENT] = orr_field_text(run->parent != NULL ? parent : NULL),
+        [ORR_NEW_LABELS] = orr_field_text(run->labels),
+        [ORR_NEW_CONTEXT] = orr_field_text(run->context),
+        [ORR_NEW_DURABILITY] = orr_field_text(run->durability == ORR_DURABLE_RELAXED ? "relaxed" : "strict"),
+        [ORR_NEW_CREATED] = orr_field_real((double)run->created / 1e9),
+        [ORR_NEW_OWNER] = {.type = ORR_FIELD_NULL},
+        [ORR_NEW_LOCK] = orr_field_text(run->lock),
+        [ORR_NEW_LOCK_REFUSES] = orr_field_integer(run->lock_refuses)};
     return orr_batch_row(q, ORR_OP_CREATE, j, row, ORR_NEW_VALUES);
 }
 
@@ -143,16 +143,16 @@ void orr_queue_release(orr_journal *journal, bool done) {
     atomic_fetch_sub(&q->live, 1);
 }
 
-orr_status orr_queue_put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n) {
+orr_status orr_queue_put(orr_store *store, orr_row_kind kind, const orr_field *values, size_t n) {
     enum { MOST_COLUMNS = 16 };
-    orr_value row[MOST_COLUMNS];
+    orr_field row[MOST_COLUMNS];
     char id[37];
     int run = orr_row_run(kind);
     if (!((orr_queue *)store)->owns) return ORR_ESTATE;
     memcpy(row, values, n * sizeof *values);
-    if (run >= 0 && row[run].type == ORR_VALUE_BLOB) {
+    if (run >= 0 && row[run].type == ORR_FIELD_BLOB) {
         orr_run_text(row[run].bytes, id);
-        row[run] = orr_value_text(id);
+        row[run] = orr_field_text(id);
     }
     orr_op *op = orr_batch_row((orr_queue *)store, ORR_OP_ROW, NULL, row, n);
     if (op == NULL) return ORR_ENOMEM;
@@ -161,7 +161,7 @@ orr_status orr_queue_put(orr_store *store, orr_row_kind kind, const orr_value *v
 }
 
 /* All three in one batch, so that one transaction has them, or none. */
-orr_status orr_queue_append_state(orr_journal *journal, const orr_value *write, orr_bytes made,
+orr_status orr_queue_append_state(orr_journal *journal, const orr_field *write, orr_bytes made,
                                   orr_bytes refused) {
     orr_queue_journal *j = (orr_queue_journal *)journal;
     orr_queue *q = (orr_queue *)journal->store;

@@ -76,7 +76,7 @@ typedef enum {
 int orr_queue_each(const orr_batch *first, int (*visit)(void *ud, orr_op *op), void *ud);
 
 /* The values of a row or a CREATE, which has n of them. They point into the op. */
-void orr_op_values(const orr_op *op, orr_value *values, size_t n);
+void orr_op_values(const orr_op *op, orr_field *values, size_t n);
 
 /* ---- journals -------------------------------------------------------------------------------- */
 
@@ -255,10 +255,10 @@ void orr_queue_free(orr_queue *q);
 /* For an orr_store_class: each does what the function of store.h with that name says. */
 orr_journal *orr_queue_create(orr_store *store, const orr_new_run *run);
 orr_status orr_queue_append(orr_journal *journal, const void *bytes, size_t size);
-orr_status orr_queue_append_state(orr_journal *journal, const orr_value *write, orr_bytes made,
+orr_status orr_queue_append_state(orr_journal *journal, const orr_field *write, orr_bytes made,
                                   orr_bytes refused);
 void orr_queue_release(orr_journal *journal, bool done);
-orr_status orr_queue_put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n);
+orr_status orr_queue_put(orr_store *store, orr_row_kind kind, const orr_field *values, size_t n);
 uint64_t orr_queue_durable(const orr_store *store);
 void orr_queue_submit(orr_store *store, bool urgent);
 orr_status orr_queue_sync(orr_store *store);

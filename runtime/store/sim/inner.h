@@ -45,7 +45,7 @@ struct orr_sim_op {
     size_t n;                        /* values of PUT and STATE */
     orr_new_run run;                 /* CREATE */
     orr_bytes made, refused;         /* APPEND: made alone; STATE */
-    orr_value values[];
+    orr_field values[];
 };
 
 typedef struct orr_sim_journal {
@@ -58,8 +58,8 @@ typedef struct orr_sim_journal {
 orr_sim_op *orr_sim_op_create(const orr_alloc *alloc, const orr_new_run *run);
 orr_sim_op *orr_sim_op_append(const orr_alloc *alloc, const void *bytes, size_t size);
 orr_sim_op *orr_sim_op_release(const orr_alloc *alloc);
-orr_sim_op *orr_sim_op_put(const orr_alloc *alloc, orr_row_kind row, const orr_value *values, size_t n);
-orr_sim_op *orr_sim_op_state(const orr_alloc *alloc, const orr_value *write, orr_bytes made,
+orr_sim_op *orr_sim_op_put(const orr_alloc *alloc, orr_row_kind row, const orr_field *values, size_t n);
+orr_sim_op *orr_sim_op_state(const orr_alloc *alloc, const orr_field *write, orr_bytes made,
                              orr_bytes refused);
 void orr_sim_op_free(const orr_alloc *alloc, orr_sim_op *op);
 

@@ -5,7 +5,7 @@
 
 /* A block with room for `n` values and `extra` bytes behind them, which begin at *at. */
 static orr_sim_op *new_op(const orr_alloc *alloc, orr_sim_kind kind, size_t n, size_t extra, char **at) {
-    size_t block = sizeof(orr_sim_op) + n * sizeof(orr_value) + extra;
+    size_t block = sizeof(orr_sim_op) + n * sizeof(orr_field) + extra;
     orr_sim_op *op = orr_mem_new(alloc, block, 1);
     if (op == NULL) return NULL;
     op->block = block;
@@ -30,17 +30,17 @@ static const char *copy_text(char **at, const char *text) {
     return text != NULL ? copy(at, text, strlen(text) + 1) : NULL;
 }
 
-static size_t values_size(const orr_value *values, size_t n) {
+static size_t values_size(const orr_field *values, size_t n) {
     size_t size = 0;
     for (size_t i = 0; i < n; i++)
-        if (values[i].type >= ORR_VALUE_TEXT) size += values[i].size;
+        if (values[i].type >= ORR_FIELD_TEXT) size += values[i].size;
     return size;
 }
 
-static void copy_values(orr_sim_op *op, const orr_value *values, char **at) {
+static void copy_values(orr_sim_op *op, const orr_field *values, char **at) {
     for (size_t i = 0; i < op->n; i++) {
         op->values[i] = values[i];
-        if (values[i].type >= ORR_VALUE_TEXT) op->values[i].bytes = copy(at, values[i].bytes, values[i].size);
+        if (values[i].type >= ORR_FIELD_TEXT) op->values[i].bytes = copy(at, values[i].bytes, values[i].size);
     }
 }
 
@@ -78,7 +78,7 @@ orr_sim_op *orr_sim_op_release(const orr_alloc *alloc) {
     return new_op(alloc, ORR_SIM_RELEASE, 0, 0, &at);
 }
 
-orr_sim_op *orr_sim_op_put(const orr_alloc *alloc, orr_row_kind row, const orr_value *values, size_t n) {
+orr_sim_op *orr_sim_op_put(const orr_alloc *alloc, orr_row_kind row, const orr_field *values, size_t n) {
     char *at;
     orr_sim_op *op = new_op(alloc, ORR_SIM_PUT, n, values_size(values, n), &at);
     if (op == NULL) return NULL;
@@ -87,7 +87,7 @@ orr_sim_op *orr_sim_op_put(const orr_alloc *alloc, orr_row_kind row, const orr_v
     return op;
 }
 
-orr_sim_op *orr_sim_op_state(const orr_alloc *alloc, const orr_value *write, orr_bytes made,
+orr_sim_op *orr_sim_op_state(const orr_alloc *alloc, const orr_field *write, orr_bytes made,
                              orr_bytes refused) {
     char *at;
     size_t size = values_size(write, ORR_STATE_COLUMNS) + made.size + refused.size;

@@ -224,13 +224,13 @@ static orr_status append(orr_journal *journal, const void *bytes, size_t size) {
     return queue(s, orr_sim_op_append(&s->base.alloc, bytes, size), (orr_sim_journal *)journal);
 }
 
-static orr_status append_state(orr_journal *journal, const orr_value *write, orr_bytes made,
+static orr_status append_state(orr_journal *journal, const orr_field *write, orr_bytes made,
                                orr_bytes refused) {
     sim_store *s = of(journal->store);
     return queue(s, orr_sim_op_state(&s->base.alloc, write, made, refused), (orr_sim_journal *)journal);
 }
 
-static orr_status put(orr_store *store, orr_row_kind kind, const orr_value *values, size_t n) {
+static orr_status put(orr_store *store, orr_row_kind kind, const orr_field *values, size_t n) {
     return queue(of(store), orr_sim_op_put(&store->alloc, kind, values, n), NULL);
 }
 
@@ -297,13 +297,13 @@ static orr_status project(orr_store *store, orr_reason *reason) {
 }
 
 /* Nobody has paused or kept anything that is asked for: what has no tables has no rows. */
-static orr_status query(orr_store *store, orr_query query, const orr_value *values,
+static orr_status query(orr_store *store, orr_query query, const orr_field *values,
                         const orr_store_reader *reader, orr_reason *reason) {
     (void)store, (void)query, (void)values, (void)reader, (void)reason;
     return ORR_OK;
 }
 
-static orr_status change(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+static orr_status change(orr_store *store, orr_change change, const orr_field *values, int64_t *changed,
                          orr_reason *reason) {
     return orr_store_change(of(store)->disk->kept, change, values, changed, reason);
 }

@@ -25,7 +25,7 @@ static orr_status copy(const orr_sqlite *s, const char *part, orr_reason *reason
     orr_connection c = {.lock = -1};
     orr_status status = orr_sqlite_connect(s, &c, SQLITE_OPEN_READWRITE, 1024, reason);
     if (status != ORR_OK) return status;
-    orr_value path = orr_value_text(part);
+    orr_field path = orr_field_text(part);
     int rc = orr_sqlite_run_once(&c, &(orr_statement){"VACUUM INTO ?1", &path, 1});
     if (rc != SQLITE_OK) status = orr_sqlite_explain(c.db, rc, "be copied", reason);
     orr_sqlite_disconnect(&c);

@@ -23,7 +23,7 @@ int orr_sqlite_run_once(orr_connection *c, const orr_statement *statement) {
 
 /* Runs the statements of a change of the catalogue. */
 static int run_named(orr_connection *c, const char *sql, const orr_operation *operation,
-                     const orr_value *values) {
+                     const orr_field *values) {
     int rc = SQLITE_OK;
     while (*sql != '\0' && rc == SQLITE_OK) {
         sqlite3_stmt *q = NULL;
@@ -90,12 +90,12 @@ typedef struct checked_table {
 
 static int renew_checksum(orr_connection *c, const checked_table *table, int64_t number) {
     enum { MOST_COLUMNS = 8 };
-    orr_value row[] = {orr_value_integer(number), {.type = ORR_VALUE_NULL}}, values[MOST_COLUMNS];
+    orr_field row[] = {orr_field_integer(number), {.type = ORR_FIELD_NULL}}, values[MOST_COLUMNS];
     sqlite3_stmt *q = orr_sql_start(c, table->read, row, 1);
     int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(c->db);
     bool there = rc == SQLITE_ROW;
     for (int i = 0; i < table->columns && there; i++) values[i] = orr_sql_column(q, i);
-    if (there) row[1] = orr_value_integer(orr_row_checksum(values, (size_t)table->columns));
+    if (there) row[1] = orr_field_integer(orr_row_checksum(values, (size_t)table->columns));
     sqlite3_reset(q);
     if (!there) return rc == SQLITE_DONE ? SQLITE_OK : rc;
     return orr_sql_run(c, table->write, row, 2);
@@ -116,7 +116,7 @@ typedef struct work {
     const orr_statement *statements;
     size_t n;
     orr_change change; /* where there are no statements */
-    const orr_value *values;
+    const orr_field *values;
 } work;
 
 static orr_status explain(orr_connection *c, int rc, const char *sql, orr_reason *reason) {
@@ -173,7 +173,7 @@ static orr_status change_all(orr_sqlite *s, const work *w, int64_t *changed, orr
     return status;
 }
 
-orr_status orr_sqlite_change(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+orr_status orr_sqlite_change(orr_store *store, orr_change change, const orr_field *values, int64_t *changed,
                              orr_reason *reason) {
     work w = {.change = change, .values = values};
     return change_all((orr_sqlite *)store, &w, changed, reason);
@@ -193,7 +193,7 @@ static int remove_run(orr_connection *c, int64_t number) {
     static const char *const removals[] = {
         ORR_TABLES_OF_RUNS(REMOVE_FROM) "DELETE FROM runs WHERE number = ?1"};
 #undef REMOVE_FROM
-    orr_value key = orr_value_integer(number);
+    orr_field key = orr_field_integer(number);
     int rc = orr_sqlite_merge_all(c);
     for (size_t i = 0; i < sizeof removals / sizeof removals[0] && rc == SQLITE_OK; i++)
         rc = orr_sqlite_run_once(c, &(orr_statement){removals[i], &key, 1});
@@ -201,7 +201,7 @@ static int remove_run(orr_connection *c, int64_t number) {
 }
 
 static bool owned(orr_sqlite *s, int64_t owner) {
-    orr_value key = orr_value_integer(owner);
+    orr_field key = orr_field_integer(owner);
     int64_t open = 0;
     if (owner == 0 || orr_sql_number(&s->mine, ORR_SQL_OWNER_OPEN, &key, 1, &open) != SQLITE_OK) return false;
     return owner != atomic_load(&s->owner) && orr_sqlite_alive(&s->mine, owner);

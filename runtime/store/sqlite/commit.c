@@ -32,13 +32,13 @@ int orr_sqlite_put_row(orr_connection *c, const orr_op *op) {
         [ORR_ROW_CACHE] = ORR_SQL_CACHE,   [ORR_ROW_LOG] = ORR_SQL_LOG,       [ORR_ROW_WHY] = ORR_SQL_WHY,
         [ORR_ROW_TAKEN] = ORR_SQL_TAKEN,
     };
-    orr_value values[16];
+    orr_field values[16];
     size_t n = orr_row_columns((orr_row_kind)op->detail);
     orr_op_values(op, values, n);
     if (op->detail == ORR_ROW_LOCK) return orr_sqlite_put_lock(c, values);
     if (op->detail == ORR_ROW_UNLOCK) return orr_sqlite_put_unlock(c, values);
     if (op->detail == ORR_ROW_MODULE) {
-        values[n] = orr_value_integer(orr_row_checksum(values, n));
+        values[n] = orr_field_integer(orr_row_checksum(values, n));
         n++;
     }
     int rc = forgive(orr_sql_run(c, statements[op->detail], values, n));
@@ -48,9 +48,9 @@ int orr_sqlite_put_row(orr_connection *c, const orr_op *op) {
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
-static int refuse(orr_sqlite *s, orr_queue_journal *j, const orr_value *row) {
+static int refuse(orr_sqlite *s, orr_queue_journal *j, const orr_field *row) {
     orr_connection *c = &s->writer.connection;
-    orr_value key[] = {row[ORR_NEW_WORKFLOW], row[ORR_NEW_KEY]};
+    orr_field key[] = {row[ORR_NEW_WORKFLOW], row[ORR_NEW_KEY]};
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_RUN_KEYED, key, 2);
     int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(c->db);
     bool known = rc == SQLITE_ROW || rc == SQLITE_DONE;
@@ -61,26 +61,26 @@ static int refuse(orr_sqlite *s, orr_queue_journal *j, const orr_value *row) {
 }
 
 /* The parent is named by its number, NULL where it is not there. */
-static int find_parent(orr_connection *c, orr_value *parent) {
+static int find_parent(orr_connection *c, orr_field *parent) {
     int64_t number = 0;
-    if (parent->type == ORR_VALUE_NULL) return SQLITE_OK;
+    if (parent->type == ORR_FIELD_NULL) return SQLITE_OK;
     int rc = orr_sql_number(c, ORR_SQL_RUN_NUMBER, parent, 1, &number);
-    *parent = rc == SQLITE_OK ? orr_value_integer(number) : (orr_value){.type = ORR_VALUE_NULL};
+    *parent = rc == SQLITE_OK ? orr_field_integer(number) : (orr_field){.type = ORR_FIELD_NULL};
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static orr_value checksum_of(const orr_value *row) {
-    const orr_value kept[] = {row[ORR_NEW_ID],         row[ORR_NEW_WORKFLOW], row[ORR_NEW_BUNDLE],
+static orr_field checksum_of(const orr_field *row) {
+    const orr_field kept[] = {row[ORR_NEW_ID],         row[ORR_NEW_WORKFLOW], row[ORR_NEW_BUNDLE],
                               row[ORR_NEW_KEY],        row[ORR_NEW_PARENT],   row[ORR_NEW_LABELS],
                               row[ORR_NEW_DURABILITY], row[ORR_NEW_CREATED]};
-    return orr_value_integer(orr_row_checksum(kept, sizeof kept / sizeof *kept));
+    return orr_field_integer(orr_row_checksum(kept, sizeof kept / sizeof *kept));
 }
 
 /* With its lock taken and no wish to wait nothing of the run stays. */
-static int line_up(orr_sqlite *s, orr_queue_journal *j, const orr_value *row, const orr_value *lock,
+static int line_up(orr_sqlite *s, orr_queue_journal *j, const orr_field *row, const orr_field *lock,
                    bool refuses) {
     orr_connection *c = &s->writer.connection;
-    orr_value number = orr_value_integer(j->number);
+    orr_field number = orr_field_integer(j->number);
     char id[37] = "";
     int rc = orr_sqlite_line_up(s, c, &(orr_lock_wish){j->number, row[ORR_NEW_WORKFLOW], *lock}, refuses, id);
     if (rc != SQLITE_OK || *id == '\0') return rc;
@@ -93,11 +93,11 @@ static int create(orr_sqlite *s, const orr_op *op) {
     enum { CHECKSUM = ORR_NEW_COLUMNS, COLUMNS };
     orr_sqlite_writer *w = &s->writer;
     orr_queue_journal *j = op->journal;
-    orr_value row[ORR_NEW_VALUES], lock;
+    orr_field row[ORR_NEW_VALUES], lock;
     orr_op_values(op, row, ORR_NEW_VALUES);
     lock = row[ORR_NEW_LOCK];
     bool refuses = row[ORR_NEW_LOCK_REFUSES].integer != 0;
-    row[ORR_NEW_OWNER] = orr_value_integer(atomic_load(&s->owner));
+    row[ORR_NEW_OWNER] = orr_field_integer(atomic_load(&s->owner));
     j->refused = false;
     int rc = find_parent(&w->connection, &row[ORR_NEW_PARENT]);
     if (rc != SQLITE_OK) return rc;
@@ -108,16 +108,16 @@ static int create(orr_sqlite *s, const orr_op *op) {
     j->number = sqlite3_last_insert_rowid(w->connection.db);
     const char *name = row[ORR_NEW_WORKFLOW].bytes;
     if (rc == SQLITE_OK && (w->workflow == NULL || strcmp(w->workflow, name) != 0)) {
-        orr_value workflow[] = {row[ORR_NEW_WORKFLOW], row[ORR_NEW_CREATED]};
+        orr_field workflow[] = {row[ORR_NEW_WORKFLOW], row[ORR_NEW_CREATED]};
         rc = orr_sql_run(&w->connection, ORR_SQL_WORKFLOW, workflow, 2);
         w->workflow = name;
     }
-    if (rc == SQLITE_OK && lock.type != ORR_VALUE_NULL) rc = line_up(s, j, row, &lock, refuses);
+    if (rc == SQLITE_OK && lock.type != ORR_FIELD_NULL) rc = line_up(s, j, row, &lock, refuses);
     return rc;
 }
 
 static int release(orr_sqlite *s, const orr_op *op) {
-    orr_value row[] = {orr_value_integer(op->journal->number), orr_value_integer(atomic_load(&s->owner))};
+    orr_field row[] = {orr_field_integer(op->journal->number), orr_field_integer(atomic_load(&s->owner))};
     return op->detail != 0 && !op->journal->refused
                ? orr_sql_run(&s->writer.connection, ORR_SQL_RUN_FREE, row, 2)
                : SQLITE_OK;
@@ -152,13 +152,13 @@ static int add_journal_row(orr_sqlite *s, const orr_queue_journal *j, const orr_
         if (reserve(w, orr_records_size((*op)->size)) != SQLITE_OK) return SQLITE_NOMEM;
         pack(w, *op);
     }
-    orr_value row[] = {orr_value_integer(id),
-                       orr_value_integer(j->number),
-                       orr_value_integer((int64_t)first),
-                       orr_value_integer(atomic_load(&s->owner)),
-                       {.type = ORR_VALUE_BLOB, .bytes = w->scratch, .size = w->scratch_used},
-                       {.type = ORR_VALUE_NULL}};
-    row[5] = orr_value_integer(orr_row_checksum(row + 1, 4));
+    orr_field row[] = {orr_field_integer(id),
+                       orr_field_integer(j->number),
+                       orr_field_integer((int64_t)first),
+                       orr_field_integer(atomic_load(&s->owner)),
+                       {.type = ORR_FIELD_BLOB, .bytes = w->scratch, .size = w->scratch_used},
+                       {.type = ORR_FIELD_NULL}};
+    row[5] = orr_field_integer(orr_row_checksum(row + 1, 4));
     return orr_sql_run(&w->connection, ORR_SQL_JOURNAL_ADD, row, 6);
 }
 
@@ -194,11 +194,11 @@ static int add_commit(orr_sqlite *s) {
     w->scratch_used = 0;
     for (const orr_queue_journal *j = w->chains.first; j != NULL; j = j->next_chain)
         if (!j->refused && pack_group(w, j) != SQLITE_OK) return SQLITE_NOMEM;
-    orr_value row[] = {orr_value_integer(atomic_load(&s->owner)),
-                       {.type = ORR_VALUE_BLOB, .bytes = w->scratch, .size = w->scratch_used},
-                       {.type = ORR_VALUE_NULL}};
+    orr_field row[] = {orr_field_integer(atomic_load(&s->owner)),
+                       {.type = ORR_FIELD_BLOB, .bytes = w->scratch, .size = w->scratch_used},
+                       {.type = ORR_FIELD_NULL}};
     if (w->scratch_used == 0) return SQLITE_OK;
-    row[2] = orr_value_integer(orr_row_checksum(row, 2));
+    row[2] = orr_field_integer(orr_row_checksum(row, 2));
     return orr_sql_run(&w->connection, ORR_SQL_COMMIT_ADD, row, 3);
 }
 
@@ -213,7 +213,7 @@ static int add_records(orr_sqlite *s, bool *any) {
 /* ---- workers --------------------------------------------------------------------------------- */
 
 static int put_workers(orr_sqlite *s, const orr_op *op) {
-    orr_value row[3] = {orr_value_integer(atomic_load(&s->owner))};
+    orr_field row[3] = {orr_field_integer(atomic_load(&s->owner))};
     orr_op_values(op, row + 1, 2);
     return orr_sql_run(&s->writer.connection, ORR_SQL_WORKERS, row, 3);
 }

@@ -4,10 +4,10 @@
 /* ---- sending --------------------------------------------------------------------------------- */
 
 /* Whether the run has had a message with the same `dedup`. SQLite's result code. */
-static int was_sent(orr_connection *c, const orr_value *run, const orr_value *dedup, bool *sent) {
-    const orr_value same[] = {*run, *dedup};
+static int was_sent(orr_connection *c, const orr_field *run, const orr_field *dedup, bool *sent) {
+    const orr_field same[] = {*run, *dedup};
     int64_t one = 0;
-    int rc = dedup->type == ORR_VALUE_NULL ? SQLITE_DONE
+    int rc = dedup->type == ORR_FIELD_NULL ? SQLITE_DONE
                                            : orr_sql_number(c, ORR_SQL_INBOX_SENT, same, 2, &one);
     *sent = rc == SQLITE_OK;
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
@@ -20,9 +20,9 @@ static orr_status add_message(orr_connection *c, const char *id, const char *nam
     bool ended = false, sent = false;
     orr_status status = orr_sqlite_find_run(c, id, &number, &owner, reason);
     if (status != ORR_OK) return status;
-    orr_value row[] = {
-        orr_value_integer(number),       orr_value_text(name),    orr_value_text(text), orr_value_text(dedup),
-        orr_value_real(orr_port_wall()), {.type = ORR_VALUE_NULL}};
+    orr_field row[] = {
+        orr_field_integer(number),       orr_field_text(name),    orr_field_text(text), orr_field_text(dedup),
+        orr_field_real(orr_port_wall()), {.type = ORR_FIELD_NULL}};
     int rc = was_sent(c, &row[0], &row[3], &sent);
     if (rc == SQLITE_OK && sent) return ORR_OK;
     if (rc == SQLITE_OK) {
@@ -33,7 +33,7 @@ static orr_status add_message(orr_connection *c, const char *id, const char *nam
         orr_reason_set(reason, "the run %s has ended: nothing can be sent to it", id);
         return ORR_ESTATE;
     }
-    row[5] = orr_value_integer(orr_row_checksum(row, 5));
+    row[5] = orr_field_integer(orr_row_checksum(row, 5));
     if (rc == SQLITE_OK) rc = orr_sql_run(c, ORR_SQL_INBOX_ADD, row, 6);
     return rc == SQLITE_OK ? ORR_OK : orr_sqlite_explain(c->db, rc, "be written", reason);
 }
@@ -102,7 +102,7 @@ orr_status orr_sqlite_look(orr_queue *q, bool anyway, orr_queue_message visit, v
     bool wanted = atomic_load(&s->owner) != 0 || q->base.wants_work;
     orr_sqlite_make_spare(s);
     if (!wanted || (!has_changed(w) && !anyway)) return ORR_ESTATE;
-    orr_value mine[] = {orr_value_integer(atomic_load(&s->owner)), orr_value_integer(q->base.wants_work)};
+    orr_field mine[] = {orr_field_integer(atomic_load(&s->owner)), orr_field_integer(q->base.wants_work)};
     sqlite3_stmt *found = orr_sql_start(&w->connection, ORR_SQL_INBOX_MINE, mine, 2);
     int rc = found != NULL ? SQLITE_ROW : SQLITE_ERROR;
     bool more = true;

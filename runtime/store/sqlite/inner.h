@@ -189,16 +189,16 @@ typedef struct orr_connection {
 
 /* Runs a statement that gives no rows with values for ?1, ?2, ... SQLite's result code,
  * SQLITE_OK when done. */
-int orr_sql_run(orr_connection *c, orr_sql sql, const orr_value *values, size_t n);
+int orr_sql_run(orr_connection *c, orr_sql sql, const orr_field *values, size_t n);
 /* The statement with values bound, or NULL (sqlite3_errcode says why). Step it, then
  * sqlite3_reset. */
-sqlite3_stmt *orr_sql_start(orr_connection *c, orr_sql sql, const orr_value *values, size_t n);
+sqlite3_stmt *orr_sql_start(orr_connection *c, orr_sql sql, const orr_field *values, size_t n);
 /* The first column of the only row in *number; SQLITE_DONE when there is no row, SQLITE_OK. */
-int orr_sql_number(orr_connection *c, orr_sql sql, const orr_value *values, size_t n, int64_t *number);
-int orr_sql_bind(sqlite3_stmt *s, const orr_value *values, size_t n);
+int orr_sql_number(orr_connection *c, orr_sql sql, const orr_field *values, size_t n, int64_t *number);
+int orr_sql_bind(sqlite3_stmt *s, const orr_field *values, size_t n);
 /* Binds one value, at a place from 1. */
-int orr_sql_bind_one(sqlite3_stmt *s, int at, const orr_value *v);
-orr_value orr_sql_column(sqlite3_stmt *s, int column);
+int orr_sql_bind_one(sqlite3_stmt *s, int at, const orr_field *v);
+orr_field orr_sql_column(sqlite3_stmt *s, int column);
 /* Whether n columns from `first` on are whole: the last of them is the checksum of the others. */
 bool orr_sql_intact(sqlite3_stmt *s, int first, size_t n);
 /* The text of a value that is a text and followed by a NUL; "" for others. */
@@ -366,7 +366,7 @@ orr_journal *orr_sqlite_claim(orr_store *store, const uint8_t run[16], bool forc
 /* Which run wants which lock. */
 typedef struct orr_lock_wish {
     int64_t run; /* its number */
-    orr_value workflow, value;
+    orr_field workflow, value;
 } orr_lock_wish;
 
 /* Within a transaction. A run that was just made comes into line, and has its lock at once where
@@ -375,8 +375,8 @@ typedef struct orr_lock_wish {
 int orr_sqlite_line_up(orr_sqlite *s, orr_connection *c, const orr_lock_wish *wish, bool refuses,
                        char id[37]);
 /* The rows LOCK and UNLOCK that were queued. */
-int orr_sqlite_put_lock(orr_connection *c, const orr_value *values);
-int orr_sqlite_put_unlock(orr_connection *c, const orr_value *values);
+int orr_sqlite_put_lock(orr_connection *c, const orr_field *values);
+int orr_sqlite_put_unlock(orr_connection *c, const orr_field *values);
 orr_status orr_sqlite_run_lock(orr_journal *journal, const char *workflow, const char *value,
                                orr_lock_answer *answer, orr_reason *reason);
 
@@ -506,7 +506,7 @@ enum { ORR_SQLITE_ROW_COLUMNS = 17 };
 typedef struct orr_sqlite_rows {
     orr_next_row next;
     void *ud;
-    orr_value values[ORR_SQLITE_ROW_COLUMNS]; /* of the row at hand */
+    orr_field values[ORR_SQLITE_ROW_COLUMNS]; /* of the row at hand */
 } orr_sqlite_rows;
 
 /* Makes the table `orr_rows` known, with columns c1, c2, ... SQLite's result code. */
@@ -552,7 +552,7 @@ orr_status orr_sqlite_read(orr_store *store, const uint8_t run[16], uint64_t aft
                            void *ud, orr_reason *reason);
 orr_status orr_sqlite_get(orr_store *store, orr_row_kind kind, const char *key, orr_store_row visit, void *ud,
                           orr_reason *reason);
-orr_status orr_sqlite_query(orr_store *store, orr_query query, const orr_value *values,
+orr_status orr_sqlite_query(orr_store *store, orr_query query, const orr_field *values,
                             const orr_store_reader *reader, orr_reason *reason);
 orr_status orr_sqlite_snapshot(orr_store *store, bool begins, orr_reason *reason);
 orr_status orr_sqlite_select(orr_store *store, const orr_statement *statement, const orr_store_reader *reader,
@@ -567,7 +567,7 @@ orr_status orr_sqlite_send(orr_store *store, const uint8_t run[16], const char *
 orr_status orr_sqlite_project_now(orr_store *store, orr_reason *reason);
 /* Runs one statement once. SQLite's result code, SQLITE_OK when done. */
 int orr_sqlite_run_once(orr_connection *c, const orr_statement *statement);
-orr_status orr_sqlite_change(orr_store *store, orr_change change, const orr_value *values, int64_t *changed,
+orr_status orr_sqlite_change(orr_store *store, orr_change change, const orr_field *values, int64_t *changed,
                              orr_reason *reason);
 orr_status orr_sqlite_execute(orr_store *store, const orr_statement *statements, size_t n, int64_t *changed,
                               orr_reason *reason);

@@ -106,7 +106,7 @@ static bool take_row(move *m, sqlite3_stmt *q) {
 
 /* Rows until they cost enough. */
 static int take_rows(orr_connection *c, move *m, orr_merging *how) {
-    orr_value last = orr_value_integer(how->until);
+    orr_field last = orr_field_integer(how->until);
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_COMMITS, &last, 1);
     int rc = q != NULL ? SQLITE_OK : sqlite3_extended_errcode(c->db);
     while (rc == SQLITE_OK && m->cost < how->cost && (rc = sqlite3_step(q)) == SQLITE_ROW)
@@ -189,12 +189,12 @@ static bool leave_young(move *m, orr_merging *how) {
 }
 
 static int put_left(orr_connection *c, const move *m) {
-    orr_value row[] = {orr_value_integer(m->last),
-                       orr_value_integer(m->last_fence),
-                       {.type = ORR_VALUE_BLOB, .bytes = m->left, .size = m->left_used},
-                       {.type = ORR_VALUE_NULL}};
+    orr_field row[] = {orr_field_integer(m->last),
+                       orr_field_integer(m->last_fence),
+                       {.type = ORR_FIELD_BLOB, .bytes = m->left, .size = m->left_used},
+                       {.type = ORR_FIELD_NULL}};
     if (m->left_used == 0) return SQLITE_OK;
-    row[3] = orr_value_integer(orr_row_checksum(row + 1, 2));
+    row[3] = orr_field_integer(orr_row_checksum(row + 1, 2));
     return orr_sql_run(c, ORR_SQL_COMMIT_LEFT, row, 4);
 }
 
@@ -221,14 +221,14 @@ static int add_row(orr_connection *c, move *m, const piece *p, size_t n, int64_t
         bytes = m->joined;
         size = m->joined_used;
     }
-    orr_value row[] = {orr_value_integer(id),
-                       orr_value_integer(p->run),
-                       orr_value_integer((int64_t)p->first),
-                       orr_value_integer(p->fence),
-                       {.type = ORR_VALUE_BLOB, .bytes = bytes, .size = size},
-                       orr_value_integer(0)};
-    if (p->damaged) row[2] = orr_value_integer(id); /* the number of its commit is given again */
-    else row[5] = orr_value_integer(orr_row_checksum(row + 1, 4));
+    orr_field row[] = {orr_field_integer(id),
+                       orr_field_integer(p->run),
+                       orr_field_integer((int64_t)p->first),
+                       orr_field_integer(p->fence),
+                       {.type = ORR_FIELD_BLOB, .bytes = bytes, .size = size},
+                       orr_field_integer(0)};
+    if (p->damaged) row[2] = orr_field_integer(id); /* the number of its commit is given again */
+    else row[5] = orr_field_integer(orr_row_checksum(row + 1, 4));
     return orr_sql_run(c, ORR_SQL_JOURNAL_MERGE, row, 6);
 }
 
@@ -251,7 +251,7 @@ int orr_sqlite_merge(orr_connection *c, orr_merging *how) {
     if (m.n > 1) qsort(m.pieces, m.n, sizeof *m.pieces, in_order);
     if (rc == SQLITE_OK && how->now > 0 && !leave_young(&m, how)) rc = SQLITE_NOMEM;
     if (rc == SQLITE_OK && m.n > 0) rc = add_rows(c, &m);
-    orr_value last = orr_value_integer(m.last);
+    orr_field last = orr_field_integer(m.last);
     if (rc == SQLITE_OK && m.last != 0) rc = orr_sql_run(c, ORR_SQL_COMMITS_GONE, &last, 1);
     if (rc == SQLITE_OK) rc = put_left(c, &m);
     free(m.bytes);

@@ -46,12 +46,12 @@ static int insert_owner(orr_connection *c, int64_t *id) {
     char host[256] = "", command[512] = "";
     gethostname(host, sizeof host - 1);
     command_line(command, sizeof command);
-    orr_value row[] = {orr_value_integer(getpid()),
-                       orr_value_text(host),
-                       orr_value_text(command),
-                       orr_value_real(orr_port_wall()),
-                       {.type = ORR_VALUE_NULL}};
-    row[4] = orr_value_integer(orr_row_checksum(row, 4));
+    orr_field row[] = {orr_field_integer(getpid()),
+                       orr_field_text(host),
+                       orr_field_text(command),
+                       orr_field_real(orr_port_wall()),
+                       {.type = ORR_FIELD_NULL}};
+    row[4] = orr_field_integer(orr_row_checksum(row, 4));
     int rc = orr_sql_run(c, ORR_SQL_OWNER_NEW, row, 5);
     *id = sqlite3_last_insert_rowid(c->db);
     return rc;
@@ -137,7 +137,7 @@ void orr_sqlite_disown(orr_sqlite *s) {
 }
 
 static void who_took(orr_sqlite *s, orr_connection *c, orr_reason *reason) {
-    orr_value mine = orr_value_integer(atomic_load(&s->owner));
+    orr_field mine = orr_field_integer(atomic_load(&s->owner));
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_OWNER_NEXT, &mine, 1);
     if (q != NULL && sqlite3_step(q) == SQLITE_ROW)
         orr_reason_set(
@@ -164,7 +164,7 @@ orr_status orr_sqlite_own(orr_sqlite *s, orr_connection *c, bool *made, orr_reas
         *made = status == ORR_OK;
         return status;
     }
-    orr_value mine = orr_value_integer(atomic_load(&s->owner));
+    orr_field mine = orr_field_integer(atomic_load(&s->owner));
     int rc = orr_sql_number(c, ORR_SQL_OWNER_OPEN, &mine, 1, &open);
     if (rc == SQLITE_OK) return ORR_OK;
     if (rc != SQLITE_DONE) return orr_sqlite_explain(c->db, rc, "be read", reason);
@@ -177,7 +177,7 @@ static bool has_row(const orr_sqlite *s) {
 }
 
 int orr_sqlite_put_end(orr_sqlite *s, orr_connection *c) {
-    orr_value row[] = {orr_value_integer(atomic_load(&s->owner)), orr_value_real(orr_port_wall())};
+    orr_field row[] = {orr_field_integer(atomic_load(&s->owner)), orr_field_real(orr_port_wall())};
     return has_row(s) ? orr_sql_run(c, ORR_SQL_OWNER_END, row, 2) : SQLITE_OK;
 }
 
@@ -206,7 +206,7 @@ static bool has_lock(const orr_sqlite *s, int64_t owner) {
 orr_status orr_sqlite_owner(orr_store *store, int64_t owner, orr_owner_state *state, orr_reason *reason) {
     enum { LOST, ENDED };
     orr_sqlite *s = (orr_sqlite *)store;
-    orr_value key = orr_value_integer(owner);
+    orr_field key = orr_field_integer(owner);
     if (orr_sqlite_mine(s, reason) == NULL) return ORR_EIO;
     sqlite3_stmt *q = orr_sql_start(&s->mine, ORR_SQL_OWNER_GET, &key, 1);
     int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(s->mine.db);
@@ -234,7 +234,7 @@ typedef struct dead_owners {
 /* Those that look as if they ran and are dead, as many as there is room for. */
 static int find_dead(const orr_sqlite *s, orr_connection *c, dead_owners *dead) {
     int64_t last = 0, lives = 0;
-    orr_value from = orr_value_integer(orr_sqlite_first_owner(s, c));
+    orr_field from = orr_field_integer(orr_sqlite_first_owner(s, c));
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_OWNERS_OPEN, &from, 1);
     int rc = SQLITE_ERROR;
     while (q != NULL && dead->n < MOST_DEAD && (rc = sqlite3_step(q)) == SQLITE_ROW) {
@@ -252,7 +252,7 @@ static int find_dead(const orr_sqlite *s, orr_connection *c, dead_owners *dead) 
 static orr_status lose(orr_connection *c, const dead_owners *dead, orr_reason *reason) {
     int rc = SQLITE_OK;
     for (size_t i = 0; i < dead->n && rc == SQLITE_OK; i++) {
-        orr_value id = orr_value_integer(dead->ids[i]);
+        orr_field id = orr_field_integer(dead->ids[i]);
         rc = orr_sql_run(c, ORR_SQL_OWNER_LOSE, &id, 1);
     }
     /* who claims many runs now need not look for each of them in what was committed */

@@ -105,7 +105,7 @@ static int next_tag(orr_connection *c, const struct stat *file) {
     t.inode = file != NULL ? file->st_ino : 0;
     write_tag(text, &t);
     note_tags(c, &t);
-    orr_value value = orr_value_text(text);
+    orr_field value = orr_field_text(text);
     return orr_sql_run(c, ORR_SQL_TAG_PUT, &value, 1);
 }
 

@@ -15,9 +15,9 @@
 extern const char *const orr_sqlite_queries[ORR_QUERY_COUNT], *const orr_sqlite_changes[ORR_CHANGE_COUNT];
 
 /* The statement of a text for these values, from libc's heap; NULL when out of memory. */
-char *orr_sqlite_expand(const char *text, const orr_operation *operation, const orr_value *values);
+char *orr_sqlite_expand(const char *text, const orr_operation *operation, const orr_field *values);
 
 /* Binds the values that the statement has parameters for. SQLite's result code. */
-int orr_sqlite_bind_named(sqlite3_stmt *s, const orr_operation *operation, const orr_value *values);
+int orr_sqlite_bind_named(sqlite3_stmt *s, const orr_operation *operation, const orr_field *values);
 
 #endif

@@ -14,15 +14,15 @@ enum { FEW = 16 };
 
 /* Visits the rows of a statement that is bound; *any: there was one. */
 static int visit_rows(sqlite3_stmt *q, int run, orr_store_row visit, void *ud, bool *any) {
-    orr_value few[FEW], *values = few;
+    orr_field few[FEW], *values = few;
     uint8_t id[16];
     int n = sqlite3_column_count(q), rc = SQLITE_ROW;
     if (n > FEW && (values = malloc((size_t)n * sizeof *values)) == NULL) return SQLITE_NOMEM;
     while (rc == SQLITE_ROW && (rc = sqlite3_step(q)) == SQLITE_ROW) {
         *any = true;
         for (int i = 0; i < n; i++) values[i] = orr_sql_column(q, i);
-        if (run >= 0 && values[run].type == ORR_VALUE_TEXT && orr_run_parse(values[run].bytes, id))
-            values[run] = (orr_value){.type = ORR_VALUE_BLOB, .bytes = id, .size = sizeof id};
+        if (run >= 0 && values[run].type == ORR_FIELD_TEXT && orr_run_parse(values[run].bytes, id))
+            values[run] = (orr_field){.type = ORR_FIELD_BLOB, .bytes = id, .size = sizeof id};
         if (!visit(ud, values, (size_t)n)) rc = SQLITE_DONE;
     }
     if (values != few) free(values);
@@ -40,12 +40,12 @@ typedef struct checking {
     bool damaged;
 } checking;
 
-static bool is_whole(const checking *k, const orr_value *values, size_t n) {
+static bool is_whole(const checking *k, const orr_field *values, size_t n) {
     if (k->kind == ORR_ROW_MODULE) return orr_row_intact(values, n);
     return k->kind != ORR_ROW_BLOB || orr_content_is(k->key, values[1].bytes, values[1].size);
 }
 
-static bool check_row(void *ud, const orr_value *values, size_t n) {
+static bool check_row(void *ud, const orr_field *values, size_t n) {
     checking *k = ud;
     k->damaged = !is_whole(k, values, n);
     return !k->damaged && k->visit(k->ud, values, orr_row_columns(k->kind));
@@ -68,7 +68,7 @@ orr_status orr_sqlite_get(orr_store *store, orr_row_kind kind, const char *key, 
         [ORR_ROW_CACHE] = ORR_SQL_CACHE_GET,
     };
     orr_connection *c = orr_sqlite_mine((orr_sqlite *)store, reason);
-    orr_value text = orr_value_text(key);
+    orr_field text = orr_field_text(key);
     bool any = false;
     if (c == NULL) return ORR_EIO;
     sqlite3_stmt *q = orr_sql_start(c, statements[kind], &text, 1);
@@ -160,7 +160,7 @@ static void keep(orr_connection *c, orr_query query, sqlite3_stmt *q) {
     c->queries[query] = q;
 }
 
-orr_status orr_sqlite_query(orr_store *store, orr_query query, const orr_value *values,
+orr_status orr_sqlite_query(orr_store *store, orr_query query, const orr_field *values,
                             const orr_store_reader *reader, orr_reason *reason) {
     orr_connection *c = orr_sqlite_mine((orr_sqlite *)store, reason);
     const orr_operation *operation = &orr_queries[query];

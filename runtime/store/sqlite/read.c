@@ -67,7 +67,7 @@ static bool take_row(reading *r, sqlite3_stmt *q) {
 }
 
 static bool read_rows(reading *r, int64_t from) {
-    orr_value key[] = {orr_value_integer(r->number), orr_value_integer(from)};
+    orr_field key[] = {orr_field_integer(r->number), orr_field_integer(from)};
     return each_row(r, orr_sql_start(r->c, ORR_SQL_JOURNAL_READ, key, 2), take_row);
 }
 
@@ -90,7 +90,7 @@ static bool take_commit(reading *r, sqlite3_stmt *q) {
 }
 
 static bool read_commits(reading *r) {
-    orr_value all = orr_value_integer(INT64_MAX);
+    orr_field all = orr_field_integer(INT64_MAX);
     return each_row(r, orr_sql_start(r->c, ORR_SQL_COMMITS, &all, 1), take_commit);
 }
 
@@ -127,7 +127,7 @@ static orr_status read_journal(reading *r, int64_t from) {
 orr_status orr_sqlite_find_run(orr_connection *c, const char *id, int64_t *number, int64_t *owner,
                                orr_reason *reason) {
     enum { NUMBER, OWNER, ID, CHECKSUM = 10 };
-    orr_value key = orr_value_text(id);
+    orr_field key = orr_field_text(id);
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_RUN_GET, &key, 1);
     int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(c->db);
     orr_status status = ORR_OK;

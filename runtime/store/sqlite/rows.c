@@ -88,15 +88,15 @@ static int at_end(sqlite3_vtab_cursor *base) {
 
 /* What is left alone is NULL. */
 static int column(sqlite3_vtab_cursor *base, sqlite3_context *to, int i) {
-    const orr_value *v = i < ARGUMENT ? &((cursor *)base)->rows->values[i] : NULL;
+    const orr_field *v = i < ARGUMENT ? &((cursor *)base)->rows->values[i] : NULL;
     if (v == NULL) return SQLITE_OK;
     const void *bytes = v->bytes != NULL ? v->bytes : "";
     switch (v->type) {
-    case ORR_VALUE_INTEGER: sqlite3_result_int64(to, v->integer); break;
-    case ORR_VALUE_REAL: sqlite3_result_double(to, v->real); break;
-    case ORR_VALUE_TEXT: sqlite3_result_text64(to, bytes, v->size, SQLITE_STATIC, SQLITE_UTF8); break;
-    case ORR_VALUE_BLOB: sqlite3_result_blob64(to, bytes, v->size, SQLITE_STATIC); break;
-    case ORR_VALUE_NULL:
+    case ORR_FIELD_INTEGER: sqlite3_result_int64(to, v->integer); break;
+    case ORR_FIELD_REAL: sqlite3_result_double(to, v->real); break;
+    case ORR_FIELD_TEXT: sqlite3_result_text64(to, bytes, v->size, SQLITE_STATIC, SQLITE_UTF8); break;
+    case ORR_FIELD_BLOB: sqlite3_result_blob64(to, bytes, v->size, SQLITE_STATIC); break;
+    case ORR_FIELD_NULL:
     default: break;
     }
     return SQLITE_OK;

@@ -22,33 +22,33 @@ typedef struct other {
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 static int64_t checksum_of(const orr_lock_wish *wish, bool begun) {
-    const orr_value row[] = {orr_value_integer(wish->run), wish->workflow, wish->value,
-                             orr_value_integer(begun)};
+    const orr_field row[] = {orr_field_integer(wish->run), wish->workflow, wish->value,
+                             orr_field_integer(begun)};
     return orr_row_checksum(row, sizeof row / sizeof *row);
 }
 
 static int add(orr_connection *c, const orr_lock_wish *wish, bool begun) {
-    orr_value row[] = {orr_value_integer(wish->run), wish->workflow, wish->value, orr_value_integer(begun),
-                       orr_value_integer(checksum_of(wish, begun))};
+    orr_field row[] = {orr_field_integer(wish->run), wish->workflow, wish->value, orr_field_integer(begun),
+                       orr_field_integer(checksum_of(wish, begun))};
     return orr_sql_run(c, ORR_SQL_LOCK_ADD, row, sizeof row / sizeof *row);
 }
 
-static int run_number(orr_connection *c, const orr_value *id, int64_t *number) {
+static int run_number(orr_connection *c, const orr_field *id, int64_t *number) {
     return orr_sql_number(c, ORR_SQL_RUN_NUMBER, id, 1, number);
 }
 
 /* A run that is not there any more needs no lock. */
-int orr_sqlite_put_lock(orr_connection *c, const orr_value *values) {
+int orr_sqlite_put_lock(orr_connection *c, const orr_field *values) {
     int64_t number = 0;
     int rc = run_number(c, &values[0], &number);
     if (rc == SQLITE_OK) rc = add(c, &(orr_lock_wish){number, values[1], values[2]}, false);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-int orr_sqlite_put_unlock(orr_connection *c, const orr_value *values) {
+int orr_sqlite_put_unlock(orr_connection *c, const orr_field *values) {
     int64_t number = 0;
     int rc = run_number(c, &values[0], &number);
-    orr_value key = orr_value_integer(number);
+    orr_field key = orr_field_integer(number);
     if (rc == SQLITE_OK) rc = orr_sql_run(c, ORR_SQL_LOCK_GONE, &key, 1);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -57,7 +57,7 @@ int orr_sqlite_put_unlock(orr_connection *c, const orr_value *values) {
 
 /* Asked of its lock, never of a process number. */
 static orr_owner_state state_of(orr_sqlite *s, orr_connection *c, int64_t owner) {
-    orr_value key = orr_value_integer(owner);
+    orr_field key = orr_field_integer(owner);
     int64_t open = 0;
     if (owner != 0 && owner == atomic_load(&s->owner)) return ORR_OWNER_SELF;
     if (owner == 0 || orr_sql_number(c, ORR_SQL_OWNER_OPEN, &key, 1, &open) != SQLITE_OK)
@@ -69,7 +69,7 @@ static orr_owner_state state_of(orr_sqlite *s, orr_connection *c, int64_t owner)
  * that is damaged, with the number of that in *damaged. */
 static int find_other(orr_sqlite *s, orr_connection *c, const orr_lock_wish *wish, int64_t place,
                       other *found, int64_t *damaged) {
-    orr_value key[] = {wish->workflow, wish->value, orr_value_integer(wish->run), orr_value_integer(place)};
+    orr_field key[] = {wish->workflow, wish->value, orr_field_integer(wish->run), orr_field_integer(place)};
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_LOCK_LINE, key, sizeof key / sizeof *key);
     int rc = q != NULL ? SQLITE_OK : sqlite3_extended_errcode(c->db);
     *found = (other){0};
@@ -113,7 +113,7 @@ typedef struct asking {
 /* Whether it has its lock, or who is in its way. */
 static orr_status look(orr_sqlite *s, asking *a, orr_lock_answer *answer, orr_reason *reason) {
     orr_connection *c = &s->mine;
-    orr_value key = orr_value_integer(a->wish.run);
+    orr_field key = orr_field_integer(a->wish.run);
     int64_t place = INT64_MAX, damaged = 0;
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_LOCK_OWN, &key, 1);
     int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(c->db);
@@ -135,7 +135,7 @@ static orr_status look(orr_sqlite *s, asking *a, orr_lock_answer *answer, orr_re
 /* A row whose run is over was left by a process that had no memory to take it away, or to write the
  * run's first record, unless the tables do not show yet what was written since. */
 static orr_status drop_over(orr_sqlite *s, const asking *a, orr_reason *reason) {
-    orr_value id = orr_value_text(a->found.id);
+    orr_field id = orr_field_text(a->found.id);
     int64_t number = 0, owner = 0;
     uint64_t seq = 0;
     bool ended = false;
@@ -157,7 +157,7 @@ static orr_status take(orr_sqlite *s, asking *a, orr_lock_answer *answer, bool *
     if (status == ORR_OK && is_left(s, &a->found) && (status = drop_over(s, a, reason)) == ORR_OK)
         status = look(s, a, answer, reason);
     if (status != ORR_OK || answer->held || a->found.there) return status;
-    orr_value row[] = {orr_value_integer(a->wish.run), orr_value_integer(checksum_of(&a->wish, true))};
+    orr_field row[] = {orr_field_integer(a->wish.run), orr_field_integer(checksum_of(&a->wish, true))};
     int rc = a->in_line ? orr_sql_run(&s->mine, ORR_SQL_LOCK_TAKE, row, 2) : add(&s->mine, &a->wish, true);
     answer->held = rc == SQLITE_OK;
     return rc == SQLITE_OK ? ORR_OK : orr_sqlite_explain(s->mine.db, rc, "be written", reason);
@@ -182,7 +182,7 @@ orr_status orr_sqlite_run_lock(orr_journal *journal, const char *workflow, const
                                orr_lock_answer *answer, orr_reason *reason) {
     orr_sqlite *s = (orr_sqlite *)journal->store;
     asking a = {
-        .wish = {((orr_queue_journal *)journal)->number, orr_value_text(workflow), orr_value_text(value)}};
+        .wish = {((orr_queue_journal *)journal)->number, orr_field_text(workflow), orr_field_text(value)}};
     *answer = (orr_lock_answer){0};
     if (orr_sqlite_mine(s, reason) == NULL) return ORR_EIO;
     orr_status status = look(s, &a, answer, reason);

@@ -116,12 +116,12 @@ orr_status orr_sqlite_status(int rc) {
 }
 
 /* The statement with its values, made at its first use. */
-static int start(sqlite3 *db, sqlite3_stmt **s, const char *text, const orr_value *values, size_t n) {
+static int start(sqlite3 *db, sqlite3_stmt **s, const char *text, const orr_field *values, size_t n) {
     int rc = *s == NULL ? sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, s, NULL) : SQLITE_OK;
     return rc == SQLITE_OK ? orr_sql_bind(*s, values, n) : rc;
 }
 
-static orr_status write_row(orr_sink *sink, orr_table_write what, const orr_value *values, size_t n,
+static orr_status write_row(orr_sink *sink, orr_table_write what, const orr_field *values, size_t n,
                             uint64_t *changed) {
     sqlite_sink *s = (sqlite_sink *)sink;
     if (what == ORR_WRITE_NOTHING)
@@ -143,20 +143,20 @@ static orr_status insert_rows(orr_sink *sink, orr_table_write what, orr_next_row
 }
 
 /* In place of what a row is checked by: whether it is whole. */
-static void check_row(orr_table_read what, orr_value *values) {
+static void check_row(orr_table_read what, orr_field *values) {
     enum { RUN = 1, CHECKSUM = 5, DATA = 0, HASH = 1 };
     if (what == ORR_READ_JOURNAL)
-        values[CHECKSUM] = orr_value_integer(orr_row_intact(values + RUN, CHECKSUM - RUN + 1));
+        values[CHECKSUM] = orr_field_integer(orr_row_intact(values + RUN, CHECKSUM - RUN + 1));
     if (what == ORR_READ_BLOB)
-        values[HASH] = orr_value_integer(
+        values[HASH] = orr_field_integer(
             orr_content_is(values[HASH].bytes, values[DATA].bytes, values[DATA].size));
 }
 
-static orr_status read_rows(orr_sink *sink, orr_table_read what, const orr_value *keys, size_t n,
+static orr_status read_rows(orr_sink *sink, orr_table_read what, const orr_field *keys, size_t n,
                             orr_store_row visit, void *ud) {
     enum { MOST_COLUMNS = 16 };
     sqlite_sink *s = (sqlite_sink *)sink;
-    orr_value values[MOST_COLUMNS] = {{0}};
+    orr_field values[MOST_COLUMNS] = {{0}};
     int rc = start(s->db, &s->reading[what], reads[what], keys, n);
     if (rc != SQLITE_OK) return orr_sqlite_status(rc);
     sqlite3_stmt *q = s->reading[what];

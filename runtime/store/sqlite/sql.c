@@ -6,35 +6,35 @@
 #include <string.h>
 
 /* The bytes must stay until the statement is reset. */
-int orr_sql_bind_one(sqlite3_stmt *s, int at, const orr_value *v) {
+int orr_sql_bind_one(sqlite3_stmt *s, int at, const orr_field *v) {
     const void *bytes = v->bytes != NULL ? v->bytes : "";
     switch (v->type) {
-    case ORR_VALUE_INTEGER: return sqlite3_bind_int64(s, at, v->integer);
-    case ORR_VALUE_REAL: return sqlite3_bind_double(s, at, v->real);
-    case ORR_VALUE_TEXT: return sqlite3_bind_text64(s, at, bytes, v->size, SQLITE_STATIC, SQLITE_UTF8);
-    case ORR_VALUE_BLOB: return sqlite3_bind_blob64(s, at, bytes, v->size, SQLITE_STATIC);
-    case ORR_VALUE_NULL:
+    case ORR_FIELD_INTEGER: return sqlite3_bind_int64(s, at, v->integer);
+    case ORR_FIELD_REAL: return sqlite3_bind_double(s, at, v->real);
+    case ORR_FIELD_TEXT: return sqlite3_bind_text64(s, at, bytes, v->size, SQLITE_STATIC, SQLITE_UTF8);
+    case ORR_FIELD_BLOB: return sqlite3_bind_blob64(s, at, bytes, v->size, SQLITE_STATIC);
+    case ORR_FIELD_NULL:
     default: return sqlite3_bind_null(s, at);
     }
 }
 
-int orr_sql_bind(sqlite3_stmt *s, const orr_value *values, size_t n) {
+int orr_sql_bind(sqlite3_stmt *s, const orr_field *values, size_t n) {
     int rc = SQLITE_OK;
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) rc = orr_sql_bind_one(s, (int)i + 1, &values[i]);
     return rc;
 }
 
-orr_value orr_sql_column(sqlite3_stmt *s, int column) {
-    orr_value v = {.type = ORR_VALUE_NULL};
+orr_field orr_sql_column(sqlite3_stmt *s, int column) {
+    orr_field v = {.type = ORR_FIELD_NULL};
     switch (sqlite3_column_type(s, column)) {
-    case SQLITE_INTEGER: return orr_value_integer(sqlite3_column_int64(s, column));
-    case SQLITE_FLOAT: return orr_value_real(sqlite3_column_double(s, column));
+    case SQLITE_INTEGER: return orr_field_integer(sqlite3_column_int64(s, column));
+    case SQLITE_FLOAT: return orr_field_real(sqlite3_column_double(s, column));
     case SQLITE_TEXT:
-        v.type = ORR_VALUE_TEXT;
+        v.type = ORR_FIELD_TEXT;
         v.bytes = sqlite3_column_text(s, column);
         break;
     case SQLITE_BLOB:
-        v.type = ORR_VALUE_BLOB;
+        v.type = ORR_FIELD_BLOB;
         v.bytes = sqlite3_column_blob(s, column);
         break;
     default: return v;
@@ -45,7 +45,7 @@ orr_value orr_sql_column(sqlite3_stmt *s, int column) {
 
 bool orr_sql_intact(sqlite3_stmt *s, int first, size_t n) {
     enum { MOST_COLUMNS = 16 };
-    orr_value values[MOST_COLUMNS];
+    orr_field values[MOST_COLUMNS];
     for (size_t i = 0; i < n; i++) values[i] = orr_sql_column(s, first + (int)i);
     return orr_row_intact(values, n);
 }
@@ -55,7 +55,7 @@ const char *orr_sql_text(sqlite3_stmt *s, int column) {
     return text != NULL ? (const char *)text : "";
 }
 
-sqlite3_stmt *orr_sql_start(orr_connection *c, orr_sql sql, const orr_value *values, size_t n) {
+sqlite3_stmt *orr_sql_start(orr_connection *c, orr_sql sql, const orr_field *values, size_t n) {
 #define ORR_SQL_TEXT(id, text) text,
     static const char *const texts[] = {ORR_SQLS(ORR_SQL_TEXT)};
 #undef ORR_SQL_TEXT
@@ -66,7 +66,7 @@ sqlite3_stmt *orr_sql_start(orr_connection *c, orr_sql sql, const orr_value *val
     return orr_sql_bind(*s, values, n) == SQLITE_OK ? *s : NULL;
 }
 
-int orr_sql_run(orr_connection *c, orr_sql sql, const orr_value *values, size_t n) {
+int orr_sql_run(orr_connection *c, orr_sql sql, const orr_field *values, size_t n) {
     sqlite3_stmt *s = orr_sql_start(c, sql, values, n);
     if (s == NULL) return sqlite3_extended_errcode(c->db);
     int rc = sqlite3_step(s);
@@ -76,7 +76,7 @@ int orr_sql_run(orr_connection *c, orr_sql sql, const orr_value *values, size_t 
     return rc;
 }
 
-int orr_sql_number(orr_connection *c, orr_sql sql, const orr_value *values, size_t n, int64_t *number) {
+int orr_sql_number(orr_connection *c, orr_sql sql, const orr_field *values, size_t n, int64_t *number) {
     sqlite3_stmt *s = orr_sql_start(c, sql, values, n);
     if (s == NULL) return sqlite3_extended_errcode(c->db);
     int rc = sqlite3_step(s);

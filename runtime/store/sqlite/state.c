@@ -4,25 +4,25 @@
 
 #include <string.h>
 
-static bool same_text(const orr_value *v, const orr_value *w) {
+static bool same_text(const orr_field *v, const orr_field *w) {
     return v->size == w->size && memcmp(v->bytes, w->bytes, v->size) == 0;
 }
 
-static double seconds_of(const orr_value *v) {
-    return v->type == ORR_VALUE_INTEGER ? (double)v->integer : v->real;
+static double seconds_of(const orr_field *v) {
+    return v->type == ORR_FIELD_INTEGER ? (double)v->integer : v->real;
 }
 
 /* Whether what the write expects is there. What has expired is not. SQLite's result code. */
-static int look(orr_connection *c, const orr_value *write, bool *holds) {
-    const orr_value *expected = &write[ORR_STATE_EXPECTED];
+static int look(orr_connection *c, const orr_field *write, bool *holds) {
+    const orr_field *expected = &write[ORR_STATE_EXPECTED];
     *holds = true;
-    if (expected->type == ORR_VALUE_NULL) return SQLITE_OK;
+    if (expected->type == ORR_FIELD_NULL) return SQLITE_OK;
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_STATE_NOW, write, 2);
     int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(c->db);
     bool there = rc == SQLITE_ROW;
     if (there) {
-        orr_value version = orr_sql_column(q, 0), expires = orr_sql_column(q, 1);
-        there = expires.type == ORR_VALUE_NULL ||
+        orr_field version = orr_sql_column(q, 0), expires = orr_sql_column(q, 1);
+        there = expires.type == ORR_FIELD_NULL ||
                 seconds_of(&expires) > seconds_of(&write[ORR_STATE_WRITTEN]);
         *holds = there ? same_text(&version, expected) : expected->size == 0;
     } else {
@@ -32,22 +32,22 @@ static int look(orr_connection *c, const orr_value *write, bool *holds) {
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int make(orr_connection *c, const orr_value *write) {
+static int make(orr_connection *c, const orr_field *write) {
     enum { CHECKSUM = ORR_STATE_KEPT, COLUMNS };
-    orr_value row[COLUMNS];
-    if (write[ORR_STATE_VALUE].type == ORR_VALUE_NULL) return orr_sql_run(c, ORR_SQL_STATE_GONE, write, 2);
+    orr_field row[COLUMNS];
+    if (write[ORR_STATE_VALUE].type == ORR_FIELD_NULL) return orr_sql_run(c, ORR_SQL_STATE_GONE, write, 2);
     memcpy(row, write, ORR_STATE_KEPT * sizeof *row);
     /* as a column of numbers gives them back */
-    row[ORR_STATE_WRITTEN] = orr_value_real(seconds_of(&write[ORR_STATE_WRITTEN]));
-    if (write[ORR_STATE_EXPIRES].type != ORR_VALUE_NULL)
-        row[ORR_STATE_EXPIRES] = orr_value_real(seconds_of(&write[ORR_STATE_EXPIRES]));
-    row[CHECKSUM] = orr_value_integer(orr_row_checksum(row, ORR_STATE_KEPT));
+    row[ORR_STATE_WRITTEN] = orr_field_real(seconds_of(&write[ORR_STATE_WRITTEN]));
+    if (write[ORR_STATE_EXPIRES].type != ORR_FIELD_NULL)
+        row[ORR_STATE_EXPIRES] = orr_field_real(seconds_of(&write[ORR_STATE_EXPIRES]));
+    row[CHECKSUM] = orr_field_integer(orr_row_checksum(row, ORR_STATE_KEPT));
     return orr_sql_run(c, ORR_SQL_STATE_PUT, row, COLUMNS);
 }
 
 int orr_sqlite_put_state(orr_sqlite *s, const orr_op *op) {
     orr_connection *c = &s->writer.connection;
-    orr_value write[ORR_STATE_COLUMNS];
+    orr_field write[ORR_STATE_COLUMNS];
     orr_op_values(op, write, ORR_STATE_COLUMNS);
     int rc = look(c, write, &s->writer.made);
     if (rc == SQLITE_OK && s->writer.made) rc = make(c, write);
@@ -60,8 +60,8 @@ orr_status orr_sqlite_state(orr_store *store, const char *workflow, const char *
                             void *ud, orr_reason *reason) {
     enum { CHECKSUM = ORR_STATE_KEPT, ROWID };
     orr_connection *c = orr_sqlite_mine((orr_sqlite *)store, reason);
-    const orr_value place[] = {orr_value_text(workflow), orr_value_text(key)};
-    orr_value row[CHECKSUM + 1];
+    const orr_field place[] = {orr_field_text(workflow), orr_field_text(key)};
+    orr_field row[CHECKSUM + 1];
     orr_status status = ORR_OK;
     if (c == NULL) return ORR_EIO;
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_STATE_GET, place, 2);

@@ -18,7 +18,7 @@ static void say_owner(sqlite3_stmt *q, const char *id, orr_reason *reason) {
 /* Whether the owner is gone, or is made to be. ORR_ESTATE for one that lives. */
 static orr_status displace(orr_sqlite *s, int64_t owner, bool force, const char *id, orr_reason *reason) {
     orr_connection *c = &s->mine;
-    orr_value key = orr_value_integer(owner);
+    orr_field key = orr_field_integer(owner);
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_OWNER_GET, &key, 1);
     int rc = q != NULL ? sqlite3_step(q) : sqlite3_extended_errcode(c->db);
     bool known = rc == SQLITE_ROW, intact = !known || orr_sql_intact(q, PID, CHECKSUM - PID + 1);
@@ -45,7 +45,7 @@ static orr_status take(orr_sqlite *s, orr_queue_journal *j, const char *id, bool
         status = displace(s, owner, force, id, reason);
     if (status == ORR_OK) status = orr_sqlite_last(&s->mine, j->number, id, &j->base.last, &ended, reason);
     if (status != ORR_OK || owner == atomic_load(&s->owner)) return status;
-    orr_value row[] = {orr_value_integer(j->number), orr_value_integer(atomic_load(&s->owner))};
+    orr_field row[] = {orr_field_integer(j->number), orr_field_integer(atomic_load(&s->owner))};
     int rc = orr_sql_run(&s->mine, ORR_SQL_RUN_OWNER, row, 2);
     return rc == SQLITE_OK ? ORR_OK : orr_sqlite_explain(s->mine.db, rc, "be written", reason);
 }

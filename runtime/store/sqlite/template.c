@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_null(const orr_operation *operation, const orr_value *values, const char *name, size_t size) {
+static bool is_null(const orr_operation *operation, const orr_field *values, const char *name, size_t size) {
     int at = orr_parameter_find(operation, name, size);
-    return at < 0 || values[at].type == ORR_VALUE_NULL;
+    return at < 0 || values[at].type == ORR_FIELD_NULL;
 }
 
 /* After the ] of what begins behind its [. */
@@ -19,7 +19,7 @@ static const char *skip_part(const char *text) {
     return text;
 }
 
-char *orr_sqlite_expand(const char *text, const orr_operation *operation, const orr_value *values) {
+char *orr_sqlite_expand(const char *text, const orr_operation *operation, const orr_field *values) {
     size_t columns = strlen(operation->columns);
     char *sql = malloc(strlen(text) + columns + 1), *to = sql;
     int open = 0;
@@ -45,7 +45,7 @@ char *orr_sqlite_expand(const char *text, const orr_operation *operation, const 
     return sql;
 }
 
-int orr_sqlite_bind_named(sqlite3_stmt *s, const orr_operation *operation, const orr_value *values) {
+int orr_sqlite_bind_named(sqlite3_stmt *s, const orr_operation *operation, const orr_field *values) {
     int rc = SQLITE_OK, n = sqlite3_bind_parameter_count(s);
     for (int i = 1; i <= n && rc == SQLITE_OK; i++) {
         const char *name = sqlite3_bind_parameter_name(s, i);

@@ -58,7 +58,7 @@ orr_status orr_sqlite_unblock(orr_store *store, const uint8_t run[16], orr_reaso
     if (!is_locked(s, c, SHORT, reason)) return ORR_OK;
     orr_status status = orr_sqlite_find_run(c, id, &number, &owner, reason);
     if (status != ORR_OK) return status;
-    orr_value key = orr_value_integer(owner);
+    orr_field key = orr_field_integer(owner);
     sqlite3_stmt *q = orr_sql_start(c, ORR_SQL_OWNER_GET, &key, 1);
     enum { PID = 2 };
     long pid = q != NULL && sqlite3_step(q) == SQLITE_ROW ? (long)sqlite3_column_int64(q, PID) : 0;

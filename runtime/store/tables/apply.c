@@ -147,9 +147,9 @@ static void on_iterated(orr_applying *c) {
     set_due(c, c->record->due, "loop");
 }
 
-static bool note_kind(void *ud, const orr_value *values, size_t n) {
+static bool note_kind(void *ud, const orr_field *values, size_t n) {
     (void)n;
-    *(const char **)ud = orr_timer_kind(orr_value_words(&values[0]));
+    *(const char **)ud = orr_timer_kind(orr_field_words(&values[0]));
     return false;
 }
 
@@ -159,8 +159,8 @@ static const char *kind_of_wait(orr_applying *c) {
     char room[16];
     const char *kind = isnan(node->due) ? "wait" : node->timer;
     if (kind != NULL) return kind;
-    orr_value key[] = {orr_value_integer(c->run->number),
-                       orr_value_text(orr_node_name(c->run, node->idx, room)), orr_value_integer(node->item)};
+    orr_field key[] = {orr_field_integer(c->run->number),
+                       orr_field_text(orr_node_name(c->run, node->idx, room)), orr_field_integer(node->item)};
     kind = "wait";
     c->status = ORR_GET(c->p, ORR_READ_TIMER, key, note_kind, &kind);
     return kind;
@@ -184,10 +184,10 @@ static bool is_running(orr_applying *c) {
     const orr_task *task = &c->record->task;
     char room[16];
     bool runs = false;
-    orr_value key[] = {orr_value_integer(c->run->number),
-                       orr_value_text(orr_node_name(c->run, task->node, room)),
-                       orr_value_integer(c->node->item), orr_value_integer((int64_t)task->iteration + 1),
-                       orr_value_integer(task->attempt)};
+    orr_field key[] = {orr_field_integer(c->run->number),
+                       orr_field_text(orr_node_name(c->run, task->node, room)),
+                       orr_field_integer(c->node->item), orr_field_integer((int64_t)task->iteration + 1),
+                       orr_field_integer(task->attempt)};
     c->status = ORR_GET(c->p, ORR_READ_ATTEMPT_RUNS, key, orr_note_any, &runs);
     return runs;
 }
@@ -256,7 +256,7 @@ static void on_run_paused(orr_applying *c) {
 
 /* What waits for a time is due later by as much as the pause took. */
 static void on_run_resumed(orr_applying *c) {
-    orr_value later[] = {orr_value_integer(c->run->number), orr_value_real(orr_seconds(c->record->due))};
+    orr_field later[] = {orr_field_integer(c->run->number), orr_field_real(orr_seconds(c->record->due))};
     c->run->paused = false;
     if (c->record->due <= 0) return;
     c->status = orr_rows_write_nodes(c->p);

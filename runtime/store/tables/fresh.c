@@ -78,7 +78,7 @@ static const orr_node_entry *next_entry(const walk *w) {
     return waits ? NULL : node;
 }
 
-static bool next_node(void *ud, orr_value *row) {
+static bool next_node(void *ud, orr_field *row) {
     walk *w = ud;
     for (; w->run < w->p->n_runs; w->run++, w->pending = 0) {
         const orr_run_entry *run = &w->p->runs[w->run];
@@ -98,7 +98,7 @@ static bool next_node(void *ud, orr_value *row) {
     return false;
 }
 
-static bool next_attempt(void *ud, orr_value *row) {
+static bool next_attempt(void *ud, orr_field *row) {
     walk *w = ud;
     if (w->at == w->n) return false;
     const orr_attempt_entry *a = &w->p->attempts[w->p->places[w->at++].index];

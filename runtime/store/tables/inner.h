@@ -136,17 +136,17 @@ struct orr_projector {
 /* projection.c */
 
 /* Values of a row. A time is NAN where there is none. */
-orr_value orr_value_span(orr_span text); /* without a text it is none */
-double orr_value_time(const orr_value *v);
-int64_t orr_value_number(const orr_value *v); /* 0 for what is none */
-orr_span orr_value_words(const orr_value *v);
+orr_field orr_field_span(orr_span text); /* without a text it is none */
+double orr_field_time(const orr_field *v);
+int64_t orr_field_number(const orr_field *v); /* 0 for what is none */
+orr_span orr_field_words(const orr_field *v);
 
 /* Writes one row, or reads rows; see orr_sink. */
-orr_status orr_sink_put(orr_projector *p, orr_table_write what, const orr_value *values, size_t n);
-orr_status orr_sink_get(orr_projector *p, orr_table_read what, const orr_value *keys, size_t n,
+orr_status orr_sink_put(orr_projector *p, orr_table_write what, const orr_field *values, size_t n);
+orr_status orr_sink_get(orr_projector *p, orr_table_read what, const orr_field *keys, size_t n,
                         orr_store_row visit, void *ud);
 /* A visitor that only notes, in a bool, that there is a row. */
-bool orr_note_any(void *ud, const orr_value *values, size_t n);
+bool orr_note_any(void *ud, const orr_field *values, size_t n);
 
 #define ORR_PUT(p, what, values) orr_sink_put(p, what, values, sizeof(values) / sizeof *(values))
 #define ORR_GET(p, what, keys, visit, ud)                                                                    \
@@ -192,8 +192,8 @@ orr_status orr_rows_write_nodes(orr_projector *p);
 void orr_rows_forget(orr_projector *p);
 
 /* The values of ORR_WRITE_NODE, and of its attempts. */
-void orr_node_row(const orr_node_entry *node, const orr_run_entry *run, const char *name, orr_value *row);
-void orr_attempt_row(const orr_attempt_entry *a, const orr_run_entry *run, const char *name, orr_value *row);
+void orr_node_row(const orr_node_entry *node, const orr_run_entry *run, const char *name, orr_field *row);
+void orr_attempt_row(const orr_attempt_entry *a, const orr_run_entry *run, const char *name, orr_field *row);
 
 /* Leaves the counts of its run before a change of a node's state or attempts, and enters them
  * after it. */

@@ -76,7 +76,7 @@ static orr_names *names_new(const char *hash, orr_span definition) {
 }
 
 orr_status orr_read_definition(orr_projector *p, const char *hash, orr_store_row visit, void *ud) {
-    orr_value key[] = {orr_value_text(hash)};
+    orr_field key[] = {orr_field_text(hash)};
     return ORR_GET(p, ORR_READ_BUNDLE, key, visit, ud);
 }
 
@@ -86,9 +86,9 @@ typedef struct reading {
     bool there;
 } reading;
 
-static bool read_names(void *ud, const orr_value *values, size_t n) {
+static bool read_names(void *ud, const orr_field *values, size_t n) {
     reading *r = ud;
-    orr_span definition = orr_value_words(&values[0]);
+    orr_span definition = orr_field_words(&values[0]);
     (void)n;
     r->there = definition.at != NULL;
     if (r->there) r->names = names_new(r->hash, definition);

@@ -12,38 +12,38 @@ enum { MOST_BYTES = 8 << 20, MOST_ENTRIES = 100 * 1000 };
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-orr_value orr_value_span(orr_span text) {
-    return text.at == NULL ? (orr_value){.type = ORR_VALUE_NULL}
-                           : (orr_value){.type = ORR_VALUE_TEXT, .bytes = text.at, .size = text.size};
+orr_field orr_field_span(orr_span text) {
+    return text.at == NULL ? (orr_field){.type = ORR_FIELD_NULL}
+                           : (orr_field){.type = ORR_FIELD_TEXT, .bytes = text.at, .size = text.size};
 }
 
-double orr_value_time(const orr_value *v) {
-    return v->type == ORR_VALUE_REAL      ? v->real
-           : v->type == ORR_VALUE_INTEGER ? (double)v->integer
+double orr_field_time(const orr_field *v) {
+    return v->type == ORR_FIELD_REAL      ? v->real
+           : v->type == ORR_FIELD_INTEGER ? (double)v->integer
                                           : (double)NAN;
 }
 
-int64_t orr_value_number(const orr_value *v) {
-    return v->type == ORR_VALUE_INTEGER ? v->integer : 0;
+int64_t orr_field_number(const orr_field *v) {
+    return v->type == ORR_FIELD_INTEGER ? v->integer : 0;
 }
 
-orr_span orr_value_words(const orr_value *v) {
-    return v->type < ORR_VALUE_TEXT ? (orr_span){NULL, 0}
+orr_span orr_field_words(const orr_field *v) {
+    return v->type < ORR_FIELD_TEXT ? (orr_span){NULL, 0}
                                     : (orr_span){v->bytes != NULL ? v->bytes : "", v->size};
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-orr_status orr_sink_put(orr_projector *p, orr_table_write what, const orr_value *values, size_t n) {
+orr_status orr_sink_put(orr_projector *p, orr_table_write what, const orr_field *values, size_t n) {
     return p->sink->write(p->sink, what, values, n, NULL);
 }
 
-orr_status orr_sink_get(orr_projector *p, orr_table_read what, const orr_value *keys, size_t n,
+orr_status orr_sink_get(orr_projector *p, orr_table_read what, const orr_field *keys, size_t n,
                         orr_store_row visit, void *ud) {
     return p->sink->read(p->sink, what, keys, n, visit, ud);
 }
 
-bool orr_note_any(void *ud, const orr_value *values, size_t n) {
+bool orr_note_any(void *ud, const orr_field *values, size_t n) {
     (void)values, (void)n;
     *(bool *)ud = true;
     return false;
@@ -143,9 +143,9 @@ static orr_status refuse_row(orr_projector *p, int64_t number, int64_t id, uint6
 
 /* ---- projecting ------------------------------------------------------------------------------ */
 
-static bool note_number(void *ud, const orr_value *values, size_t n) {
+static bool note_number(void *ud, const orr_field *values, size_t n) {
     (void)n;
-    *(int64_t *)ud = orr_value_number(&values[0]);
+    *(int64_t *)ud = orr_field_number(&values[0]);
     return false;
 }
 
@@ -161,16 +161,16 @@ typedef struct taking {
     orr_status status;
 } taking;
 
-static bool take_next(void *ud, const orr_value *values, size_t n) {
+static bool take_next(void *ud, const orr_field *values, size_t n) {
     enum { ID, RUN, FIRST, FENCE, RECORDS, INTACT };
     taking *t = ud;
     (void)n;
-    if (orr_value_number(&values[INTACT]) != 0)
-        t->status = take_row(t->p, orr_value_number(&values[RUN]), values[RECORDS].bytes,
+    if (orr_field_number(&values[INTACT]) != 0)
+        t->status = take_row(t->p, orr_field_number(&values[RUN]), values[RECORDS].bytes,
                              values[RECORDS].size, &t->cost);
     else
-        t->status = refuse_row(t->p, orr_value_number(&values[RUN]), orr_value_number(&values[ID]), &t->cost);
-    t->id = orr_value_number(&values[ID]);
+        t->status = refuse_row(t->p, orr_field_number(&values[RUN]), orr_field_number(&values[ID]), &t->cost);
+    t->id = orr_field_number(&values[ID]);
     if (t->status == ORR_OK && is_much(t->p)) t->status = orr_rows_write(t->p);
     return t->status == ORR_OK && t->cost < t->enough;
 }
@@ -178,7 +178,7 @@ static bool take_next(void *ud, const orr_value *values, size_t n) {
 /* Collects rows after *id until they have cost enough, and moves it. */
 static orr_status take_rows(orr_projector *p, uint64_t enough, int64_t *id) {
     taking t = {.p = p, .id = *id, .enough = enough};
-    orr_value after[] = {orr_value_integer(*id)};
+    orr_field after[] = {orr_field_integer(*id)};
     orr_status status = enough > 0 ? ORR_GET(p, ORR_READ_JOURNAL, after, take_next, &t) : ORR_OK;
     *id = t.id;
     if (status == ORR_OK) status = t.status;
@@ -193,7 +193,7 @@ orr_status orr_project(orr_projector *p, uint64_t cost, bool *more) {
     orr_status status = orr_sink_get(p, ORR_READ_PROJECTED, NULL, 0, note_number, &before);
     int64_t id = before;
     if (status == ORR_OK) status = take_rows(p, cost, &id);
-    orr_value at[] = {orr_value_integer(id)};
+    orr_field at[] = {orr_field_integer(id)};
     if (status == ORR_OK && id != before) status = ORR_PUT(p, ORR_WRITE_PROJECTED, at);
     if (status == ORR_OK) status = ORR_GET(p, ORR_READ_JOURNAL_MORE, at, orr_note_any, more);
     if (status != ORR_OK) orr_rows_forget(p);

@@ -154,11 +154,11 @@ static bool is_word(orr_span word, const char *text) {
     return word.at != NULL && word.size == strlen(text) && memcmp(word.at, text, word.size) == 0;
 }
 
-static bool mark_root(void *ud, const orr_value *values, size_t n) {
+static bool mark_root(void *ud, const orr_field *values, size_t n) {
     enum { IDX, STATE };
     setback *s = ud;
-    int64_t idx = orr_value_number(&values[IDX]);
-    orr_span state = orr_value_words(&values[STATE]);
+    int64_t idx = orr_field_number(&values[IDX]);
+    orr_span state = orr_field_words(&values[STATE]);
     (void)n;
     if (idx < 0 || idx >= s->n) return true;
     bool failed = is_word(state, "failed") && !s->ignored[idx];
@@ -166,9 +166,9 @@ static bool mark_root(void *ud, const orr_value *values, size_t n) {
     return true;
 }
 
-static bool mark_lacking(void *ud, const orr_value *values, size_t n) {
+static bool mark_lacking(void *ud, const orr_field *values, size_t n) {
     setback *s = ud;
-    int64_t idx = orr_value_number(&values[0]);
+    int64_t idx = orr_field_number(&values[0]);
     (void)n;
     if (idx >= 0 && idx < s->n) mark(s, (uint32_t)idx);
     return true;
@@ -177,16 +177,16 @@ static bool mark_lacking(void *ud, const orr_value *values, size_t n) {
 /* A node that has items and failed or was cancelled has at least one that did not complete. */
 static orr_status reset_node(orr_projector *p, const orr_run_entry *run, uint32_t node, const setback *s,
                              double time) {
-    orr_value row[] = {orr_value_integer(run->number), orr_value_integer(node), orr_value_text("pending"),
-                       orr_value_real((double)NAN)};
-    const orr_value items[] = {row[0], row[1], orr_value_text(s->bounded[node] ? "pending" : "ready")};
+    orr_field row[] = {orr_field_integer(run->number), orr_field_integer(node), orr_field_text("pending"),
+                       orr_field_real((double)NAN)};
+    const orr_field items[] = {row[0], row[1], orr_field_text(s->bounded[node] ? "pending" : "ready")};
     uint64_t changed = 0;
     orr_status status = s->follows[node] ? p->sink->write(p->sink, ORR_WRITE_ITEMS_GONE, row, 2, NULL)
                                          : p->sink->write(p->sink, ORR_WRITE_ITEMS_RESET, items, 3, &changed);
     if (status != ORR_OK) return status;
     if (changed > 0) {
-        row[2] = orr_value_text("running");
-        row[3] = orr_value_real(time);
+        row[2] = orr_field_text("running");
+        row[3] = orr_field_real(time);
     }
     return ORR_PUT(p, ORR_WRITE_NODE_RESET, row);
 }
@@ -198,8 +198,8 @@ static orr_status reset_nodes(orr_projector *p, const orr_run_entry *run, const 
     return status;
 }
 
-static bool count_node(void *ud, const orr_value *values, size_t n) {
-    orr_span state = orr_value_words(&values[1]);
+static bool count_node(void *ud, const orr_field *values, size_t n) {
+    orr_span state = orr_field_words(&values[1]);
     (void)n;
     for (int i = 0; i < ORR_NODE_STATE_COUNT; i++)
         if (is_word(state, orr_node_state_name((orr_node_state)i)))
@@ -208,7 +208,7 @@ static bool count_node(void *ud, const orr_value *values, size_t n) {
 }
 
 static orr_status count_again(orr_projector *p, orr_run_entry *run) {
-    orr_value key[] = {orr_value_integer(run->number)};
+    orr_field key[] = {orr_field_integer(run->number)};
     memset(run->counts, 0, sizeof run->counts);
     run->running = run->waiting = 0;
     return ORR_GET(p, ORR_READ_NODES, key, count_node, run);
@@ -219,9 +219,9 @@ typedef struct reading {
     orr_status status;
 } reading;
 
-static bool read_definition(void *ud, const orr_value *values, size_t n) {
+static bool read_definition(void *ud, const orr_field *values, size_t n) {
     reading *r = ud;
-    orr_span definition = orr_value_words(&values[0]);
+    orr_span definition = orr_field_words(&values[0]);
     (void)n;
     if (definition.at != NULL) r->status = read_nodes(r->s, definition);
     return false;
@@ -229,7 +229,7 @@ static bool read_definition(void *ud, const orr_value *values, size_t n) {
 
 orr_status orr_project_retried(orr_projector *p, orr_run_entry *run, bool items, double time) {
     setback s;
-    orr_value key[] = {orr_value_integer(run->number)};
+    orr_field key[] = {orr_field_integer(run->number)};
     orr_status status = make_setback(&s, run);
     if (status == ORR_OK && run->names != NULL) {
         reading r = {.s = &s};

@@ -21,12 +21,12 @@ static bool room_for(void **array, uint32_t n, uint32_t *cap, size_t size) {
 
 #define ROOM_FOR(p, kind) room_for((void **)&(p)->kind, (p)->n_##kind, &(p)->cap_##kind, sizeof *(p)->kind)
 
-static uint32_t read_count(const orr_value *v) {
-    return (uint32_t)orr_value_number(v);
+static uint32_t read_count(const orr_field *v) {
+    return (uint32_t)orr_field_number(v);
 }
 
-static uint32_t read_word(const orr_value *v, const char *(*name)(uint32_t), uint32_t n) {
-    orr_span word = orr_value_words(v);
+static uint32_t read_word(const orr_field *v, const char *(*name)(uint32_t), uint32_t n) {
+    orr_span word = orr_field_words(v);
     for (uint32_t i = 0; word.at != NULL && i < n; i++)
         if (strlen(name(i)) == word.size && memcmp(word.at, name(i), word.size) == 0) return i;
     return 0;
@@ -46,7 +46,7 @@ typedef struct filling {
     orr_status status;
 } filling;
 
-static bool fill_run(void *ud, const orr_value *v, size_t n) {
+static bool fill_run(void *ud, const orr_field *v, size_t n) {
     enum {
         STATE,
         BUNDLE,
@@ -66,21 +66,21 @@ static bool fill_run(void *ud, const orr_value *v, size_t n) {
     run->known = true;
     run->paused = run->state == ORR_RUN_PAUSED;
     run->compensating = run->state == ORR_RUN_COMPENSATING;
-    run->seq = (uint64_t)orr_value_number(&v[SEQ]);
+    run->seq = (uint64_t)orr_field_number(&v[SEQ]);
     run->nodes = read_count(&v[NODES]);
     for (int i = 0; i < COUNTS; i++) run->counts[i] = read_count(&v[FIRST_COUNT + i]);
     run->running = read_count(&v[RUNNING]);
     run->waiting = read_count(&v[WAITING]);
-    run->started = orr_value_time(&v[STARTED]);
-    run->ended = orr_value_time(&v[ENDED]);
+    run->started = orr_field_time(&v[STARTED]);
+    run->ended = orr_field_time(&v[ENDED]);
     run->waits = run->seq > 0 && isnan(run->started) && isnan(run->ended);
-    run->damaged = orr_value_number(&v[DAMAGED]) != 0;
-    if (v[BUNDLE].type == ORR_VALUE_TEXT) f->status = orr_names_of(f->p, v[BUNDLE].bytes, &run->names);
+    run->damaged = orr_field_number(&v[DAMAGED]) != 0;
+    if (v[BUNDLE].type == ORR_FIELD_TEXT) f->status = orr_names_of(f->p, v[BUNDLE].bytes, &run->names);
     return false;
 }
 
 orr_status orr_run_load(orr_projector *p, orr_run_entry *run) {
-    orr_value key[] = {orr_value_integer(run->number)};
+    orr_field key[] = {orr_field_integer(run->number)};
     *run = (orr_run_entry){.number = run->number, .started = (double)NAN, .ended = (double)NAN};
     filling f = {.p = p, .run = run};
     orr_status status = ORR_GET(p, ORR_READ_RUN, key, fill_run, &f);
@@ -101,24 +101,24 @@ orr_run_entry *orr_run_at(orr_projector *p, int64_t number, orr_status *status) 
     return *status == ORR_OK ? &p->runs[p->n_runs++] : NULL;
 }
 
-static bool fill_node(void *ud, const orr_value *v, size_t n) {
+static bool fill_node(void *ud, const orr_field *v, size_t n) {
     enum { STATE, ATTEMPTS, ITERATION, STARTED, ENDED, DUE };
     orr_node_entry *node = ud;
     (void)n;
     node->state = (orr_node_state)read_word(&v[STATE], node_word, ORR_NODE_STATE_COUNT);
     node->attempts = read_count(&v[ATTEMPTS]);
     node->iteration = read_count(&v[ITERATION]);
-    node->started = orr_value_time(&v[STARTED]);
-    node->ended = orr_value_time(&v[ENDED]);
-    node->due = orr_value_time(&v[DUE]);
+    node->started = orr_field_time(&v[STARTED]);
+    node->ended = orr_field_time(&v[ENDED]);
+    node->due = orr_field_time(&v[DUE]);
     node->stands = true;
     node->had_timer = !isnan(node->due);
     return false;
 }
 
 static orr_status load_node(orr_projector *p, const orr_run_entry *run, orr_node_entry *node) {
-    orr_value key[] = {orr_value_integer(run->number), orr_value_integer(node->idx),
-                       orr_value_integer(node->item)};
+    orr_field key[] = {orr_field_integer(run->number), orr_field_integer(node->idx),
+                       orr_field_integer(node->item)};
     return ORR_GET(p, ORR_READ_NODE, key, fill_node, node);
 }
 
@@ -208,8 +208,8 @@ void orr_node_enter(orr_run_entry *run, const orr_node_entry *node) {
 
 static orr_status write_timer(orr_projector *p, const orr_run_entry *run, const orr_node_entry *node,
                               const char *name) {
-    orr_value row[] = {orr_value_integer(run->number), orr_value_text(name), orr_value_integer(node->item),
-                       orr_value_text(node->timer), orr_value_real(node->due)};
+    orr_field row[] = {orr_field_integer(run->number), orr_field_text(name), orr_field_integer(node->item),
+                       orr_field_text(node->timer), orr_field_real(node->due)};
     orr_status status = ORR_OK;
     bool has = !isnan(node->due);
     if (has && node->timer == NULL) return ORR_OK; /* it was there before, and nobody touched it */
@@ -219,37 +219,37 @@ static orr_status write_timer(orr_projector *p, const orr_run_entry *run, const 
 
 enum { NODE_COLUMNS = 17, ATTEMPT_COLUMNS = 12 };
 
-void orr_node_row(const orr_node_entry *node, const orr_run_entry *run, const char *name, orr_value *row) {
-    const orr_value values[NODE_COLUMNS] = {orr_value_integer(run->number),
-                                            orr_value_integer(node->idx),
-                                            orr_value_integer(node->item),
-                                            orr_value_text(name),
-                                            orr_value_text(orr_node_state_name(node->state)),
-                                            orr_value_integer(node->attempts),
-                                            orr_value_integer(node->iteration),
-                                            orr_value_real(node->started),
-                                            orr_value_real(node->ended),
-                                            orr_value_real(node->due),
-                                            orr_value_span(node->output),
-                                            orr_value_span(node->error),
-                                            orr_value_text(node->source),
-                                            orr_value_text(node->outcome),
-                                            orr_value_span(node->why),
-                                            (node->set & SET_ITEMS) != 0 ? orr_value_integer(node->items)
-                                                                         : orr_value_text(NULL),
-                                            orr_value_span(node->item_names)};
+void orr_node_row(const orr_node_entry *node, const orr_run_entry *run, const char *name, orr_field *row) {
+    const orr_field values[NODE_COLUMNS] = {orr_field_integer(run->number),
+                                            orr_field_integer(node->idx),
+                                            orr_field_integer(node->item),
+                                            orr_field_text(name),
+                                            orr_field_text(orr_node_state_name(node->state)),
+                                            orr_field_integer(node->attempts),
+                                            orr_field_integer(node->iteration),
+                                            orr_field_real(node->started),
+                                            orr_field_real(node->ended),
+                                            orr_field_real(node->due),
+                                            orr_field_span(node->output),
+                                            orr_field_span(node->error),
+                                            orr_field_text(node->source),
+                                            orr_field_text(node->outcome),
+                                            orr_field_span(node->why),
+                                            (node->set & SET_ITEMS) != 0 ? orr_field_integer(node->items)
+                                                                         : orr_field_text(NULL),
+                                            orr_field_span(node->item_names)};
     memcpy(row, values, sizeof values);
 }
 
-void orr_attempt_row(const orr_attempt_entry *a, const orr_run_entry *run, const char *name, orr_value *row) {
+void orr_attempt_row(const orr_attempt_entry *a, const orr_run_entry *run, const char *name, orr_field *row) {
     static const char *const phases[] = {"run", "fallback", "compensate"};
-    const orr_value values[ATTEMPT_COLUMNS] = {
-        orr_value_integer(run->number),    orr_value_text(name),
-        orr_value_integer(a->item),        orr_value_integer(a->iteration),
-        orr_value_integer(a->attempt),     orr_value_text(a->begun ? phases[a->phase] : NULL),
-        orr_value_text(a->state),          orr_value_real(a->begun ? a->started : (double)NAN),
-        orr_value_real(a->ended),          orr_value_span(a->error),
-        orr_value_integer(a->interrupted), orr_value_span(a->output)};
+    const orr_field values[ATTEMPT_COLUMNS] = {
+        orr_field_integer(run->number),    orr_field_text(name),
+        orr_field_integer(a->item),        orr_field_integer(a->iteration),
+        orr_field_integer(a->attempt),     orr_field_text(a->begun ? phases[a->phase] : NULL),
+        orr_field_text(a->state),          orr_field_real(a->begun ? a->started : (double)NAN),
+        orr_field_real(a->ended),          orr_field_span(a->error),
+        orr_field_integer(a->interrupted), orr_field_span(a->output)};
     memcpy(row, values, sizeof values);
 }
 
@@ -259,10 +259,10 @@ static orr_status write_node(orr_projector *p, const orr_node_entry *node) {
     char room[16];
     if (run->fresh && isnan(node->due)) return ORR_OK; /* it was inserted */
     const char *name = orr_node_name(run, node->idx, room);
-    orr_value row[NODE_COLUMNS + 1];
+    orr_field row[NODE_COLUMNS + 1];
     orr_status status = ORR_OK;
     orr_node_row(node, run, name, row);
-    row[NODE_COLUMNS] = orr_value_integer(node->set);
+    row[NODE_COLUMNS] = orr_field_integer(node->set);
     if (node->stands) status = orr_sink_put(p, ORR_WRITE_NODE_CHANGED, row, NODE_COLUMNS + 1);
     else if (!run->fresh) status = orr_sink_put(p, ORR_WRITE_NODE, row, NODE_COLUMNS);
     return status == ORR_OK ? write_timer(p, run, node, name) : status;
@@ -271,7 +271,7 @@ static orr_status write_node(orr_projector *p, const orr_node_entry *node) {
 static orr_status write_attempt(orr_projector *p, const orr_attempt_entry *a) {
     const orr_run_entry *run = &p->runs[a->run];
     char room[16];
-    orr_value row[ATTEMPT_COLUMNS];
+    orr_field row[ATTEMPT_COLUMNS];
     if (run->fresh && a->begun) return ORR_OK; /* it was inserted */
     orr_attempt_row(a, run, orr_node_name(run, a->idx, room), row);
     return ORR_PUT(p, a->begun ? ORR_WRITE_ATTEMPT_BEGUN : ORR_WRITE_ATTEMPT_ENDED, row);
@@ -287,25 +287,25 @@ static orr_run_state shown_state(const orr_run_entry *run) {
 }
 
 static orr_status write_run(orr_projector *p, const orr_run_entry *run) {
-    orr_value row[] = {orr_value_integer(run->number),
-                       orr_value_text(orr_run_state_name(shown_state(run))),
-                       orr_value_integer((int64_t)run->seq),
-                       orr_value_integer(run->nodes),
-                       orr_value_integer(run->counts[COUNT_COMPLETED]),
-                       orr_value_integer(run->counts[COUNT_FAILED]),
-                       orr_value_integer(run->counts[COUNT_SKIPPED]),
-                       orr_value_integer(run->counts[COUNT_CANCELLED]),
-                       orr_value_integer(run->running),
-                       orr_value_integer(run->waiting),
-                       orr_value_real(run->started),
-                       orr_value_real(run->ended),
-                       orr_value_integer(run->set_input),
-                       orr_value_span(run->input),
-                       orr_value_span(run->context),
-                       orr_value_integer(run->set_end),
-                       orr_value_span(run->output),
-                       orr_value_span(run->error),
-                       orr_value_span(run->forked_from)};
+    orr_field row[] = {orr_field_integer(run->number),
+                       orr_field_text(orr_run_state_name(shown_state(run))),
+                       orr_field_integer((int64_t)run->seq),
+                       orr_field_integer(run->nodes),
+                       orr_field_integer(run->counts[COUNT_COMPLETED]),
+                       orr_field_integer(run->counts[COUNT_FAILED]),
+                       orr_field_integer(run->counts[COUNT_SKIPPED]),
+                       orr_field_integer(run->counts[COUNT_CANCELLED]),
+                       orr_field_integer(run->running),
+                       orr_field_integer(run->waiting),
+                       orr_field_real(run->started),
+                       orr_field_real(run->ended),
+                       orr_field_integer(run->set_input),
+                       orr_field_span(run->input),
+                       orr_field_span(run->context),
+                       orr_field_integer(run->set_end),
+                       orr_field_span(run->output),
+                       orr_field_span(run->error),
+                       orr_field_span(run->forked_from)};
     return ORR_PUT(p, ORR_WRITE_RUN, row);
 }
 

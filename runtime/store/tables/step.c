@@ -13,11 +13,11 @@ typedef struct resolving {
     bool damaged;
 } resolving;
 
-static bool keep_blob(void *ud, const orr_value *values, size_t n) {
+static bool keep_blob(void *ud, const orr_field *values, size_t n) {
     enum { DATA, INTACT };
     resolving *r = ud;
     (void)n;
-    if (orr_value_number(&values[INTACT]) != 0) r->text = orr_kept(r->c, orr_value_words(&values[DATA]));
+    if (orr_field_number(&values[INTACT]) != 0) r->text = orr_kept(r->c, orr_field_words(&values[DATA]));
     else r->damaged = true;
     return false;
 }
@@ -28,7 +28,7 @@ orr_span orr_resolved(orr_applying *c) {
     orr_span name = orr_json_member(payload, "$blob");
     resolving r = {.c = c};
     if (name.size <= 2) return r.text;
-    orr_value key[] = {orr_value_span((orr_span){name.at + 1, name.size - 2})};
+    orr_field key[] = {orr_field_span((orr_span){name.at + 1, name.size - 2})};
     orr_status status = ORR_GET(c->p, ORR_READ_BLOB, key, keep_blob, &r);
     if (status != ORR_OK) c->status = status;
     if (r.damaged) c->damaged = true;
@@ -65,8 +65,8 @@ static orr_span text_of(orr_applying *c, orr_span value) {
 }
 
 static void take_signal(orr_applying *c, orr_span name) {
-    orr_value row[] = {orr_value_integer(c->run->number), orr_value_span(text_of(c, name)),
-                       orr_value_real(c->time)};
+    orr_field row[] = {orr_field_integer(c->run->number), orr_field_span(text_of(c, name)),
+                       orr_field_real(c->time)};
     if (c->status == ORR_OK) c->status = ORR_PUT(c->p, ORR_WRITE_SIGNAL_TAKEN, row);
 }
 
@@ -80,14 +80,14 @@ void orr_apply_step(orr_applying *c) {
     char room[16];
     c->fits = c->status != ORR_OK || name.at != NULL;
     if (!c->fits || c->status != ORR_OK) return;
-    orr_value row[] = {
-        orr_value_integer(c->run->number), orr_value_text(orr_node_name(c->run, task->node, room)),
-        orr_value_integer(task->item + 1), orr_value_integer((int64_t)task->iteration + 1),
+    orr_field row[] = {
+        orr_field_integer(c->run->number), orr_field_text(orr_node_name(c->run, task->node, room)),
+        orr_field_integer(task->item + 1), orr_field_integer((int64_t)task->iteration + 1),
         /* the handler's own coroutine writes none */
-        orr_value_span(path.at != NULL ? text_of(c, path) : (orr_span){"", 0}),
-        orr_value_integer((int64_t)orr_json_number(orr_json_member(payload, "o"), 0)),
-        orr_value_span(text_of(c, name)), orr_value_span(kind), orr_value_integer(task->attempt),
-        orr_value_span(value), orr_value_span(error), orr_value_real(c->time)};
+        orr_field_span(path.at != NULL ? text_of(c, path) : (orr_span){"", 0}),
+        orr_field_integer((int64_t)orr_json_number(orr_json_member(payload, "o"), 0)),
+        orr_field_span(text_of(c, name)), orr_field_span(kind), orr_field_integer(task->attempt),
+        orr_field_span(value), orr_field_span(error), orr_field_real(c->time)};
     if (c->status == ORR_OK) c->status = ORR_PUT(c->p, ORR_WRITE_STEP, row);
     if (signal.at != NULL) take_signal(c, signal);
     if (value.at != NULL || error.at != NULL) return;
@@ -103,11 +103,11 @@ void orr_apply_signal(orr_applying *c) {
     orr_span data = orr_shown(c, payload, "v");
     c->fits = c->status != ORR_OK || name.at != NULL;
     if (!c->fits || c->status != ORR_OK) return;
-    orr_value row[] = {orr_value_integer(c->run->number),
-                       orr_value_integer((int64_t)c->record->seq),
-                       orr_value_span(text_of(c, name)),
-                       orr_value_span(data),
-                       orr_value_real(orr_json_number(orr_json_member(payload, "t"), c->time)),
-                       orr_value_real(c->time)};
+    orr_field row[] = {orr_field_integer(c->run->number),
+                       orr_field_integer((int64_t)c->record->seq),
+                       orr_field_span(text_of(c, name)),
+                       orr_field_span(data),
+                       orr_field_real(orr_json_number(orr_json_member(payload, "t"), c->time)),
+                       orr_field_real(c->time)};
     if (c->status == ORR_OK) c->status = ORR_PUT(c->p, ORR_WRITE_SIGNAL, row);
 }

@@ -97,7 +97,7 @@ typedef enum { ORR_TABLE_READS(ORR_ENUM_READ) ORR_READ_COUNT } orr_table_read;
 
 /* Fills in the values of the next row; false where there is none. They stay until it is called
  * again. */
-typedef bool (*orr_next_row)(void *ud, orr_value *values);
+typedef bool (*orr_next_row)(void *ud, orr_field *values);
 
 /* What a back end gives; it puts an orr_sink first in a struct of its own. All are called within a
  * transaction that whoever projects has begun for writing, and what was written is read again.
@@ -105,7 +105,7 @@ typedef bool (*orr_next_row)(void *ud, orr_value *values);
 typedef struct orr_sink {
     /* *changed: how many rows there were to change; NULL where nobody wants to know. The values
      * need not stay. */
-    orr_status (*write)(struct orr_sink *sink, orr_table_write what, const orr_value *values, size_t n,
+    orr_status (*write)(struct orr_sink *sink, orr_table_write what, const orr_field *values, size_t n,
                         uint64_t *changed);
 
     /* Adds rows that are not there, of a kind that says so above. They come in the order of their
@@ -114,7 +114,7 @@ typedef struct orr_sink {
 
     /* Visits the rows until there is none or the visitor wants no more. The visitor may read and
      * write what it is not visiting; what it is given is valid during its call. */
-    orr_status (*read)(struct orr_sink *sink, orr_table_read what, const orr_value *keys, size_t n,
+    orr_status (*read)(struct orr_sink *sink, orr_table_read what, const orr_field *keys, size_t n,
                        orr_store_row visit, void *ud);
 } orr_sink;
 

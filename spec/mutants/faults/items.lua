@@ -1,8 +1,8 @@
 -- Faults in what is known of items: their names, their errors, running them again.
 return {
   { name = "items of a retried node are ready before they have a place", file = "runtime/store/tables/retry.c",
-    from = "orr_value_text(s->bounded[node] ? \"pending\" : \"ready\")",
-    to = "orr_value_text(\"ready\")",
+    from = "orr_field_text(s->bounded[node] ? \"pending\" : \"ready\")",
+    to = "orr_field_text(\"ready\")",
     by = { "test_project", "items_spec" } },
   { name = "what the other items gave is gone where some run again", file = "runtime/durable/outputs.c",
     from = " ||\n                        orr_run_items_failed(r->run, node) > 0);",

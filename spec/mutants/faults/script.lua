@@ -153,7 +153,7 @@ return {
   { name = "a lost store drops only the first run", file = DURABLE .. "storage.c", from = "        any = true;\n    }\n    orr_hold_gone(", to = "        any = true;\n        break;\n    }\n    orr_hold_gone(",
     by = "durable_guard_spec" },
   { name = "silence is told again at every look", file = DURABLE .. "silence.c", from = "        f->flags |= ATTEMPT_SILENT;\n", to = "", by = "watch_spec" },
-  { name = "an entry of the cache never expires", file = DURABLE .. "cache.c", from = "e->expired = expires->type != ORR_VALUE_NULL && end <= e->now;",
+  { name = "an entry of the cache never expires", file = DURABLE .. "cache.c", from = "e->expired = expires->type != ORR_FIELD_NULL && end <= e->now;",
     to = "e->expired = false;\n    (void)end;", by = "cache_spec" },
 
   -- ---- bind, api -----------------------------------------------------------------------------------------------

@@ -237,7 +237,7 @@ return {
     to = "*holds = !there || same_text(&version, expected);",
     by = "test_state" },
   { name = "what is over keeps others from writing", file = "runtime/store/sqlite/state.c",
-    from = "        there = expires.type == ORR_VALUE_NULL ||\n                seconds_of(&expires) > seconds_of(&write[ORR_STATE_WRITTEN]);",
+    from = "        there = expires.type == ORR_FIELD_NULL ||\n                seconds_of(&expires) > seconds_of(&write[ORR_STATE_WRITTEN]);",
     to = "        there = true;",
     by = "test_state" },
   { name = "a refused write is recorded as made", file = "runtime/store/sqlite/commit.c",
