@@ -42,6 +42,26 @@ typedef struct orr_collector {
 } orr_collector;
 typedef struct orr_native_type orr_native_type;
 
+/* Events that wait for orr_next_event. */
+typedef struct orr_event_queue_ends {
+    uint64_t first, end; /* places: of the next one, and behind the last */
+    uint64_t lost;
+    int table; /* registry: [place + 1] = event */
+} orr_event_queue_ends;
+
+/* The handles of the host's: see value.c. */
+typedef struct orr_slot {
+    uint32_t number; /* of the handle to it */
+    bool made;       /* by orr_value_array or orr_value_object, and not handed over yet */
+} orr_slot;
+
+typedef struct orr_values {
+    orr_slot *slots;
+    uint32_t n, room;
+    uint32_t number; /* the last that was given */
+    int table;       /* registry: [slot + 1] = value */
+} orr_values;
+
 struct orr_runtime {
     orr_alloc alloc; /* through `memory` */
     orr_memory memory;
@@ -63,7 +83,9 @@ struct orr_runtime {
     int runs;                /* registry: [id] = run */
     int tokens;              /* registry: [slot] = {resume, ctx} of native attempts */
     int answer;              /* registry: the string that was returned last */
-    uint64_t *generations;   /* of the slots of tokens */
+    orr_values values;
+    orr_event_queue_ends events;
+    uint64_t *generations; /* of the slots of tokens */
     uint32_t n_slots, free_slots;
     orr_workflow *workflows;
     orr_builder *builders; /* those that are not ended */
@@ -135,10 +157,12 @@ typedef struct orr_request {
     orr_run_id id;
     const char *name; /* a node, a field or a method */
     bool no_node;     /* there is none of that name */
-    const char *data; /* JSON, of a signal */
+    const char *data; /* JSON, of a signal; why a run is cancelled */
     const char *answer;
-    int number;   /* ORR_ENOTFOUND: no run has the id */
-    bool decided; /* the run that is awaited was resumed, or cannot be */
+    bool as_value;   /* the answer is to be a value, and not JSON: */
+    orr_value value; /* that one. A signal's data, where it is one */
+    int number;      /* ORR_ENOTFOUND: no run has the id */
+    bool decided;    /* the run that is awaited was resumed, or cannot be */
 } orr_request;
 
 /* Calls fn with the request, as orr_api_call does, and fails where there is no such run. */
@@ -151,8 +175,29 @@ bool orr_api_push_run(lua_State *L, const orr_request *a);
 orr_runbox *orr_api_live_run(const orr_request *a);
 /* The runtime keeps the run at the top until orr_forget. */
 void orr_api_keep_run(lua_State *L, const orr_runtime *rt, const orr_runbox *r);
-/* Pops a value and makes it the answer as JSON; nil is no answer. */
+/* Pops a value and makes it the answer, as JSON or as it is; nil is no answer. */
 void orr_api_answer_json(lua_State *L, orr_request *a);
+
+/* ---- value.c --------------------------------------------------------------------------------- */
+
+/* The value at the top, popped, gets a handle, whose slot is beyond the `n` that there are. Raises
+ * when out of memory. */
+orr_value orr_api_keep_value(lua_State *L, orr_runtime *rt);
+/* Pushes the value of a handle; false, and pushes nothing, where there is none. */
+bool orr_api_push_value(lua_State *L, const orr_runtime *rt, orr_value v);
+/* Drops all handles but the first n. */
+void orr_api_drop_values(orr_runtime *rt, uint32_t n);
+/* A value was handed over: what the host has made is changed no more. */
+void orr_api_freeze_values(orr_runtime *rt);
+
+/* ---- event.c --------------------------------------------------------------------------------- */
+
+/* What the configuration asks to be told of is told; what scripts print goes to its log. */
+void orr_api_open_events(lua_State *L, orr_runtime *rt);
+void orr_api_open_print(lua_State *L, orr_runtime *rt);
+void orr_api_close_events(orr_runtime *rt);
+/* The state of a run for the host. */
+orr_run_state orr_api_state_of(const orr_runbox *r);
 
 /* post.c: what other threads post, and the handle that wakes the loop for it. It is taken at the
  * beginning of a step or a wait, and when the loop is woken. */

@@ -70,18 +70,13 @@ int orr_api_ask(orr_runtime *rt, lua_CFunction fn, orr_request *a) {
     return status;
 }
 
-/* A step whose budget is spent may leave the end of a run for the next one: until then it has no
- * output, and has not ended for the host. */
 static int run_state(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
     if (!orr_api_push_run(L, a)) {
         orr_api_stored_state(L, a);
         return 0;
     }
-    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
-    a->number = (int)orr_run_get_state(r->run);
-    if (r->output_failed && a->number == ORR_RUN_COMPLETED) a->number = ORR_RUN_FAILED;
-    if (r->live && orr_run_ended((orr_run_state)a->number)) a->number = ORR_RUN_RUNNING;
+    a->number = (int)orr_api_state_of(orr_check_run(L, lua_gettop(L)));
     return 0;
 }
 
@@ -123,6 +118,10 @@ orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node) {
 
 void orr_api_answer_json(lua_State *L, orr_request *a) {
     if (lua_isnil(L, -1)) return;
+    if (a->as_value) {
+        a->value = orr_api_keep_value(L, a->rt);
+        return;
+    }
     if (!orr_json_encode(L, lua_gettop(L), NULL)) lua_error(L);
     a->answer = orr_api_answer(L, a->rt);
 }
@@ -144,6 +143,12 @@ const char *orr_output(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run, .name = "output"};
     orr_api_ask(rt, run_field, &a);
     return a.answer;
+}
+
+orr_value orr_output_value(orr_runtime *rt, orr_run_id run) {
+    orr_request a = {.id = run, .name = "output", .as_value = true};
+    orr_api_ask(rt, run_field, &a);
+    return a.value;
 }
 
 const char *orr_run_error_json(orr_runtime *rt, orr_run_id run) {
@@ -173,6 +178,12 @@ const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node) {
     if (lacks_name(rt, "orr_node_output", node)) return NULL;
     orr_api_ask(rt, node_output, &a);
     return a.answer;
+}
+
+orr_value orr_node_output_value(orr_runtime *rt, orr_run_id run, const char *node) {
+    orr_request a = {.id = run, .name = node, .as_value = true};
+    if (!lacks_name(rt, "orr_node_output_value", node)) orr_api_ask(rt, node_output, &a);
+    return a.value;
 }
 
 static int node_why(lua_State *L) {
@@ -208,7 +219,8 @@ static int call_method(lua_State *L) {
     a->number = ORR_OK;
     lua_getfield(L, -1, a->name);
     lua_insert(L, -2);
-    lua_call(L, 1, 0);
+    lua_pushstring(L, a->data); /* nil for NULL */
+    lua_call(L, 2, 0);
     return 0;
 }
 
@@ -219,6 +231,11 @@ static int steer(orr_runtime *rt, orr_run_id run, const char *method) {
 
 int orr_cancel(orr_runtime *rt, orr_run_id run) {
     return steer(rt, run, "cancel");
+}
+
+int orr_cancel_because(orr_runtime *rt, orr_run_id run, const char *reason) {
+    orr_request a = {.id = run, .name = "cancel", .data = reason};
+    return orr_api_request(rt, call_method, &a, "the run has ended");
 }
 
 int orr_pause(orr_runtime *rt, orr_run_id run) {
@@ -239,6 +256,34 @@ static int forget(lua_State *L) {
 int orr_forget(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run};
     return orr_api_ask(rt, forget, &a);
+}
+
+/* ---- the host's pointer ---------------------------------------------------------------------- */
+
+typedef struct run_data {
+    orr_request a;
+    void *data;
+    bool set;
+} run_data;
+
+static int exchange_data(lua_State *L) {
+    run_data *d = lua_touserdata(L, 1);
+    if (!orr_api_push_run(L, &d->a)) return 0;
+    orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    d->a.number = ORR_OK;
+    if (d->set) r->data = d->data;
+    d->data = r->data;
+    return 0;
+}
+
+void *orr_run_data(orr_runtime *rt, orr_run_id run) {
+    run_data d = {.a = {.id = run}};
+    return orr_api_ask(rt, exchange_data, &d.a) == ORR_OK ? d.data : NULL;
+}
+
+int orr_set_run_data(orr_runtime *rt, orr_run_id run, void *data) {
+    run_data d = {.a = {.id = run}, .data = data, .set = true};
+    return orr_api_ask(rt, exchange_data, &d.a);
 }
 
 /* ---- listing --------------------------------------------------------------------------------- */
@@ -334,7 +379,10 @@ int orr_wait(orr_runtime *rt, orr_run_id run) {
     orr_request a = {.id = run};
     int status = orr_api_outside(rt, "orr_wait: the runtime is at work already; wait once the call that "
                                      "called this callback has returned");
-    if (status == ORR_OK) status = orr_api_ask(rt, wait_for, &a);
+    if (status == ORR_OK) {
+        orr_api_drop_values(rt, 0);
+        status = orr_api_ask(rt, wait_for, &a);
+    }
     if (status != ORR_OK || a.number == ORR_OK) return status;
     if (a.number == ORR_ESTATE)
         return orr_api_fail(

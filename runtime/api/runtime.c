@@ -176,13 +176,6 @@ static void preload(lua_State *L, const char *name, lua_CFunction open) {
     lua_pop(L, 2);
 }
 
-static int notify_event(lua_State *L) {
-    orr_runtime *rt = lua_touserdata(L, lua_upvalueindex(1));
-    lua_settop(L, 1);
-    if (orr_json_encode(L, 1, NULL)) rt->config.on_event(rt->config.ud, lua_tostring(L, -1));
-    return 0;
-}
-
 static void push_required(lua_State *L, const char *module) {
     lua_getglobal(L, "require");
     lua_pushstring(L, module);
@@ -222,6 +215,7 @@ static int open_modules(lua_State *L) {
     orr_runtime *rt = lua_touserdata(L, 1);
     luaL_checkversion(L);
     if (rt->own_lua) luaL_openlibs(L);
+    orr_api_open_print(L, rt);
     preload(L, "luv", luaopen_luv);
     preload(L, "lpeg", luaopen_lpeg);
     orr_embedded_open(L);
@@ -247,13 +241,7 @@ static int open_modules(lua_State *L) {
     rt->rt = luaL_ref(L, LUA_REGISTRYINDEX); /* first: the box goes with it where the rest fails */
     rt->box = orr_check_rt(L, lua_gettop(L));
     orr_host_opened(rt->box);
-    if (rt->config.on_event != NULL) {
-        lua_getfield(L, -1, "on");
-        lua_pushvalue(L, -2);
-        lua_pushlightuserdata(L, rt);
-        lua_pushcclosure(L, notify_event, 1);
-        lua_call(L, 2, 0);
-    }
+    orr_api_open_events(L, rt);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->host);
     lua_getfield(L, -1, "open");
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->rt);
@@ -262,6 +250,8 @@ static int open_modules(lua_State *L) {
     rt->runs = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     rt->tokens = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    rt->values.table = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushboolean(L, false);
     rt->answer = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
@@ -328,6 +318,7 @@ static orr_runtime *make(const orr_config *config) {
     rt->memory.alloc = alloc;
     rt->config = *config;
     rt->flow = rt->host = rt->rt = rt->runs = rt->tokens = rt->answer = rt->natives = LUA_NOREF;
+    rt->values.table = rt->events.table = LUA_NOREF;
     rt->own_lua = rt->config.lua == NULL;
     /* what stays in a borrowed state is freed after the runtime, and so by the host's own function
      * */
@@ -372,7 +363,8 @@ static int close_store(lua_State *L) {
 
 static int unref_all(lua_State *L) {
     orr_runtime *rt = lua_touserdata(L, 1);
-    const int refs[] = {rt->flow, rt->host, rt->rt, rt->runs, rt->tokens, rt->answer, rt->natives};
+    const int refs[] = {rt->flow,   rt->host,    rt->rt,           rt->runs,        rt->tokens,
+                        rt->answer, rt->natives, rt->values.table, rt->events.table};
     for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
     return 0;
 }
@@ -407,6 +399,7 @@ static int let_loop_go(lua_State *L) {
  * be written. */
 static void close_runs(orr_runtime *rt) {
     orr_api_close_posts(rt);
+    orr_api_close_events(rt);
     if (rt->script != NULL) orr_api_close_types(rt);
     if (rt->rt != LUA_NOREF) orr_api_call(rt, close_store, rt);
     if (rt->box != NULL && !rt->own_lua) {
@@ -429,6 +422,7 @@ static void shut(orr_runtime *rt) {
         orr_mem_free(&rt->alloc, rt->loop, 1, sizeof *rt->loop);
     }
     orr_mem_free(&rt->alloc, rt->generations, rt->n_slots, sizeof *rt->generations);
+    orr_mem_free(&rt->alloc, rt->values.slots, rt->values.room, sizeof *rt->values.slots);
     orr_mem_free(&rt->alloc, rt->error, rt->error_size, 1);
     orr_alloc alloc = rt->memory.alloc;
     orr_mem_free(&alloc, rt, 1, sizeof *rt);
@@ -439,8 +433,10 @@ int orr_close(orr_runtime *rt) {
     int status = orr_api_outside(
         rt,
         "orr_close: the runtime is at work; close it once the call that called this callback has returned");
-    if (status == ORR_OK) shut(rt);
-    return status;
+    if (status != ORR_OK) return status;
+    rt->depth++; /* finalisers run while it closes */
+    shut(rt);
+    return ORR_OK;
 }
 
 lua_State *orr_lua(orr_runtime *rt) {
@@ -471,6 +467,7 @@ int orr_step(orr_runtime *rt, int64_t budget) {
     int status = orr_api_outside(
         rt, "orr_step: it is at work already; a callback returns, and what it has begun is gone on with");
     if (status != ORR_OK) return status;
+    orr_api_drop_values(rt, 0);
     int64_t reserve = budget > 0 ? orr_gc_reserve(rt, budget) : 0;
     stepping s = {rt, budget > 0 ? budget - reserve : 0, false};
     status = orr_api_work(rt, step, &s);
@@ -491,6 +488,10 @@ int orr_advance(orr_runtime *rt, int64_t dt) {
                             "orr_advance: dt is below 0; time does not go back");
     orr_engine_advance(rt->box->base.engine, dt);
     return ORR_OK;
+}
+
+int64_t orr_time(orr_runtime *rt) {
+    return rt != NULL ? orr_engine_now(rt->box->base.engine) : 0;
 }
 
 int64_t orr_next_deadline(orr_runtime *rt) {

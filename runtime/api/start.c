@@ -87,8 +87,9 @@ static void take_id(lua_State *L, starting *s) {
         orr_uuid_parse(luaL_checkstring(L, -1), s->id.bytes);
         return;
     }
-    const orr_runbox *r = orr_check_run(L, lua_gettop(L));
+    orr_runbox *r = orr_check_run(L, lua_gettop(L));
     memcpy(s->id.bytes, orr_run_id_of(r->run), sizeof s->id.bytes);
+    r->data = s->options.data;
     orr_api_keep_run(L, s->rt, r);
 }
 
@@ -96,7 +97,8 @@ static int start(lua_State *L) {
     starting *s = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->workflow->compiled);
     lua_createtable(L, 0, 8);
-    set_json(L, 3, "input", s->input);
+    if (orr_api_push_value(L, s->rt, s->options.input)) lua_setfield(L, 3, "input");
+    else set_json(L, 3, "input", s->input);
     set_json(L, 3, "context", s->options.context_json);
     set_keeping(L, s->rt, 3, &s->options);
     if (s->options.seed != 0) {
@@ -125,9 +127,12 @@ orr_run_id orr_start(orr_runtime *rt, orr_workflow *workflow, const char *input_
         problem = "orr_start: the size of the options is not set; call orr_start_options_init first";
     else if (options != NULL)
         memcpy(&s.options, options, options->size < sizeof s.options ? options->size : sizeof s.options);
+    bool no_value = s.options.input.number != 0 && orr_value_is(rt, s.options.input) == ORR_VALUE_NONE;
+    if (problem == NULL && no_value) problem = "orr_start: options.input: there is no such value";
     if (problem == NULL && s.options.key != NULL && !rt->box->durable)
         problem = "orr_start: a key needs a store, which knows the other runs; config.store names one";
     if (problem != NULL) orr_api_refuse(rt, problem);
+    if (s.options.input.number != 0) orr_api_freeze_values(rt);
     if (problem != NULL || orr_api_call(rt, start, &s) != ORR_OK) return none;
     rt->busy = true;
     return s.id;

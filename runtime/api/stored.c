@@ -67,7 +67,13 @@ void orr_api_stored_node(lua_State *L, orr_request *a) {
 /* The text at the top is the answer, where it is one. */
 static void answer_text(lua_State *L, orr_request *a) {
     a->number = ORR_OK;
-    if (lua_isstring(L, -1)) a->answer = orr_api_answer(L, a->rt);
+    if (!lua_isstring(L, -1)) return;
+    if (!a->as_value) {
+        a->answer = orr_api_answer(L, a->rt);
+        return;
+    }
+    orr_api_push_json(L, lua_tostring(L, -1), "output");
+    a->value = orr_api_keep_value(L, a->rt);
 }
 
 void orr_api_stored_node_output(lua_State *L, orr_request *a) {
@@ -112,12 +118,14 @@ static bool has_ended(lua_State *L, orr_request *a) {
 void orr_api_send(lua_State *L, orr_request *a) {
     if (!orr_api_push_stored(L, a, "send") || has_ended(L, a)) return;
     lua_pushstring(L, a->name);
-    lua_call(L, 3, 0);
+    lua_pushnil(L);
+    lua_pushstring(L, a->data);
+    lua_call(L, 5, 0);
 }
 
 static int signal_run(lua_State *L) {
     orr_request *a = lua_touserdata(L, 1);
-    orr_api_push_json(L, a->data, "data");
+    if (!orr_api_push_value(L, a->rt, a->value)) orr_api_push_json(L, a->data, "data");
     if (orr_api_push_run(L, a)) {
         a->number = orr_check_run(L, -1)->live ? ORR_OK : ORR_ESTATE;
         if (a->number != ORR_OK) return 0;
@@ -145,6 +153,15 @@ int orr_api_request(orr_runtime *rt, lua_CFunction fn, orr_request *a, const cha
 int orr_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json) {
     orr_request a = {.id = run, .name = name, .data = data_json};
     if (name == NULL) return orr_api_refuse(rt, "orr_signal: the name is NULL");
+    return orr_api_request(rt, signal_run, &a, "the run has ended and takes no signal");
+}
+
+int orr_signal_value(orr_runtime *rt, orr_run_id run, const char *name, orr_value data) {
+    orr_request a = {.id = run, .name = name, .value = data};
+    if (name == NULL) return orr_api_refuse(rt, "orr_signal_value: the name is NULL");
+    if (orr_value_is(rt, data) == ORR_VALUE_NONE)
+        return orr_api_refuse(rt, "orr_signal_value: there is no such value");
+    orr_api_freeze_values(rt);
     return orr_api_request(rt, signal_run, &a, "the run has ended and takes no signal");
 }
 

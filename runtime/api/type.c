@@ -79,8 +79,23 @@ static orr_native_type *upvalue(lua_State *L) {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* start(resume, ctx, config, inputs, attempt) -> slot, generation. config and inputs are JSON
- * texts. */
+/* What is known of the attempt whose ctx is at 2; it has a key at the top. */
+static void describe(lua_State *L, orr_call *call) {
+    orr_fiber *f = orr_check_ctx(L, 2);
+    const orr_run *run = f->run->run;
+    int64_t due = orr_task_due(run, &f->task);
+    memcpy(call->run.bytes, orr_run_id_of(run), sizeof call->run.bytes);
+    call->run_data = f->run->data;
+    call->node = orr_plan_name(f->run->plan->plan, f->task.node);
+    call->item = f->task.item != ORR_NONE ? f->task.item + 1 : 0;
+    call->iteration = f->task.iteration + 1;
+    call->deadline = due;
+    orr_push_derived_id(L, f, 0);
+    call->idempotency_key = lua_tostring(L, -1);
+}
+
+/* start(resume, ctx, config, inputs, attempt, config_json, inputs_json) -> slot, generation. The
+ * texts are nil where the type asks for none. */
 static int start_attempt(lua_State *L) {
     const orr_native_type *native = upvalue(L);
     if (native->rt == NULL) {
@@ -88,13 +103,21 @@ static int start_attempt(lua_State *L) {
                        "the runtime that registered this node type is closed");
         return lua_error(L);
     }
-    orr_call call = {.config = luaL_checkstring(L, 3),
-                     .inputs = luaL_checkstring(L, 4),
-                     .attempt = (uint32_t)luaL_checkinteger(L, 5)};
+    orr_runtime *rt = native->rt;
+    uint32_t values = rt->values.n;
+    orr_call call = {.attempt = (uint32_t)luaL_checkinteger(L, 5),
+                     .config = luaL_optstring(L, 6, NULL),
+                     .inputs = luaL_optstring(L, 7, NULL)};
+    describe(L, &call);
+    lua_pushvalue(L, 3);
+    call.config_value = orr_api_keep_value(L, rt);
+    lua_pushvalue(L, 4);
+    call.inputs_value = orr_api_keep_value(L, rt);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
-    call.token = take(L, native->rt);
-    native->type.start(native->type.ud, native->rt, &call);
+    call.token = take(L, rt);
+    native->type.start(native->type.ud, rt, &call);
+    orr_api_drop_values(rt, values);
     lua_pushinteger(L, (lua_Integer)call.token.a);
     lua_pushinteger(L, (lua_Integer)call.token.b);
     return 2;
@@ -141,7 +164,8 @@ static int declare(lua_State *L) {
     push_native_function(L, cancel_attempt, at);
     lua_pushvalue(L, at);
     lua_remove(L, at);
-    lua_call(L, 5, 0);
+    lua_pushboolean(L, !r->type.values);
+    lua_call(L, 6, 0);
     return 0;
 }
 
@@ -215,6 +239,7 @@ typedef struct answering {
     orr_runtime *rt;
     orr_token token;
     const char *json, *code, *message;
+    orr_value value;
     bool retryable, bad_json;
     double fraction;
 } answering;
@@ -245,6 +270,12 @@ static void push_failure(lua_State *L, const char *code, const char *message, bo
 static int complete(lua_State *L) {
     answering *a = lua_touserdata(L, 1);
     orr_json_reading how = {.name = "output"};
+    lua_pushboolean(L, true);
+    if (orr_api_push_value(L, a->rt, a->value)) {
+        answer(L, a);
+        return 0;
+    }
+    lua_pop(L, 1);
     if (a->json == NULL) {
         lua_pushboolean(L, true);
         lua_pushnil(L);
@@ -288,6 +319,14 @@ int orr_complete(orr_runtime *rt, orr_token token, const char *output_json) {
     if (status != ORR_OK || !a.bad_json) return status;
     return orr_api_fail(rt, ORR_EINVAL, "invalid_output",
                         "orr_complete: the output is not JSON; the attempt fails with that");
+}
+
+int orr_complete_value(orr_runtime *rt, orr_token token, orr_value output) {
+    answering a = {.rt = rt, .token = token, .value = output};
+    if (orr_value_is(rt, output) == ORR_VALUE_NONE)
+        return orr_api_refuse(rt, "orr_complete_value: there is no such value");
+    orr_api_freeze_values(rt);
+    return answer_with(rt, complete, &a);
 }
 
 int orr_fail(orr_runtime *rt, orr_token token, const char *code, const char *message, bool retryable) {

@@ -48,9 +48,9 @@ orr_status orr_run_admit(orr_run *run) {
 
 /* May go on with what another process has begun. Nodes are settled in the usual way, and none may
  * start. */
-void orr_refuse(orr_run *run) {
+void orr_refuse(orr_run *run, const orr_error *why) {
     run->deciding = true;
-    orr_stop(run, ORR_STOP_CANCEL, NULL);
+    orr_stop(run, ORR_STOP_CANCEL, why);
     orr_skip_cleanup(run, ORR_CANCEL_RUN);
     for (uint32_t node = 0; node < run->plan->n_nodes; node++) orr_touch(run, node);
     run->deciding = false;

@@ -239,29 +239,6 @@ typedef enum { ORR_STOP_NONE, ORR_STOPS(ORR_ENUM_STOP) ORR_STOP_COUNT } orr_stop
 /* NULL for ORR_STOP_NONE and what is no cause. */
 const char *orr_stop_name(unsigned cause);
 
-typedef enum {
-    /* it has ended; `state` says how, `skip` why it was skipped, `by` because of whom */
-    ORR_WHY_SETTLED,
-    ORR_WHY_RUNNING,    /* attempt `count` since `since` */
-    ORR_WHY_DEPENDENCY, /* `by` has not settled; `count` dependencies in all */
-    ORR_WHY_RUN_LIMIT,  /* the run's concurrency: `count` of `limit` */
-    ORR_WHY_POOL,       /* pool `name` is full: `count` of `limit`; `by` in `by_run` holds a place */
-    ORR_WHY_RATE,       /* pool `name` has no token before `due` */
-    ORR_WHY_BREAKER,    /* breaker `name` is open until `due` */
-    ORR_WHY_BACKOFF,    /* the next attempt is due at `due` */
-    ORR_WHY_TIMER,      /* sleeps until `due` */
-    ORR_WHY_SIGNAL,     /* waits to be woken */
-    ORR_WHY_PRIORITY,   /* ready; others are before it: `count` */
-    ORR_WHY_PAUSED,     /* the run is paused */
-    ORR_WHY_STOPPED,    /* the run is ending (`cause`); it will not start */
-    ORR_WHY_ITEMS,      /* `count` of `limit` items have ended */
-    /* the run is being undone, now its node `by`: settled, it is undone after `count` others;
-     * otherwise it is a cleanup node, and comes after all of them */
-    ORR_WHY_COMPENSATION,
-    ORR_WHY_PARALLEL, /* an item: `count` of `limit` others have begun and not ended */
-    ORR_WHY_LOCK      /* the run has not been let begin */
-} orr_why_kind;
-
 typedef struct orr_why {
     orr_why_kind kind;
     orr_node_state state;
@@ -430,6 +407,9 @@ void orr_run_free(orr_run *run);
  * run, bounded by the cleanup timeout. A second call cancels those too, but no compensation: a
  * run is undone whole. No effect on an ended run. */
 void orr_run_cancel(orr_run *run);
+/* The same with a reason, one sentence; NULL: none. It is kept as the error of the run, with the
+ * code `cancelled`, where this is what stops it. */
+void orr_run_cancel_because(orr_run *run, const char *reason);
 /* The same on behalf of a caller that is cancelled. No effect where the run was already asked to
  * end, be it by another process. */
 void orr_run_cancel_once(orr_run *run);

@@ -216,7 +216,9 @@ void orr_run_check_end(orr_run *run) {
     if (run->open > 0 || run->ended || orr_compensate_progress(run, true)) return;
     orr_run_state state = orr_end_state(run);
     orr_error error;
-    bool with_error = state == ORR_RUN_FAILED && (run->failure != NULL || run->failure_node != ORR_NONE);
+    bool because = state == ORR_RUN_CANCELLED && run->failure != NULL;
+    bool with_error = because ||
+                      (state == ORR_RUN_FAILED && (run->failure != NULL || run->failure_node != ORR_NONE));
     if (with_error) orr_run_failure(run, &error);
     if (orr_compensating(run)) state = run->undo->failed ? ORR_RUN_COMPENSATION_FAILED : ORR_RUN_COMPENSATED;
     orr_put_run(run, ORR_REC_RUN_ENDED, (uint8_t)state, with_error ? &error : NULL);

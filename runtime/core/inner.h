@@ -562,7 +562,7 @@ bool orr_failed_before(const orr_run *run, uint32_t a, uint32_t b);
 
 /* begin.c */
 /* A run that waits is to end: without having begun it cleans nothing up. */
-void orr_refuse(orr_run *run);
+void orr_refuse(orr_run *run, const orr_error *why);
 
 /* recover.c */
 /* memory for all that a run needs to go on; false where there is none */

@@ -256,7 +256,7 @@ static void go_on(orr_run *run, bool force) {
     orr_emit(run, ORR_EV_RUN_RECOVERED, ORR_NONE, NULL);
     if (!run->waits) orr_take_up(run, force);
     else run->suspended = false;
-    if (run->waits && run->mode != MODE_OPEN) orr_refuse(run);
+    if (run->waits && run->mode != MODE_OPEN) orr_refuse(run, NULL);
 }
 
 orr_status orr_run_recover(orr_run *run, bool force) {

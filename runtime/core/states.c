@@ -8,6 +8,7 @@ static const char *const record_names[] = {ORR_RECORDS(NAME)};
 static const char *const event_names[] = {ORR_EVENTS(NAME)};
 static const char *const skip_names[] = {NULL, ORR_SKIPS(NAME)};
 static const char *const stop_names[] = {NULL, ORR_STOPS(NAME)};
+static const char *const why_names[] = {ORR_WHYS(NAME)};
 #undef NAME
 
 /* Masks of states, records and events have a bit for each kind. ORR_EVENTS is full: one kind more
@@ -56,6 +57,10 @@ const char *orr_node_state_name(orr_node_state s) {
 
 const char *orr_run_state_name(orr_run_state s) {
     return (unsigned)s < ORR_RUN_STATE_COUNT ? run_names[s] : "?";
+}
+
+const char *orr_why_kind_name(orr_why_kind kind) {
+    return (unsigned)kind < ORR_WHY_COUNT ? why_names[kind] : "?";
 }
 
 const char *orr_record_name(orr_record_kind kind) {

@@ -51,9 +51,14 @@ static orr_run *now(const inbox_message *m) {
     return m->r->run;
 }
 
+/* {reason =}, which may be missing. */
 static void take_cancel(lua_State *L, const inbox_message *m) {
-    (void)L;
-    orr_run_cancel(now(m));
+    orr_json_reading how = {.binary = true};
+    const char *reason = NULL;
+    if (orr_json_decode(L, m->text, strlen(m->text), &how) && lua_istable(L, -1) &&
+        lua_getfield(L, -1, "reason") == LUA_TSTRING)
+        reason = lua_tostring(L, -1);
+    orr_run_cancel_because(now(m), reason);
 }
 
 static void take_pause(lua_State *L, const inbox_message *m) {

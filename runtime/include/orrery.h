@@ -25,7 +25,8 @@
  *
  * Strings are UTF-8 and NUL-terminated. What is passed in is copied; what is handed out belongs to
  * the runtime and is valid until the next call with the same runtime, unless said otherwise. Values
- * (inputs, configurations, outputs) cross as JSON texts (RFC 8259). Times are nanoseconds.
+ * (inputs, configurations, outputs) cross as JSON texts (RFC 8259), or without text as an orr_value.
+ * Times are nanoseconds.
  *
  * Enums only grow at their end. Structs that you fill begin with `size`, which their init function
  * sets: a program that was compiled against an older header keeps working.
@@ -56,6 +57,15 @@ struct uv_loop_s;
 typedef struct orr_runtime orr_runtime;
 typedef struct orr_workflow orr_workflow;
 typedef struct orr_builder orr_builder;
+
+typedef struct orr_run_id {
+    uint8_t bytes[16]; /* a UUIDv7 (RFC 9562); all zero: none */
+} orr_run_id;
+
+/* Names a value that the runtime holds: see orr_value_is. */
+typedef struct orr_value {
+    uint32_t slot, number; /* all zero: none */
+} orr_value;
 
 /* ---- status and errors ----------------------------------------------------------------------- */
 
@@ -124,6 +134,33 @@ ORR_API const char *orr_run_state_name(orr_run_state state);
  * there. May be called from any thread. */
 ORR_API bool orr_run_ended(orr_run_state state);
 
+/* What a node waits for, or how it ended: see orr_explain. */
+#define ORR_WHYS(X)                                                                                          \
+    X(SETTLED, "settled")           /* it has ended; `state`, `skip` and `by` say how */                     \
+    X(RUNNING, "running")           /* attempt `count` since `since` */                                      \
+    X(DEPENDENCY, "dependency")     /* `by` has not ended; `count` dependencies in all */                    \
+    X(RUN_LIMIT, "run_limit")       /* the run's concurrency: `count` of `limit` */                          \
+    X(POOL, "pool")                 /* pool `name` is full: `count` of `limit`; `by` has a place */          \
+    X(RATE, "rate")                 /* pool `name` has no token before `due` */                              \
+    X(BREAKER, "breaker")           /* breaker `name` is open until `due` */                                 \
+    X(BACKOFF, "backoff")           /* the next attempt is due at `due` */                                   \
+    X(TIMER, "timer")               /* sleeps until `due` */                                                 \
+    X(SIGNAL, "signal")             /* waits for the signal `name`, until `due` where that is set */         \
+    X(PRIORITY, "priority")         /* could start; `count` others are before it */                          \
+    X(PAUSED, "paused")             /* the run is paused */                                                  \
+    X(STOPPED, "stopped")           /* the run is ending (`cause`): it will not start */                     \
+    X(ITEMS, "items")               /* `count` of `limit` items have ended */                                \
+    X(COMPENSATION, "compensation") /* the run is being undone, now its node `by` */                         \
+    X(PARALLEL, "parallel")         /* an item: `count` of `limit` others are under way */                   \
+    X(LOCK, "lock")                 /* the run waits for its lock, which another has */
+
+#define ORR_ENUM_WHY(id, name) ORR_WHY_##id,
+typedef enum orr_why_kind { ORR_WHYS(ORR_ENUM_WHY) ORR_WHY_COUNT } orr_why_kind;
+#undef ORR_ENUM_WHY
+/* The word for it, as in orr_why_json; "?" for a number that is none. May be called from any
+ * thread. */
+ORR_API const char *orr_why_kind_name(orr_why_kind kind);
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 /* Like lua_Alloc: `ptr` NULL allocates, `nsize` 0 frees and returns NULL; a growth that fails
@@ -187,6 +224,86 @@ typedef struct orr_error_info {
     /* one sentence, several lines where a definition has several mistakes; never NULL */
     const char *message;
 } orr_error_info;
+
+/* What events tell of. The first are those of the engine, as the manual says; `emitted` is every
+ * event of a handler's (ctx:emit), by any name. */
+#define ORR_EVENT_KINDS(X)                                                                                   \
+    X(RUN_STARTED, "run_started")                                                                            \
+    X(NODE_READY, "node_ready")                                                                              \
+    X(NODE_STARTED, "node_started")                                                                          \
+    X(NODE_WAITING, "node_waiting")                                                                          \
+    X(NODE_RESUMED, "node_resumed")                                                                          \
+    X(NODE_RETRYING, "node_retrying")                                                                        \
+    X(NODE_EXPANDED, "node_expanded")                                                                        \
+    X(NODE_ITERATED, "node_iterated")                                                                        \
+    X(NODE_COMPLETED, "node_completed")                                                                      \
+    X(NODE_FAILED, "node_failed")                                                                            \
+    X(NODE_SKIPPED, "node_skipped")                                                                          \
+    X(NODE_CANCELLED, "node_cancelled")                                                                      \
+    X(NODE_SILENT, "node_silent")                                                                            \
+    X(LAYER_COMPLETED, "layer_completed")                                                                    \
+    X(RUN_STOPPING, "run_stopping")                                                                          \
+    X(RUN_PAUSED, "run_paused")                                                                              \
+    X(RUN_RESUMED, "run_resumed")                                                                            \
+    X(RUN_STALLED, "run_stalled")                                                                            \
+    X(RUN_COMPLETED, "run_completed")                                                                        \
+    X(RUN_FAILED, "run_failed")                                                                              \
+    X(RUN_CANCELLED, "run_cancelled")                                                                        \
+    X(BREAKER_OPENED, "breaker_opened")                                                                      \
+    X(BREAKER_HALF_OPEN, "breaker_half_open")                                                                \
+    X(BREAKER_CLOSED, "breaker_closed")                                                                      \
+    X(RUN_RECOVERED, "run_recovered")                                                                        \
+    X(NODE_INTERRUPTED, "node_interrupted")                                                                  \
+    X(RUN_COMPENSATING, "run_compensating")                                                                  \
+    X(NODE_COMPENSATING, "node_compensating")                                                                \
+    X(NODE_COMPENSATED, "node_compensated")                                                                  \
+    X(NODE_COMPENSATION_FAILED, "node_compensation_failed")                                                  \
+    X(RUN_COMPENSATED, "run_compensated")                                                                    \
+    X(RUN_COMPENSATION_FAILED, "run_compensation_failed")                                                    \
+    X(LOG, "log")                                                                                            \
+    X(PROGRESS, "progress")                                                                                  \
+    X(RUN_BLOCKED, "run_blocked")                                                                            \
+    X(RUN_SUSPENDED, "run_suspended")                                                                        \
+    X(RUN_REFUSED, "run_refused")                                                                            \
+    X(RUN_WAITING, "run_waiting")                                                                            \
+    X(EMITTED, "emitted")
+
+#define ORR_ENUM_KIND(id, name) ORR_EVENT_##id,
+typedef enum orr_event_kinds { ORR_EVENT_KINDS(ORR_ENUM_KIND) ORR_EVENT_KIND_COUNT } orr_event_kinds;
+#undef ORR_ENUM_KIND
+/* For config.events, or-ed. */
+#define ORR_EVENT_BIT(kind) (UINT64_C(1) << (kind))
+/* The word for a kind; "?" for a number that is none. May be called from any thread. */
+ORR_API const char *orr_event_kind_name(orr_event_kinds kind);
+
+/* An event. What it does not have is NULL, 0, or what is said here. */
+typedef struct orr_event_info {
+    size_t size;
+    orr_event_kinds kind;
+    const char *name; /* the same as a word; of an emitted one the handler's */
+    int64_t time;     /* by orr_time, in whole µs */
+    orr_run_id run;
+    void *data; /* the host's pointer of the run, while the runtime holds that */
+    const char *workflow, *node;
+    uint32_t item, iteration, attempt; /* from 1 */
+    const char *code, *message;        /* of the error; a message also of a log line and of progress */
+    const char *level;                 /* of a log line: "debug", "info", "warn", "error" */
+    int64_t due;                       /* when the node goes on; -1: not by time */
+    int64_t took;                      /* of an attempt that has ended, ns; -1: not known */
+    double fraction;                   /* of progress, 0 to 1; below 0: not known */
+    orr_value fields;                  /* all that orr_config.on_event has as JSON */
+} orr_event_info;
+
+/* What a script logs, or prints. All of it is valid during the call. */
+typedef struct orr_log_line {
+    const char *level; /* "debug", "info", "warn", "error"; "print" */
+    const char *message;
+    orr_value fields; /* an object; none */
+    int64_t time;
+    orr_run_id run; /* all zero: of none, or it was printed */
+    void *data;     /* the host's pointer of that */
+    const char *node;
+} orr_log_line;
 
 typedef struct orr_config {
     size_t size;
@@ -253,6 +370,23 @@ typedef struct orr_config {
      * store or a file; the rows of a node of the library stand in a file beside the store. 0:
      * 1 MiB */
     size_t large_output;
+    /* the events that on_typed_event and orr_next_event are given, ORR_EVENT_BIT or-ed; 0: all. What
+     * nobody asks for is never made */
+    uint64_t events;
+    /* every event of those kinds, between two turns. What it names is valid during the call. Without
+     * on_event no JSON is made */
+    void (*on_typed_event)(void *ud, const orr_event_info *event);
+    /* so many of them are kept for orr_next_event, the latest; 0: none is */
+    uint32_t event_queue;
+    /* what handlers (ctx:log) and the engine log, between two turns */
+    void (*on_log)(void *ud, const orr_log_line *line);
+    /* what scripts print is a log line of level "print", at once, and standard output gets nothing
+     * of it. With a lua_State of the runtime's own */
+    bool log_print;
+    /* a run has ended: its output can be asked for. Every run, those of scripts and children too,
+     * once; `data` is the host's pointer of it. ORR_RUN_STATE_COUNT: this runtime goes on without
+     * it, which was suspended, could not be recorded, or has another owner now */
+    void (*on_end)(void *ud, orr_run_id run, orr_run_state state, void *data);
 } orr_config;
 
 /* Fills in the defaults. Always call it first: orr_open refuses a struct without it. From any
@@ -283,6 +417,77 @@ ORR_API const char *orr_last_error(const orr_runtime *rt);
 ORR_API struct lua_State *orr_lua(orr_runtime *rt);
 ORR_API struct uv_loop_s *orr_loop(orr_runtime *rt);
 
+/* ---- values without text --------------------------------------------------------------------- */
+
+/* An orr_value names a value that the runtime holds: the host allocates nothing, and nothing is
+ * written as text. One that was handed out in a callback is valid until that callback returns, any
+ * other until the next orr_step or orr_wait begins; orr_value_drop ends it earlier. Later it is as
+ * one that was never there: reading it gives ORR_VALUE_NONE and what `otherwise` says, which is no
+ * error, so that a path can be read without a look at each part. Values belong to their runtime.
+ *
+ * Reading one costs some ten ns, a part of one about a tenth of a µs; making and setting the same.
+ */
+
+typedef enum orr_value_kind {
+    ORR_VALUE_NONE, /* there is no such value */
+    ORR_VALUE_NULL,
+    ORR_VALUE_BOOLEAN,
+    ORR_VALUE_INTEGER, /* of 64 bits */
+    ORR_VALUE_FLOAT,   /* a double; 1.0 is one, 1 is an integer */
+    ORR_VALUE_TEXT,    /* any bytes, UTF-8 as a rule */
+    ORR_VALUE_ARRAY,
+    ORR_VALUE_OBJECT
+} orr_value_kind;
+
+ORR_API orr_value_kind orr_value_is(orr_runtime *rt, orr_value v);
+/* What it is; `otherwise` where it is of another kind. A float without a fraction is an integer too,
+ * and an integer is a number. */
+ORR_API bool orr_value_boolean(orr_runtime *rt, orr_value v, bool otherwise);
+ORR_API int64_t orr_value_integer(orr_runtime *rt, orr_value v, int64_t otherwise);
+ORR_API double orr_value_number(orr_runtime *rt, orr_value v, double otherwise);
+/* A text as it is, with a NUL after it, valid as long as the value; NULL for any other kind. `len`
+ * may be NULL. */
+ORR_API const char *orr_value_text(orr_runtime *rt, orr_value v, size_t *len);
+/* How many items or fields it has; 0 for any other kind. Of an object it takes time in proportion
+ * to that. */
+ORR_API size_t orr_value_count(orr_runtime *rt, orr_value v);
+/* A field of an object, item `i` of an array, from 0. None where there is no such part. An item of
+ * a large output may have to be read from the disk: ORR_EIO and ORR_ESCRIPT are then told to
+ * config.on_error. */
+ORR_API orr_value orr_value_field(orr_runtime *rt, orr_value v, const char *name);
+ORR_API orr_value orr_value_item(orr_runtime *rt, orr_value v, size_t i);
+/* Goes through the fields of an object, in no order: `name` and `value` are all zero at first, and
+ * the same two values are set anew each time. False after the last.
+ *
+ *     orr_value name = {0}, value = {0};
+ *     while (orr_value_next(rt, object, &name, &value)) ...
+ */
+ORR_API bool orr_value_next(orr_runtime *rt, orr_value object, orr_value *name, orr_value *value);
+/* Ends the value, and all that were handed out after it: at the end of each turn of a loop over
+ * many items. No effect on one that is not there. */
+ORR_API void orr_value_drop(orr_runtime *rt, orr_value v);
+
+/* An empty array, an empty object, to be filled and handed over. None when out of memory. */
+ORR_API orr_value orr_value_array(orr_runtime *rt);
+ORR_API orr_value orr_value_object(orr_runtime *rt);
+/* Set a field of an object; with `name` NULL append to an array. Any value may stand in another,
+ * and is not copied. ORR_EINVAL for a part that is none (no finite number, text NULL, a name
+ * in an array) and for a value that is not there; ORR_ESTATE for one that was not made here, or that
+ * was made before the last one was handed over, by whichever function: what the engine has is not
+ * changed. ORR_ENOMEM. */
+ORR_API int orr_value_set(orr_runtime *rt, orr_value into, const char *name, orr_value value);
+ORR_API int orr_value_set_null(orr_runtime *rt, orr_value into, const char *name);
+ORR_API int orr_value_set_boolean(orr_runtime *rt, orr_value into, const char *name, bool flag);
+ORR_API int orr_value_set_integer(orr_runtime *rt, orr_value into, const char *name, int64_t n);
+ORR_API int orr_value_set_number(orr_runtime *rt, orr_value into, const char *name, double n);
+ORR_API int orr_value_set_text(orr_runtime *rt, orr_value into, const char *name, const char *text,
+                               size_t len);
+
+/* From JSON and to it. None, NULL: ORR_EINVAL for a text that is not JSON, ORR_ESCRIPT for a value
+ * that JSON does not hold (text that is not UTF-8). Takes time in proportion to the size. */
+ORR_API orr_value orr_value_from_json(orr_runtime *rt, const char *text);
+ORR_API const char *orr_value_json(orr_runtime *rt, orr_value v);
+
 /* ---- native node types ----------------------------------------------------------------------- */
 
 /* Names one attempt of a node. It is safe to keep: one whose attempt has ended is answered with
@@ -291,11 +496,22 @@ typedef struct orr_token {
     uint64_t a, b;
 } orr_token;
 
+/* What an attempt is to do. All of it is valid during the call. */
 typedef struct orr_call {
     orr_token token;
-    const char *config; /* JSON of the node's configuration, templates resolved; valid during the call */
-    const char *inputs; /* JSON of its dependencies' outputs by node name; valid during the call */
+    const char *config; /* JSON of the node's configuration, templates resolved; or NULL: see orr_type */
+    const char *inputs; /* JSON of its dependencies' outputs by node name; or NULL */
     uint32_t attempt;   /* from 1 */
+    orr_run_id run;
+    void *run_data;     /* the host's: see orr_set_run_data */
+    const char *node;   /* its name */
+    uint32_t item;      /* of a node with `each`, from 1; 0: none */
+    uint32_t iteration; /* of a node with `loop`, from 1 */
+    int64_t deadline;   /* when the attempt times out, by orr_time; INT64_MAX: never */
+    /* the same for every attempt of this (run, node, item, iteration), and for nothing else: a UUID,
+     * for services that take one */
+    const char *idempotency_key;
+    orr_value config_value, inputs_value; /* the two as values */
 } orr_call;
 
 typedef struct orr_type {
@@ -309,6 +525,7 @@ typedef struct orr_type {
     /* Asks an attempt to stop; it still ends with orr_complete or orr_fail, and is given up
      * after the grace. May be NULL. */
     void (*cancel)(void *ud, orr_runtime *rt, orr_token token);
+    bool values; /* it reads values: no JSON is made, and config and inputs of orr_call are NULL */
 } orr_type;
 
 /* Registers a node type under which workflows loaded later may have nodes, until orr_unregister
@@ -323,6 +540,8 @@ ORR_API int orr_unregister(orr_runtime *rt, const char *name);
  * ORR_EINVAL when the text is not JSON: the attempt then fails with that as its error. What follows
  * from it happens in the next step. orr_post_complete does the same from any thread. */
 ORR_API int orr_complete(orr_runtime *rt, orr_token token, const char *output_json);
+/* The same with a value. ORR_EINVAL for one that is not there: the attempt goes on. */
+ORR_API int orr_complete_value(orr_runtime *rt, orr_token token, orr_value output);
 /* Ends an attempt with an error. `code` NULL is handler_error, `message` NULL says nothing;
  * `retryable`: another try may help, where the node's policy has one. ORR_ESTATE as above. */
 ORR_API int orr_fail(orr_runtime *rt, orr_token token, const char *code, const char *message, bool retryable);
@@ -373,10 +592,6 @@ ORR_API void orr_build_free(orr_builder *b);
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
-typedef struct orr_run_id {
-    uint8_t bytes[16]; /* a UUIDv7 (RFC 9562); all zero: none */
-} orr_run_id;
-
 typedef struct orr_start_options {
     size_t size;
     const char *context_json; /* ctx.context: references that travel with the run; NULL: none */
@@ -390,6 +605,8 @@ typedef struct orr_start_options {
     /* a UUIDv7 of the caller's, given once: ORR_ESTATE for that of a run that the runtime holds or
      * its store has; all zero: a new one */
     orr_run_id id;
+    orr_value input; /* in place of input_json, where it is not all zero */
+    void *data;      /* as orr_set_run_data, before anything of the run is done; NULL: none */
 } orr_start_options;
 /* Fills in the defaults. Always call it first: orr_start refuses a struct without it. */
 ORR_API void orr_start_options_init(orr_start_options *options);
@@ -430,6 +647,8 @@ ORR_API int orr_advance(orr_runtime *rt, int64_t dt);
  * worth its time yet; ORR_ESTATE with a borrowed lua_State. In a loading screen: `while (orr_gc(rt,
  * budget) == 1)`. */
 ORR_API int orr_gc(orr_runtime *rt, int64_t budget);
+/* What time it is for the runtime: ns since the Unix epoch by the clock it was opened with. */
+ORR_API int64_t orr_time(orr_runtime *rt);
 /* How long a host may sleep before the next step has something to do, in ns (by the clock of the
  * runtime where that is ORR_CLOCK_HOST): 0 = now, INT64_MAX
  * = until something outside happens. A host that sleeps itself should wait on uv_backend_fd of
@@ -449,6 +668,9 @@ ORR_API orr_run_state orr_state(orr_runtime *rt, orr_run_id run);
 ORR_API const char *orr_output(orr_runtime *rt, orr_run_id run);
 /* The output of one node as JSON; NULL where there is none. */
 ORR_API const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node);
+/* The two as values; none where there is none. Of a run that this runtime holds nothing is copied. */
+ORR_API orr_value orr_output_value(orr_runtime *rt, orr_run_id run);
+ORR_API orr_value orr_node_output_value(orr_runtime *rt, orr_run_id run, const char *node);
 /* ORR_NODE_STATE_COUNT for a node that is not there. */
 ORR_API orr_node_state orr_node(orr_runtime *rt, orr_run_id run, const char *node);
 /* The error of a failed run as JSON {"code", "message", "node"}; NULL for any other. */
@@ -466,6 +688,9 @@ ORR_API const char *orr_run_json(orr_runtime *rt, orr_run_id run);
  * does not hold the run: the process that has it acts on it within 50 ms, or the one that
  * resumes it. ORR_ENOTFOUND; ORR_ESTATE for a run of the store that has ended. */
 ORR_API int orr_cancel(orr_runtime *rt, orr_run_id run);
+/* The same with a reason, one sentence: the run keeps it as its error (code `cancelled`), where this
+ * is what stops it, and why-texts give it. NULL: none. */
+ORR_API int orr_cancel_because(orr_runtime *rt, orr_run_id run, const char *reason);
 /* Starts nothing more; what runs goes on. The run's clock stands still: its timeouts, deadlines,
  * backoffs and waits keep what is left of them, but what was asked to stop has its grace. */
 ORR_API int orr_pause(orr_runtime *rt, orr_run_id run);
@@ -476,6 +701,8 @@ ORR_API int orr_resume(orr_runtime *rt, orr_run_id run);
 /* A signal for a run, with its data (JSON; NULL is null). One that nobody waits for yet is kept.
  * ORR_EINVAL for a text that is not JSON. */
 ORR_API int orr_signal(orr_runtime *rt, orr_run_id run, const char *name, const char *data_json);
+/* The same with a value. ORR_EINVAL for one that is not there. */
+ORR_API int orr_signal_value(orr_runtime *rt, orr_run_id run, const char *name, orr_value data);
 /* Forgets an ended run and frees it; a run that is under way is forgotten when it ends. It stays
  * in the store. */
 ORR_API int orr_forget(orr_runtime *rt, orr_run_id run);
@@ -484,6 +711,78 @@ ORR_API int orr_forget(orr_runtime *rt, orr_run_id run);
  * were not forgotten) to `ids`, which has room for so many, and returns how many there are. `ids`
  * may be NULL where there is no room. In no order. Takes time in proportion to their number. */
 ORR_API size_t orr_list_runs(orr_runtime *rt, orr_run_id *ids, size_t room);
+
+/* Structs that these fill have `size` set by the caller: `orr_run_info info = {.size = sizeof info};`.
+ * They tell of runs that this runtime holds, ORR_ENOTFOUND for any other. ORR_EINVAL where the size
+ * was not set. Texts are valid until the next call with the same runtime, names of nodes and
+ * workflows as long as the run. */
+
+typedef struct orr_run_info {
+    size_t size;
+    const char *workflow;
+    orr_run_state state;
+    void *data;                     /* the host's pointer */
+    uint32_t nodes;                 /* for orr_get_node: from 0 */
+    uint32_t by_state[16];          /* of its nodes, by orr_node_state */
+    uint32_t running, peak_running; /* attempts that hold a place; the most there ever were */
+    uint64_t attempts, retries, items;
+    int64_t created, started, ended; /* by orr_time; 0: it has not come to that */
+    size_t bytes;                    /* that the engine holds for it, without outputs */
+} orr_run_info;
+ORR_API int orr_get_run(orr_runtime *rt, orr_run_id run, orr_run_info *info);
+
+typedef struct orr_node_info {
+    size_t size;
+    const char *name;      /* of the node; NULL: it has none */
+    const char *item_name; /* of the item; NULL: it has none */
+    orr_node_state state;
+    uint32_t items, items_failed; /* of the node; 0 before they are known, and for one without */
+} orr_node_info;
+/* Node `node`, from 0 in the order of orr_workflow_node; of one with `each` item `item`, from 1. 0:
+ * the whole node. ORR_ENOTFOUND also where there is none of that number. */
+ORR_API int orr_get_node(orr_runtime *rt, orr_run_id run, uint32_t node, uint32_t item, orr_node_info *info);
+
+typedef struct orr_explanation {
+    size_t size;
+    orr_why_kind kind;    /* ORR_WHY_COUNT: another, which `word` says */
+    const char *word;     /* as in orr_why_json */
+    orr_node_state state; /* of the node or item */
+    const char *by;       /* a node */
+    orr_run_id by_run;    /* its run, where that is another; all zero: the same */
+    const char *name;     /* of a pool, a breaker, a signal; NULL */
+    const char *skip;     /* why it was skipped: "when", "outcome", ...; NULL */
+    const char *cause;    /* what ends the run: "failure", "cancel", "timeout", "stall"; NULL */
+    uint32_t count, limit;
+    int64_t due;   /* by orr_time, in whole µs; 0: by no time */
+    int64_t left;  /* in place of `due` while the run's clock stands still; below 0: it does not */
+    int64_t since; /* since when the attempt runs; 0 */
+} orr_explanation;
+/* Why a node, or one of its items, has not started, or how it ended. */
+ORR_API int orr_explain(orr_runtime *rt, orr_run_id run, const char *node, uint32_t item,
+                        orr_explanation *why);
+
+typedef struct orr_runtime_info {
+    size_t size;
+    uint32_t runs, live_runs; /* that it holds, as orr_list_runs; of these those that have not ended */
+    uint32_t native_attempts; /* that wait for orr_complete or orr_fail */
+    uint64_t started;         /* runs, since it was opened */
+    size_t bytes;             /* it and its lua_State have taken; of a borrowed one 0 */
+    uint64_t events_lost;     /* for which config.event_queue had no room */
+} orr_runtime_info;
+/* Figures of the runtime. Takes time in proportion to the number of runs. */
+ORR_API int orr_get_runtime(orr_runtime *rt, orr_runtime_info *info);
+
+/* The oldest event that was kept (config.event_queue): 1, and it is taken; 0 where there is none.
+ * Its texts are valid until the next call, `fields` as any value. ORR_ESTATE where none is kept,
+ * ORR_EINVAL where `size` was not set. */
+ORR_API int orr_next_event(orr_runtime *rt, orr_event_info *event);
+
+/* The host's pointer of a run, such as the character that it moves: whatever is called for the run
+ * (orr_call) is given it. It is kept in memory only: a run that goes on from the store has none
+ * until it is set, and child runs have their own. Of runs that this runtime holds; NULL, or
+ * ORR_ENOTFOUND, for any other. */
+ORR_API void *orr_run_data(orr_runtime *rt, orr_run_id run);
+ORR_API int orr_set_run_data(orr_runtime *rt, orr_run_id run, void *data);
 
 /* ---- from any thread ------------------------------------------------------------------------ */
 

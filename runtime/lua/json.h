@@ -92,6 +92,10 @@ int orr_utf8_sequence(const char *s, const char *end);
 void orr_json_push_null(lua_State *L);
 bool orr_json_is_null(lua_State *L, int idx);
 
+/* Whether the value at `idx` is written as an array: a table whose first key decides, or the
+ * metatable of an empty one. Needs 4 free stack slots, and raises nothing. */
+bool orr_json_is_array(lua_State *L, int idx);
+
 /* Gives the table at `idx` the metatable of arrays. */
 void orr_json_mark_array(lua_State *L, int idx);
 

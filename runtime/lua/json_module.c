@@ -185,19 +185,21 @@ static int json_mark(lua_State *L) {
     return 1;
 }
 
-/* Whether a value is written as an array: the first key decides, or the metatable of an empty
- * table. */
-static int json_is_array(lua_State *L) {
+bool orr_json_is_array(lua_State *L, int idx) {
     bool is_array = false;
+    int top = lua_gettop(L), t = lua_absindex(L, idx);
+    if (orr_lazy_at(L, t)) return true;
+    if (!lua_istable(L, t)) return false;
+    lua_pushnil(L);
+    if (lua_next(L, t)) is_array = lua_isinteger(L, -2);
+    else if (lua_getmetatable(L, t)) is_array = lua_topointer(L, -1) == orr_jmarks_of(L).array;
+    lua_settop(L, top);
+    return is_array;
+}
+
+static int json_is_array(lua_State *L) {
     lua_settop(L, 1);
-    if (orr_lazy_at(L, 1)) {
-        is_array = true;
-    } else if (lua_istable(L, 1)) {
-        lua_pushnil(L);
-        if (lua_next(L, 1)) is_array = lua_isinteger(L, -2);
-        else if (lua_getmetatable(L, 1)) is_array = lua_topointer(L, -1) == orr_jmarks_of(L).array;
-    }
-    lua_pushboolean(L, is_array);
+    lua_pushboolean(L, orr_json_is_array(L, 1));
     return 1;
 }
 

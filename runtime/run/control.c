@@ -14,8 +14,12 @@ static orr_run *check_now(lua_State *L) {
     return r->run;
 }
 
+/* run:cancel([reason]) */
 int orr_run_cancel_method(lua_State *L) {
-    orr_run_cancel(check_now(L));
+    luaL_optstring(L, 2, NULL);
+    lua_settop(L, 2);
+    orr_mask(L, orr_script_of(L), 2);
+    orr_run_cancel_because(check_now(L), lua_tostring(L, 2));
     return 0;
 }
 

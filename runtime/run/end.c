@@ -126,12 +126,14 @@ void orr_run_over(orr_script *s, orr_runbox *r) {
     if (!r->live || orr_orphans_left(r)) return;
     notify_waiters(s, r);
     not_live(s, r);
+    if (r->rt->over) r->rt->over(r->rt->over_ud, r, true);
     orr_orphan_over(s, r);
 }
 
 void orr_run_let_go(orr_script *s, orr_runbox *r) {
     notify_waiters(s, r);
     not_live(s, r);
+    if (r->rt->over) r->rt->over(r->rt->over_ud, r, false);
     orr_orphan_over(s, r);
     orr_run_unlink(r);
     orr_run_free(r->run);

@@ -385,26 +385,35 @@ static int off(lua_State *L) {
         lua_rawseti(L, -2, i);
     }
     if (--rt->n_listeners == 0 && rt->base.engine) {
+        rt->listened = 0;
         orr_core_listen(orr_engine_core(rt->base.engine), 0);
         orr_engine_precise(rt->base.engine, false);
     }
     return 0;
 }
 
+void orr_events_listen(lua_State *L, orr_rtbox *rt, uint32_t kinds) {
+    int fn = lua_gettop(L);
+    orr_push_box(L, rt->base.script, rt);
+    lua_getiuservalue(L, -1, RT_LISTENERS);
+    lua_Integer place = (lua_Integer)lua_rawlen(L, -1) + 1;
+    lua_pushvalue(L, fn);
+    lua_rawseti(L, -2, place);
+    lua_pop(L, 1);
+    lua_pushinteger(L, place);
+    lua_pushcclosure(L, off, 2);
+    lua_replace(L, fn);
+    rt->n_listeners++;
+    rt->listened |= kinds;
+    orr_core_listen(orr_engine_core(rt->base.engine), rt->listened);
+    orr_engine_precise(rt->base.engine, true);
+}
+
 int orr_rt_on(lua_State *L) {
     orr_rtbox *rt = orr_check_rt(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    lua_getiuservalue(L, 1, RT_LISTENERS);
-    lua_Integer place = (lua_Integer)lua_rawlen(L, -1) + 1;
-    lua_pushvalue(L, 2);
-    lua_rawseti(L, -2, place);
-    lua_pushvalue(L, 1);
-    lua_pushinteger(L, place);
-    lua_pushcclosure(L, off, 2);
-    if (rt->n_listeners++ == 0) {
-        orr_core_listen(orr_engine_core(rt->base.engine), UINT32_MAX);
-        orr_engine_precise(rt->base.engine, true);
-    }
+    lua_settop(L, 2);
+    orr_events_listen(L, rt, UINT32_MAX);
     return 1;
 }
 

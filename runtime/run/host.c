@@ -58,7 +58,8 @@ static int forget_listeners(lua_State *L) {
 void orr_runtime_shut(orr_rtbox *rt) {
     orr_script *s = rt->base.script;
     rt->closed = true;
-    rt->n_listeners = rt->n_queued = rt->queue_first = 0;
+    rt->n_listeners = rt->n_queued = rt->queue_first = rt->listened = 0;
+    rt->over = NULL;
     orr_core_listen(orr_engine_core(rt->base.engine), 0);
     orr_protect(s, forget_listeners, rt);
     for (orr_runbox *r; (r = first_live(rt));)

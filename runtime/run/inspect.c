@@ -25,7 +25,7 @@ void orr_run_push_failure(lua_State *L, orr_runbox *r) {
     orr_error error = {0};
     uint32_t node = r->run ? orr_run_failure(r->run, &error) : ORR_NONE;
     orr_stop_cause cause = r->run ? orr_run_cause(r->run) : ORR_STOP_CANCEL;
-    if (!error.code || cause == ORR_STOP_CANCEL) {
+    if (!error.code || (cause == ORR_STOP_CANCEL && node != ORR_NONE)) {
         error = (orr_error){.code = causes[cause].code, .message = causes[cause].message};
         node = ORR_NONE;
     }

@@ -186,6 +186,7 @@ struct orr_runbox {
     bool output_known, output_failed; /* the run's own output has been computed, and failed */
     bool broken;                      /* something could not be kept for lack of memory */
     size_t bytes;                     /* of its outputs, about; never less than they take */
+    void *data;                       /* the embedding program's; NULL */
     orr_kept kept;
     char id[40];
 };
@@ -320,11 +321,16 @@ struct orr_rtbox {
     /* those that Lua no longer needs: freed between two turns, never inside a hook of the core */
     orr_runbox *unneeded;
     uint32_t n_listeners, n_lost;
+    uint32_t listened;              /* kinds of the core's events that a listener wants */
     uint32_t queue_first, n_queued; /* events in RT_QUEUE, from index queue_first + 1 on */
     uint64_t *tickets;              /* of the events in the queue, from place 0 on */
     uint32_t cap_tickets;
     uint64_t n_started; /* runs, for the ids of virtual time */
     bool flushing, closed;
+    /* a run has ended for whoever asks about it: its output is known; or (not `ended`) this process
+     * goes on without it. Outside of the core. NULL */
+    void (*over)(void *ud, const orr_runbox *r, bool ended);
+    void *over_ud;
     bool hosted; /* by the embedding program, which has opened this one before: */
     orr_rtbox *opened_before;
     uint32_t n_incomplete; /* live runs of which a record could not be kept */
@@ -394,6 +400,9 @@ void orr_progress_report(lua_State *L, orr_fiber *f, lua_Number fraction, const 
 /* Pushes a new event table {event=, time=, run=, workflow=, node=, item=, iteration=, attempt=};
  * r and task may be NULL. */
 void orr_event_push(lua_State *L, const orr_runbox *r, const char *name, const orr_task *task, int64_t time);
+/* The function at the top becomes a listener: of the core's events of these kinds (ORR_EV_BIT), of
+ * which it may get more, and of all that are not the core's. What ends that takes its place. */
+void orr_events_listen(lua_State *L, orr_rtbox *rt, uint32_t kinds);
 /* Puts the event table at the top (popped) into the queue of rt, where somebody listens. */
 void orr_event_queue(lua_State *L, orr_rtbox *rt);
 /* Passes the event at the top, popped, to the listeners at once, though others wait for the disk:

@@ -5,31 +5,11 @@
 
 #include <string.h>
 
-static const char *const why_kinds[] = {
-    [ORR_WHY_SETTLED] = "settled",
-    [ORR_WHY_RUNNING] = "running",
-    [ORR_WHY_DEPENDENCY] = "dependency",
-    [ORR_WHY_RUN_LIMIT] = "run_limit",
-    [ORR_WHY_POOL] = "pool",
-    [ORR_WHY_RATE] = "rate",
-    [ORR_WHY_BREAKER] = "breaker",
-    [ORR_WHY_BACKOFF] = "backoff",
-    [ORR_WHY_TIMER] = "timer",
-    [ORR_WHY_SIGNAL] = "signal",
-    [ORR_WHY_PRIORITY] = "priority",
-    [ORR_WHY_PAUSED] = "paused",
-    [ORR_WHY_STOPPED] = "stopped",
-    [ORR_WHY_ITEMS] = "items",
-    [ORR_WHY_COMPENSATION] = "compensation",
-    [ORR_WHY_PARALLEL] = "parallel",
-    [ORR_WHY_LOCK] = "lock",
-};
-
 /* The core knows that it waits; for which signal is known here. The table is at the top. */
 static void push_signal(lua_State *L, const orr_runbox *r, uint32_t node, uint32_t item) {
     if (!orr_signal_push_name(L, r, node, item)) return;
     lua_setfield(L, -2, "name");
-    orr_set_text(L, "kind", why_kinds[ORR_WHY_SIGNAL]);
+    orr_set_text(L, "kind", orr_why_kind_name(ORR_WHY_SIGNAL));
 }
 
 /* Pushes what the room above says of a task that runs, or whose items do; false and nothing where
@@ -110,11 +90,14 @@ void orr_push_why(lua_State *L, orr_runbox *r, uint32_t node, uint32_t item) {
     orr_why why = {.by = ORR_NONE, .left = -1};
     orr_run_why(r->run, node, item, &why);
     lua_newtable(L);
-    orr_set_text(L, "kind", why_kinds[why.kind]);
+    orr_set_text(L, "kind", orr_why_kind_name(why.kind));
     orr_set_text(L, "state", orr_node_state_name(why.state));
     orr_set_text(L, "name", why.name);
     orr_set_text(L, "skip", orr_skip_name(why.skip));
     orr_set_text(L, "cause", orr_stop_name(why.cause));
+    orr_error error = {0};
+    if (why.cause == ORR_STOP_CANCEL && orr_run_failure(r->run, &error) == ORR_NONE && error.code)
+        orr_set_text(L, "reason", error.message);
     if (why.kind == ORR_WHY_SIGNAL || why.kind == ORR_WHY_TIMER) push_signal(L, r, node, item);
     if (why.kind == ORR_WHY_LOCK) orr_run_lock_explain(L, r);
     if (why.by != ORR_NONE) {

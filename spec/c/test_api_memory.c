@@ -65,6 +65,23 @@ static void start_work(void *ud, orr_runtime *rt, const orr_call *call) {
     if (l->n_tokens < 16) l->tokens[l->n_tokens++] = call->token;
 }
 
+static void on_typed(void *ud, const orr_event_info *event) {
+    (void)ud;
+    (void)event;
+}
+
+static void on_log(void *ud, const orr_log_line *line) {
+    (void)ud;
+    (void)line;
+}
+
+static void on_end(void *ud, orr_run_id run, orr_run_state state, void *data) {
+    (void)ud;
+    (void)run;
+    (void)state;
+    (void)data;
+}
+
 static int do_nothing(void *ud, uint32_t node) {
     (void)ud;
     (void)node;
@@ -166,10 +183,45 @@ static void build(orr_runtime *rt) {
     orr_step(rt, 0);
 }
 
+/* Values, figures and events; what could not be made is none, and goes on as that. */
+static void look_around(orr_runtime *rt, orr_run_id run) {
+    orr_run_info info = {.size = sizeof info};
+    orr_node_info node = {.size = sizeof node};
+    orr_explanation why = {.size = sizeof why};
+    orr_runtime_info runtime = {.size = sizeof runtime};
+    orr_event_info event = {.size = sizeof event};
+    orr_value name = {0}, value = {0}, parsed = orr_value_from_json(rt, "{\"a\": [1, 2]}");
+    while (orr_value_next(rt, parsed, &name, &value)) (void)orr_value_item(rt, value, 1);
+    (void)orr_value_json(rt, parsed);
+    (void)orr_get_run(rt, run, &info);
+    (void)orr_get_node(rt, run, 4, 0, &node);
+    (void)orr_explain(rt, run, "b", 0, &why);
+    (void)orr_get_runtime(rt, &runtime);
+    (void)orr_output_value(rt, run);
+    while (orr_next_event(rt, &event) == 1) {
+    }
+}
+
+/* {"y": [1, 2]}; none where it could not be made */
+static orr_value made(orr_runtime *rt) {
+    const orr_value none = {0};
+    orr_value o = orr_value_object(rt), list = orr_value_array(rt);
+    bool whole = o.number != 0 && list.number != 0 && orr_value_set_integer(rt, list, NULL, 1) == ORR_OK &&
+                 orr_value_set_integer(rt, list, NULL, 2) == ORR_OK &&
+                 orr_value_set(rt, o, "y", list) == ORR_OK;
+    return whole ? o : none;
+}
+
+static void answer(orr_runtime *rt, orr_token token) {
+    orr_value output = made(rt);
+    if (output.number != 0) orr_complete_value(rt, token, output);
+    else orr_complete(rt, token, "{\"y\": [1, 2]}");
+}
+
 static void go_through(life *l, orr_runtime *rt, orr_run_id run) {
     for (int i = 0; i < 40 && !orr_run_ended(orr_state(rt, run)); i++) {
         orr_step(rt, 1000000);
-        for (int k = 0; k < l->n_tokens; k++) orr_complete(rt, l->tokens[k], "{\"y\": [1, 2]}");
+        for (int k = 0; k < l->n_tokens; k++) answer(rt, l->tokens[k]);
         l->n_tokens = 0;
         if (i % 5 == 4 && !orr_run_ended(orr_state(rt, run))) orr_signal(rt, run, "go", "{\"z\": 1}");
     }
@@ -177,7 +229,8 @@ static void go_through(life *l, orr_runtime *rt, orr_run_id run) {
     (void)orr_node_output(rt, run, "a");
     (void)orr_output(rt, run);
     (void)orr_run_error_json(rt, run);
-    orr_cancel(rt, run);
+    look_around(rt, run);
+    orr_cancel_because(rt, run, "enough");
     orr_wait(rt, run);
     orr_forget(rt, run);
 }
@@ -191,6 +244,10 @@ static void live(heap *h) {
     config.ud = &l;
     config.on_error = on_error;
     config.on_event = on_event;
+    config.on_typed_event = on_typed;
+    config.on_log = on_log;
+    config.on_end = on_end;
+    config.event_queue = 4;
     config.clock = ORR_CLOCK_VIRTUAL;
     orr_runtime *rt = orr_open(&config);
     if (!h->child && h->first == 0) { /* from here on each one */

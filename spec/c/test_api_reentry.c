@@ -29,17 +29,31 @@ typedef struct host {
     bool starting;
 } host;
 
-enum { IN_START, IN_CANCEL, IN_EVENT, IN_ERROR, IN_NODE, IN_LOOP, IN_HANDLER, IN_CONDITION, PLACES };
-static const char *const places[] = {"start",       "cancel",   "on_event",  "on_error",
-                                     "orr_node_fn", "the loop", "a handler", "a condition"};
+enum {
+    IN_START,
+    IN_CANCEL,
+    IN_EVENT,
+    IN_ERROR,
+    IN_NODE,
+    IN_LOOP,
+    IN_HANDLER,
+    IN_CONDITION,
+    IN_TYPED,
+    IN_LOG,
+    IN_END,
+    PLACES
+};
+static const char *const places[] = {"start",          "cancel",   "on_event",  "on_error",
+                                     "orr_node_fn",    "the loop", "a handler", "a condition",
+                                     "on_typed_event", "on_log",   "on_end"};
 
-static const char source[] =
-    "local flow = require 'orrery'\n"
-    "local w = flow.workflow { name = 'w', output = '${nodes.c}' }\n"
-    "w.a = flow.test.work {}\n"
-    "w.b = { after = 'a', run = function(ctx) from_handler() ctx:sleep(0.001) return 1 end }\n"
-    "w.c = { after = 'b', run = function(ctx, inputs) return inputs.b end }\n"
-    "return w\n";
+static const char source[] = "local flow = require 'orrery'\n"
+                             "local w = flow.workflow { name = 'w', output = '${nodes.c}' }\n"
+                             "w.a = flow.test.work {}\n"
+                             "w.b = { after = 'a', run = function(ctx) from_handler() ctx:log('info', 'x') "
+                             "ctx:sleep(0.001) return 1 end }\n"
+                             "w.c = { after = 'b', run = function(ctx, inputs) return inputs.b end }\n"
+                             "return w\n";
 static const char idle[] = "local flow = require 'orrery'\n"
                            "local w = flow.workflow { name = 'idle' }\n"
                            "w.a = { run = function(ctx) ctx:wait 'never' end }\n"
@@ -204,6 +218,54 @@ static int f_post(host *h) {
     return status == ORR_OK ? orr_post_wake(h->rt) : status;
 }
 
+static int f_values(host *h) {
+    orr_value o = orr_value_object(h->rt), list = orr_value_array(h->rt), name = {0}, value = {0};
+    int status = orr_value_set_integer(h->rt, list, NULL, 1);
+    if (status == ORR_OK) status = orr_value_set(h->rt, o, "list", list);
+    if (orr_value_is(h->rt, o) != ORR_VALUE_OBJECT || orr_value_count(h->rt, o) != 1) return -99;
+    if (orr_value_integer(h->rt, orr_value_item(h->rt, orr_value_field(h->rt, o, "list"), 0), 0) != 1)
+        return -99;
+    if (!orr_value_next(h->rt, o, &name, &value) || orr_value_text(h->rt, name, NULL) == NULL) return -99;
+    if (orr_value_json(h->rt, o) == NULL) return -99;
+    orr_value_drop(h->rt, o);
+    return status;
+}
+static int f_complete_value(host *h) {
+    return orr_complete_value(h->rt, h->late, orr_value_from_json(h->rt, "1"));
+}
+static int f_signal_value(host *h) {
+    return orr_signal_value(h->rt, h->other, "x", orr_value_from_json(h->rt, "[1]"));
+}
+static int f_output_values(host *h) {
+    (void)orr_output_value(h->rt, h->run);
+    (void)orr_node_output_value(h->rt, h->run, "a");
+    return 0;
+}
+static int f_run_data(host *h) {
+    int status = orr_set_run_data(h->rt, h->other, h);
+    return status == ORR_OK && orr_run_data(h->rt, h->other) != h ? -99 : status;
+}
+static int f_look(host *h) {
+    orr_run_info run = {.size = sizeof run};
+    orr_node_info node = {.size = sizeof node};
+    orr_explanation why = {.size = sizeof why};
+    orr_runtime_info runtime = {.size = sizeof runtime};
+    int status = orr_get_run(h->rt, h->run, &run);
+    if (status == ORR_OK) status = orr_get_node(h->rt, h->run, 0, 0, &node);
+    if (status == ORR_OK) status = orr_explain(h->rt, h->run, "c", 0, &why);
+    return status == ORR_OK ? orr_get_runtime(h->rt, &runtime) : status;
+}
+static int f_next_event(host *h) {
+    orr_event_info event = {.size = sizeof event};
+    return orr_next_event(h->rt, &event) < 0 ? -99 : 0;
+}
+static int f_cancel_because(host *h) {
+    return orr_cancel_because(h->rt, h->other, "it is enough");
+}
+static int f_time(host *h) {
+    return orr_time(h->rt) > 0 ? 0 : -99;
+}
+
 static const struct {
     const char *name;
     int (*fn)(host *h);
@@ -251,6 +313,15 @@ static const struct {
     {"orr_list_runs", f_runs, false},
     {"orr_workflow_node", f_workflow_node, false},
     {"orr_post_complete, ...", f_post, false},
+    {"orr_value_*", f_values, false},
+    {"orr_complete_value", f_complete_value, false},
+    {"orr_signal_value", f_signal_value, false},
+    {"orr_output_value, orr_node_output_value", f_output_values, false},
+    {"orr_run_data, orr_set_run_data", f_run_data, false},
+    {"orr_get_run, orr_get_node, orr_explain, orr_get_runtime", f_look, false},
+    {"orr_next_event", f_next_event, false},
+    {"orr_cancel_because", f_cancel_because, false},
+    {"orr_time", f_time, false},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
@@ -287,6 +358,23 @@ static void on_event(void *ud, const char *json) {
 static void on_error(void *ud, const orr_error_info *error) {
     (void)error;
     call_from(ud, IN_ERROR);
+}
+
+static void on_typed(void *ud, const orr_event_info *event) {
+    host *h = ud;
+    if (!h->starting && event->kind == ORR_EVENT_NODE_COMPLETED) call_from(h, IN_TYPED);
+}
+
+static void on_log(void *ud, const orr_log_line *line) {
+    (void)line;
+    call_from(ud, IN_LOG);
+}
+
+static void on_end(void *ud, orr_run_id run, orr_run_state state, void *data) {
+    (void)run;
+    (void)state;
+    (void)data;
+    call_from(ud, IN_END);
 }
 
 static int in_node(void *ud, uint32_t node) {
@@ -332,6 +420,10 @@ static void open_host(host *h, bool store) {
     config.ud = h;
     config.on_event = on_event;
     config.on_error = on_error;
+    config.on_typed_event = on_typed;
+    config.event_queue = 8;
+    config.on_log = on_log;
+    config.on_end = on_end;
     config.store = store ? h->url : NULL;
     h->rt = orr_open(&config);
     assert_non_null(h->rt);
@@ -413,7 +505,7 @@ static void try_one(host *h, bool store) {
 
 /* With a store, which takes long, only from one callback of each kind. */
 static bool is_left_out(int place, bool store) {
-    return store && place != IN_START && place != IN_EVENT && place != IN_NODE;
+    return store && place != IN_START && place != IN_EVENT && place != IN_NODE && place != IN_END;
 }
 
 static void all_of(bool store) {

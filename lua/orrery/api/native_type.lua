@@ -10,13 +10,15 @@ local native_type = {}
 
 local declared = setmetatable({}, { __mode = "k" }) -- what stands for it in the host -> type
 
---- Declares a native node type. Any config is accepted; C gets it as JSON, like the inputs.
+--- Declares a native node type. Any config is accepted; C gets it as it is, like the inputs, and as JSON where
+--- it asks for that.
 ---@param name string
 ---@param doc string?
----@param start fun(resume: function, ctx: orrery.Context, config: string, inputs: string, attempt: integer): integer, integer
+---@param start fun(resume: function, ctx: orrery.Context, config: table, inputs: table, attempt: integer, config_json: string?, inputs_json: string?): integer, integer
 ---@param cancel fun(slot: integer, generation: integer): boolean whether the attempt still answers
 ---@param native userdata what stands for it in the host's runtime
-function native_type.declare(name, doc, start, cancel, native)
+---@param json boolean whether it asks for JSON
+function native_type.declare(name, doc, start, cancel, native, json)
   local there = types.find(name)
   if there and there.name == name then
     error(("orr_register: there is a node type %q already; give this one another name"):format(name), 0)
@@ -26,10 +28,11 @@ function native_type.declare(name, doc, start, cancel, native)
     doc = doc or "A node type of the program that runs this.",
     config = schema.new { ["..."] = "any" },
     run = function(ctx, config, inputs)
-      local config_text = encode(config)
-      local inputs_text = encode(inputs)
+      pairs(inputs) -- large ones are read by that: C sees what is there
+      local config_json = json and encode(config) or nil
+      local inputs_json = json and encode(inputs) or nil
       local ok, value = core.await(function(resume)
-        local slot, generation = start(resume, ctx, config_text, inputs_text, ctx.attempt)
+        local slot, generation = start(resume, ctx, config, inputs, ctx.attempt, config_json, inputs_json)
         return function() return cancel(slot, generation) end
       end)
       if not ok then error(setmetatable(value, core.error_mt), 0) end

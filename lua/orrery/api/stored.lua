@@ -106,11 +106,10 @@ end
 ---@param row table of `host.row`
 ---@param what string
 ---@param name? string of the signal
----@param data? any
+---@param data? any of the signal; of "cancel" the reason
 function host.send(rt, row, what, name, data)
-  local text = name and json.encode({ name = name, data = data, sent = core.time() }, { binary = true })
-    or "{}"
-  rt:store():send(row.id, what, text)
+  local message = name and { name = name, data = data, sent = core.time() } or { reason = data }
+  rt:store():send(row.id, what, json.encode(message, { binary = true }))
 end
 
 return host

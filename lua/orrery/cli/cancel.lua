@@ -5,7 +5,7 @@ local cancel = {}
 
 cancel.main = session.command("cancel", function(db, args)
   return require("orrery.cli.shared.message").command(db, args, "cancel", { done = "asked to cancel",
-    one = "it is cancelled when", several = "they are cancelled when" })
+    one = "it is cancelled when", several = "they are cancelled when" }, args.why and { reason = args.why })
 end)
 
 return cancel

@@ -378,6 +378,7 @@ function Plan:bytes() end
 ---@field since? number seconds since 1970
 ---@field skip? "upstream"|"upstream_failed"|"when"|"outcome"
 ---@field cause? "failure"|"cancel"|"timeout"|"stall"
+---@field reason? string of "cancel": the one that was given
 ---@field busy? { node: string, item: integer?, run: string? }[] of "worker": what workers do; `run` where it is another
 ---@field worker? { waiting: integer, items: integer[], count: integer, limit: integer, busy: table[] } items that wait for a worker
 
@@ -403,7 +404,8 @@ function Plan:bytes() end
 ---@field holder string|nil while it waits for that: the id of the run that has it, or is before this one
 local Run = {}
 ---Cancels what runs, then cleanup nodes run; a second call skips those.
-function Run:cancel() end
+---@param reason? string one sentence; kept as the run's error
+function Run:cancel(reason) end
 ---Sends it a signal; each is taken once, by the first `ctx:wait` for that name. Raises `run_ended`.
 ---@param name string
 ---@param data? any

@@ -119,6 +119,7 @@ local SAY = {
   stopped = function(why)
     return "will not start: the run is ending"
       .. (CAUSES[why.cause] and ", because " .. CAUSES[why.cause] or "")
+      .. (why.reason and ": " .. term.clean(why.reason) or "")
   end,
   items = function(why)
     local text, worker = ("has %d of %d items done"):format(why.count or 0, why.limit or 0), why.worker

@@ -15,17 +15,19 @@ local message = {}
 ---@param db orrery.Store
 ---@param rows table[] as `filter.select` gives
 ---@param name string "cancel", "pause" or "resume"
+---@param fields? table what the message says
 ---@return table[] sent those that got it; each with `owned`
 ---@return table[] ended those that had ended
-function message.send(db, rows, name)
+function message.send(db, rows, name, fields)
   local sent, ended = {}, {}
+  local text = fields and require("orrery.core").json.encode(fields) or "{}"
   for _, row in ipairs(rows) do
     if row.ended then
       ended[#ended + 1] = row
     else
       local owner = owners.of(db, row)
       row.owned = owner ~= nil and owner.alive
-      db:send(row.id, name, "{}")
+      db:send(row.id, name, text)
       sent[#sent + 1] = row
     end
   end
@@ -84,10 +86,11 @@ end
 ---@param args table
 ---@param name string
 ---@param words orrery.cli.MessageWords
+---@param fields? table what the message says
 ---@return integer exit code
-function message.command(db, args, name, words)
+function message.command(db, args, name, words, fields)
   local rows = require("orrery.cli.shared.chosen").meant(db, args, name, "unfinished")
-  local sent, ended = message.send(db, rows, name)
+  local sent, ended = message.send(db, rows, name, fields)
   if args.json then message.json(name, sent, ended) else message.text(words, sent, ended) end
   return #ended > 0 and 1 or 0
 end

@@ -74,8 +74,10 @@ return {
     },
     cancel = {
       summary = "Cancels runs.",
-      RUNS, JSON, STORE, filtered = true,
-      examples = { "orrery cancel 0193f0e2", "orrery cancel --workflow etl --state running --since 1d" },
+      RUNS, { "--why", "Why: the run keeps it as its error.", argname = "TEXT" }, JSON, STORE, filtered = true,
+      examples = {
+        "orrery cancel 0193f0e2 --why 'the wrong file'", "orrery cancel --workflow etl --state running --since 1d",
+      },
     },
     pause = {
       summary = "Pauses runs, a whole workflow or a pool: what runs goes on, nothing more starts.",
