@@ -26,6 +26,15 @@ static bool is_paced(const orr_runtime *rt) {
     return rt->config.gc == ORR_GC_LEFTOVER || rt->config.gc == ORR_GC_HOST;
 }
 
+/* A finaliser of a script's that Lua calls there is within a callback: it must not close what
+ * collects. */
+static bool collect(orr_runtime *rt, int kb) {
+    rt->depth++;
+    bool ended = lua_gc(rt->L, LUA_GCSTEP, kb) == 1;
+    rt->depth--;
+    return ended;
+}
+
 void orr_gc_open(orr_runtime *rt) {
     if (!rt->own_lua || !is_paced(rt)) return;
     lua_gc(rt->L, LUA_GCCOLLECT);
@@ -40,7 +49,7 @@ void orr_gc_lend(orr_runtime *rt) {
     if (!rt->own_lua || rt->L == NULL) return;
     now = count(rt);
     if (c->lent > 0 && now - c->lent_at < loan / 2) return;
-    lua_gc(rt->L, LUA_GCSTEP, -loan);
+    collect(rt, -loan);
     c->lent += loan;
     c->lent_at = now;
 }
@@ -53,14 +62,14 @@ void orr_gc_repay(orr_runtime *rt) {
     int lent = rt->gc.lent;
     if (lent == 0) return;
     rt->gc.lent = 0;
-    lua_gc(rt->L, LUA_GCSTEP, lent);
+    collect(rt, lent);
 }
 
 /* One piece. True when a collection has come to its end. */
 static bool piece(orr_runtime *rt) {
     orr_collector *c = &rt->gc;
     int64_t start = orr_thread_time();
-    bool ended = lua_gc(rt->L, LUA_GCSTEP, 0) == 1;
+    bool ended = collect(rt, 0);
     int64_t took = orr_thread_time() - start;
     c->lent = 0; /* it has set the debt anew */
     c->under_way = !ended;

@@ -89,11 +89,28 @@ static bool arm(orr_script *s, int64_t left) {
     return all->wakeup != NULL;
 }
 
+/* Whether the host has a clock to move on, after which something would be due. */
+static bool host_goes_on(const orr_script *s) {
+    bool any = false;
+    for (orr_rt *rt = orr_rt_first(s); rt; rt = rt->next)
+        any |= rt->is_virtual && !rt->jumps && orr_engine_deadline(rt->engine) != INT64_MAX;
+    return any;
+}
+
+/* Whether only that would: nothing is under way, and the loop waits for no more than messages to
+ * runs of the store. */
+static bool only_host_goes_on(const orr_script *s) {
+    if (!host_goes_on(s)) return false;
+    for (orr_rt *rt = orr_rt_first(s); rt; rt = rt->next)
+        if (rt->class->busy(rt)) return false;
+    return !orr_outside_alive(s);
+}
+
 /* Sleeps until a timer is due or something happens on the loop. False where neither ever will. */
 static bool sleep_on_loop(orr_script *s) {
     orr_fibers *all = orr_fibers_of(s);
     int64_t left = until_due(s);
-    if (left == INT64_MAX && !orr_loop_waits(s)) return false;
+    if (left == INT64_MAX && (!orr_loop_waits(s) || only_host_goes_on(s))) return false;
     left = until_look(s, left);
     bool sleeps = left == INT64_MAX || arm(s, left);
     int64_t since = orr_traces(&all->trace, ORR_TRACE_TURN) ? orr_monotonic_time() : 0;
@@ -106,14 +123,6 @@ static bool sleep_on_loop(orr_script *s) {
         orr_trace_line(&all->trace, ORR_TRACE_TURN, "slept for %.3f ms", ms);
     }
     return true;
-}
-
-/* Whether the host has a clock to move on, after which something would be due. */
-static bool host_goes_on(const orr_script *s) {
-    bool any = false;
-    for (orr_rt *rt = orr_rt_first(s); rt; rt = rt->next)
-        any |= rt->is_virtual && !rt->jumps && orr_engine_deadline(rt->engine) != INT64_MAX;
-    return any;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

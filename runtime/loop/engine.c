@@ -239,6 +239,7 @@ void orr_engine_give_back(orr_engine *e, const orr_action *action) {
 bool orr_engine_step(orr_engine *e, uint32_t limit) {
     int64_t now = orr_clock_now(&e->clock);
     bool any = fire_timers(e, now) || orr_core_deadline(e->core) <= now;
+    if (orr_timers_deadline(&e->timers) <= now) return true; /* the core's come after them */
     if (!advance(e, now)) return true;
     orr_action action;
     e->left = limit;

@@ -312,6 +312,50 @@ static void by_chance(void **state) {
 
 /* ---- waking up the loop ---------------------------------------------------------------------- */
 
+typedef struct timed {
+    orr_engine *engine;
+    uint32_t fired;
+} timed;
+
+static void count_timer(void *ud, const orr_timer *timer) {
+    timed *t = ud;
+    (void)timer;
+    t->fired++;
+}
+
+static void act_not(void *ud, const orr_action *action) {
+    (void)ud, (void)action;
+}
+
+/* A budget that is spent leaves timers of the driver for the next step: the core's of the same
+ * moment come after them all the same, and so does its time. */
+static void the_cores_timers_come_after_the_drivers(void **state) {
+    enum { TIMERS = 100 };
+    timed t = {0};
+    orr_budget budget;
+    (void)state;
+    orr_engine_options o = {.alloc = {orr_alloc_libc, NULL},
+                            .virtual_clock = true,
+                            .budget = &budget,
+                            .driver = {.ud = &t, .act = act_not, .timer = count_timer}};
+    t.engine = orr_engine_new(&o);
+    assert_non_null(t.engine);
+    int64_t due = orr_engine_now(t.engine) + 10;
+    for (uint32_t i = 0; i < TIMERS; i++) orr_engine_timer(t.engine, due, NULL, i);
+    orr_engine_advance(t.engine, 10);
+    uint32_t steps = 0;
+    for (; t.fired < TIMERS; steps++) {
+        budget = (orr_budget){.ns = 1};
+        assert_true(orr_engine_step(t.engine, 64)); /* there is more to be done */
+        if (t.fired < TIMERS) assert_true(orr_core_now(orr_engine_core(t.engine)) < due);
+    }
+    assert_true(steps > 1);
+    budget = (orr_budget){0};
+    orr_engine_step(t.engine, 64);
+    assert_true(orr_core_now(orr_engine_core(t.engine)) == due);
+    orr_engine_free(t.engine);
+}
+
 static void on_guard(uv_timer_t *guard) {
     *(bool *)guard->data = true;
 }
@@ -358,6 +402,7 @@ int main(void) {
         cmocka_unit_test(what_was_given_back_is_forgotten_as_well),
         cmocka_unit_test(without_memory_it_waits),
         cmocka_unit_test(by_chance),
+        cmocka_unit_test(the_cores_timers_come_after_the_drivers),
         cmocka_unit_test(a_loop_that_is_woken_before_it_blocks_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,35 @@ static void time_is_what_the_host_makes_of_it(void **state) {
     orr_close(rt);
 }
 
+static char store_url[64];
+
+static void in_a_store(orr_config *config) {
+    config->store = store_url;
+}
+
+/* A store listens for messages of other processes: that is no reason to wait for a clock that only
+ * the host moves. */
+static void a_wait_with_a_store_ends_where_only_the_host_could_go_on(void **state) {
+    char folder[] = "/tmp/orrery-frame-XXXXXX", line[64];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(store_url, sizeof store_url, "sqlite:%s/runs.db", folder);
+    orr_runtime *rt = open_with(in_a_store);
+    orr_run_id id = start(rt, load(rt, "w.a = { run = function(ctx)\n"
+                                       "  ctx:step('b', function() return 1 end) ctx:sleep('10s')\n"
+                                       "end }\n"
+                                       "w.c = { after = 'a', run = function() return 2 end }\n"));
+    assert_int_equal(orr_wait(rt, id), ORR_ESTUCK);
+    assert_int_equal(orr_advance(rt, 5 * SECOND), ORR_OK);
+    assert_int_equal(orr_wait(rt, id), ORR_ESTUCK);
+    assert_int_equal(orr_advance(rt, 5 * SECOND), ORR_OK);
+    assert_int_equal(orr_wait(rt, id), ORR_OK); /* the rest needs the disk, and no time */
+    assert_int_equal(orr_state(rt, id), ORR_RUN_COMPLETED);
+    orr_close(rt);
+    snprintf(line, sizeof line, "rm -rf %s", folder);
+    assert_int_equal(system(line), 0);
+}
+
 static orr_token token;
 
 static void keep_token(void *ud, orr_runtime *rt, const orr_call *call) {
@@ -282,6 +311,40 @@ static void the_host_collects_in_pieces(void **state) {
 }
 
 /* A host that forgets to collect does not run out of memory. */
+static orr_runtime *finalised;
+static int closed_with;
+
+static int close_it(lua_State *L) {
+    (void)L;
+    closed_with = orr_close(finalised);
+    return 0;
+}
+
+/* A finaliser of a script's runs where Lua collects: it may not close what calls it, be that
+ * orr_gc, a step, or orr_close itself. */
+static void a_finaliser_cannot_close_the_runtime(void **state) {
+    static const char garbage[] = "setmetatable({}, { __gc = close_it })\n"
+                                  "for i = 1, 100000 do local t = { i } end";
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        orr_runtime *rt = finalised = open_with(how == 1 ? NULL : host_collects);
+        lua_State *L = orr_lua(rt);
+        lua_register(L, "close_it", close_it);
+        closed_with = 1;
+        lua_gc(L, LUA_GCSTOP); /* nothing is collected in this call, which is none of the runtime's */
+        assert_int_equal(luaL_dostring(L, garbage), LUA_OK);
+        lua_gc(L, LUA_GCRESTART);
+        for (int i = 0; how == 0 && closed_with == 1 && i < 100000; i++) orr_gc(rt, 0);
+        for (int i = 0; how == 1 && closed_with == 1 && i < 100; i++) {
+            start(rt, load(rt, "w.a = { run = function() for i = 1, 10000 do local t = { i } end end }"));
+            settle(rt);
+        }
+        if (how < 2) assert_int_equal(closed_with, ORR_ESTATE);
+        assert_int_equal(orr_close(rt), ORR_OK);
+        assert_int_equal(closed_with, ORR_ESTATE);
+    }
+}
+
 static void what_nobody_collects_is_collected_in_steps(void **state) {
     (void)state;
     orr_runtime *rt = open_with(host_collects);
@@ -478,10 +541,12 @@ int main(void) {
         cmocka_unit_test(a_step_exceeds_its_budget_by_one_slice),
         cmocka_unit_test(a_step_resumes_one_handler_beyond_its_budget),
         cmocka_unit_test(time_is_what_the_host_makes_of_it),
+        cmocka_unit_test(a_wait_with_a_store_ends_where_only_the_host_could_go_on),
         cmocka_unit_test(all_that_waits_follows_it),
         cmocka_unit_test(only_a_clock_of_the_hosts_is_moved),
         cmocka_unit_test(no_signal_pays_for_a_collection),
         cmocka_unit_test(the_host_collects_in_pieces),
+        cmocka_unit_test(a_finaliser_cannot_close_the_runtime),
         cmocka_unit_test(what_nobody_collects_is_collected_in_steps),
         cmocka_unit_test(a_pool_keeps_blocks_apart),
         cmocka_unit_test(a_runtime_lives_in_a_pool),
