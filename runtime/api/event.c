@@ -72,11 +72,10 @@ static int64_t time_of(lua_State *L, int at, const char *key) {
 }
 
 static void read_error(lua_State *L, int at, orr_event_info *e) {
+    static const char *const names[] = {"code", "message"};
+    const char **texts[] = {&e->code, &e->message};
     lua_getfield(L, at, "error");
-    if (lua_istable(L, -1)) {
-        e->code = text_of(L, lua_gettop(L), "code");
-        e->message = text_of(L, lua_gettop(L), "message");
-    }
+    for (int i = 0; i < 2 && lua_istable(L, -1); i++) *texts[i] = text_of(L, lua_gettop(L), names[i]);
     lua_pop(L, 1);
 }
 
