@@ -100,6 +100,7 @@ struct orr_workflow {
     orr_runtime *rt;
     orr_workflow *next;
     int compiled;         /* registry: what flow.compile gave, or {plan=} for a graph built in C */
+    char hash[65];        /* of its definition; "" until it is asked for */
     const orr_plan *plan; /* lives as long as that */
 };
 

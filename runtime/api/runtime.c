@@ -241,6 +241,7 @@ static int open_modules(lua_State *L) {
     rt->rt = luaL_ref(L, LUA_REGISTRYINDEX); /* first: the box goes with it where the rest fails */
     rt->box = orr_check_rt(L, lua_gettop(L));
     orr_host_opened(rt->box);
+    rt->box->saveable = rt->config.saveable;
     orr_api_open_events(L, rt);
     lua_rawgeti(L, LUA_REGISTRYINDEX, rt->host);
     lua_getfield(L, -1, "open");

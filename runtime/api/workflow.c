@@ -14,7 +14,7 @@ static orr_workflow *keep(orr_runtime *rt, int compiled, const orr_plan *plan) {
         luaL_unref(rt->L, LUA_REGISTRYINDEX, compiled);
         return NULL;
     }
-    *w = (orr_workflow){rt, rt->workflows, compiled, plan};
+    *w = (orr_workflow){.rt = rt, .next = rt->workflows, .compiled = compiled, .plan = plan};
     rt->workflows = w;
     return w;
 }

@@ -9,6 +9,7 @@
  * orphans.c    children that nobody waits for         silence.c   what gives no sign of life
  * created.c    what a run was created with             early.c     starts before their own record
  * state.c      values that outlive runs             records.c   records as plain data
+ * save.c       runs as bytes
  * trace.c      what a store does, as lines
  */
 #ifndef ORR_DURABLE_H
@@ -62,6 +63,45 @@ orr_store *orr_storage_store(const orr_rtbox *rt);
 /* Has a store that is opened with these options report what it does as lines of the topic `store`,
  * where that is asked for. The trace must outlive the store. */
 void orr_trace_store(orr_store_options *options, orr_trace *trace);
+
+/* ---- save.c: runs as bytes ------------------------------------------------------------------- */
+
+typedef struct orr_save_io {
+    /* 0, or the save fails with ORR_EIO */
+    int (*write)(void *ud, const void *bytes, size_t size);
+    /* of the definition of a plan; NULL: it is not known */
+    const char *(*hash)(void *ud, const orr_plan *plan);
+    void *ud;
+} orr_save_io;
+/* Writes all live runs of the runtime, and children whose parents may still want their result.
+ * ORR_ESTATE where one of them cannot be saved; ORR_ENOMEM, ORR_EIO. Waits for the disk where there
+ * is a store. Outside of the core and of handlers only. */
+orr_status orr_runs_save(orr_rtbox *rt, const orr_save_io *io, orr_reason *reason);
+
+/* The runs of a save that have not been read. */
+typedef struct orr_saved {
+    const unsigned char *at, *end;
+    uint64_t left;
+    int64_t time;
+} orr_saved;
+typedef struct orr_saved_run {
+    uint8_t id[16];
+    bool child; /* another run called it, and restores it */
+    char workflow[256], hash[65];
+    const unsigned char *journal; /* in the bytes that were read */
+    size_t size;
+} orr_saved_run;
+/* ORR_EINVAL, with a reason, for bytes that are no save, cut off or changed. */
+orr_status orr_saved_read(const unsigned char *bytes, size_t size, orr_saved *saved, orr_reason *reason);
+bool orr_saved_next(orr_saved *saved, orr_saved_run *run);
+/* Makes a run of a save a live one, with that plan and options (env), in a runtime that keeps
+ * journals in memory, and pushes it; or only puts the journal of a child where its parent finds it.
+ * Raises. */
+orr_runbox *orr_saved_go_on(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts,
+                            const orr_saved_run *run);
+void orr_saved_put(lua_State *L, orr_rtbox *rt, const orr_saved_run *run);
+/* Takes it back, where it is no run of the runtime's. */
+void orr_saved_drop(orr_rtbox *rt, const orr_saved_run *run);
 
 /* Another user of that store: `forget` is called once, before the store is closed. */
 typedef struct orr_borrower {

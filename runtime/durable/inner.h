@@ -154,11 +154,25 @@ void orr_publish_later(orr_rtbox *rt, uv_timer_t *timer);
 /* The same; nothing where its store is not a durable one. */
 void orr_storage_publish(orr_rtbox *rt);
 
+/* ---- save.c ---------------------------------------------------------------------------------- */
+
+/* Forgets which children of saves wait. */
+void orr_saved_forget(orr_rtbox *rt);
+
 /* ---- restore.c, outputs.c -------------------------------------------------------------------- */
 
 /* rt:restore(plan, id, {force=, mode=, env=}) -> run */
 int orr_rt_restore(lua_State *L);
 int orr_rt_created(lua_State *L);
+/* Where a run whose journal was taken is rebuilt: stack indices of the runtime, the plan, the
+ * options. */
+typedef struct orr_restored {
+    orr_rtbox *rt;
+    int rt_idx, plan, opts;
+    struct orr_journal *journal;
+} orr_restored;
+/* Pushes the run, which goes on. Raises; then the journal is released. */
+orr_runbox *orr_restore_journal(lua_State *L, const orr_restored *how, const uint8_t id[16]);
 orr_runbox *orr_run_restore_child(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int opts);
 /* Pushes the value that a record's payload holds, nil where it has none; raises. `is_blob`: it
  * stands in the table of blobs. */

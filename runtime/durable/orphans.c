@@ -8,7 +8,7 @@
 void orr_orphans_take(lua_State *L, orr_runbox *r) {
     const orr_script *s = r->script;
     int top = lua_gettop(L);
-    if (!r->stepped || orr_runs_of(s)->orphans == LUA_NOREF) return;
+    if (!r->stepped || !r->rt->durable || orr_runs_of(s)->orphans == LUA_NOREF) return;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     orr_push_anchor(L, orr_runs_of(s)->orphans);
     orr_run_push(L, r, RUN_RT);

@@ -470,6 +470,12 @@ static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restori
     return r;
 }
 
+orr_runbox *orr_restore_journal(lua_State *L, const orr_restored *how, const uint8_t id[16]) {
+    restoring x = {.rt = how->rt, .journal = how->journal};
+    memcpy(x.id, id, sizeof x.id);
+    return restore(L, how->rt_idx, how->plan, how->opts, &x);
+}
+
 static void join_parent(lua_State *L, orr_runbox *r, int opts) {
     if (lua_getfield(L, opts, "orphan_of") != LUA_TNIL) orr_orphan_join(r, orr_check_run(L, -1));
     lua_pop(L, 1);

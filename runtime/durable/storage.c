@@ -195,6 +195,7 @@ void orr_storage_close(orr_rtbox *rt) {
     free_names(g, alloc);
     orr_mem_free(alloc, g->buffer, g->buffer_size, 1);
     orr_mem_free(alloc, g->payload, g->payload_room, 1);
+    orr_saved_forget(rt);
     orr_mem_free(alloc, g, 1, sizeof *g);
     rt->storage = NULL;
     rt->url = NULL;

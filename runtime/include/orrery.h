@@ -387,6 +387,10 @@ typedef struct orr_config {
      * once; `data` is the host's pointer of it. ORR_RUN_STATE_COUNT: this runtime goes on without
      * it, which was suspended, could not be recorded, or has another owner now */
     void (*on_end)(void *ud, orr_run_id run, orr_run_state state, void *data);
+    /* runs in memory keep a journal, so that orr_save can save them. Every attempt, step, signal and
+     * output is then recorded, as in a store but in memory: the outputs and steps of a run take their
+     * size as JSON once more until it is forgotten, and a step of a handler some µs */
+    bool saveable;
 } orr_config;
 
 /* Fills in the defaults. Always call it first: orr_open refuses a struct without it. From any
@@ -783,6 +787,32 @@ ORR_API int orr_next_event(orr_runtime *rt, orr_event_info *event);
  * ORR_ENOTFOUND, for any other. */
 ORR_API void *orr_run_data(orr_runtime *rt, orr_run_id run);
 ORR_API int orr_set_run_data(orr_runtime *rt, orr_run_id run, void *data);
+
+/* ---- saving and loading ---------------------------------------------------------------------- */
+
+/* Take so many bytes of a save; 0, or anything else: it could not, and the save fails. */
+typedef int (*orr_write_fn)(void *ud, const void *bytes, size_t size);
+/* Gives the next bytes of a save, as many as there is room for or fewer: how many. 0 at its end,
+ * below 0: it could not. */
+typedef int64_t (*orr_read_fn)(void *ud, void *to, size_t room);
+
+/* Writes every live run, from a store too, as a saved game: their journals, with a version and a
+ * checksum, in pieces. The runs go on. ORR_ESTATE from within a callback, and where a run keeps no
+ * journal (without config.saveable; a graph of orr_build that is under way) or has outputs that stand
+ * beside it in its store; ORR_EIO where `write` fails, ORR_ENOMEM. Takes time in proportion to
+ * what the journals hold; with a store it waits for the disk. */
+ORR_API int orr_save(orr_runtime *rt, orr_write_fn write, void *ud);
+
+/* Lets the runs of a save go on in this runtime, which has config.saveable and no store (ORR_ESTATE),
+ * under their ids: nodes that had completed keep their outputs, steps their results, sleeps what is
+ * left of them; what was under way begins again, as in a run that is resumed from a store. The
+ * workflows were loaded before, by their names: ORR_ENOTFOUND where one is missing,
+ * ORR_EDEFINITION where its definition is another now; what its handlers say may be new. Register
+ * node types first. A clock of the host's or a virtual one goes on from the time of the save, where
+ * it is not past that. Bytes that are no save, cut off or changed, or of another version, are
+ * ORR_EINVAL. A run that is there already is ORR_ESTATE (`duplicate_id`). All is loaded or nothing.
+ * The host's pointers are to be set anew (orr_list_runs, orr_set_run_data). */
+ORR_API int orr_load(orr_runtime *rt, orr_read_fn read, void *ud);
 
 /* ---- from any thread ------------------------------------------------------------------------ */
 

@@ -195,8 +195,9 @@ static bool restore_child(lua_State *L, const orr_fiber *f) {
     lua_pushboolean(L, f->run->forced);
     lua_setfield(L, AT_OPTIONS, "force");
     if (rt->durable) use_own_code(L, f->run->script);
-    orr_runbox *child = rt->durable ? rt->keeper->restore_child(L, rt, at, AT_PLAN, AT_OPTIONS)
-                                    : orr_run_start(L, rt, at, AT_PLAN, AT_OPTIONS);
+    bool kept = rt->durable || rt->saveable;
+    orr_runbox *child = kept ? rt->keeper->restore_child(L, rt, at, AT_PLAN, AT_OPTIONS)
+                             : orr_run_start(L, rt, at, AT_PLAN, AT_OPTIONS);
     if (child) place_child(L);
     return child != NULL;
 }

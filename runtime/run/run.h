@@ -180,6 +180,7 @@ struct orr_runbox {
     bool read_back;          /* it goes on from the journal of another life */
     bool costs_read;         /* what those counted is in RUN_COSTS */
     bool forced;             /* it was resumed with force, and so are its children */
+    bool child;              /* a run that waits for it has called it */
     bool ends_later;         /* it has ended, and its orphans have not */
     uint32_t n_orphans;      /* live runs whose `parent` it is */
     orr_runbox *parent;      /* whose orphan it is; see orphans.c */
@@ -304,10 +305,12 @@ typedef struct orr_run_table {
 struct orr_rtbox {
     orr_rt base;
     const orr_keeper *keeper;
+    struct orr_put_child *put;   /* the keeper's: children of a save that nobody has called yet */
     struct orr_storage *storage; /* the keeper's; NULL until a run keeps a journal */
     const char *url;             /* of its store; NULL: in memory */
     bool durable;                /* runs keep a journal in a store unless they ask for none */
     uint8_t durability;          /* of runs that do not say: orr_durability of the store */
+    bool saveable;               /* runs keep a journal in memory, where there is no store */
     bool simulated;              /* nothing of it goes by real time, and its log is for listeners only */
     bool lags;                   /* the keeper's: more is not durable than relaxed runs may lose */
     uint64_t durable_to;         /* ticket up to which everything is durable, as far as it is known here */

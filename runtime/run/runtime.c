@@ -407,8 +407,7 @@ static int rt_close(lua_State *L) {
         orr_run_suspend(r->run);
         orr_run_drop(L, r);
     }
-    for (orr_runbox *r = rt->runs; r; r = r->next)
-        if (r->has_kept) rt->keeper->drop(r);
+    orr_runs_drop_kept(rt->base.script, rt); /* also of those that were given up, which Lua still has */
     rt->closed = true;
     rt->keeper->close(rt);
     return 0;

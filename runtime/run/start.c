@@ -186,6 +186,9 @@ orr_runbox *orr_run_box(lua_State *L, orr_rtbox *rt, int rt_idx, int plan, int o
     copy_kept(L, s, opts, "labels", RUN_LABELS);
     copy_option(L, opts, "env", RUN_ENV);
     copy_option(L, opts, "trigger", RUN_TRIGGER);
+    lua_getfield(L, opts, "child");
+    r->child = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     return r;
 }
 
@@ -206,7 +209,7 @@ static bool has_name(lua_State *L, const orr_runbox *r, int opts, bool child) {
 }
 
 /* Whether the new run keeps a journal: in a durable store unless it wants none, in memory where
- * it asks for one. */
+ * it asks for one or all do. */
 static bool wants_journal(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, bool child) {
     lua_getfield(L, opts, "durability");
     r->durability = (uint8_t)(lua_isnil(L, -1) ? rt->durability
@@ -217,7 +220,8 @@ static bool wants_journal(lua_State *L, orr_rtbox *rt, orr_runbox *r, int opts, 
     /* what has a name in the store has to be there */
     if (rt->durable && r->durability == ORR_DURABLE_NONE && has_name(L, r, opts, child))
         r->durability = ORR_DURABLE_RELAXED;
-    return rt->durable ? r->durability != ORR_DURABLE_NONE : asked;
+    if (rt->durable) return r->durability != ORR_DURABLE_NONE;
+    return asked || (rt->saveable && !r->plan->natives);
 }
 
 /* Nodes whose outputs come from another run: adopt = {{node = index, output = value, outcome =

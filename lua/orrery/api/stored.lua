@@ -2,6 +2,7 @@
 --- messages to them.
 local columns = require "orrery.history.column"
 local core = require "orrery.core"
+local launch = require "orrery.runtime.launch"
 local pools = require "orrery.runtime.pools"
 local resume = require "orrery.store.resume"
 local run_row = require "orrery.history.run_row"
@@ -99,6 +100,23 @@ end
 function host.go_on(rt, row, how)
   local act = how == "resume" and resume.resume or resume.retry
   return (act(row.id, { runtime = rt, items = how == "retry_items" }))
+end
+
+--- The hash of a workflow's definition, which is everything but its code; "" for a graph of functions.
+---@param compiled orrery.Compiled
+---@return string
+function host.definition_hash(compiled)
+  if not compiled.def then return "" end
+  return core.sha256(require("orrery.bundle").definition(compiled))
+end
+
+--- Lets a run of a save go on.
+---@param rt orrery.Runtime
+---@param compiled orrery.Compiled
+---@param go_on fun(plan: orrery.Plan, options: table): orrery.Run
+---@return orrery.Run
+function host.load(rt, compiled, go_on)
+  return launch.with(rt, compiled, nil, function() return go_on(compiled.plan, { env = compiled.env }) end)
 end
 
 --- Leaves a message for a run in its inbox: "cancel", "pause" or "resume", or a signal.
