@@ -61,10 +61,11 @@ static void need(orr_runtime *rt, bool good) {
 
 static orr_pool *pool;
 
-static orr_runtime *open_runtime(const char *store) {
+static orr_runtime *open_as(const char *store, bool saveable) {
     orr_config config;
     orr_config_init(&config);
     config.store = store;
+    config.saveable = saveable;
     config.durability = ORR_DURABLE_RELAXED;
     config.clock = ORR_CLOCK_HOST;
     config.gc = ORR_GC_LEFTOVER;
@@ -75,6 +76,10 @@ static orr_runtime *open_runtime(const char *store) {
     orr_runtime *rt = orr_open(&config);
     need(rt, rt != NULL);
     return rt;
+}
+
+static orr_runtime *open_runtime(const char *store) {
+    return open_as(store, false);
 }
 
 static orr_workflow *load(orr_runtime *rt, const char *handler) {
@@ -353,6 +358,75 @@ static void unknown(size_t n, const char *folder) {
     orr_close(rt);
 }
 
+/* ---- saving and loading ---------------------------------------------------------------------- */
+
+typedef struct saved {
+    unsigned char *bytes;
+    size_t size, room, read;
+} saved;
+
+static int keep_bytes(void *ud, const void *bytes, size_t size) {
+    saved *s = ud;
+    if (size > s->room - s->size) return 1;
+    memcpy(s->bytes + s->size, bytes, size);
+    s->size += size;
+    return 0;
+}
+
+static int64_t give_bytes(void *ud, void *to, size_t room) {
+    saved *s = ud;
+    size_t n = s->size - s->read < room ? s->size - s->read : room;
+    memcpy(to, s->bytes + s->read, n);
+    s->read += n;
+    return (int64_t)n;
+}
+
+/* Each character has done 20 steps: ten of its own, and as many sleeps. */
+static const char steps[] =
+    "{ run = function(ctx)\n"
+    "  for i = 1, 10 do\n"
+    "    ctx:step('look', function() return { x = i, y = i * 2, name = 'post' } end)\n"
+    "    ctx:sleep(0.1)\n"
+    "  end\n"
+    "  ctx:sleep('9h')\n"
+    "end }";
+
+static void save(size_t n, const char *folder) {
+    enum { TRIES = 9 };
+    int64_t took[3][TRIES];
+    saved s = {.room = n * 8192};
+    (void)folder;
+    s.bytes = need_memory(s.room, 1);
+    orr_runtime *rt = open_as(NULL, true);
+    int64_t start = cpu_ns();
+    free(start_many(rt, load(rt, steps), n));
+    for (int i = 0; i < 12; i++, orr_advance(rt, 100 * MS)) settle(rt);
+    sample_say("step", (double)(cpu_ns() - start) / 1e9 / (double)n / 21);
+    for (int i = 0; i < TRIES; i++) {
+        s.size = s.read = 0;
+        start = cpu_ns();
+        need(rt, orr_save(rt, keep_bytes, &s) == ORR_OK);
+        took[0][i] = cpu_ns() - start;
+        orr_close(rt);
+        rt = open_as(NULL, true);
+        load(rt, steps);
+        start = cpu_ns();
+        need(rt, orr_load(rt, give_bytes, &s) == ORR_OK);
+        took[1][i] = cpu_ns() - start;
+        start = cpu_ns();
+        settle(rt);
+        took[2][i] = cpu_ns() - start;
+        sample_expect("runs", orr_list_runs(rt, NULL, 0), n);
+    }
+    for (int i = 0; i < 3; i++) qsort(took[i], TRIES, sizeof took[i][0], ascending);
+    sample_say("save", (double)took[0][TRIES / 2] / 1e9);
+    sample_say("load", (double)took[1][TRIES / 2] / 1e9);
+    sample_say("replay", (double)took[2][TRIES / 2] / 1e9);
+    sample_say("bytes", (double)s.size / (double)n);
+    orr_close(rt);
+    free(s.bytes);
+}
+
 static const struct {
     const char *name;
     void (*run)(size_t n, const char *folder);
@@ -361,6 +435,7 @@ static const struct {
     {"town", town, 2000},      {"overshoot", overshoot, 256}, {"sleeper", sleeper, 20000},
     {"due", due, 1000},        {"idle", idle, 100000},        {"complete", complete, 20000},
     {"signal", signals, 2000}, {"resume", resume, 10000},     {"unknown", unknown, 100000},
+    {"save", save, 2000},
 };
 
 int main(int argc, char **argv) {

@@ -21,6 +21,7 @@ report.LOADS = {
 report.FRAME_LINES = {
   { "town", 2000 }, { "overshoot", 256 }, { "sleeper", 20000 }, { "due", 1000 }, { "idle", 100000 },
   { "complete", 20000 }, { "signal", 2000 }, { "resume", 10000 }, { "unknown", 100000 },
+  { "save", 2000 },
 }
 
 local median = harness.median
@@ -187,6 +188,8 @@ local function promises()
     { "`orr_complete`, worst of 20,000, µs", "complete.worst", 1e6, "%.1f", 5 },
     { "`orr_signal`, worst of 20,000, µs", "signal.worst", 1e6, "%.1f", 5 },
     { "looking up one of 10,000 resumed runs, µs", "resume.state", 1e6, "%.2f", 5 },
+    { "saving 2,000 characters of 20 steps each, ms", "save.save", 1e3, "%.1f", 20 },
+    { "loading them, ms", "save.load", 1e3, "%.1f", 20 },
     { "looking up an id that nothing has beside 100,000 runs, µs", "unknown.state", 1e6, "%.2f", 5 },
     { "resuming 10,000 runs with ids in sequence, s", "resume.resume", 1, "%.2f", 1 },
   } do

@@ -461,8 +461,10 @@ void orr_journal_begin(lua_State *L, const orr_beginning *b) {
     lua_settop(L, top);
 }
 
-/* A journal in memory can be read until its run is collected. */
+/* A journal in memory can be read until its run is collected; of a run that was given up nobody can
+ * read it. */
 void orr_journal_over(orr_runbox *r) {
+    if (r->journal && !r->rt->durable && r->dropped) orr_journal_drop(r);
     if (!r->journal || !r->rt->durable) return;
     orr_publish_workers(r->rt, true);
     orr_store_release(r->journal, true);

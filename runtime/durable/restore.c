@@ -447,6 +447,7 @@ static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restori
         char id[40];
         orr_uuid_format(id, x->id);
         give_back(x);
+        if (!x->rt->durable) orr_store_drop(orr_storage_any(x->rt), x->id); /* of a save, and of no use */
         if (remove_unbegun(x)) {
             lua_pop(L, 1);
             return NULL;

@@ -218,11 +218,40 @@ static void answer(orr_runtime *rt, orr_token token) {
     else orr_complete(rt, token, "{\"y\": [1, 2]}");
 }
 
+typedef struct saved {
+    unsigned char bytes[65536];
+    size_t size, read;
+} saved;
+
+static int keep_bytes(void *ud, const void *bytes, size_t size) {
+    saved *s = ud;
+    if (size > sizeof s->bytes - s->size) return 1;
+    memcpy(s->bytes + s->size, bytes, size);
+    s->size += size;
+    return 0;
+}
+
+static int64_t give_bytes(void *ud, void *to, size_t room) {
+    saved *s = ud;
+    size_t n = s->size - s->read < room ? s->size - s->read : room;
+    memcpy(to, s->bytes + s->read, n);
+    s->read += n;
+    return (int64_t)n;
+}
+
+static saved game;
+
+static void save_game(orr_runtime *rt) {
+    game.size = game.read = 0;
+    if (orr_save(rt, keep_bytes, &game) != ORR_OK) game.size = 0;
+}
+
 static void go_through(life *l, orr_runtime *rt, orr_run_id run) {
     for (int i = 0; i < 40 && !orr_run_ended(orr_state(rt, run)); i++) {
         orr_step(rt, 1000000);
         for (int k = 0; k < l->n_tokens; k++) answer(rt, l->tokens[k]);
         l->n_tokens = 0;
+        if (i == 3) save_game(rt);
         if (i % 5 == 4 && !orr_run_ended(orr_state(rt, run))) orr_signal(rt, run, "go", "{\"z\": 1}");
     }
     (void)orr_why_json(rt, run, "b");
@@ -235,13 +264,12 @@ static void go_through(life *l, orr_runtime *rt, orr_run_id run) {
     orr_forget(rt, run);
 }
 
-static void live(heap *h) {
-    life l = {.heap = h};
+static orr_config config_of(heap *h, life *l) {
     orr_config config;
     orr_config_init(&config);
     config.alloc = allocate;
     config.alloc_ud = h;
-    config.ud = &l;
+    config.ud = l;
     config.on_error = on_error;
     config.on_event = on_event;
     config.on_typed_event = on_typed;
@@ -249,14 +277,44 @@ static void live(heap *h) {
     config.on_end = on_end;
     config.event_queue = 4;
     config.clock = ORR_CLOCK_VIRTUAL;
+    config.saveable = true;
+    return config;
+}
+
+static orr_workflow *load_source(orr_runtime *rt, life *l) {
+    orr_type type = {.size = sizeof type, .name = "my.type", .ud = l, .start = start_work};
+    return orr_register(rt, &type) == ORR_OK ? orr_load_string(rt, source, "w.lua") : NULL;
+}
+
+/* What was saved is loaded in another runtime, whose opening and loading of modules is not tried
+ * again. */
+static void live_on(heap *h, life *l) {
+    orr_config config = config_of(h, l);
+    orr_run_id id;
+    if (h->child || game.size == 0) return;
+    h->next = 0;
+    orr_runtime *rt = orr_open(&config);
+    orr_workflow *w = rt != NULL ? load_source(rt, l) : NULL;
+    if (h->first == 0) h->next = h->calls + 1;
+    if (w != NULL && orr_load(rt, give_bytes, &game) == ORR_OK && orr_list_runs(rt, &id, 1) > 0) {
+        for (int i = 0; i < 5; i++) orr_step(rt, 1000000);
+        save_game(rt);
+        orr_cancel(rt, id);
+        orr_wait(rt, id);
+    }
+    orr_close(rt);
+}
+
+static void live(heap *h) {
+    life l = {.heap = h};
+    orr_config config = config_of(h, &l);
     orr_runtime *rt = orr_open(&config);
     if (!h->child && h->first == 0) { /* from here on each one */
         h->stride = 1;
         h->next = h->calls + 1;
     }
     if (rt != NULL) {
-        orr_type type = {.size = sizeof type, .name = "my.type", .ud = &l, .start = start_work};
-        orr_workflow *w = orr_register(rt, &type) == ORR_OK ? orr_load_string(rt, source, "w.lua") : NULL;
+        orr_workflow *w = load_source(rt, &l);
         build(rt);
         orr_start_options options;
         orr_start_options_init(&options);
@@ -266,6 +324,7 @@ static void live(heap *h) {
         if (!orr_run_id_is_none(run)) go_through(&l, rt, run);
         orr_close(rt);
     }
+    live_on(h, &l);
     if (h->child && l.others > 0) {
         fprintf(stderr, "allocation %llu failed: %s\n", (unsigned long long)h->failed, l.message);
         _exit(2);

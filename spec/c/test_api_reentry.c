@@ -262,6 +262,24 @@ static int f_next_event(host *h) {
 static int f_cancel_because(host *h) {
     return orr_cancel_because(h->rt, h->other, "it is enough");
 }
+static int write_nothing(void *ud, const void *bytes, size_t size) {
+    (void)ud;
+    (void)bytes;
+    (void)size;
+    return 0;
+}
+static int64_t read_nothing(void *ud, void *to, size_t room) {
+    (void)ud;
+    (void)to;
+    (void)room;
+    return 0;
+}
+static int f_save(host *h) {
+    return orr_save(h->rt, write_nothing, NULL);
+}
+static int f_load(host *h) {
+    return orr_load(h->rt, read_nothing, NULL);
+}
 static int f_time(host *h) {
     return orr_time(h->rt) > 0 ? 0 : -99;
 }
@@ -322,6 +340,8 @@ static const struct {
     {"orr_next_event", f_next_event, false},
     {"orr_cancel_because", f_cancel_because, false},
     {"orr_time", f_time, false},
+    {"orr_save", f_save, true},
+    {"orr_load", f_load, true},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 

@@ -381,6 +381,81 @@ static void damaged_bytes_are_refused(void **state) {
     free(saved.at);
 }
 
+/* CRC-32C, bit by bit. */
+static uint32_t checksum(const unsigned char *text, size_t size) {
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= text[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
+    }
+    return ~crc;
+}
+
+static void mend(bytes *b) {
+    uint32_t crc = checksum(b->at, b->size - 12);
+    for (int i = 0; i < 4; i++) b->at[b->size - 4 + (size_t)i] = (unsigned char)(crc >> (8 * i));
+}
+
+static void damage(chance *c, bytes *b) {
+    for (uint32_t n = 1 + chance_below(c, 4); n > 0; n--) {
+        size_t at = 8 + chance_below(c, (uint32_t)(b->size - 20));
+        if (chance_of(c, 50)) b->at[at] ^= (unsigned char)(1u << chance_below(c, 8));
+        else b->at[at] = (unsigned char)chance_below(c, 256);
+    }
+    mend(b);
+}
+
+/* Bytes of somebody who knows the checksum: they are refused in a sentence, or their runs do
+ * something. FUZZ_ROUNDS= tries more of them. */
+static void forged_bytes_do_no_harm(void **state) {
+    host a, b;
+    const char *rounds = getenv("FUZZ_ROUNDS");
+    int refused = 0, loaded = 0, n = rounds != NULL ? atoi(rounds) : 400;
+    (void)state;
+    open_with(&a, NULL, true);
+    orr_workflow *w = load(&a, town);
+    for (int i = 0; i < 2; i++) {
+        orr_run_id id = orr_start(a.rt, w, "{\"n\":1}", NULL);
+        assert_int_equal(orr_signal(a.rt, id, "offer", "[1]"), ORR_OK);
+    }
+    pass(&a, 5);
+    bytes saved = save(&a), forged = {.at = malloc(saved.size), .size = saved.size};
+    assert_non_null(forged.at);
+    memcpy(forged.at, saved.at, saved.size);
+    mend(&forged);
+    assert_memory_equal(forged.at, saved.at, saved.size);
+    chance c = chance_begin("forged saves");
+    open_with(&b, NULL, true);
+    load(&b, town);
+    for (int i = 0; i < n; i++) {
+        memcpy(forged.at, saved.at, saved.size);
+        damage(&c, &forged);
+        b.message[0] = '\0';
+        if (load_bytes(&b, &forged, forged.size) != ORR_OK) {
+            refused++;
+            assert_true(strlen(b.message) > 20);
+            assert_int_equal(orr_list_runs(b.rt, NULL, 0), 0);
+            continue;
+        }
+        loaded++;
+        for (int k = 0; k < 20; k++) {
+            assert_true(orr_step(b.rt, SECOND / 100) >= 0);
+            orr_advance(b.rt, SECOND);
+        }
+        bytes again = save(&b);
+        free(again.at);
+        orr_close(b.rt);
+        open_with(&b, NULL, true);
+        load(&b, town);
+    }
+    printf("%d were refused, %d loaded: %s\n", refused, loaded, b.message);
+    assert_true(refused > 0 && loaded > 0);
+    orr_close(a.rt);
+    orr_close(b.rt);
+    free(saved.at);
+    free(forged.at);
+}
+
 static const char other_town[] = "local flow = require 'orrery'\n"
                                  "local w = flow.workflow { name = 'character' }\n"
                                  "w.patrol = { run = function(ctx) end }\n"
@@ -500,6 +575,7 @@ int main(void) {
         cmocka_unit_test(what_was_under_way_begins_again),
         cmocka_unit_test(pauses_and_signals_are_kept),
         cmocka_unit_test(damaged_bytes_are_refused),
+        cmocka_unit_test(forged_bytes_do_no_harm),
         cmocka_unit_test(what_cannot_be_loaded_is_said),
         cmocka_unit_test(all_is_loaded_or_nothing),
         cmocka_unit_test(runs_of_a_store_are_saved_too),
