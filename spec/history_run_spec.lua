@@ -556,9 +556,10 @@ describe("a pause", function()
     process.handle:kill "sigkill"
     here:finish(process)
     has(here:ends(5, "resume").err, "paused: the run itself is")
-    here:ends(0, "cancel", id)
+    here:ends(0, "cancel", id, "--why", "nobody needs it")
     here:ends(1, "resume")
     assert.are.equal("cancelled", here:query("SELECT state FROM runs WHERE id = ?", id)[1].state)
+    has(here:ends(0, "show", id).out, "nobody needs it")
   end)
 
   local HOST = [[

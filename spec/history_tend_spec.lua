@@ -74,6 +74,11 @@ describe("orrery cancel and pause", function()
     assert.are.same({ { name = "cancel" }, { name = "pause" } }, query "SELECT name FROM inbox ORDER BY id")
   end)
 
+  it("keep why with the message", function()
+    ok("cancel", WAITS, "--why", "the source was wrong")
+    assert.are.same({ { text = '{"reason":"the source was wrong"}' } }, query "SELECT text FROM inbox")
+  end)
+
   it("say that a run has ended, and do the others", function()
     local result = orrery("cancel", DONE, WAITS)
     assert.are.equal(1, result.code)

@@ -295,7 +295,10 @@ static void live_on(heap *h, life *l) {
     h->next = 0;
     orr_runtime *rt = orr_open(&config);
     orr_workflow *w = rt != NULL ? load_source(rt, l) : NULL;
-    if (h->first == 0) h->next = h->calls + 1;
+    if (h->first == 0) {
+        h->next = h->calls + 1;
+        if (h->stride < 12) h->stride = 12; /* one in six */
+    }
     if (w != NULL && orr_load(rt, give_bytes, &game) == ORR_OK && orr_list_runs(rt, &id, 1) > 0) {
         for (int i = 0; i < 5; i++) orr_step(rt, 1000000);
         save_game(rt);
