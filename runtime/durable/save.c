@@ -1,8 +1,8 @@
 /* save.c - the live runs of a runtime as bytes, and back: what a saved game is made of.
  *
  * A save is the journals of its runs, and nothing else of them: what goes on from it is a fold over
- * the same records, as after a restart. Numbers are LEB128, texts and journals are such a size and
- * their bytes.
+ * the same records, as after a restart. Numbers are 8 bytes, the lowest first; texts and journals
+ * are such a size and their bytes.
  *
  *   "ORRSAVE" 1           the format, and its version
  *   time                  of the runtime, ns
@@ -12,15 +12,14 @@
  *     workflow, hash      its name; of its definition, "" where that is not known
  *     journal             a list of records (record.h); the last one of a run that goes on says that
  *                         it was let go in good order
- *   size, CRC-32C         8 and 4 bytes, the lowest first: of all before them
+ *   size, CRC-32C         of all before them; the second in 4 bytes
  */
 #include "durable/inner.h"
-#include "store/record/leb128.h"
 #include "store/record/record.h"
 #include <string.h>
 
 static const char magic[8] = {'O', 'R', 'R', 'S', 'A', 'V', 'E', 1};
-enum { END = 12, CHILD = 1, LEAST = sizeof magic + 2 + END };
+enum { NUMBER = 8, END = NUMBER + 4, CHILD = 1, LEAST = sizeof magic + 2 * NUMBER + END };
 
 /* A child of a save that its parent has not come to yet: it is in the store, and no run. */
 struct orr_put_child {
@@ -118,9 +117,14 @@ static orr_status write_bytes(saving *s, const void *bytes, size_t size) {
     return ORR_EIO;
 }
 
+static void put_little(unsigned char *to, uint64_t n, int bytes) {
+    for (int i = 0; i < bytes; i++) to[i] = (unsigned char)(n >> (8 * i));
+}
+
 static orr_status write_number(saving *s, uint64_t n) {
-    unsigned char bytes[ORR_LEB_LONGEST];
-    return write_bytes(s, bytes, (size_t)(orr_leb_put(bytes, n) - bytes));
+    unsigned char bytes[NUMBER];
+    put_little(bytes, n, NUMBER);
+    return write_bytes(s, bytes, sizeof bytes);
 }
 
 static orr_status write_block(saving *s, const void *bytes, size_t size) {
@@ -195,10 +199,8 @@ static orr_status count_runs(const orr_rtbox *rt, uint64_t *n, orr_reason *reaso
 
 static orr_status write_end(saving *s) {
     unsigned char end[END];
-    uint64_t size = s->size;
-    uint32_t crc = s->crc;
-    for (int i = 0; i < 8; i++) end[i] = (unsigned char)(size >> (8 * i));
-    for (int i = 0; i < 4; i++) end[8 + i] = (unsigned char)(crc >> (8 * i));
+    put_little(end, s->size, NUMBER);
+    put_little(end + NUMBER, s->crc, END - NUMBER);
     return write_bytes(s, end, sizeof end);
 }
 
@@ -247,19 +249,36 @@ static bool is_whole(const unsigned char *bytes, size_t size, orr_reason *reason
         problem = "these bytes are no save";
     else if (bytes[sizeof magic - 1] != magic[sizeof magic - 1])
         problem = "the save was written by another version, which this one cannot read";
-    else if (size < LEAST || little(end, 8) != size - END)
+    else if (size < LEAST || little(end, NUMBER) != size - END)
         problem = "the save is cut off, or something was added to it";
-    else if (little(end + 8, 4) != orr_crc32c(0, bytes, size - END))
+    else if (little(end + NUMBER, END - NUMBER) != orr_crc32c(0, bytes, size - END))
         problem = "the save is damaged: its bytes are not those that were written";
     if (problem) orr_reason_set(reason, "%s", problem);
     return problem == NULL;
+}
+
+static bool get_number(const unsigned char **at, const unsigned char *end, uint64_t *n) {
+    if (end - *at < NUMBER) return false;
+    *n = little(*at, NUMBER);
+    *at += NUMBER;
+    return true;
+}
+
+static bool get_block(const unsigned char **at, const unsigned char *end, const unsigned char **bytes,
+                      size_t *size) {
+    uint64_t n;
+    if (!get_number(at, end, &n) || n > (uint64_t)(end - *at)) return false;
+    *bytes = *at;
+    *size = (size_t)n;
+    *at += n;
+    return true;
 }
 
 /* Texts are copied, so that they end with a NUL. */
 static bool read_text(const unsigned char **at, const unsigned char *end, char *to, size_t room) {
     const unsigned char *bytes;
     size_t size;
-    if (!orr_leb_block(at, end, &bytes, &size) || size >= room || memchr(bytes, 0, size)) return false;
+    if (!get_block(at, end, &bytes, &size) || size >= room || memchr(bytes, 0, size)) return false;
     if (size > 0) memcpy(to, bytes, size);
     to[size] = '\0';
     return true;
@@ -270,10 +289,9 @@ static bool read_run(const unsigned char **at, const unsigned char *end, orr_sav
     if ((size_t)(end - *at) < sizeof run->id) return false;
     memcpy(run->id, *at, sizeof run->id);
     *at += sizeof run->id;
-    if (!orr_leb_get(at, end, &flags) || flags > CHILD ||
+    if (!get_number(at, end, &flags) || flags > CHILD ||
         !read_text(at, end, run->workflow, sizeof run->workflow) ||
-        !read_text(at, end, run->hash, sizeof run->hash) ||
-        !orr_leb_block(at, end, &run->journal, &run->size))
+        !read_text(at, end, run->hash, sizeof run->hash) || !get_block(at, end, &run->journal, &run->size))
         return false;
     run->child = flags == CHILD;
     return orr_records_count(run->journal, run->size) > 0;
@@ -284,7 +302,7 @@ orr_status orr_saved_read(const unsigned char *bytes, size_t size, orr_saved *sa
     const unsigned char *at = bytes + sizeof magic, *end = bytes + size - END;
     orr_saved_run run;
     uint64_t time;
-    bool fits = orr_leb_get(&at, end, &time) && orr_leb_get(&at, end, &saved->left);
+    bool fits = get_number(&at, end, &time) && get_number(&at, end, &saved->left);
     saved->time = (int64_t)time;
     saved->at = at;
     saved->end = end;

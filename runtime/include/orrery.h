@@ -692,8 +692,8 @@ ORR_API const char *orr_run_json(orr_runtime *rt, orr_run_id run);
  * does not hold the run: the process that has it acts on it within 50 ms, or the one that
  * resumes it. ORR_ENOTFOUND; ORR_ESTATE for a run of the store that has ended. */
 ORR_API int orr_cancel(orr_runtime *rt, orr_run_id run);
-/* The same with a reason, one sentence: the run keeps it as its error (code `cancelled`), where this
- * is what stops it, and why-texts give it. NULL: none. */
+/* The same with a reason, one sentence: where this is what stops the run, that keeps it as its
+ * error (code `cancelled`), and orr_why_json gives it. NULL: none. */
 ORR_API int orr_cancel_because(orr_runtime *rt, orr_run_id run, const char *reason);
 /* Starts nothing more; what runs goes on. The run's clock stands still: its timeouts, deadlines,
  * backoffs and waits keep what is left of them, but what was asked to stop has its grace. */
@@ -716,10 +716,10 @@ ORR_API int orr_forget(orr_runtime *rt, orr_run_id run);
  * may be NULL where there is no room. In no order. Takes time in proportion to their number. */
 ORR_API size_t orr_list_runs(orr_runtime *rt, orr_run_id *ids, size_t room);
 
-/* Structs that these fill have `size` set by the caller: `orr_run_info info = {.size = sizeof info};`.
- * They tell of runs that this runtime holds, ORR_ENOTFOUND for any other. ORR_EINVAL where the size
- * was not set. Texts are valid until the next call with the same runtime, names of nodes and
- * workflows as long as the run. */
+/* Structs that these fill have `size` set by the caller, `orr_run_info info = {.size = sizeof
+ * info}`. They tell of runs that this runtime holds, ORR_ENOTFOUND for any other. ORR_EINVAL
+ * where the size was not set. Texts are valid until the next call with the same runtime, names of
+ * nodes and workflows as long as the run. */
 
 typedef struct orr_run_info {
     size_t size;
@@ -797,21 +797,21 @@ typedef int (*orr_write_fn)(void *ud, const void *bytes, size_t size);
 typedef int64_t (*orr_read_fn)(void *ud, void *to, size_t room);
 
 /* Writes every live run, from a store too, as a saved game: their journals, with a version and a
- * checksum, in pieces. The runs go on. ORR_ESTATE from within a callback, and where a run keeps no
- * journal (without config.saveable; a graph of orr_build that is under way) or has outputs that stand
- * beside it in its store; ORR_EIO where `write` fails, ORR_ENOMEM. Takes time in proportion to
- * what the journals hold; with a store it waits for the disk. */
+ * checksum, in pieces. The runs go on. ORR_ESTATE from within a callback, and where a run keeps
+ * no journal (without config.saveable; a graph of orr_build that is under way) or has large
+ * outputs, which stand beside it in its store; ORR_EIO where `write` fails, ORR_ENOMEM. Takes
+ * time in proportion to what the journals hold; with a store it waits for the disk. */
 ORR_API int orr_save(orr_runtime *rt, orr_write_fn write, void *ud);
 
-/* Lets the runs of a save go on in this runtime, which has config.saveable and no store (ORR_ESTATE),
- * under their ids: nodes that had completed keep their outputs, steps their results, sleeps what is
- * left of them; what was under way begins again, as in a run that is resumed from a store. The
- * workflows were loaded before, by their names: ORR_ENOTFOUND where one is missing,
- * ORR_EDEFINITION where its definition is another now; what its handlers say may be new. Register
- * node types first. A clock of the host's or a virtual one goes on from the time of the save, where
- * it is not past that. Bytes that are no save, cut off or changed, or of another version, are
- * ORR_EINVAL. A run that is there already is ORR_ESTATE (`duplicate_id`). All is loaded or nothing.
- * The host's pointers are to be set anew (orr_list_runs, orr_set_run_data). */
+/* Lets the runs of a save go on in this runtime, which has config.saveable and no store
+ * (ORR_ESTATE), under their ids: nodes that had completed keep their outputs, steps their
+ * results, sleeps what is left of them; what was under way begins again, as in a run that is
+ * resumed from a store. The workflows were loaded before, by their names: ORR_ENOTFOUND where one
+ * is missing, ORR_EDEFINITION where its definition is another now; what its handlers say may be
+ * new. Register node types first. A clock of the host's or a virtual one goes on from the time of
+ * the save, where it is not past that. Bytes that are no save, cut off or changed, or of another
+ * version, are ORR_EINVAL. A run that is there already is ORR_ESTATE (`duplicate_id`). All is
+ * loaded or nothing. The host's pointers are to be set anew (orr_list_runs, orr_set_run_data). */
 ORR_API int orr_load(orr_runtime *rt, orr_read_fn read, void *ud);
 
 /* ---- from any thread ------------------------------------------------------------------------ */

@@ -1,6 +1,6 @@
 /* test_api_look.c - what a host sees of its runs without JSON: figures, nodes and items with their
- * states, why one waits, events as structs by callback and by asking, log lines, ends, and why a run
- * was cancelled. */
+ * states, why one waits, events as structs by callback and by asking, log lines, ends, and why a
+ * run was cancelled. */
 #include <orrery.h>
 
 #include <setjmp.h>

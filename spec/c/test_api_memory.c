@@ -1,11 +1,12 @@
 /* test_api_memory.c - every allocation may fail: each in turn, once and from there on, through
- * opening, loading, building, running, stepping, asking and closing. Nothing crashes, hangs or is
- * lost, and a failure says that it was memory.
+ * opening, loading, building, running, stepping, asking, saving and closing. Nothing crashes, hangs
+ * or is lost, and a failure says that it was memory.
  *
  * The allocator itself forks: the child sees this allocation fail and lives to its end, the parent
  * goes on to the next one. So nothing is done twice. While it opens, most of which is the loading
- * of modules, one in twelve is tried, and each from there on. MEMORY_STRIDE=1 tries each of all
- * of them, MEMORY_FIRST=n with a large stride the n-th alone.
+ * of modules, one in twelve is tried, each from there on, and one in six where another runtime
+ * loads what was saved. MEMORY_STRIDE=1 tries each of all of them, MEMORY_FIRST=n with a large
+ * stride the n-th alone.
  */
 #include <orrery.h>
 

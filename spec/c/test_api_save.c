@@ -1,6 +1,6 @@
-/* test_api_save.c - saved games: the live runs of a runtime as bytes and back. They go on to the same
- * end; nothing that was done is done again; bytes that are cut off, changed or of something else are
- * refused; all is loaded or nothing. */
+/* test_api_save.c - saved games: the live runs of a runtime as bytes and back. They go on to the
+ * same end; nothing that was done is done again; bytes that are cut off, changed or of something
+ * else are refused; all is loaded or nothing. */
 #include <orrery.h>
 
 #include <lauxlib.h>

@@ -10,11 +10,11 @@ local native_type = {}
 
 local declared = setmetatable({}, { __mode = "k" }) -- what stands for it in the host -> type
 
---- Declares a native node type. Any config is accepted; C gets it as it is, like the inputs, and as JSON where
---- it asks for that.
+--- Declares a native node type. Any config is accepted; C gets it as it is, like the inputs, and
+--- as JSON where it asks for that.
 ---@param name string
 ---@param doc string?
----@param start fun(resume: function, ctx: orrery.Context, config: table, inputs: table, attempt: integer, config_json: string?, inputs_json: string?): integer, integer
+---@param start fun(resume: function, ctx: orrery.Context, config: table, inputs: table, attempt: integer, ...: string?): integer, integer
 ---@param cancel fun(slot: integer, generation: integer): boolean whether the attempt still answers
 ---@param native userdata what stands for it in the host's runtime
 ---@param json boolean whether it asks for JSON

@@ -102,7 +102,8 @@ function host.go_on(rt, row, how)
   return (act(row.id, { runtime = rt, items = how == "retry_items" }))
 end
 
---- The hash of a workflow's definition, which is everything but its code; "" for a graph of functions.
+--- The hash of a workflow's definition, which is everything but its code; "" for a graph of
+--- functions.
 ---@param compiled orrery.Compiled
 ---@return string
 function host.definition_hash(compiled)

@@ -74,9 +74,11 @@ return {
     },
     cancel = {
       summary = "Cancels runs.",
-      RUNS, { "--why", "Why: the run keeps it as its error.", argname = "TEXT" }, JSON, STORE, filtered = true,
+      RUNS, { "--why", "Why: the run keeps it as its error.", argname = "TEXT" }, JSON, STORE,
+      filtered = true,
       examples = {
-        "orrery cancel 0193f0e2 --why 'the wrong file'", "orrery cancel --workflow etl --state running --since 1d",
+        "orrery cancel 0193f0e2 --why 'the wrong file'",
+        "orrery cancel --workflow etl --state running --since 1d",
       },
     },
     pause = {
