@@ -10,8 +10,8 @@
  *     id                  16 bytes
  *     flags               1: another run called it
  *     workflow, hash      its name; of its definition, "" where that is not known
- *     journal             a list of records (record.h); the last one of a run that goes on says that
- *                         it was let go in good order
+ *     journal             a list of records (record.h); the last one of a run that goes on says
+ *                         that it was let go in good order
  *   size, CRC-32C         of all before them; the second in 4 bytes
  */
 #include "durable/inner.h"
@@ -301,7 +301,7 @@ orr_status orr_saved_read(const unsigned char *bytes, size_t size, orr_saved *sa
     if (!is_whole(bytes, size, reason)) return ORR_EINVAL;
     const unsigned char *at = bytes + sizeof magic, *end = bytes + size - END;
     orr_saved_run run;
-    uint64_t time;
+    uint64_t time = 0;
     bool fits = get_number(&at, end, &time) && get_number(&at, end, &saved->left);
     saved->time = (int64_t)time;
     saved->at = at;

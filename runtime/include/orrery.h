@@ -25,8 +25,8 @@
  *
  * Strings are UTF-8 and NUL-terminated. What is passed in is copied; what is handed out belongs to
  * the runtime and is valid until the next call with the same runtime, unless said otherwise. Values
- * (inputs, configurations, outputs) cross as JSON texts (RFC 8259), or without text as an orr_value.
- * Times are nanoseconds.
+ * (inputs, configurations, outputs) cross as JSON texts (RFC 8259), or without text as an
+ * orr_value. Times are nanoseconds.
  *
  * Enums only grow at their end. Structs that you fill begin with `size`, which their init function
  * sets: a program that was compiled against an older header keeps working.
@@ -370,11 +370,11 @@ typedef struct orr_config {
      * store or a file; the rows of a node of the library stand in a file beside the store. 0:
      * 1 MiB */
     size_t large_output;
-    /* the events that on_typed_event and orr_next_event are given, ORR_EVENT_BIT or-ed; 0: all. What
-     * nobody asks for is never made */
+    /* the events that on_typed_event and orr_next_event are given, ORR_EVENT_BIT or-ed; 0: all.
+     * What nobody asks for is never made */
     uint64_t events;
-    /* every event of those kinds, between two turns. What it names is valid during the call. Without
-     * on_event no JSON is made */
+    /* every event of those kinds, between two turns. What it names is valid during the call.
+     * Without on_event no JSON is made */
     void (*on_typed_event)(void *ud, const orr_event_info *event);
     /* so many of them are kept for orr_next_event, the latest; 0: none is */
     uint32_t event_queue;
@@ -387,9 +387,9 @@ typedef struct orr_config {
      * once; `data` is the host's pointer of it. ORR_RUN_STATE_COUNT: this runtime goes on without
      * it, which was suspended, could not be recorded, or has another owner now */
     void (*on_end)(void *ud, orr_run_id run, orr_run_state state, void *data);
-    /* runs in memory keep a journal, so that orr_save can save them. Every attempt, step, signal and
-     * output is then recorded, as in a store but in memory: the outputs and steps of a run take their
-     * size as JSON once more until it is forgotten, and a step of a handler some µs */
+    /* runs in memory keep a journal, so that orr_save can save them. Every attempt, step, signal
+     * and output is then recorded, as in a store but in memory: the outputs and steps of a run
+     * take their size as JSON once more until it is forgotten, and a step of a handler some µs */
     bool saveable;
 } orr_config;
 
@@ -444,8 +444,8 @@ typedef enum orr_value_kind {
 } orr_value_kind;
 
 ORR_API orr_value_kind orr_value_is(orr_runtime *rt, orr_value v);
-/* What it is; `otherwise` where it is of another kind. A float without a fraction is an integer too,
- * and an integer is a number. */
+/* What it is; `otherwise` where it is of another kind. A float without a fraction is an integer
+ * too, and an integer is a number. */
 ORR_API bool orr_value_boolean(orr_runtime *rt, orr_value v, bool otherwise);
 ORR_API int64_t orr_value_integer(orr_runtime *rt, orr_value v, int64_t otherwise);
 ORR_API double orr_value_number(orr_runtime *rt, orr_value v, double otherwise);
@@ -475,8 +475,8 @@ ORR_API void orr_value_drop(orr_runtime *rt, orr_value v);
 ORR_API orr_value orr_value_array(orr_runtime *rt);
 ORR_API orr_value orr_value_object(orr_runtime *rt);
 /* Set a field of an object; with `name` NULL append to an array. Any value may stand in another,
- * and is not copied. ORR_EINVAL for a part that is none (no finite number, text NULL, a name
- * in an array) and for a value that is not there; ORR_ESTATE for one that was not made here, or that
+ * and is not copied. ORR_EINVAL for a part that is none (no finite number, text NULL, a name in
+ * an array) and for a value that is not there; ORR_ESTATE for one that was not made here, or that
  * was made before the last one was handed over, by whichever function: what the engine has is not
  * changed. ORR_ENOMEM. */
 ORR_API int orr_value_set(orr_runtime *rt, orr_value into, const char *name, orr_value value);
@@ -512,8 +512,8 @@ typedef struct orr_call {
     uint32_t item;      /* of a node with `each`, from 1; 0: none */
     uint32_t iteration; /* of a node with `loop`, from 1 */
     int64_t deadline;   /* when the attempt times out, by orr_time; INT64_MAX: never */
-    /* the same for every attempt of this (run, node, item, iteration), and for nothing else: a UUID,
-     * for services that take one */
+    /* the same for every attempt of this (run, node, item, iteration), and for nothing else: a
+     * UUID, for services that take one */
     const char *idempotency_key;
     orr_value config_value, inputs_value; /* the two as values */
 } orr_call;
@@ -672,7 +672,8 @@ ORR_API orr_run_state orr_state(orr_runtime *rt, orr_run_id run);
 ORR_API const char *orr_output(orr_runtime *rt, orr_run_id run);
 /* The output of one node as JSON; NULL where there is none. */
 ORR_API const char *orr_node_output(orr_runtime *rt, orr_run_id run, const char *node);
-/* The two as values; none where there is none. Of a run that this runtime holds nothing is copied. */
+/* The two as values; none where there is none. Of a run that this runtime holds nothing is
+ * copied. */
 ORR_API orr_value orr_output_value(orr_runtime *rt, orr_run_id run);
 ORR_API orr_value orr_node_output_value(orr_runtime *rt, orr_run_id run, const char *node);
 /* ORR_NODE_STATE_COUNT for a node that is not there. */
