@@ -16,10 +16,12 @@ static int push_hash(lua_State *L) {
     return 0;
 }
 
-/* Each is made once; "" where it cannot be. */
-static const char *hash_of(orr_workflow *w) {
-    if (w->hash[0] == '\0') orr_api_call(w->rt, push_hash, w);
-    return w->hash;
+/* Of all workflows that are loaded; each is made once. */
+static int make_hashes(orr_runtime *rt) {
+    int status = ORR_OK;
+    for (orr_workflow *w = rt->workflows; w != NULL && status == ORR_OK; w = w->next)
+        if (w->hash[0] == '\0') status = orr_api_call(rt, push_hash, w);
+    return status;
 }
 
 static int outside(orr_runtime *rt, const char *name) {
@@ -32,13 +34,13 @@ static int outside(orr_runtime *rt, const char *name) {
 
 static int say(orr_runtime *rt, orr_status status, const orr_reason *reason) {
     static const struct {
+        const char *code;
         orr_status status;
-        const char *name;
-    } names[] = {{ORR_ENOMEM, "out_of_memory"}, {ORR_EINVAL, "invalid_save"},
-                 {ORR_ESTATE, "wrong_state"},   {ORR_EIO, "store_error"},
-                 {ORR_ENOTFOUND, "not_found"},  {ORR_EDEFINITION, "definition_changed"}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (names[i].status == status) return orr_api_fail(rt, status, names[i].name, reason->text);
+    } known[] = {{"out_of_memory", ORR_ENOMEM}, {"invalid_save", ORR_EINVAL},
+                 {"wrong_state", ORR_ESTATE},   {"store_error", ORR_EIO},
+                 {"not_found", ORR_ENOTFOUND},  {"definition_changed", ORR_EDEFINITION}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].status == status) return orr_api_fail(rt, status, known[i].code, reason->text);
     return status;
 }
 
@@ -58,7 +60,7 @@ static int write_some(void *ud, const void *bytes, size_t size) {
 static const char *plan_hash(void *ud, const orr_plan *plan) {
     const saving *s = ud;
     for (orr_workflow *w = s->rt->workflows; w != NULL; w = w->next)
-        if (w->plan == plan) return hash_of(w);
+        if (w->plan == plan) return w->hash;
     return NULL;
 }
 
@@ -69,6 +71,8 @@ int orr_save(orr_runtime *rt, orr_write_fn write, void *ud) {
     int status = outside(rt, "orr_save");
     if (status != ORR_OK) return status;
     if (write == NULL) return orr_api_refuse(rt, "orr_save: the function is NULL");
+    status = make_hashes(rt);
+    if (status != ORR_OK) return status;
     orr_api_take_posts(rt);
     rt->depth++;
     orr_status saved = orr_runs_save(rt->box, &io, &reason);
@@ -125,7 +129,7 @@ static int check_workflows(loading *l) {
             orr_reason_set(&reason, "the save has runs of the workflow %s; load that first", run.workflow);
             return say(l->rt, ORR_ENOTFOUND, &reason);
         }
-        if (run.hash[0] != '\0' && strcmp(hash_of(w), run.hash) != 0) {
+        if (run.hash[0] != '\0' && strcmp(w->hash, run.hash) != 0) {
             orr_reason_set(&reason, "the workflow %s is another than when its runs were saved", run.workflow);
             return say(l->rt, ORR_EDEFINITION, &reason);
         }
@@ -168,7 +172,7 @@ static int give_up_run(lua_State *L) {
     memcpy(a.id.bytes, l->run.id, sizeof a.id.bytes);
     if (orr_api_push_run(L, &a)) {
         orr_runbox *r = orr_check_run(L, -1);
-        orr_push_error(L, l->rt->script, "not_loaded", "the save could not be loaded");
+        orr_push_error(L, l->rt->script, "invalid_save", "another run of the save could not be loaded");
         orr_run_drop(L, r);
         lua_rawgeti(L, LUA_REGISTRYINDEX, l->rt->runs);
         lua_pushlstring(L, (const char *)l->run.id, sizeof l->run.id);
@@ -209,6 +213,7 @@ int orr_load(orr_runtime *rt, orr_read_fn read, void *ud) {
                             "runs orr_resume_all lets go on");
     status = read_all(&l, read, ud);
     if (status == ORR_OK) status = say(rt, orr_saved_read(l.bytes, l.size, &l.saved, &reason), &reason);
+    if (status == ORR_OK) status = make_hashes(rt);
     if (status == ORR_OK) status = check_workflows(&l);
     if (status == ORR_OK) {
         if (rt->config.clock != ORR_CLOCK_REAL && l.saved.time > orr_time(rt))

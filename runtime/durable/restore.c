@@ -452,6 +452,7 @@ static orr_runbox *restore(lua_State *L, int rt_idx, int plan, int opts, restori
             lua_pop(L, 1);
             return NULL;
         }
+        if (!x->rt->durable && orr_is_memory_error(L, -1)) lua_error(L);
         lua_pushfstring(L, "run %s cannot go on: %s", id, luaL_tolstring(L, -1, NULL));
         lua_error(L);
     }

@@ -144,7 +144,8 @@ void orr_storage_open(lua_State *L, orr_rtbox *rt, const char *url, int durabili
     if (!g->store) {
         close_handles(g);
         orr_mem_free(&s->alloc, g, 1, sizeof *g);
-        orr_push_error(L, s, "store_error", *reason.text ? reason.text : no_memory);
+        orr_push_error(L, s, *reason.text ? "store_error" : "out_of_memory",
+                       *reason.text ? reason.text : no_memory);
         lua_error(L);
         return;
     }

@@ -47,8 +47,11 @@ static void on_error(void *ud, const orr_error_info *error) {
     life *l = ud;
     l->errors++;
     /* it failed before; and the end of a run may not have come to the host yet */
-    static const char *const late[] = {"stale_token", "run_ended", "wrong_state"};
+    static const char *const late[] = {"stale_token", "run_ended", "wrong_state",
+                                       "not_found"}; /* given up: a record of it was lost */
     if (error->status == ORR_ENOMEM) return;
+    /* a run cannot even be given up where there is no memory for good */
+    if (error->status == ORR_ESTUCK && l->heap->lasting) return;
     for (size_t i = 0; i < sizeof late / sizeof *late; i++)
         if (strcmp(error->code, late[i]) == 0) return;
     l->others++;

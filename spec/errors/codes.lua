@@ -481,6 +481,11 @@ return {
     "Return nil, booleans, numbers, texts and tables of these; the message names the place.",
     "no",
   },
+  invalid_save = {
+    "What is to be loaded is no saved game, is cut off or was changed, or is of another version.",
+    "Load a save as it was written; the message says what is wrong with this one.",
+    "–",
+  },
   invalid_state = {
     "What was to be kept between runs cannot be: the key is no text of 1 to 512 printable bytes, the value"
       .. " no plain data, or an option of `ctx:state()` is wrong.",
