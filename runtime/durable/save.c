@@ -18,7 +18,7 @@
 #include "store/record/record.h"
 #include <string.h>
 
-static const char magic[8] = {'O', 'R', 'R', 'S', 'A', 'V', 'E', 1};
+static const unsigned char magic[8] = {'O', 'R', 'R', 'S', 'A', 'V', 'E', 1};
 enum { NUMBER = 8, END = NUMBER + 4, CHILD = 1, LEAST = sizeof magic + 2 * NUMBER + END };
 
 /* A child of a save that its parent has not come to yet: it is in the store, and no run. */
