@@ -1,12 +1,13 @@
--- Lists of a store of many runs, as the server reads them: by each filter and every pair of filters.
+-- Lists of a store of many runs, as the server reads them: by each filter and every pair of
+-- filters.
 -- usage: build/orrery bench/lists.lua make FILE RUNS   makes the store, straight into its tables
 --        build/orrery bench/lists.lua measure FILE     prints the slowest pages, in milliseconds
 --        build/orrery bench/lists.lua each FILE        and every one of them, on the standard error
 --
--- Half of the runs have the workflow `a` and the label `l=a`, the others `b` and `l=b`; every second
--- one of `b` has failed. Twenty more, spread evenly, are of `a`, have failed and have both labels: so
--- for each pair of filters there are some that go with hundreds of thousands of runs each and with
--- twenty together, and some that have nothing in common.
+-- Half of the runs have the workflow `a` and the label `l=a`, the others `b` and `l=b`; every
+-- second one of `b` has failed. Twenty more, spread evenly, are of `a`, have failed and have both
+-- labels: so for each pair of filters there are some that go with hundreds of thousands of runs
+-- each and with twenty together, and some that have nothing in common.
 
 local core = require "orrery.core"
 local filter = require "orrery.history.filter"

@@ -1,5 +1,5 @@
--- Lists of runs a page at a time: nothing twice and nothing left out, whatever comes and goes between
--- two pages; and pages of the parts of a run, and of its log.
+-- Lists of runs a page at a time: nothing twice and nothing left out, whatever comes and goes
+-- between two pages; and pages of the parts of a run, and of its log.
 local core = require "orrery.core"
 local filter = require "orrery.history.filter"
 local list = require "orrery.history.list"

@@ -1,5 +1,5 @@
--- What the server reads: on a thread of its own, so that the loop never waits for a query; and streams
--- of events that go on without a gap.
+-- What the server reads: on a thread of its own, so that the loop never waits for a query; and
+-- streams of events that go on without a gap.
 local core = require "orrery.core"
 local flow = require "orrery"
 local place = require "spec.support.place"

@@ -381,8 +381,8 @@ describe("a ticker", function()
           run = function(ctx) ctx:sleep "1s" cleaned = cleaned + 1 end }
         here.start { w }
         here.to(T0 + 31 * MINUTE)
-        local rows = here.rt:store():rows("runs_keyed", { workflow = "w", from = "schedule:", to = "schedule~",
-          limit = 10 })
+        local rows = here.rt:store():rows("runs_keyed", { workflow = "w", from = "schedule:",
+          to = "schedule~", limit = 10 })
         assert.equal(3, #rows)
         assert.same({ "cancelled", "cancelled", "running" }, (function()
           local states = texts(rows, "state")

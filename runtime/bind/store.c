@@ -26,8 +26,8 @@
  *       before that run is taken by force: where its process was stopped while it had the store
  *       locked, that process is displaced, and woken so that it lets go
  *   store:snapshot(fn, …)
- *       calls fn with the rest, and gives what it gives; all that it reads is of one moment, that of
- *       the first where it takes another one. It may neither wait nor change or close the store
+ *       calls fn with the rest, and gives what it gives; all that it reads is of one moment, that
+ *       of the first where it takes another one. It may neither wait nor change or close the store
  *   store:records(run, after, most)
  *       the records of the run with that id after a sequence number, at most so many, as
  *       run:journal gives them without values; nil where there is no such run

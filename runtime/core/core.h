@@ -368,7 +368,8 @@ typedef struct orr_breaker_options {
     uint32_t probes;    /* attempts let through while half open; 0 = 1 */
 } orr_breaker_options;
 orr_status orr_core_breaker(orr_core *core, const char *name, const orr_breaker_options *options);
-/* "closed", "open" or "half_open", and until when it stays open; NULL: there is none of that name. */
+/* "closed", "open" or "half_open", and until when it stays open; NULL: there is none of that
+ * name. */
 const char *orr_core_breaker_state(const orr_core *core, const char *name, int64_t *until);
 /* Closes a breaker and forgets what it counted; what it held back tries again. ORR_ENOTFOUND. */
 orr_status orr_core_breaker_reset(orr_core *core, const char *name);

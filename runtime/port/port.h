@@ -148,7 +148,8 @@ int orr_unnamed_file(const char *folder);
 /* ---- the manager of services ----------------------------------------------------------------- */
 
 /* Sends a text as one datagram to a unix socket: how a service says to systemd that it is ready. A
- * path that begins with @ is in the abstract namespace. Never waits. 0 or the number of an error. */
+ * path that begins with @ is in the abstract namespace. Never waits. 0 or the number of an
+ * error. */
 int orr_port_notify(const char *path, const char *text);
 
 /* ---- libraries that are opened at first use -------------------------------------------------- */

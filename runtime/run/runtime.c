@@ -308,8 +308,8 @@ static int rt_breaker(lua_State *L) {
     return 0;
 }
 
-/* rt:breaker_state(name) -> "closed", "open" or "half_open", and until when it stays open; nil: there
- * is none of that name */
+/* rt:breaker_state(name) -> "closed", "open" or "half_open", and until when it stays open; nil:
+ * there is none of that name */
 static int rt_breaker_state(lua_State *L) {
     orr_rtbox *rt = orr_check_rt(L, 1);
     int64_t until = 0;

@@ -413,8 +413,9 @@ typedef struct orr_store_reader {
     void *ud;
 } orr_store_reader;
 
-/* From now on until the call with `begins` false all that is read is of one moment. Meanwhile nothing
- * may be changed, and it is not begun a second time. ORR_OK also where the store cannot; ORR_EIO. */
+/* From now on until the call with `begins` false all that is read is of one moment. Meanwhile
+ * nothing may be changed, and it is not begun a second time. ORR_OK also where the store cannot;
+ * ORR_EIO. */
 orr_status orr_store_snapshot(orr_store *store, bool begins, orr_reason *reason);
 
 /* Gives the rows of a query of the catalogue. `values` has one for each of its parameters, in their

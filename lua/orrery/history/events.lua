@@ -1,6 +1,6 @@
---- What happens to runs, as their journals say it: of one run, or of all. It is read from the store,
---- so it is the same whichever process runs them; and whoever says what he has seen gets what came
---- after, without a gap.
+--- What happens to runs, as their journals say it: of one run, or of all. It is read from the
+--- store, so it is the same whichever process runs them; and whoever says what he has seen gets
+--- what came after, without a gap.
 local core = require "orrery.core"
 
 local events = {}

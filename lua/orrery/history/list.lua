@@ -2,8 +2,8 @@
 ---
 --- The order is that of their creation, and of their numbers where that is the same. Both stay, so
 --- whatever comes and goes between two pages, none is given twice and none is left out that was
---- there all the while. A page is of one moment. Each state is asked for by itself, because an index
---- has the runs of one in order; they are merged here.
+--- there all the while. A page is of one moment. Each state is asked for by itself, because an
+--- index has the runs of one in order; they are merged here.
 local mistake = require "orrery.history.mistake"
 
 local list = {}

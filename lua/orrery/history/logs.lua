@@ -67,9 +67,9 @@ end
 ---@field level string|nil from this level on
 ---@field search string|nil text that the message or the fields hold, in upper or lower case
 
---- A page of the lines of a run, in order. It looks at so many lines and no more, so that it takes a
---- bounded time and memory however long the log is: a page of a search may have few lines, or none,
---- and not be the last.
+--- A page of the lines of a run, in order. It looks at so many lines and no more, so that it takes
+--- a bounded time and memory however long the log is: a page of a search may have few lines, or
+--- none, and not be the last.
 ---@param db orrery.Store
 ---@param run table
 ---@param args orrery.LogsAsked

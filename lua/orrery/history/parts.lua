@@ -1,5 +1,5 @@
---- The parts of a run a page at a time, however many it has: nodes, items, attempts, steps, signals.
---- Pages go by the keys of the tables, so that each costs what it holds.
+--- The parts of a run a page at a time, however many it has: nodes, items, attempts, steps,
+--- signals. Pages go by the keys of the tables, so that each costs what it holds.
 local column = require "orrery.history.column"
 local items = require "orrery.history.items"
 local mistake = require "orrery.history.mistake"

@@ -58,8 +58,9 @@ end
 ---@param run table row of `find.one`
 ---@param row table of `nodes`
 ---@return table { node, item, item_name, state, attempts, error, source, kind, … as of `orrery.Why`,
----  held: "ended"|"workflow_paused"|"run_paused"|nil, abandoned: true|nil nobody runs its run, left:
----  true|nil the signal is there, help: { act, … }|nil what can be done, try: string|nil what may help
+---  held: "ended"|"workflow_paused"|"run_paused"|nil, abandoned: true|nil nobody runs its run,
+---  left: true|nil the signal is there, help: { act, … }|nil what can be done, try: string|nil what
+---  may help
 ---  against its error, place: string[]|nil the user's lines of its traceback }
 function reported.node(db, run, row)
   local said, made = facts.said(row), {}

@@ -1,5 +1,6 @@
 --- Figures over all runs of a store: those of the views `workflow_stats` and `node_stats`, and what
---- agents have used. Those of workflows come from sums that are kept; percentiles have three digits.
+--- agents have used. Those of workflows come from sums that are kept; percentiles have three
+--- digits.
 local column = require "orrery.history.column"
 local owners = require "orrery.history.owners"
 

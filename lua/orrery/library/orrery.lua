@@ -47,7 +47,7 @@
 ---@field after? orrery.After what it waits for, besides what its expressions mention
 ---@field when? orrery.Condition false: the node is skipped
 ---@field join? "all"|"all_completed"|"any"|"done"|"failed"|orrery.Need ("all")
----@field retry? integer|orrery.RetryPreset|"learned"|orrery.RetryPolicy|orrery.RetryPolicy[] of a list the first that fits the error decides
+---@field retry? integer|orrery.RetryPreset|"learned"|orrery.RetryPolicy|orrery.RetryPolicy[] of a list the first that fits decides
 ---@field timeout? orrery.Duration of an attempt
 ---@field deadline? orrery.Duration of all attempts with their delays, from ready
 ---@field heartbeat? orrery.Duration longest silence between `ctx:progress` or `ctx:heartbeat`
@@ -303,14 +303,15 @@ function Store:change(changes) end
 ---@param text? string JSON
 ---@param dedup? string a second message with the same is none
 function Store:send(run, name, text, dedup) end
----Calls a function; all that it reads is of one moment, that of the first where it takes another one.
----It may neither wait nor change or close the store. Raises what it raises.
+---Calls a function; all that it reads is of one moment, that of the first where it takes another
+---one. It may neither wait nor change or close the store. Raises what it raises.
 ---@param fn function
 ---@param ... any its arguments
 ---@return any ... what it gives
 function Store:snapshot(fn, ...) end
----The records of a run's journal after one of them, as `run:journal` gives them, without values: `index`
----in place of `node`, from 1, and `port` in place of `outcome`. Raises where they cannot be read.
+---The records of a run's journal after one of them, as `run:journal` gives them, without values:
+---`index` in place of `node`, from 1, and `port` in place of `outcome`. Raises where they cannot be
+---read.
 ---@param run string id
 ---@param after integer sequence number, 0: from the first on
 ---@param most integer
@@ -922,20 +923,57 @@ function flow.saga(name, options) end
 ---@param members table
 ---@return table
 function flow.sequence(members) end
+---When runs are started; see docs/schedules.md.
+---@class orrery.Schedule
+---@field cron? string|string[]
+---@field every? orrery.Duration
+---@field anchor? string|integer
+---@field zone? string
+---@field except? string|string[]
+---@field start? string|integer
+---@field missed? "none"|"last"|"all"
+---@field overlap? "skip"|"queue_one"|"queue_all"|"cancel"|"terminate"|"allow"
+---@field jitter? orrery.Duration
+---@field pause_on_failure? integer|boolean
+---@field input? any
+---@field name? string
+
 ---A trigger that starts runs at times; see docs/schedules.md.
----@param fields {cron: (string|string[])?, every: orrery.Duration?, anchor: (string|integer)?, zone: string?, except: (string|string[])?, start: (string|integer)?, missed: "none"|"last"|"all"|nil, overlap: "skip"|"queue_one"|"queue_all"|"cancel"|"terminate"|"allow"|nil, jitter: orrery.Duration?, pause_on_failure: (integer|boolean)?, input: any, name: string?}
+---@param fields orrery.Schedule also `end`, as `start`
 ---@return table
 function flow.schedule(fields) end
+---Which files start runs.
+---@class orrery.Watch
+---@field path string
+---@field pattern? string
+---@field on? "change"|"create"|"remove"
+---@field settle? orrery.Duration
+---@field overlap? "skip"|"queue_one"|"allow"
+---@field input? any
+---@field name? string
+
 ---A trigger that starts a run when files change.
----@param fields {path: string, pattern: string?, on: "change"|"create"|"remove"|nil, settle: orrery.Duration?, overlap: "skip"|"queue_one"|"allow"|nil, input: any, name: string?}
+---@param fields orrery.Watch
 ---@return table
 function flow.watch(fields) end
 ---A trigger that starts a run after each run of another workflow.
 ---@param fields {workflow: string, state: (string|string[])?, input: any, name: string?}
 ---@return table
 function flow.after_run(fields) end
+---What a request starts or signals.
+---@class orrery.Hook
+---@field name string
+---@field verify? "none"|"standard"|"github"|"stripe"|"token"
+---@field secrets? any
+---@field start? any
+---@field signal? string
+---@field run? string
+---@field key? string
+---@field wait? orrery.Duration
+---@field input? any
+
 ---Declares what a request starts or signals, for a program that serves HTTP.
----@param fields {name: string, verify: "none"|"standard"|"github"|"stripe"|"token"|nil, secrets: any, start: any, signal: string?, run: string?, key: string?, wait: orrery.Duration?, input: any}
+---@param fields orrery.Hook
 ---@return table
 function flow.hook(fields) end
 ---Declares a pool; without options it only asks for the declaration.

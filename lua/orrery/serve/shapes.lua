@@ -9,22 +9,25 @@ local PROBLEM = { message = "string", kind = "string?", where = "string?", node 
   line = "integer?", column = "integer?" }
 
 local RUN = { id = "string", short = "string", workflow = "string", state = "string", created = "number",
-  started = "number?", ended = "number?", labels = "object", context = "any?", key = "string?", parent = "string?",
-  durability = "string", nodes = "integer", completed = "integer", failed = "integer", skipped = "integer",
-  cancelled = "integer", running = "integer", waiting = "integer", owned = "boolean?", error = "any?" }
+  started = "number?", ended = "number?", labels = "object", context = "any?", key = "string?", parent =
+  "string?", durability = "string", nodes = "integer", completed = "integer", failed = "integer", skipped =
+  "integer", cancelled = "integer", running = "integer", waiting = "integer", owned = "boolean?", error =
+  "any?" }
 
-local RUN_DETAILS = { seq = "integer", input = "any?", output = "any?", bundle = "string?", forked_from = "string?",
-  owner = { type = "object", optional = true }, lock = { type = "object", optional = true },
-  inbox = { type = "array", items = "any" }, awaits = { type = "array", items = "any" },
-  children = { type = "array", items = "any" } }
+local RUN_DETAILS = { seq = "integer", input = "any?", output = "any?", bundle = "string?", forked_from =
+  "string?", owner = { type = "object", optional = true }, lock = { type = "object", optional = true },
+  inbox = { type = "array", items = "any" }, awaits = { type = "array", items = "any" }, children = { type =
+  "array", items = "any" } }
 for name, field in pairs(RUN) do RUN_DETAILS[name] = field end
 
-local NODE = { name = "string", index = "integer", item = "integer?", item_name = "string?", state = "string",
-  attempts = "integer", iteration = "integer?", started = "number?", ended = "number?", due = "number?",
-  output = "any?", output_bytes = "integer?", error = "any?", source = "string?", outcome = "string?", why = "any?",
-  items = "integer?", begun = "integer?", live = "integer?", settled = "integer?", failed = "integer?" }
+local NODE = { name = "string", index = "integer", item = "integer?", item_name = "string?", state =
+  "string", attempts = "integer", iteration = "integer?", started = "number?", ended = "number?", due =
+  "number?", output = "any?", output_bytes = "integer?", error = "any?", source = "string?", outcome =
+  "string?", why = "any?", items = "integer?", begun = "integer?", live = "integer?", settled = "integer?",
+  failed = "integer?" }
 
---- name -> shape. Another shape is named by its name, as the type of a field or the items of a list.
+--- name -> shape. Another shape is named by its name, as the type of a field or the items of a
+--- list.
 shapes.ALL = {
   Problem = { type = "string", title = "string?", status = "integer", detail = "string", code = "string",
     problems = { type = "array", items = PROBLEM, optional = true }, details = { type = "object",
@@ -58,8 +61,9 @@ shapes.ALL = {
   Run = RUN, RunPage = { runs = list "Run", next = "string?" }, RunDetails = RUN_DETAILS,
   Node = NODE, NodePage = { nodes = list "Node", next = "string?" },
   ItemPage = { items = list "Node", next = "string?", total = "integer" },
-  Attempt = { node = "string", item = "integer?", iteration = "integer?", attempt = "integer", phase = "string",
-    state = "string", started = "number?", ended = "number?", error = "any?", interrupted = "integer?" },
+  Attempt = { node = "string", item = "integer?", iteration = "integer?", attempt = "integer", phase =
+    "string", state = "string", started = "number?", ended = "number?", error = "any?", interrupted =
+    "integer?" },
   Step = { node = "string", item = "integer?", iteration = "integer?", path = "string?", ordinal = "integer",
     name = "string", kind = "string?", attempt = "integer?", value = "any?", value_bytes = "integer?",
     error = "any?", time = "number?" },

@@ -2,9 +2,9 @@
  * this one.
  *
  * commits, journal and owners are the truth, with what stands beside them: bundles, modules, blobs,
- * cache, logs, inbox, run_locks, arrivals, state, tokens, audit. A row of runs is made with the run; its other
- * columns, and the tables nodes, attempts, steps, signals and timers, are projections of the
- * journal (store/tables).
+ * cache, logs, inbox, run_locks, arrivals, state, tokens, audit. A row of runs is made with the
+ * run; its other columns, and the tables nodes, attempts, steps, signals and timers, are
+ * projections of the journal (store/tables).
  * SQLite keeps the text of CREATE statements, so the comments in them are what `.schema` shows.
  *
  * A column that holds JSON is declared TEXT: any other type name would turn the text 1.0 into the

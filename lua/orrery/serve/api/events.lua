@@ -1,6 +1,6 @@
 --- Streams of events (text/event-stream): what happens to a run, or to all, as the journals say it.
---- What a client has seen it says in `Last-Event-ID`, or in the query as `after`, and gets what came
---- after that.
+--- What a client has seen it says in `Last-Event-ID`, or in the query as `after`, and gets what
+--- came after that.
 local flow = require "orrery"
 local uv = require "luv"
 

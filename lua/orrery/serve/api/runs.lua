@@ -1,4 +1,5 @@
---- What the API says of runs. Nothing is read here: the thread reads, and gives the text of the answer.
+--- What the API says of runs. Nothing is read here: the thread reads, and gives the text of the
+--- answer.
 local problem = require "orrery.serve.problem"
 
 local runs = {}
@@ -37,7 +38,9 @@ runs.attempts, runs.steps, runs.signals = about "attempts", about "steps", about
 runs.logs, runs.why = about "logs", about "why"
 
 local function drawn(name)
-  return function(call) return call.host.reads:text("orrery.serve.reads.drawings", name, call.params.id), JSON end
+  return function(call)
+    return call.host.reads:text("orrery.serve.reads.drawings", name, call.params.id), JSON
+  end
 end
 
 runs.graph, runs.timeline = drawn "graph", drawn "timeline"

@@ -51,8 +51,8 @@ local function children_of(db, run)
   return array(list)
 end
 
---- One run, without its parts; `seq` is the last record of its journal that is in it: a stream of its
---- events goes on from there.
+--- One run, without its parts; `seq` is the last record of its journal that is in it: a stream of
+--- its events goes on from there.
 asks.run = about_run(function(db, run)
   local made = details.head(db, run, true)
   made.short, made.seq, made.children = run.short, run.seq, children_of(db, run)
@@ -72,8 +72,8 @@ asks.why = about_run(function(db, run, args)
   return { run = run.id, state = run.state, nodes = array(list), more = more }
 end)
 
---- Figures over all runs; or those of a workflow, with its nodes and agents, which takes the longer the
---- more runs there are.
+--- Figures over all runs; or those of a workflow, with its nodes and agents, which takes the longer
+--- the more runs there are.
 ---@param db orrery.Store
 ---@param args { workflow: string|nil, workflows: string[]|nil } workflows: only of these
 ---@return table

@@ -94,8 +94,9 @@ local function question(self, module, name, ...)
     most = self.bytes }
 end
 
---- Calls a function with the store before the arguments, and gives its result as JSON. Raises what it
---- raises: an error with a code (`bad_request` for a mistake), or, as a string, a fault. May wait.
+--- Calls a function with the store before the arguments, and gives its result as JSON. Raises what
+--- it raises: an error with a code (`bad_request` for a mistake), or, as a string, a fault. May
+--- wait.
 ---@param module string
 ---@param name string of a function of that module
 ---@param ... any plain data, not nil
@@ -139,8 +140,8 @@ local function wake(self, by)
   self.timer = nil
 end
 
--- The answer to a look: what the store is at; nothing where it cannot be read, which who waits finds
--- out.
+-- The answer to a look: what the store is at; nothing where it cannot be read, which who waits
+-- finds out.
 local function seen(self, kind, said)
   self.looks = false
   local answer = kind == "ended" and message.decode(said).value
@@ -159,8 +160,8 @@ local function look(self)
   end)
 end
 
---- Waits until the store is at something else than this number, or so long. While anybody waits, one
---- looks for all of them, ten times a second.
+--- Waits until the store is at something else than this number, or so long. While anybody waits,
+--- one looks for all of them, ten times a second.
 ---@param since integer of `reads.change`, as it was before what was read last
 ---@param seconds number
 function Reads:changed(since, seconds)
