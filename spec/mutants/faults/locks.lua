@@ -12,7 +12,7 @@ return {
     from = "    if (!run->waits) orr_take_up(run, force);", to = "    if (!run->ended) orr_take_up(run, force);",
     by = "test_core_begin" },
   { name = "a cancel of one that waits is forgotten at a restart", file = "runtime/core/recover.c",
-    from = "    if (run->waits && run->mode != MODE_OPEN) orr_refuse(run);\n", to = "",
+    from = "    if (run->waits && run->mode != MODE_OPEN) orr_refuse(run, NULL);\n", to = "",
     by = "test_core_begin" },
   { name = "a run's timeout counts from its creation, though it waited", file = "runtime/core/fold.c",
     from = "    run->stats.started = a->time;\n    run->since = begins(run, a);",
