@@ -330,6 +330,10 @@ local function read(path)
   return file:read "a"
 end
 
+-- A script that gives the global `require` another value has changed Lua for all that is loaded
+-- after it.
+local function sets_require(text) return text:find "require%s*=" or text:find "require%s*,[^(]*=" end
+
 -- ORRERY_FUZZ: seconds. Loading a changed Lua file runs it, with nothing in reach that touches the
 -- machine.
 describe("a definition changed by chance", function()
@@ -361,7 +365,8 @@ describe("a definition changed by chance", function()
       local stop = os.clock() + seconds
       local tried = 0
       while os.clock() < stop do
-        local text = mutate(source)
+        local text
+        repeat text = mutate(source) until not sets_require(text)
         local ok, problems = pcall(flow.check, { source = text, name = name })
         assert(ok, ("%s\n%s"):format(tostring(problems), text))
         for _, problem in ipairs(problems) do
