@@ -108,8 +108,9 @@ static bool begin_watch(orr_httpd_client *c) {
 
 /* ---- phases ---------------------------------------------------------------------------------- */
 
-void orr_httpd_enter(orr_httpd_client *c, orr_httpd_phase phase) {
+void orr_httpd_enter(orr_httpd_client *c, orr_httpd_phase next) {
     orr_httpd *h = c->server;
+    uint8_t phase = (uint8_t)next;
     if (c->phase == phase || c->phase == PHASE_CLOSING) return;
     tell_busy(h, c->phase, phase);
     leave(c);

@@ -109,7 +109,7 @@ void orr_httpd_hear(orr_httpd *h);
 
 /* ---- httpd_client.c -------------------------------------------------------------------------- */
 
-void orr_httpd_enter(orr_httpd_client *c, orr_httpd_phase phase);
+void orr_httpd_enter(orr_httpd_client *c, orr_httpd_phase next);
 /* The library has taken a connection, or lets go of it (MHD_OPTION_NOTIFY_CONNECTION). */
 void orr_httpd_on_connection(void *ud, struct MHD_Connection *connection, void **context,
                              enum MHD_ConnectionNotificationCode what);
