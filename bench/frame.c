@@ -418,10 +418,11 @@ static void save(size_t n, const char *folder) {
         took[2][i] = cpu_ns() - start;
         sample_expect("runs", orr_list_runs(rt, NULL, 0), n);
     }
+    const size_t middle = TRIES / 2;
     for (int i = 0; i < 3; i++) qsort(took[i], TRIES, sizeof took[i][0], ascending);
-    sample_say("save", (double)took[0][TRIES / 2] / 1e9);
-    sample_say("load", (double)took[1][TRIES / 2] / 1e9);
-    sample_say("replay", (double)took[2][TRIES / 2] / 1e9);
+    sample_say("save", (double)took[0][middle] / 1e9);
+    sample_say("load", (double)took[1][middle] / 1e9);
+    sample_say("replay", (double)took[2][middle] / 1e9);
     sample_say("bytes", (double)s.size / (double)n);
     orr_close(rt);
     free(s.bytes);
