@@ -272,7 +272,7 @@ describe("in a store", function()
       local flow = require "orrery"
       local w = flow.workflow { name = "count" }
       w.n = { each = function() return { 1, 2, 3, 4, 5, 6, 7, 8 } end, -- some are overtaken too often
-        retry = { max = 50, delay = 0.01, on = { "state_conflict" } }, run = function(ctx)
+        retry = { max = 50, delay = 0.01, max_delay = 0.1, on = { "state_conflict" } }, run = function(ctx)
         for _ = 1, 5 do ctx:state():update("n", function(n) return (n or 0) + 1 end) end
       end }
       return w]], [[
