@@ -376,11 +376,13 @@ sanitize-address:
 	ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined OPTIMIZE=-O1 test
 # Only what starts threads of our own, stores among it: the sanitizer sees nothing inside Debian's
-# Lua, so elsewhere it proves nothing. Tests of stores fork processes that own some.
+# Lua, so elsewhere it proves nothing. Tests of stores fork processes that own some. What is known
+# of it is told by both stacks, so the longest history is kept.
 THREAD_WORDS := workers\|uv_thread\|pthread_\|watchdog\|place\.h\|orr_store_open\|store = path
 THREAD_TESTS := $(if $(TEST_SRC),$(shell grep -l '$(THREAD_WORDS)' $(TEST_SRC)))
+TSAN_KNOWN := :suppressions=$(CURDIR)/spec/support/tsan_known
 sanitize-thread:
-	TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:suppressions=$(CURDIR)/spec/support/tsan_known \
+	TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:history_size=7$(TSAN_KNOWN) \
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread OPTIMIZE=-O1 TEST_SRC='$(THREAD_TESTS)' test-c
 
 -include bench/bench.mk
