@@ -1,18 +1,17 @@
 --- The measured critical path of a run that is over: from the node that ended last back, each time
 --- to the dependency that it waited for longest.
-local column = require "orrery.history.column"
+local stored = require "orrery.history.graph.stored"
 
 local critical = {}
 
 -- By node: the names of those it depends on, as the code that the run began with says.
-local function dependencies(db, bundle)
-  local row = bundle and db:get("bundle", bundle)
-  local definition = row and column.plain(row.definition)
-  if type(definition) ~= "table" or type(definition.nodes) ~= "table" then return nil end
+local function dependencies(db, run)
+  local definition = stored.definition(db, run)
+  if not definition then return nil end
   local after = {}
   for _, node in ipairs(definition.nodes) do
     local names = {}
-    for k, dep in ipairs(node.after or {}) do names[k] = type(dep) == "table" and dep.node or dep end
+    for k, dep in ipairs(node.deps) do names[k] = definition.nodes[dep.node].name end
     after[node.name] = names
   end
   return after
@@ -37,7 +36,7 @@ end
 ---@param run { bundle: string|nil, started: number|nil, ended: number|nil, nodes: table[] }
 ---@return orrery.MeasuredPath|nil
 function critical.of(db, run)
-  local after = run.ended and run.started and dependencies(db, run.bundle)
+  local after = run.ended and run.started and dependencies(db, run)
   if not after then return nil end
   local by_name, names = {}, {}
   for i, node in ipairs(run.nodes) do
