@@ -5,7 +5,8 @@ local date = {}
 local DAY = 86400
 date.DAY = DAY
 
---- The number of a day. Months and days outside their range carry over.
+--- The number of a day in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible
+--- low-level date algorithms"). Months and days outside their range carry over.
 ---@param year integer
 ---@param month integer
 ---@param day integer

@@ -19,18 +19,9 @@ filter.STATES = {
 
 -- ---- times --------------------------------------------------------------------------------------
 
--- Days from 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible
--- low-level date algorithms").
-local function days_from_civil(y, m, d)
-  y = m <= 2 and y - 1 or y
-  local era = y // 400
-  local yoe = y - era * 400
-  local doy = (153 * (m + (m > 2 and -3 or 9)) + 2) // 5 + d - 1
-  return era * 146097 + yoe * 365 + yoe // 4 - yoe // 100 + doy - 719468
-end
-
 local function in_utc(t)
-  return days_from_civil(t.year, t.month, t.day) * 86400 + t.hour * 3600 + t.min * 60 + t.sec
+  local days = require("orrery.calendar.date").days(t.year, t.month, t.day)
+  return days * 86400 + t.hour * 3600 + t.min * 60 + t.sec
 end
 
 local function in_range(t)
