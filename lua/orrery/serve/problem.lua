@@ -44,8 +44,10 @@ local function words_of(e)
   return "internal_error", "the server could not do this, and has said why in its log"
 end
 
--- A mistake of a definition or an input, without what is for people only.
-local function plain(list)
+--- Mistakes of a definition or an input, without what is for people only.
+---@param list table[]
+---@return table[] an array for JSON
+function problem.mistakes(list)
   local made = {}
   for i, each in ipairs(list) do
     made[i] = { message = each.message, kind = each.kind, where = each.where, node = each.node,
@@ -64,7 +66,7 @@ function problem.of(e)
     detail = message }
   local fields = type(e) == "table" and e or {}
   for name, value in pairs(fields.more or {}) do made[name] = value end
-  if fields.problems then made.problems = plain(fields.problems) end
+  if fields.problems then made.problems = problem.mistakes(fields.problems) end
   if type(fields.details) == "table" then made.details = fields.details end
   return made
 end

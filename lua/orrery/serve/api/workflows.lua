@@ -7,23 +7,14 @@ local workflows = {}
 
 local array = core.json.array
 
-local function plain(list)
-  local made = {}
-  for i, each in ipairs(list) do
-    made[i] = { message = each.message, kind = each.kind, where = each.where, node = each.node,
-      field = each.field, line = each.line, column = each.column }
-  end
-  return array(made)
-end
-
 local function bundle_hash(compiled)
   local bundle = require("orrery.bundle").of(compiled)
   return bundle and bundle.hash
 end
 
 local function problems_of(entry)
-  if not entry.other then return plain(entry.problems) end
-  return plain { { kind = "duplicate_name",
+  if not entry.other then return problem.mistakes(entry.problems) end
+  return problem.mistakes { { kind = "duplicate_name",
     message = ("%s makes a workflow of the name \"%s\" as well, and has it: give this one another"):format(
       entry.other, entry.name) } }
 end
@@ -31,7 +22,8 @@ end
 local function described(call, entry)
   local compiled = entry.compiled
   local made = { name = entry.name, file = entry.path, loaded = entry.loaded, problems = problems_of(entry),
-    warnings = plain(entry.warnings), state = #entry.problems > 0 or entry.other and "broken" or "ready" }
+    warnings = problem.mistakes(entry.warnings),
+    state = #entry.problems > 0 or entry.other and "broken" or "ready" }
   made.state = (#entry.problems > 0 or entry.other) and "broken" or "ready"
   if not compiled then return made end
   made.hash, made.nodes = bundle_hash(compiled), #compiled.plan
@@ -62,7 +54,7 @@ function workflows.runnable(call, name)
   local entry = workflows.entry(call, name)
   if entry.compiled then return entry end
   problem.raise("workflow_broken", ("the workflow of %s does not load: %s"):format(entry.path,
-    errors.sentence(entry.problems[1])), { problems = plain(entry.problems) })
+    errors.sentence(entry.problems[1])), { problems = problem.mistakes(entry.problems) })
 end
 
 function workflows.list(call)
@@ -127,7 +119,7 @@ end
 -- ---- check --------------------------------------------------------------------------------------
 
 local function report(problems, warnings)
-  return { problems = plain(problems), warnings = plain(warnings), count = #problems }
+  return { problems = problem.mistakes(problems), warnings = problem.mistakes(warnings), count = #problems }
 end
 
 local function check_json(text)
