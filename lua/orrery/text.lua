@@ -3,6 +3,11 @@
 --- somebody means harm with; these read a text once.
 local text = {}
 
+--- Its bytes as hexadecimal digits.
+---@param bytes string
+---@return string
+function text.hex(bytes) return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) end
+
 --- Without white space at both ends.
 ---@param s string
 ---@return string

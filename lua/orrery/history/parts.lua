@@ -5,6 +5,7 @@ local items = require "orrery.history.items"
 local mistake = require "orrery.history.mistake"
 local nodes = require "orrery.history.nodes"
 local core = require "orrery.core"
+local hex = require("orrery.text").hex
 
 local parts = {}
 
@@ -17,10 +18,6 @@ local LIMIT = 100 -- of a page, where nothing is said
 local function place_of(text, usual)
   if not text then return usual end
   return text:match "^%d+$" and #text < 19 and math.tointeger(tonumber(text)) or mistake.cursor(text)
-end
-
-local function hex(text)
-  return (text:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
 end
 
 -- A key of several columns; it goes to the store as it came, as a value.

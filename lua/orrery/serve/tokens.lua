@@ -3,13 +3,12 @@
 --- token or from the link that is printed at the start.
 local core = require "orrery.core"
 local problem = require "orrery.serve.problem"
+local hex = require("orrery.text").hex
 
 local tokens = {}
 
 local PREFIX = { token = "orr_", session = "orrs_" }
 local BYTES = 32
-
-local function hex(bytes) return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) end
 
 --- Random bytes of the system, as hex.
 ---@param n integer
