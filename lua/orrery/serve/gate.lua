@@ -121,7 +121,6 @@ end
 
 local function is_near(peer)
   return peer == "unix" or peer:find "^127%." ~= nil or peer:find "^%[::1%]:" ~= nil
-    or peer:find "^::1" ~= nil
 end
 
 local function by_header(self, request)
