@@ -245,5 +245,21 @@ void orr_steps_push_orphans(lua_State *L, const orr_runbox *r);
 /* Takes over a record of a step or a signal while a run is rebuilt; its decoded payload is at the
  * top and is popped. */
 void orr_steps_restore(lua_State *L, orr_runbox *r, const orr_record *rec);
+/* The same from the text of the payload, of a step; false, and nothing has changed, where that has
+ * to be decoded. */
+bool orr_steps_restore_text(lua_State *L, orr_runbox *r, const orr_record *rec, const char *text,
+                            size_t size);
+
+/* ---- step_text.c ----------------------------------------------------------------------------- */
+
+/* Parts of the payload, which belong to it. */
+typedef struct orr_step_text {
+    orr_payload kind, path, name, held; /* held: JSON, or empty for nil */
+    lua_Integer ordinal;
+    orr_step_state state; /* STEP_VALUE or STEP_ERROR, as its payload says */
+} orr_step_text;
+
+/* False: it has to be decoded. */
+bool orr_step_text_read(const char *text, size_t size, orr_step_text *step);
 
 #endif

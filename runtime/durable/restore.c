@@ -205,6 +205,21 @@ static bool settles(const orr_record *rec) {
                                           rec->kind == ORR_REC_SKIPPED || rec->kind == ORR_REC_CANCELLED);
 }
 
+/* Most of a long journal are steps, whose values few handlers ask for at once. */
+static bool take_step(lua_State *L, const restoring *x, const orr_entry *e) {
+    return e->record.kind == ORR_REC_STEP && !e->is_blob && x->r->run &&
+           e->record.task.node < x->r->plan->plan->n_nodes &&
+           orr_steps_restore_text(L, x->r, &e->record, e->payload, e->payload_size);
+}
+
+/* What the record holds is at the top, and is popped. */
+static void keep_payload(lua_State *L, restoring *x, orr_entry *e, orr_error *error) {
+    if (e->record.task.node != ORR_NONE && e->record.task.node >= x->r->plan->plan->n_nodes)
+        raise_unfit(L, &e->record);
+    if (!x->r->run) make_run(L, x);
+    else keep_value(L, x->r, &e->record, error);
+}
+
 /* The output of an item that is a large value of the store is read when it is used. */
 static void keep_apart(lua_State *L, restoring *x, const orr_entry *e) {
     const orr_task *task = &e->record.task;
@@ -214,31 +229,28 @@ static void keep_apart(lua_State *L, restoring *x, const orr_entry *e) {
     orr_item_output_leave(L, x->r, task->node, task->item);
 }
 
-static int take_record(lua_State *L) {
-    restoring *x = lua_touserdata(L, 1);
+static void take_record(lua_State *L, restoring *x) {
     orr_entry e;
     orr_error error;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     if (orr_entry_decode(x->bytes, x->size, &e, &error) != ORR_OK)
-        return luaL_error(L, "a record cannot be read: it is damaged, or "
-                             "a newer version of orrery wrote it");
+        luaL_error(L, "a record cannot be read: it is damaged, or "
+                      "a newer version of orrery wrote it");
     bool apart = e.is_blob && e.record.kind == ORR_REC_COMPLETED && e.record.task.item != ORR_NONE &&
                  x->r->run;
-    if (apart) lua_pushnil(L);
-    else orr_push_payload(L, x->rt, e.payload, e.payload_size, e.is_blob);
-    if (e.record.task.node != ORR_NONE && e.record.task.node >= x->r->plan->plan->n_nodes)
-        raise_unfit(L, &e.record);
-    if (!x->r->run) make_run(L, x);
-    else keep_value(L, x->r, &e.record, &error);
+    if (!take_step(L, x, &e)) {
+        if (apart) lua_pushnil(L);
+        else orr_push_payload(L, x->rt, e.payload, e.payload_size, e.is_blob);
+        keep_payload(L, x, &e, &error);
+    }
     if (apart) keep_apart(L, x, &e);
     orr_status status = orr_run_fold(x->r->run, &e.record);
-    if (status == ORR_ENOMEM) return luaL_error(L, "not enough memory");
+    if (status == ORR_ENOMEM) luaL_error(L, "not enough memory");
     if (status != ORR_OK) raise_unfit(L, &e.record);
     if (e.record.kind == ORR_REC_COMPLETED) orr_steps_forget(L, x->r, &e.record.task);
     if (e.record.kind == ORR_REC_RETRIED) orr_outputs_set_back(L, x->r);
     x->r->kept.size = e.is_blob ? ORR_BLOB_SIZE : e.payload_size;
     if (settles(&e.record)) orr_outputs_settled(L, x->r, &e.record);
-    return 0;
 }
 
 /* ---- the whole journal ----------------------------------------------------------------------- */
@@ -271,9 +283,7 @@ static void take_slice(lua_State *L, restoring *x) {
     for (size_t at = 0; at < x->used; at += sizeof x->size + x->size) {
         memcpy(&x->size, x->slice + at, sizeof x->size);
         x->bytes = x->slice + at + sizeof x->size;
-        lua_pushcfunction(L, take_record);
-        lua_pushlightuserdata(L, x);
-        lua_call(L, 1, 0);
+        take_record(L, x);
         lua_settop(L, top);
     }
 }

@@ -6,7 +6,7 @@
  * gather that was its second step, so that the order in which strands run means nothing; ordinals
  * count the steps of one coroutine. The name is compared, not looked up.
  *
- *     RUN_STEPS[task handle] = { iteration, divergence, [path] = { last = greatest ordinal,
+ *     RUN_STEPS[task handle] = { iteration, divergence, [path] = { [0] = greatest ordinal,
  *     [ordinal] = entry } }
  *
  * Values are kept as JSON text: a handler may change what it was given, and the next attempt must
@@ -65,19 +65,15 @@ static lua_Integer integer_at(lua_State *L, int idx, lua_Integer place) {
     return n;
 }
 
+/* Of the steps of a path. */
 static lua_Integer last_of(lua_State *L, int idx) {
-    lua_pushliteral(L, "last");
-    lua_rawget(L, idx < 0 ? idx - 1 : idx);
-    lua_Integer n = lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    return n;
+    return integer_at(L, idx, 0);
 }
 
 static void set_last(lua_State *L, int idx, lua_Integer n) {
     idx = lua_absindex(L, idx);
-    lua_pushliteral(L, "last");
     lua_pushinteger(L, n);
-    lua_rawset(L, idx);
+    lua_rawseti(L, idx, 0);
 }
 
 /* Pushes the steps of the task's iteration; where there are none, nil or (make) a new table. */
@@ -107,24 +103,27 @@ static bool push_task(lua_State *L, const orr_runbox *r, const orr_task *task, b
     return make;
 }
 
-/* Pushes the steps of the path at the top, which is popped. */
-static bool push_steps(lua_State *L, const orr_runbox *r, const orr_task *task, bool make) {
-    int path = lua_gettop(L);
-    if (push_task(L, r, task, make)) {
+/* Pushes the steps of a path out of those of the task at `task`; where there are none, nil or
+ * (make) a new table. */
+static bool push_path_steps(lua_State *L, int task, int path, bool make) {
+    lua_pushvalue(L, path);
+    if (lua_rawget(L, task) == LUA_TNIL && make) {
+        lua_pop(L, 1);
+        lua_newtable(L);
         lua_pushvalue(L, path);
-        if (lua_rawget(L, -2) == LUA_TNIL && make) {
-            lua_pop(L, 1);
-            lua_newtable(L);
-            lua_pushvalue(L, path);
-            lua_pushvalue(L, -2);
-            lua_rawset(L, -4);
-        }
-        lua_replace(L, path);
-        lua_settop(L, path);
-        return lua_istable(L, path);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, task);
     }
+    return lua_istable(L, -1);
+}
+
+/* Pushes the steps of the path at the top, which is popped; nil where there are none. */
+static bool push_steps(lua_State *L, const orr_runbox *r, const orr_task *task) {
+    int path = lua_gettop(L);
+    bool there = push_task(L, r, task, false) && push_path_steps(L, path + 1, path, false);
     lua_replace(L, path);
-    return false;
+    lua_settop(L, path);
+    return there;
 }
 
 /* Whether `path` is that of a strand which a step of `of`, from that ordinal on, began. */
@@ -170,8 +169,7 @@ static bool same_step(lua_State *L, int entry, lua_Integer kind, int name) {
 static void keep(lua_State *L, orr_runbox *r, const orr_task *task, int path, lua_Integer ordinal) {
     int entry = lua_gettop(L);
     push_task(L, r, task, true);
-    lua_pushvalue(L, path);
-    push_steps(L, r, task, true);
+    push_path_steps(L, entry + 1, path, true);
     int steps = entry + 2;
     if (lua_rawgeti(L, steps, ordinal) == LUA_TTABLE) {
         lua_rawgeti(L, entry, E_NAME);
@@ -188,7 +186,7 @@ static void keep(lua_State *L, orr_runbox *r, const orr_task *task, int path, lu
 /* The entry could be kept, but its record could not be made. */
 static void unkeep(lua_State *L, const orr_runbox *r, const orr_task *task, int path, lua_Integer ordinal) {
     lua_pushvalue(L, path);
-    if (push_steps(L, r, task, false)) {
+    if (push_steps(L, r, task)) {
         lua_pushnil(L);
         lua_rawseti(L, -2, ordinal);
     }
@@ -297,7 +295,7 @@ static bool ended_early(lua_State *L, orr_script *s, const orr_fiber *f) {
     int top = lua_gettop(L);
     lua_Integer next = (lua_Integer)f->ordinal + 1;
     push_path(L, s, f);
-    if (push_steps(L, f->run, &f->task, false) && lua_rawgeti(L, -1, next) == LUA_TTABLE &&
+    if (push_steps(L, f->run, &f->task) && lua_rawgeti(L, -1, next) == LUA_TTABLE &&
         was_taken(L, f, top + 2)) {
         push_divergence(L, s, f, next, NULL, top + 2);
         return true;
@@ -333,7 +331,7 @@ orr_step_state orr_steps_find(lua_State *L, orr_script *s, orr_fiber *f, orr_ste
     if (push_kept_divergence(L, s, f)) lua_error(L);
     step->due = -1;
     push_path(L, s, f);
-    if (push_steps(L, f->run, &f->task, false)) lua_rawgeti(L, -1, f->ordinal);
+    if (push_steps(L, f->run, &f->task)) lua_rawgeti(L, -1, f->ordinal);
     if (!lua_istable(L, -1) || lua_gettop(L) == top + 1) {
         lua_settop(L, top);
         f->newest = f->task.attempt;
@@ -366,7 +364,7 @@ orr_step_state orr_steps_find_call(lua_State *L, orr_script *s, const orr_fiber 
     int top = lua_gettop(L), entry = top + 2;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     push_path(L, s, f);
-    bool there = push_steps(L, f->run, &f->task, false) && lua_rawgeti(L, -1, f->ordinal) == LUA_TTABLE;
+    bool there = push_steps(L, f->run, &f->task) && lua_rawgeti(L, -1, f->ordinal) == LUA_TTABLE;
     orr_step_state state = there ? (orr_step_state)integer_at(L, entry, E_STATE) : STEP_NONE;
     bool own = there && integer_at(L, entry, E_ATTEMPT) == (lua_Integer)f->task.attempt;
     if (!there || integer_at(L, entry, E_KIND) != STEP_CALL || (!own && state != STEP_VALUE)) {
@@ -384,7 +382,7 @@ orr_step_state orr_steps_find_call(lua_State *L, orr_script *s, const orr_fiber 
 
 /* Whether the path at the top (popped) has a step after that ordinal. */
 static bool has_later(lua_State *L, const orr_fiber *f) {
-    bool later = push_steps(L, f->run, &f->task, false) && last_of(L, -1) > (lua_Integer)f->ordinal;
+    bool later = push_steps(L, f->run, &f->task) && last_of(L, -1) > (lua_Integer)f->ordinal;
     lua_pop(L, 1);
     return later;
 }
@@ -621,9 +619,9 @@ void orr_steps_settle(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *s
 
 /* ---- reading back ---------------------------------------------------------------------------- */
 
-static lua_Integer kind_of(const char *name) {
+static lua_Integer kind_of(const char *name, size_t size) {
     for (lua_Integer i = 1; i < (lua_Integer)KINDS; i++)
-        if (name && strcmp(name, kind_names[i]) == 0) return i;
+        if (strncmp(name, kind_names[i], size) == 0 && kind_names[i][size] == '\0') return i;
     return 0;
 }
 
@@ -645,9 +643,19 @@ static orr_step_state push_restored(lua_State *L, const orr_runbox *r, int idx, 
     return STEP_VALUE;
 }
 
+/* The text that the step holds is at the top. */
+static void keep_restored(lua_State *L, orr_runbox *r, const orr_record *rec, orr_step_ref *step, int path,
+                          lua_Integer ordinal) {
+    step->due = orr_run_read(r->run, rec->due);
+    push_entry(L, step, &rec->task, lua_gettop(L));
+    keep(L, r, &rec->task, path, ordinal);
+}
+
 static void restore_step(lua_State *L, orr_runbox *r, const orr_record *rec, int idx) {
+    size_t size = 0;
     lua_getfield(L, idx, "k");
-    lua_Integer kind = kind_of(lua_tostring(L, -1));
+    const char *kind_name = lua_tolstring(L, -1, &size);
+    lua_Integer kind = kind_name ? kind_of(kind_name, size) : 0;
     lua_getfield(L, idx, "o");
     lua_Integer ordinal = lua_tointeger(L, -1);
     if (lua_getfield(L, idx, "p") == LUA_TNIL) lua_pushliteral(L, "");
@@ -656,12 +664,28 @@ static void restore_step(lua_State *L, orr_runbox *r, const orr_record *rec, int
     int name = path + 1;
     if (lua_getfield(L, idx, "s") == LUA_TSTRING) orr_signal_take(L, r, lua_tostring(L, -1));
     orr_step_state state = push_restored(L, r, idx, kind);
-    const orr_step_ref step = {.kind = (orr_step_kind)kind,
-                               .name = name,
-                               .state = state,
-                               .due = orr_run_read(r->run, rec->due)};
-    push_entry(L, &step, &rec->task, lua_gettop(L));
-    keep(L, r, &rec->task, path, ordinal);
+    orr_step_ref step = {.kind = (orr_step_kind)kind, .name = name, .state = state};
+    keep_restored(L, r, rec, &step, path, ordinal);
+}
+
+bool orr_steps_restore_text(lua_State *L, orr_runbox *r, const orr_record *rec, const char *text,
+                            size_t size) {
+    orr_step_text found;
+    int top = lua_gettop(L), path = top + 1, name = top + 2;
+    if (!orr_step_text_read(text, size, &found)) return false;
+    lua_Integer kind = kind_of(found.kind.text, found.kind.size);
+    if (found.state == STEP_VALUE && (kind == STEP_SLEEP || kind == STEP_WAIT)) {
+        found.state = STEP_BEGUN; /* it may have to go on */
+        found.held.size = 0;
+    }
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lua_pushlstring(L, found.path.text, found.path.size);
+    lua_pushlstring(L, found.name.text, found.name.size);
+    lua_pushlstring(L, found.held.text, found.held.size);
+    orr_step_ref step = {.kind = (orr_step_kind)kind, .name = name, .state = found.state};
+    keep_restored(L, r, rec, &step, path, found.ordinal);
+    lua_settop(L, top);
+    return true;
 }
 
 void orr_steps_restore(lua_State *L, orr_runbox *r, const orr_record *rec) {

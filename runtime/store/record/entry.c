@@ -97,6 +97,7 @@ typedef struct reader {
 } reader;
 
 static uint64_t get(reader *r) {
+    if (r->at < r->end && *r->at < 0x80) return *r->at++; /* most are small */
     uint64_t n = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         if (r->at == r->end) break;
@@ -197,8 +198,10 @@ orr_status orr_entry_decode(const void *bytes, size_t size, orr_entry *e, orr_er
     return r.bad || r.at != r.end ? ORR_EINVAL : ORR_OK;
 }
 
+/* Asked of each record that is written: most are told by their second byte. */
 bool orr_record_ends(const void *bytes, size_t size) {
     orr_entry entry;
     orr_error error;
-    return orr_entry_decode(bytes, size, &entry, &error) == ORR_OK && entry.record.kind == ORR_REC_RUN_ENDED;
+    if (size < 2 || ((const unsigned char *)bytes)[1] != ORR_REC_RUN_ENDED) return false;
+    return orr_entry_decode(bytes, size, &entry, &error) == ORR_OK;
 }
