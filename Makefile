@@ -77,13 +77,15 @@ LUA_NOTES := $(sort $(wildcard lua/orrery/library/*.lua))
 LUA_SRC  := $(filter-out $(LUA_NOTES),$(sort $(shell find lua/orrery stdlib -name "*.lua")))
 TEST_SRC := $(sort $(wildcard spec/c/test_*.c))
 TEST_AID := $(filter-out $(TEST_SRC),$(sort $(wildcard spec/c/*.c)))
-EMBED_SRC := $(sort $(wildcard examples/embed/*.c))
+EMBED_SRC := $(sort $(wildcard examples/embed/*.c examples/site/*.c))
 
 object   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJ  := $(call object,$(LIB_SRC)) $(BUILD)/obj/embedded.o
 HOST_OBJ := $(call object,$(HOST_SRC))
 TEST_BIN := $(patsubst spec/c/%.c,$(BUILD)/spec/%,$(TEST_SRC))
 EMBED_BIN := $(patsubst %.c,$(BUILD)/%,$(EMBED_SRC))
+-include examples/game/game.mk
+HOSTS_SRC := $(EMBED_SRC) $(GAME_SRC)
 
 # A test that includes nothing above the core is linked with the core alone. That it links shows
 # that the core knows nothing else, and a fault in another room does not stop the work on this one.
@@ -208,7 +210,7 @@ $(EMBED_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/liborrery.a
 
 $(call object,$(TEST_SRC) $(TEST_AID)): | $(BUILD)/have-test
 
-DEPS := $(patsubst %.o,%.d,$(LIB_OBJ) $(HOST_OBJ) $(call object,$(TEST_SRC) $(TEST_AID) $(EMBED_SRC)))
+DEPS := $(patsubst %.o,%.d,$(LIB_OBJ) $(HOST_OBJ) $(call object,$(TEST_SRC) $(TEST_AID) $(HOSTS_SRC)))
 -include $(DEPS)
 .SECONDARY:
 
@@ -227,7 +229,8 @@ T_NEAR := $(strip $(foreach file,$(T_ALL),$(if $(findstring $(T),$(notdir $(file
 T_FILES := $(or $(T_SAME),$(T_NEAR))
 T_SPECS := $(filter %.lua,$(T_FILES))
 T_NEEDS := $(patsubst spec/c/%.c,$(BUILD)/spec/%,$(filter %.c,$(T_FILES))) $(if $(T_SPECS),$(BUILD)/orrery) \
-  $(if $(filter spec/embed_spec.lua,$(T_SPECS)),$(EMBED_BIN))
+  $(if $(filter spec/embed_spec.lua spec/site_spec.lua,$(T_SPECS)),$(EMBED_BIN)) \
+  $(if $(filter spec/game_spec.lua,$(T_SPECS)),$(GAME_BIN))
 test: $(T_NEEDS) | $(BUILD)/have-test
 	@$(if $(T_FILES),spec/support/test.sh $(BUILD) $(T_FILES),$(LUA) spec/support/near.lua '$(T)' $(T_ALL))
 else
@@ -238,7 +241,7 @@ endif
 # C tests and specs alone, for working on one side.
 test-c: $(TEST_BIN)
 	@spec/support/test.sh $(BUILD) c
-test-spec: $(BUILD)/orrery $(EMBED_BIN) | $(BUILD)/have-test
+test-spec: $(BUILD)/orrery $(EMBED_BIN) $(GAME_BIN) | $(BUILD)/have-test
 	@spec/support/test.sh $(BUILD) lua
 
 # Specs that need a server of another project, which they start themselves. T=load: some of them.
@@ -279,7 +282,7 @@ fuzz: $(BUILD)/orrery ## try texts that strangers may send, a minute each (FUZZ_
 	$(BUILD)/orrery spec/fuzz/main.lua --seconds $(FUZZ_SECONDS) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED)) $(FUZZ)
 
 .PHONY: test-build
-test-build: all $(TEST_BIN) $(EMBED_BIN) | $(BUILD)/have-test
+test-build: all $(TEST_BIN) $(EMBED_BIN) $(GAME_BIN) | $(BUILD)/have-test
 
 # ---- installing ----------------------------------------------------------------------------------
 
@@ -337,7 +340,7 @@ rooms-picture: $(ROOM_OBJ)
 
 .PHONY: lint lint-gcc lint-clang lint-tidy lint-lua lint-layout format objects
 .PHONY: sanitize sanitize-address sanitize-thread
-C_SRC := $(LIB_SRC) $(HOST_SRC) $(TEST_SRC) $(TEST_AID) $(EMBED_SRC) $(sort $(wildcard bench/*.c))
+C_SRC := $(LIB_SRC) $(HOST_SRC) $(TEST_SRC) $(TEST_AID) $(HOSTS_SRC) $(sort $(wildcard bench/*.c))
 objects: $(call object,$(C_SRC)) $(BUILD)/obj/embedded.o
 
 lint: lint-gcc lint-clang lint-tidy lint-lua lint-layout ## two compilers, clang-tidy, luacheck, layout
