@@ -13,6 +13,7 @@ typedef struct game {
     int64_t *steps; /* ns of each orr_step */
     size_t n_steps, room;
     unsigned long frame, held;
+    uint64_t due; /* when the next frame is shown, µs */
 } game;
 
 /* ---- a frame --------------------------------------------------------------------------------- */
@@ -65,18 +66,24 @@ static bool keep_time(game *g, int64_t ns) {
     return true;
 }
 
+/* Waits for the time of the next frame. Frames that came too late are not made up for. */
+static void pace(game *g) {
+    uint64_t now = SDL_GetTicks64() * 1000;
+    g->due += TICK_US;
+    if (g->due < now) g->due = now;
+    SDL_Delay((Uint32)((g->due - now) / 1000));
+}
+
 /* One turn of the loop: a frame, or a part of one that the budget has cut. */
 static bool turn(game *g, const options *o) {
     if (!g->town->behind && !do_deeds(g, o)) return false;
     grant(g, o);
     int64_t us = g->wish.paused ? 0 : TICK_US * g->wish.percent / 100;
-    Uint32 began = SDL_GetTicks();
     if (town_frame(g->town, us)) g->frame++;
     else g->held++;
     if (!keep_time(g, g->town->step_ns)) return false;
     screen_draw(&g->screen, g->town, &g->wish, (double)g->town->step_ns / 1e6);
-    Uint32 took = SDL_GetTicks() - began, frame_ms = TICK_US / 1000;
-    if (!o->headless && took < frame_ms) SDL_Delay(frame_ms - took);
+    if (!o->headless) pace(g);
     return true;
 }
 
