@@ -69,7 +69,7 @@ static void draw_panel(SDL_Renderer *r, town *t, const wishes *wish, double step
              wish->paused          ? "(paused)"
              : wish->percent < 100 ? "(slow)"
                                    : "",
-             step_ms, BUDGET_NS / 1e6, w->quests_done, w->quests_undone, keys);
+             step_ms, wish->budget / 1e3, w->quests_done, w->quests_undone, keys);
     font_draw(r, text, left + 12, 12);
     if (wish->selected < 0) return;
     overlay_text(t, wish->selected, text, sizeof text);

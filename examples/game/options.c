@@ -1,15 +1,18 @@
 /* options.c - reads the command line. */
 #include "options.h"
+#include "town.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
-    "usage: town [SCRIPTS] [--seed N] [--frames N] [--headless] [--save FILE] [--load FILE] [--mod FOLDER]\n"
-    "            [--picture FILE] [--press FRAME:KEY]... [--click FRAME:WHO]... [--list FRAME]...\n"
+    "usage: town [SCRIPTS] [--seed N] [--budget US] [--frames N] [--headless] [--save FILE] [--load FILE]\n"
+    "            [--mod FOLDER] [--picture FILE] [--press FRAME:KEY]... [--click FRAME:WHO]... [--list "
+    "FRAME]...\n"
     "SCRIPTS: the folder of the scripts; examples/game/scripts\n"
     "--frames N: ends after so many, and prints times, quests and a hash of the world\n"
+    "--budget US: how long the engine may work in a frame; 1000\n"
     "--headless: no window, and no waiting between frames\n"
     "--save FILE: what F5 writes and F9 reads; town.save\n"
     "--load FILE: begins with a saved game\n"
@@ -27,9 +30,16 @@ static bool add_deed(options *o, char how, const char *value) {
     return end != value && (how == 'l' ? *end == 0 : d->what != NULL);
 }
 
+static bool read_number(const char *text, uint64_t *n) {
+    char *end;
+    *n = strtoull(text, &end, 10);
+    return end != text && *end == 0 && *n <= INT32_MAX;
+}
+
 static bool read_option(options *o, const char *name, const char *value) {
-    if (strcmp(name, "--seed") == 0) o->seed = strtoull(value, NULL, 10);
-    else if (strcmp(name, "--frames") == 0) o->frames = strtoul(value, NULL, 10);
+    if (strcmp(name, "--seed") == 0) return read_number(value, &o->seed);
+    else if (strcmp(name, "--budget") == 0) return read_number(value, &o->budget);
+    else if (strcmp(name, "--frames") == 0) return read_number(value, &o->frames);
     else if (strcmp(name, "--save") == 0) o->save = value;
     else if (strcmp(name, "--load") == 0) o->load = value;
     else if (strcmp(name, "--mod") == 0) o->mod = value;
@@ -42,7 +52,7 @@ static bool read_option(options *o, const char *name, const char *value) {
 }
 
 static bool read_all(options *o, int argc, char **argv) {
-    *o = (options){.scripts = "examples/game/scripts", .save = "town.save", .seed = 1};
+    *o = (options){.scripts = "examples/game/scripts", .save = "town.save", .seed = 1, .budget = BUDGET_US};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--headless") == 0) o->headless = true;
         else if (argv[i][0] != '-') o->scripts = argv[i];

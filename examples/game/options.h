@@ -15,8 +15,8 @@ typedef struct deed {
 
 typedef struct options {
     const char *scripts, *save, *load, *mod, *picture;
-    uint64_t seed;
-    unsigned long frames; /* 0: no end */
+    uint64_t seed, budget; /* µs a frame */
+    uint64_t frames;       /* 0: no end */
     bool headless;
     deed deeds[DEEDS];
     int n_deeds;

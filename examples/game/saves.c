@@ -28,7 +28,7 @@ static bool said(bool good, const char *path, const char *why) {
 
 bool town_save(town *t, const char *path) {
     /* a tick that is begun is done first: what is saved is the end of one */
-    while (t->behind) town_frame(t, 0);
+    while (t->behind) town_frame(t, 0, BUDGET_US);
     FILE *file = fopen(path, "wb");
     if (!said(file != NULL, path, "cannot be written")) return false;
     bool good = write_all(file, &ours, sizeof ours) == 0 &&
@@ -75,7 +75,7 @@ town *town_load(const char *folder, const char *path) {
     fclose(file);
     if (t != NULL) take_over(t);
     /* what was under way begins again, without game time: walks go on, and have their tokens */
-    while (t != NULL && !town_frame(t, 0)) {
+    while (t != NULL && !town_frame(t, 0, BUDGET_US)) {
     }
     return t;
 }

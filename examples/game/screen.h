@@ -17,6 +17,7 @@ typedef struct screen {
 typedef struct wishes {
     bool quit, paused, save, load, reload;
     int percent;  /* of the speed of time */
+    int budget;   /* µs of a frame that are the engine's */
     int selected; /* who was clicked; -1: nobody */
 } wishes;
 

@@ -44,7 +44,7 @@ static int64_t cpu_ns(void) {
     return (int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-bool town_frame(town *t, int64_t us) {
+bool town_frame(town *t, int64_t us, int64_t budget_us) {
     if (!t->behind && us > 0) {
         orr_advance(t->rt, us * 1000);
         world_move(&t->world, us);
@@ -53,7 +53,7 @@ bool town_frame(town *t, int64_t us) {
         deliver(t);
     }
     int64_t began = cpu_ns();
-    t->behind = orr_step(t->rt, BUDGET_NS) == 1;
+    t->behind = orr_step(t->rt, budget_us * 1000) == 1;
     t->step_ns = cpu_ns() - began;
     return !t->behind;
 }

@@ -4,7 +4,7 @@
 
 #include "world.h"
 
-enum { BUDGET_NS = 1000000, TALLIES = 64 };
+enum { BUDGET_US = 1000, TALLIES = 64 };
 
 /* How days have ended, by the version of the script that they began with. */
 typedef struct tally {
@@ -32,9 +32,9 @@ town *town_open(const char *folder, uint64_t seed);
 void town_close(town *t);
 /* Loads the scripts anew: days that begin take the new ones, days under way keep theirs. */
 bool town_reload(town *t, const char *folder);
-/* One frame: moves game time on by `us` and works for the budget. What is due in a tick is done
+/* One frame: moves game time on by `us` and works for `budget_us`. What is due in a tick is done
  * before the next one, in as many frames as it takes. Returns whether it is done. */
-bool town_frame(town *t, int64_t us);
+bool town_frame(town *t, int64_t us, int64_t budget_us);
 
 /* The same for a world that stands somewhere, without its runs. */
 town *town_begin(const char *folder, const world *w);
