@@ -361,7 +361,7 @@ lint-lua: | $(BUILD)/have-lint
 
 C_FILES := $(sort $(C_SRC) $(wildcard runtime/*.h runtime/*/*.h runtime/*/*/*.h spec/c/*.h))
 LUA_FILES = $(sort $(shell find lua stdlib spec examples bench runtime -name '*.lua') $(wildcard *.rockspec))
-MAKEFILE_SRC := Makefile $(sort $(wildcard */*.mk))
+MAKEFILE_SRC := Makefile $(sort $(wildcard */*.mk */*/*.mk))
 # A planted fault is a line of C as it stands, in one string.
 WIDTHS_LEFT_OUT := spec/mutants/faults/%
 lint-layout: | $(BUILD)/have-lint
@@ -415,4 +415,4 @@ clean: ## remove everything built
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z._-]+:.*## / {printf "make %-21s %s\n", $$1, $$2}' \
-	  $(filter Makefile bench/%,$(MAKEFILE_LIST))
+	  $(filter Makefile bench/% examples/%,$(MAKEFILE_LIST))
