@@ -57,12 +57,15 @@ describe("the town", function()
     local out = command.shell(with_folder(([[
       %s --seed 3 --frames 20 --press 10:F5 --save $dir/town.save >/dev/null
       head -c 450000 $dir/town.save >$dir/cut; printf 'no game' >$dir/other
+      cp $dir/town.save $dir/changed; printf 'X' | dd of=$dir/changed bs=1 seek=5000 conv=notrunc 2>/dev/null
       %s --load $dir/cut --frames 1; echo "code $?"
       %s --load $dir/other --frames 1; echo "code $?"
+      %s --load $dir/changed --frames 1; echo "code $?"
       %s --seed 3 --frames 600 --press 300:F9 --save $dir/cut]]):gsub("%%s", TOWN)))
     assert.truthy(out.err:find("cut: its runs cannot be loaded", 1, true), out.err)
     assert.truthy(out.err:find("other: is no saved game of this program", 1, true), out.err)
-    assert.truthy(out.out:find("^code 1\ncode 1\n"), out.out)
+    assert.truthy(out.err:find("changed: is no saved game of this program", 1, true), out.err)
+    assert.truthy(out.out:find("^code 1\ncode 1\ncode 1\n"), out.out)
     assert.equal(hash(plain), hash(out.out))
   end)
 

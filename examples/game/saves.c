@@ -8,9 +8,15 @@
 typedef struct mark {
     char word[8];
     uint64_t size; /* of the world: another program has another one */
+    uint64_t sum;  /* of its bytes; those of the runs have a checksum of their own */
 } mark;
 
-static const mark ours = {"TOWN 1", sizeof(world)};
+static mark mark_of(const world *w) {
+    const unsigned char *bytes = (const unsigned char *)w;
+    mark m = {"TOWN 1", sizeof *w, 0};
+    for (size_t i = 0; i < sizeof *w; i++) m.sum = (m.sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return m;
+}
 
 static int write_all(void *file, const void *bytes, size_t size) {
     return fwrite(bytes, 1, size, file) == size ? 0 : 1;
@@ -31,8 +37,8 @@ bool town_save(town *t, const char *path) {
     while (t->behind) town_frame(t, 0, BUDGET_US);
     FILE *file = fopen(path, "wb");
     if (!said(file != NULL, path, "cannot be written")) return false;
-    bool good = write_all(file, &ours, sizeof ours) == 0 &&
-                write_all(file, &t->world, sizeof t->world) == 0 &&
+    mark m = mark_of(&t->world);
+    bool good = write_all(file, &m, sizeof m) == 0 && write_all(file, &t->world, sizeof t->world) == 0 &&
                 orr_save(t->rt, write_all, file) == ORR_OK;
     good = fclose(file) == 0 && good;
     return said(good, path, "cannot be written");
@@ -61,12 +67,13 @@ static void take_over(town *t) {
 
 town *town_load(const char *folder, const char *path) {
     static world w; /* too large for the stack */
-    mark m = {{0}, 0};
+    mark m = {{0}, 0, 0};
     town *t = NULL;
     FILE *file = fopen(path, "rb");
     if (!said(file != NULL, path, "cannot be read")) return NULL;
-    bool good = fread(&m, sizeof m, 1, file) == 1 && memcmp(&m, &ours, sizeof m) == 0 &&
-                fread(&w, sizeof w, 1, file) == 1 && fits(&w);
+    bool good = fread(&m, sizeof m, 1, file) == 1 && fread(&w, sizeof w, 1, file) == 1;
+    mark ours = mark_of(&w);
+    good = good && memcmp(&m, &ours, sizeof m) == 0 && fits(&w);
     if (said(good, path, "is no saved game of this program")) t = town_begin(folder, &w);
     if (t != NULL && !said(orr_load(t->rt, read_some, file) == ORR_OK, path, "its runs cannot be loaded")) {
         town_close(t);
