@@ -187,6 +187,11 @@ $(BUILD)/liborrery.so: $(LIB_OBJ) $(EXPORTED)
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--gc-sections -Wl,--version-script=$(EXPORTED) \
 	  -o $@ $(LIB_OBJ) $(LPEG_SO) $(SHARED_LIBS) $(LUA_SO)
 
+# One line for each thing that is there afterwards: installed = (what, path).
+installed = @printf '  %-12s %s\n' '$(1)' '$(DESTDIR)$(2)'
+
+include runtime/package/package.mk
+
 # The module of a Lua that runs already, without the C API.
 $(BUILD)/lib/orrery/core.so: $(filter-out $(BUILD)/obj/runtime/api/%,$(LIB_OBJ))
 	@mkdir -p $(@D)
@@ -291,25 +296,14 @@ LIBDIR ?= $(PREFIX)/lib/lua/5.4
 
 .PHONY: install install-module rock
 COMMA := ,
-# One line for each thing that is there afterwards: installed = (what, path).
-installed = @printf '  %-12s %s\n' '$(1)' '$(DESTDIR)$(2)'
-install: all install-module ## install to DESTDIR and PREFIX (/usr/local)
-	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	$(Q)install -m 755 $(BUILD)/orrery $(DESTDIR)$(PREFIX)/bin/orrery
+install: all install-library install-module ## install to DESTDIR and PREFIX (/usr/local)
+	$(Q)install -D -m 755 $(BUILD)/orrery $(DESTDIR)$(PREFIX)/bin/orrery
 	$(call installed,command,$(PREFIX)/bin/orrery)
-	$(Q)install -m 644 runtime/include/orrery.h $(DESTDIR)$(PREFIX)/include/orrery.h
-	$(Q)install -m 644 $(BUILD)/liborrery.a $(DESTDIR)$(PREFIX)/lib/liborrery.a
-	$(Q)install -m 755 $(BUILD)/liborrery.so $(DESTDIR)$(PREFIX)/lib/$(SONAME)
-	$(Q)ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/liborrery.so
-	$(call installed,C library,$(PREFIX)/lib/$(SONAME))
 	$(Q)for file in $(SHARED_FILES); do \
 	  install -D -m 644 $(BUILD)/share/$$file $(DESTDIR)$(PREFIX)/share/$$file || exit 1; done
 	$(call installed,manual page,$(PREFIX)/share/man/man1/orrery.1)
 	$(call installed,JSON Schema,$(PREFIX)/share/$(JSON_SCHEMA))
 	$(call installed,completions,$(PREFIX)/share/{bash-completion$(COMMA)zsh$(COMMA)fish})
-	$(Q)version=$$(sed -n 's/^#define ORR_VERSION "\(.*\)"/\1/p' runtime/include/orrery.h); \
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e "s|@VERSION@|$$version|" -e 's|@ARCHIVES@|$(LUV_A) $(UV_A)|' \
-	  orrery.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/orrery.pc
 
 # What `require "orrery"` needs in a plain Lua 5.4; the rock installs exactly this.
 install-module: $(BUILD)/lib/orrery/core.so $(PAGE_LUA)
@@ -340,7 +334,7 @@ rooms-picture: $(ROOM_OBJ)
 
 .PHONY: lint lint-gcc lint-clang lint-tidy lint-lua lint-layout format objects
 .PHONY: sanitize sanitize-address sanitize-thread
-C_SRC := $(LIB_SRC) $(HOST_SRC) $(TEST_SRC) $(TEST_AID) $(HOSTS_SRC) $(sort $(wildcard bench/*.c))
+C_SRC := $(LIB_SRC) $(HOST_SRC) $(FULL_SRC) $(TEST_SRC) $(TEST_AID) $(HOSTS_SRC) $(sort $(wildcard bench/*.c))
 objects: $(call object,$(C_SRC)) $(BUILD)/obj/embedded.o
 
 lint: lint-gcc lint-clang lint-tidy lint-lua lint-layout ## two compilers, clang-tidy, luacheck, layout
@@ -359,7 +353,8 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy $(wildcard runtime/*/*.h runtime/*/*/*.h) \
 lint-lua: | $(BUILD)/have-lint
 	luacheck --quiet lua stdlib spec examples bench runtime/host/embed.lua
 
-C_FILES := $(sort $(C_SRC) $(wildcard runtime/*.h runtime/*/*.h runtime/*/*/*.h spec/c/*.h))
+C_FILES := $(sort $(C_SRC) $(wildcard runtime/*.h runtime/*/*.h runtime/*/*/*.h) \
+  $(wildcard runtime/include/*.hpp spec/c/*.h))
 LUA_FILES = $(sort $(shell find lua stdlib spec examples bench runtime -name '*.lua') $(wildcard *.rockspec))
 MAKEFILE_SRC := Makefile $(sort $(wildcard */*.mk */*/*.mk))
 # A planted fault is a line of C as it stands, in one string.
