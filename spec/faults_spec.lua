@@ -41,7 +41,7 @@ describe("a store that is none", function()
     local done = story [[
       run r.db; sqlite3 r.db "PRAGMA user_version = 99"; run r.db; resume r.db; sqlite3 r.db "PRAGMA user_version"]]
     has(done, "code 0\ncode 2\ncode 2\n99\n",
-      "has schema version 99, made by a newer Orrery, and this one knows versions up to 6: "
+      "has schema version 99, made by a newer Orrery, and this one knows versions up to 7: "
       .. "use the newer Orrery, or another store")
   end)
 

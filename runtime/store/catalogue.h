@@ -274,6 +274,14 @@
     X(STORE_RUNS, "store_runs", "", "runs, unfinished", "how many runs there are, and are not over")
 
 #define ORR_ACCESS_QUERIES(X)                                                                                \
+    X(HOOK_DELIVERIES, "hook_deliveries", "before integer, hook text, limit integer",                        \
+      "id, hook, delivery, received, outcome, status, run, message, bytes, again",                           \
+      "what came to a hook, those before one, newest first")                                                 \
+    X(HOOK_DELIVERY, "hook_delivery", "hook text, id integer",                                               \
+      "id, hook, delivery, received, outcome, status, run, message, headers, query, body, bytes, again",     \
+      "one delivery; `headers` is JSON, `body` the JSON of a text, NULL where it was too large to be kept")  \
+    X(HOOKS_SEEN, "hooks_seen", "", "hook, n, last",                                                         \
+      "hooks, how many deliveries are kept and when the last came")                                          \
     X(TOKEN_BY_HASH, "token_by_hash", "hash text", ORR_TOKEN_COLUMNS, "the token or session with that hash") \
     X(TOKENS, "tokens", "", ORR_TOKEN_COLUMNS, "all tokens and sessions, oldest first")                      \
     X(AUDIT_LAST, "audit_last", "", "id, hash", "the last line of the audit")                                \
@@ -359,6 +367,10 @@
     X(SESSIONS_PRUNE, "sessions_prune", "now number", "removes sessions that have expired or were revoked")  \
     X(AUDIT_ADD, "audit_add", "after integer, lines list",                                                   \
       "adds the lines `{entry, hash}` to the audit, where the last one there is `after` (0: there is none)") \
+    X(HOOK_NOTE, "hook_note", "deliveries list, keep integer",                                               \
+      "keeps deliveries to hooks, `{hook, delivery, received, outcome, status, run, message, headers, "      \
+      "body, "                                                                                               \
+      "query, body, bytes, again}`, and of each of these hooks only the last `keep`")                        \
     X(RUNS_PRUNE, "runs_prune", "ended_before number, states list, workflow text?, gone list, runs list",    \
       "removes those of the runs that `runs_to_prune` still gives, with all that is theirs")                 \
     X(CACHE_PRUNE, "cache_prune", "now number", "removes what `cache_expired` counts")                       \

@@ -30,7 +30,9 @@ uint64_t place_last(orr_store *s, uint32_t n);
 int64_t place_number(orr_store *s, const char *sql);
 
 /* Makes a store one of version 5, 4 or 3: what came later goes. */
+#define PLACE_UNDO_7 "DROP TABLE IF EXISTS hook_deliveries; "
 #define PLACE_UNDO_6                                                                                         \
+    PLACE_UNDO_7                                                                                             \
     "DROP TRIGGER runs_figures_move; DROP TRIGGER runs_figures_leave; DROP TABLE run_figures; "              \
     "DROP TRIGGER runs_labels_move; DROP TRIGGER runs_labels_leave; DROP TABLE run_labels; "                 \
     "DROP INDEX runs_by_state; DROP INDEX runs_by_workflow; "                                                \

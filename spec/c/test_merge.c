@@ -345,7 +345,7 @@ static void version_one(void **state) {
     orr_store_release(j, true);
     orr_store_close(s);
     db = connect();
-    assert_int_equal(number_in(&db, "PRAGMA user_version"), 6);
+    assert_int_equal(number_in(&db, "PRAGMA user_version"), 7);
     orr_sqlite_disconnect(&db);
 }
 

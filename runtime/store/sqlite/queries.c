@@ -423,6 +423,11 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
     [ORR_QUERY_STORE_CHECK] = "SELECT quick_check AS text FROM pragma_quick_check(1)",
     [ORR_QUERY_TOKEN_BY_HASH] = "SELECT @ FROM tokens WHERE hash = :hash",
     [ORR_QUERY_TOKENS] = "SELECT @ FROM tokens ORDER BY created, id",
+    [ORR_QUERY_HOOK_DELIVERIES] = "SELECT @ FROM hook_deliveries WHERE hook = :hook AND id < :before "
+                                  "ORDER BY id DESC LIMIT :limit",
+    [ORR_QUERY_HOOK_DELIVERY] = "SELECT @ FROM hook_deliveries WHERE id = :id AND hook = :hook",
+    [ORR_QUERY_HOOKS_SEEN] = "SELECT hook, count(*) AS n, max(received) AS last FROM hook_deliveries GROUP "
+                             "BY hook",
     [ORR_QUERY_AUDIT_LAST] = "SELECT @ FROM audit ORDER BY id DESC LIMIT 1",
     [ORR_QUERY_AUDIT_BEFORE] = "SELECT @ FROM audit WHERE id < :before ORDER BY id DESC LIMIT :limit",
     [ORR_QUERY_AUDIT_AFTER] = "SELECT @ FROM audit WHERE id > :after ORDER BY id LIMIT :limit",
@@ -530,6 +535,20 @@ const char *const orr_sqlite_changes[ORR_CHANGE_COUNT] = {
         "INSERT INTO audit (id, entry, hash) SELECT :after + 1 + l.key, json_extract(l.value, '$.entry'), "
         "json_extract(l.value, '$.hash') FROM json_each(:lines) AS l "
         "WHERE (SELECT coalesce(max(id), 0) FROM audit) = :after",
+    [ORR_CHANGE_HOOK_NOTE] =
+        "INSERT INTO hook_deliveries (hook, delivery, received, outcome, status, run, message, headers, "
+        "query, "
+        "body, bytes, again) SELECT json_extract(value, '$.hook'), json_extract(value, '$.delivery'), "
+        "json_extract(value, '$.received'), json_extract(value, '$.outcome'), json_extract(value, "
+        "'$.status'), "
+        "json_extract(value, '$.run'), json_extract(value, '$.message'), json_extract(value, '$.headers'), "
+        "json_extract(value, '$.query'), json_extract(value, '$.body'), json_extract(value, '$.bytes'), "
+        "json_extract(value, '$.again') FROM json_each(:deliveries) ORDER BY key;"
+        "DELETE FROM hook_deliveries WHERE id IN (SELECT d.id FROM (SELECT DISTINCT json_extract(value, "
+        "'$.hook') AS hook FROM json_each(:deliveries)) AS h JOIN hook_deliveries AS d ON d.hook = h.hook "
+        "AND "
+        "d.id <= (SELECT n.id FROM hook_deliveries AS n WHERE n.hook = h.hook ORDER BY n.id DESC LIMIT 1 "
+        "OFFSET :keep))",
     /* A row of the cache outlives the run that made it. */
 
     [ORR_CHANGE_RUNS_PRUNE] = "DELETE FROM runs WHERE number IN (SELECT number " TO_PRUNE

@@ -412,16 +412,35 @@
                            "CREATE TRIGGER runs_figures_leave AFTER DELETE ON runs BEGIN\n" FIGURES_LEAVE    \
                            "END;\n"
 
+#define HOOK_TABLES                                                                                          \
+    "CREATE TABLE hook_deliveries (       -- what came to the hooks of a server; the last of each\n"         \
+    "  id       INTEGER PRIMARY KEY,\n"                                                                      \
+    "  hook     TEXT NOT NULL,\n"                                                                            \
+    "  delivery TEXT,                     -- by which its sender tells it from others\n"                     \
+    "  received REAL NOT NULL,\n"                                                                            \
+    "  outcome  TEXT NOT NULL,            -- started, signalled, existing, ignored or failed\n"              \
+    "  status   INTEGER NOT NULL,         -- of the answer\n"                                                \
+    "  run      TEXT,                     -- the id of the run that it has started or signalled\n"           \
+    "  message  TEXT,                     -- why it failed\n"                                                \
+    "  headers  TEXT NOT NULL,            -- JSON; without those by which it was verified\n"                 \
+    "  query    TEXT NOT NULL,            -- of the request's target, as it came\n"                          \
+    "  body     TEXT,                     -- JSON: a text; NULL: it was too large to be kept\n"              \
+    "  bytes    INTEGER NOT NULL,         -- of the body\n"                                                  \
+    "  again    INTEGER                   -- the id of the delivery that somebody had repeated\n"            \
+    ");\n"                                                                                                   \
+    "CREATE INDEX hook_deliveries_by_hook ON hook_deliveries (hook, id);\n"
+
 static const char *const to_1[] = {WORKFLOW_TABLES, RUN_TABLES, HISTORY_TABLES, KEPT_TABLES, NULL};
 static const char *const to_2[] = {COMMIT_TABLES, RETURNED_COLUMN, LESS_TO_COMMIT, NULL};
 static const char *const to_3[] = {CHECKSUMS, NULL};
 static const char *const to_4[] = {ITEM_COLUMNS, LOCK_TABLE, NULL};
 static const char *const to_5[] = {ARRIVAL_TABLE, STATE_TABLE, NULL};
 static const char *const to_6[] = {LIST_TABLES, FIGURE_TABLES, SCHEDULE_TABLES, ACCESS_TABLES, NULL};
+static const char *const to_7[] = {HOOK_TABLES, NULL};
 
 /* What brings a store of version i to version i + 1. A released line never changes; the next
  * version is one more line. */
-static const char *const *const migrations[] = {to_1, to_2, to_3, to_4, to_5, to_6};
+static const char *const *const migrations[] = {to_1, to_2, to_3, to_4, to_5, to_6, to_7};
 
 enum { NEWEST = sizeof migrations / sizeof migrations[0] };
 
