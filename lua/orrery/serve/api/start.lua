@@ -107,15 +107,33 @@ local function with_key(call, entry, key)
   return answer(call, started, digest, key)
 end
 
---- Starts a run of a served workflow.
-function start.start(call)
-  local name = call.body.workflow
-  call:must(name)
+local LONGEST = 600 -- seconds that an answer may wait; a client that stays longer asks again
+
+-- How long the answer waits for the end of the run; nil: not at all.
+local function wait_of(call)
+  local text = call.query.wait
+  if not text then return nil end
+  local seconds, message = require("orrery.duration").parse(text)
+  if not seconds then problem.raise("bad_request", "wait: " .. message) end
+  return math.min(seconds, LONGEST)
+end
+
+local function begin(call, name)
   call.host:must_start()
   local entry = require("orrery.serve.api.workflows").runnable(call, name)
   local key = key_of(call)
   if key then return with_key(call, entry, key) end
   return answer(call, require("orrery").start(entry.compiled, options_of(call)))
+end
+
+--- Starts a run of a served workflow.
+function start.start(call)
+  local name, wait = call.body.workflow, wait_of(call)
+  call:must(name)
+  local made, options = begin(call, name)
+  local ended = wait and call.host.ends:of(made.id, wait)
+  if ended then made.state, made.output, made.error = ended.state, ended.output, ended.error end
+  return made, options
 end
 
 return start
