@@ -32,7 +32,8 @@ describe("triggers", function()
       flow.watch { path = "inbox", pattern = "*.csv", on = "create", settle = "5s",
         input = "${trigger.created}" },
       flow.after_run { workflow = "load", state = { "failed", "cancelled" } },
-      flow.hook { name = "orders", verify = "standard", secrets = { "A" }, wait = "30s" },
+      flow.hook { name = "orders", verify = "standard", secrets = { flow.secret "A", flow.secret "B" },
+        wait = "30s" },
       { type = "schedule", name = "plain", every = 60 },
     })
     local w = flow.workflow { name = "etl", triggers = { flow.schedule { every = "1h" },
@@ -69,6 +70,25 @@ describe("triggers", function()
         "triggers[1]: workflow: a run after each of its own runs would never end; name another" },
       { { flow.after_run {} }, "triggers[1]: an after_run needs workflow" },
       { { flow.hook {} }, "triggers[1]: a hook needs a name, of which its path is made" },
+      { { flow.hook { name = "h" } },
+        'triggers[1]: a hook needs secrets = flow.secret "NAME", by which it knows its sender; '
+        .. 'verify = "none" lets anybody in' },
+      { { flow.hook { name = "h", secrets = "s3cret" } },
+        'triggers[1]: secrets: expected flow.secret "NAME" (in JSON "${secret.NAME}"), whose value is kept '
+        .. "nowhere, got a string" },
+      { { flow.hook { name = "h", verify = "none", secrets = flow.secret "A" } },
+        'triggers[1]: secrets: nothing is verified by them with verify = "none"' },
+      { { flow.hook { name = "h", verify = "none", start = true, signal = "x", run = "${hook.body.run}" } },
+        "triggers[1]: a hook starts runs or signals one: give start or signal, not both" },
+      { { flow.hook { name = "h", verify = "none", signal = "x" } },
+        'triggers[1]: signal: say for which run it is: run = "${hook.body.run}", its id, or key = '
+        .. '"${hook.body.order}", its key' },
+      { { flow.hook { name = "h", verify = "none", run = "x" } },
+        "triggers[1]: run: it is whom a signal is for; give signal as well" },
+      { { flow.hook { name = "h", verify = "none", key = "${input.x}" } },
+        "triggers[1]: key: it is made before the run begins, so it may use hook, not input" },
+      { { flow.hook { name = "h", secrets = { flow.secret "A", flow.secret "B", flow.secret "C",
+        flow.secret "D", flow.secret "E" } } }, "triggers[1]: secrets: expected one to 4 secrets, got 5" },
       { { { type = "schedul" } },
         'triggers[1]: type: expected "schedule", "hook", "watch" or "after_run", got the string '
         .. '"schedul"; did you mean "schedule"?' },
@@ -79,6 +99,9 @@ describe("triggers", function()
 
   it("are told in JSON as well, with the place in the file", function()
     assert.same({}, in_json '[ { "type": "schedule", "cron": "30 2 * * *", "zone": null } ]')
+    assert.same({ 'w.json:2:47: triggers[0].secrets: workflow "w": triggers[0]: secrets: the secret '
+      .. '"A" is not allowed here: the loader allows none; add it to its `secrets`' },
+      in_json '[ { "type": "hook", "name": "h", "secrets": ["${secret.A}"] } ]')
     assert.same({ 'w.json:2:38: triggers[0].cron: workflow "w": triggers[0]: cron "0 60 * * *", column 3: '
       .. '60 is no hour; '
       .. "expected an hour, 0-23" }, in_json '[ { "type": "schedule", "cron": "0 60 * * *" } ]')

@@ -73,6 +73,11 @@ return {
     "Look for who did not come, or raise `timeout`; `on_timeout = \"continue\"` goes on without them.",
     "by policy",
   },
+  body_too_large = {
+    "A delivery to a hook has more than 1 MiB.",
+    "Have its sender send less, or send where the rest is.",
+    "–",
+  },
   cancelled = {
     "It was asked to stop: by `orrery cancel`, `run:cancel`, a failure elsewhere under `on_error ="
       .. " \"stop\"`, or because enough of its siblings had completed.",
@@ -214,6 +219,12 @@ return {
     "A node of the type `fail` has failed, which gives no other code.",
     "The message says what is wrong; give it a code of its own, so that it can be told apart.",
     "no",
+  },
+  hook_unverified = {
+    "A delivery to a hook has not shown that it comes from who has the hook's secret. Why, is told to nobody"
+      .. " but who reads `GET /api/v1/hooks` (`refused_why`).",
+    "Mind that both sides have the same secret and the same `verify`, and that the clock is right.",
+    "–",
   },
   jsonl_error = {
     "A line of a JSON Lines file is no JSON; the message has file and line.",

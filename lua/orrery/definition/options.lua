@@ -124,6 +124,7 @@ local function read_triggers(r, value)
   r.compiled.triggers = require("orrery.definition.triggers").read_all(value, r.state.name, r.state.place, {
     json = r.state.paths ~= nil,
     stranger = limits ~= nil and limits ~= require "orrery.definition.limits".FILE,
+    secret = limits and function(name) return require("orrery.definition.limits").secret(limits, name) end,
     say = function(field, kind, message) say(r, field, kind, message) end })
 end
 

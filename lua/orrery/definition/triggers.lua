@@ -1,6 +1,6 @@
 --- What starts the runs of a workflow by itself: `triggers = { flow.schedule { … }, flow.hook { …
 --- }, flow.watch { … }, flow.after_run { … } }`, and in JSON objects with a `type`. Here they are
---- read and checked; `orrery.schedule.ticker` acts on them, and what serves HTTP on hooks.
+--- read and checked; `orrery.schedule.ticker` acts on them, and `orrery.serve.hooks` on hooks.
 local core = require "orrery.core"
 local duration = require "orrery.duration"
 local errors = require "orrery.errors"
@@ -17,9 +17,17 @@ local triggers = {}
 ---@field jitter? number seconds
 ---@field pause_on_failure? integer failures in a row
 ---@field input? orrery.template.Compiled
+---@field verify? "none"|"standard"|"github"|"stripe"|"token" of a hook, as the fields below
+---@field secrets? orrery.Secret[]
+---@field start? orrery.template.Compiled whether a delivery starts a run
+---@field signal? orrery.template.Compiled the name of the signal that it is
+---@field run? orrery.template.Compiled the id of the run that it is for
+---@field key? orrery.template.Compiled the key of the run that it starts or is for
+---@field wait? number seconds that its sender waits for the run's end
 
 ---@class orrery.TriggerReader
 ---@field made orrery.Trigger
+---@field secret? fun(name: string): any, string? whether a secret may be used, and why not
 ---@field where string
 ---@field say fun(field: string, kind: string, message: string)
 
@@ -71,7 +79,30 @@ local function template(root)
   end
 end
 
-local function any(_, _, value) return value end
+-- A secret. What was given in its place may be one, and is not shown.
+local function secret(r, field, value)
+  local secrets = require "orrery.secret"
+  if secrets.is(value) then return value end
+  local name = type(value) == "string" and value:match "^%${%s*secret%.([%a_][%w_]*)%s*}$"
+  local good, why = name ~= nil, nil
+  if name and r.secret then good, why = r.secret(name) end
+  if name and good then return secrets.new(name) end
+  if name then return r.say(field, "not_allowed", ("%s: %s"):format(field, why)) end
+  r.say(field, "bad_value", ('%s: expected flow.secret "NAME" (in JSON "${secret.NAME}"), whose value is '
+    .. "kept nowhere, got a %s"):format(field, type(value)))
+end
+
+local MOST_SECRETS = 4 -- two while one takes the place of another; each costs a hash of the body
+
+local function secrets(r, field, value)
+  local list, made = value, {}
+  if require("orrery.secret").is(value) or type(value) ~= "table" then list = { value } end
+  if #list < 1 or #list > MOST_SECRETS then
+    r.say(field, "bad_value", ("%s: expected one to %d secrets, got %d"):format(field, MOST_SECRETS, #list))
+  end
+  for i, each in ipairs(list) do made[i] = secret(r, field, each) end
+  return made
+end
 
 local STATES = { "completed", "failed", "cancelled", "compensated", "compensation_failed" }
 
@@ -89,8 +120,9 @@ local KINDS = {
     overlap = choice { "skip", "queue_one", "queue_all", "cancel", "terminate", "allow" },
     jitter = seconds, pause_on_failure = failures, input = template "schedule", },
   hook = {
-    verify = choice { "none", "standard", "github", "stripe", "token" }, secrets = any, start = any,
-    signal = text, run = text, key = text, wait = seconds, input = template "hook", },
+    verify = choice { "none", "standard", "github", "stripe", "token" }, secrets = secrets,
+    start = template "hook", signal = template "hook", run = template "hook", key = template "hook",
+    wait = seconds, input = template "hook", },
   watch = { ["!path"] = text, pattern = text, on = choice { "change", "create", "remove" }, settle = seconds,
     overlap = choice { "skip", "queue_one", "allow" }, input = template "trigger", },
   after_run = { ["!workflow"] = text, state = states, input = template "trigger" },
@@ -156,18 +188,41 @@ local function check_fields(r, kind, fields)
   end
 end
 
+local function check_hook(made, fields, say)
+  made.verify = made.verify or "standard"
+  if fields.name == nil then say("name", "missing", "a hook needs a name, of which its path is made") end
+  if made.verify ~= "none" and fields.secrets == nil then
+    say("secrets", "missing", 'a hook needs secrets = flow.secret "NAME", by which it knows its sender; '
+      .. 'verify = "none" lets anybody in')
+  end
+  if made.verify == "none" and fields.secrets ~= nil then
+    say("secrets", "bad_value", 'secrets: nothing is verified by them with verify = "none"')
+  end
+  if fields.start ~= nil and fields.signal ~= nil then
+    say("signal", "bad_value", "a hook starts runs or signals one: give start or signal, not both")
+  end
+  if fields.signal ~= nil and (fields.run == nil) == (fields.key == nil) then
+    say("signal", "missing", 'signal: say for which run it is: run = "${hook.body.run}", its id, or key = '
+      .. '"${hook.body.order}", its key')
+  end
+  if fields.run ~= nil and fields.signal == nil then
+    say("run", "missing", "run: it is whom a signal is for; give signal as well")
+  end
+end
+
 --- Reads one trigger. What is wrong with it goes to `say(field, kind, message)`.
 ---@param fields table with `type`
 ---@param workflow string
 ---@param where string
 ---@param say fun(field: string, kind: string, message: string)
+---@param may? fun(name: string): any, string? whether the definition may use a secret; nil: any
 ---@return orrery.Trigger
-function triggers.read(fields, workflow, where, say)
+function triggers.read(fields, workflow, where, say, may)
   local kind = fields.type
   local name = type(fields.name) == "string" and fields.name or kind
   local made = { type = kind, name = name, workflow = workflow, id = workflow .. ":" .. name,
     fields = fields }
-  local r = { made = made, where = where, say = say }
+  local r = { made = made, where = where, say = say, secret = may }
   if fields.name ~= nil and not (type(fields.name) == "string" and fields.name:find "^[%w_.-]+$") then
     say("name", "bad_value", "name: expected letters, digits, _, . and -, got " .. errors.show(fields.name))
   end
@@ -184,8 +239,7 @@ function triggers.read(fields, workflow, where, say)
       say("workflow", "bad_value", "workflow: a run after each of its own runs would never end; name another")
     end
   end
-  if kind == "hook" and fields.name == nil then say("name", "missing",
-    "a hook needs a name, of which its path is made") end
+  if kind == "hook" then check_hook(made, fields, say) end
   return made
 end
 
@@ -214,8 +268,9 @@ end
 ---@param list any
 ---@param workflow string
 ---@param where string
----@param options { json: boolean?, stranger: boolean?, say: fun(field: string, kind: string, message: string) } json:
---- places count from 0; stranger: the definition comes from anybody, and reaches no files
+---@param options { json: boolean?, stranger: boolean?, secret: function?, say: fun(field: string, kind: string, message: string) } json:
+--- places count from 0; stranger: the definition comes from anybody, and reaches no files;
+--- secret: as that of `triggers.read`
 ---@return orrery.Trigger[]
 function triggers.read_all(list, workflow, where, options)
   local made, seen, say = {}, {}, options.say
@@ -234,7 +289,7 @@ function triggers.read_all(list, workflow, where, options)
     if kind == "watch" and options.stranger then
       note(".path", "not_allowed", "a definition that is data watches no files")
     elseif kind then
-      local trigger = triggers.read(without_null(entry), workflow, where, note)
+      local trigger = triggers.read(without_null(entry), workflow, where, note, options.secret)
       if seen[trigger.id] then
         note("name", "bad_value",
           ('another trigger is called "%s" as well; give each a name'):format(trigger.name))

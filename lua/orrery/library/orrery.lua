@@ -963,16 +963,16 @@ function flow.after_run(fields) end
 ---What a request starts or signals.
 ---@class orrery.Hook
 ---@field name string
----@field verify? "none"|"standard"|"github"|"stripe"|"token"
----@field secrets? any
----@field start? any
----@field signal? string
----@field run? string
----@field key? string
----@field wait? orrery.Duration
----@field input? any
+---@field verify? "none"|"standard"|"github"|"stripe"|"token" "standard" where it is left out
+---@field secrets? orrery.Secret|orrery.Secret[] needed unless nothing is verified
+---@field start? any whether a delivery starts a run; templates read `hook`
+---@field signal? string the name of the signal that it is
+---@field run? string the id of the run that the signal is for
+---@field key? string the key of the run that it starts or that the signal is for
+---@field wait? orrery.Duration answer when the run has ended
+---@field input? any of the run, or the data of the signal; the body where it is left out
 
----Declares what a request starts or signals, for a program that serves HTTP.
+---Declares what a request to `/hooks/NAME` of `orrery serve` starts or signals.
 ---@param fields orrery.Hook
 ---@return table
 function flow.hook(fields) end

@@ -48,10 +48,12 @@ local function missing(request, allowed)
     table.concat(allowed, ", ")), { allow = allowed })
 end
 
--- Every request comes through here, whatever it asks for; only what a row exempts needs nobody.
+-- Every request comes through here, whatever it asks for; only what a row exempts needs nobody, and
+-- a delivery to the path of a hook, which shows by itself who has sent it.
 local function admit(self, request)
   self.gate:check(request)
   local row, params, allowed = self.router:find(request.method, request.path)
+  if not row then row, params = self.hooks:route(request) end
   if row and not row.scope then return row, params, NOBODY end
   local who = self.gate:identify(request)
   if not row then missing(request, allowed) end

@@ -93,15 +93,18 @@ Journal.__index = Journal
 --- Makes a place where requests leave their lines. They are written on a thread of their own: the
 --- disk keeps neither the loop waiting, nor those who read.
 ---@param thread orrery.serve.Reads
+---@param module? string whose `write(store, entries)` writes them; nil: that of the audit
 ---@return orrery.serve.Journal
-function audit.journal(thread) return setmetatable({ thread = thread, waiting = {} }, Journal) end
+function audit.journal(thread, module)
+  return setmetatable({ thread = thread, waiting = {}, module = module or "orrery.serve.audit" }, Journal)
+end
 
 -- Writes what is left here, for all who have left it; the first who came meanwhile writes next.
 local function write_all(self)
   local waiting, entries = self.waiting, {}
   self.waiting, self.busy = {}, true
   for i, each in ipairs(waiting) do entries[i] = each.entry end
-  local ok, problem = pcall(self.thread.value, self.thread, "orrery.serve.audit", "write", entries)
+  local ok, problem = pcall(self.thread.value, self.thread, self.module, "write", entries)
   for _, each in ipairs(waiting) do
     each.done, each.ok, each.problem = true, ok, problem
     if each.resume then each.resume() end

@@ -32,6 +32,8 @@ local serve = {}
 ---@field workflows orrery.serve.Workflows
 ---@field gate orrery.serve.Gate
 ---@field router orrery.serve.Router
+---@field hooks orrery.serve.Hooks
+---@field ends orrery.serve.Ends
 ---@field read_only boolean|nil
 ---@field ready boolean|nil
 ---@field draining boolean|nil
@@ -50,6 +52,9 @@ function serve.new(options)
       audit = audit.journal(require("orrery.serve.reads").open(store)),
     reads = require("orrery.serve.reads").open(store) }, Host)
   self.workflows = folder.new(options.paths, options.say)
+  self.hooks = require("orrery.serve.hooks").new(audit.journal(self.audit.thread, "orrery.serve.hooks.log"),
+    options.say)
+  self.ends = require("orrery.serve.ends").new(rt, self.reads)
   self.router = require("orrery.serve.router").new(require("orrery.serve.routes").ROWS)
   self.gate = gate.new { hosts = options.hosts, user_header = options.user_header,
     user_scope = options.user_scope,
@@ -82,7 +87,10 @@ end
 function Host:reload()
   local changed = self.workflows:scan()
   self.workflows:watch(function() self:post "changed" end)
-  if #changed > 0 then self:tick() end
+  if #changed > 0 then
+    self.hooks:reload(self.workflows.by_name)
+    self:tick()
+  end
   return changed
 end
 

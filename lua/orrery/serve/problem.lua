@@ -11,13 +11,15 @@ local STATUS = {
     no_source = 409,
   definition_changed = 409, conflict = 409, duplicate_id = 409, duplicate_key = 409, crash_loop = 409,
   untrusted_store = 409, workflow_broken = 409, no_approval = 409, wrong_type_of_body = 415,
+    body_too_large = 413,
+    expr_error = 422, hook_unverified = 401,
   wrong_host = 421, validation_error = 422, definition_error = 422, key_conflict = 422, internal_error = 500,
   store_error = 503, draining = 503, node_not_found = 404, answer_too_large = 422, too_busy = 503,
 }
 
 local TITLES = {
   [400] = "Bad Request", [401] = "Unauthorized", [403] = "Forbidden", [404] = "Not Found",
-  [405] = "Method Not Allowed", [409] = "Conflict",
+  [405] = "Method Not Allowed", [413] = "Content Too Large", [409] = "Conflict",
   [415] = "Unsupported Media Type", [421] = "Misdirected Request", [422] = "Unprocessable Content",
   [500] = "Internal Server Error", [503] = "Service Unavailable",
 }

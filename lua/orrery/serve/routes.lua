@@ -116,8 +116,9 @@ local CHANGES = {
       .. "nothing runs." },
 
   { "POST", "/runs", does = "run.start", scope = "run", of = "some", calls = "start.start", body = "Start",
-    answer = "Started", status = 201,
-    words = "Starts a run. With the header Idempotency-Key the same request starts it once." },
+    answer = "Started", status = 201, query = { wait = "string?" },
+    words = "Starts a run. With the header Idempotency-Key the same request starts it once. With `wait`, a "
+      .. "duration, it is answered when the run has ended, or that time is over." },
   command("cancel", "operate", nil, "Asks for a run to be cancelled."),
   command("pause", "operate", nil, "Asks for a run to be paused: what runs goes on, nothing more starts."),
   command("resume", "operate", nil, "Lets a paused run go on, or one whose process is gone."),
@@ -250,6 +251,27 @@ local READS = {
     query = { workflow = "string?" }, answer = { ["..."] = "any" }, words = "Figures over all runs." },
 }
 
+-- ---- what comes from outside --------------------------------------------------------------------
+
+local function hook(method, path, does, scope, row)
+  row.words, row.answer = row[2], row[1]
+  row[1], row[2] = method, "/hooks" .. path
+  row.does, row.scope, row.of, row.calls = "hook." .. does, scope, "some", "hooks." .. does
+  return row
+end
+
+local HOOKS = {
+  hook("GET", "", "list", "read", { { hooks = { type = "array", items = "Hook" } },
+    "The hooks that are served, and what came to them." }),
+  hook("GET", "/{name}/deliveries", "deliveries", "read", { { deliveries = { type = "array",
+    items = "Delivery" }, next = "integer?" }, "Deliveries to one, newest first.",
+    query = { limit = PAGE.limit, before = "integer?" } }),
+  hook("GET", "/{name}/deliveries/{delivery}", "delivery", "read", { "WholeDelivery",
+    "One of them, with its headers and its body." }),
+  hook("POST", "/{name}/deliveries/{delivery}/redeliver", "redeliver", "operate", { "HookAnswer",
+    "Does once more what a delivery was for; what it has done already is not done again.", status = 202 }),
+}
+
 -- ---- the table ----------------------------------------------------------------------------------
 
 local function take(into, rows, prefix)
@@ -265,6 +287,7 @@ routes.ROWS = {}
 take(routes.ROWS, PLAIN, "")
 take(routes.ROWS, CHANGES, PREFIX)
 take(routes.ROWS, SCHEDULES, PREFIX)
+take(routes.ROWS, HOOKS, PREFIX)
 take(routes.ROWS, READS, PREFIX)
 
 --- What chooses runs in a query, and what asks for a page of a list.

@@ -26,6 +26,13 @@ local NODE = { name = "string", index = "integer", item = "integer?", item_name 
   "string?", why = "any?", items = "integer?", begun = "integer?", live = "integer?", settled = "integer?",
   failed = "integer?" }
 
+local DELIVERY = { id = "integer", hook = "string", delivery = "string?", received = "number", outcome =
+  { "started", "signalled", "existing", "skipped", "ignored", "failed" }, status = "integer", run = "string?",
+  message = "string?", bytes = "integer", again = "integer?" }
+
+local WHOLE_DELIVERY = { headers = "object", query = "string", body = "any?" }
+for name, field in pairs(DELIVERY) do WHOLE_DELIVERY[name] = field end
+
 --- name -> shape. Another shape is named by its name, as the type of a field or the items of a
 --- list.
 shapes.ALL = {
@@ -51,7 +58,7 @@ shapes.ALL = {
     only = "string[]?", from = "string[]?", concurrency = "integer?" },
   Started = { id = "string", workflow = "string", state = "string", existing = "boolean",
     skipped = "boolean?",
-    forked_from = "string?", taken_over = "integer?" },
+    forked_from = "string?", taken_over = "integer?", output = "any?", error = "any?" },
   RunCommand = { id = "string", workflow = "string", message = "string", state = "string", owned = "boolean",
     duplicate = "boolean?", late = "boolean?" },
   Signal = { name = "string", data = "any?", id = "string?" },
@@ -92,6 +99,13 @@ shapes.ALL = {
     file = "string?", definition = "object", paused = "boolean", paused_at = "number?", reason = "string?",
     watermark = "number", next = "number?", runs = list "any", skips = list "any", skipped = "object",
     asked = list "any" },
+
+  Hook = { name = "string", workflow = "string", path = "string", verify = "string",
+    does = { "start", "signal" }, wait = "number?", kept = "integer", last = "number?", refused = "integer",
+    refused_last = "number?", refused_why = "string?", problem = "string?" },
+  Delivery = DELIVERY, WholeDelivery = WHOLE_DELIVERY,
+  HookAnswer = { hook = "string", workflow = "string", delivery = "string?", outcome = "string",
+    run = "string?", state = "string?", output = "any?", error = "any?" },
 
   Token = { id = "string", kind = { "token", "session" }, name = "string", scope = "string",
     workflows = "string[]?", created = "number", expires = "number?", revoked = "number?",
