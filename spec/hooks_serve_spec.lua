@@ -41,9 +41,9 @@ local function sign(text, secret)
   local file <close> = assert(io.open(path, "wb"))
   file:write(text)
   file:close()
-  local pipe <close> = assert(io.popen(("openssl dgst -sha256 -mac HMAC -macopt hexkey:%s -binary %s | base64")
-    :format(
-    verify.hex(decoded_key(secret)), path)))
+  local command = ("openssl dgst -sha256 -mac HMAC -macopt hexkey:%s -binary %s | base64"):format(
+    verify.hex(decoded_key(secret)), path)
+  local pipe <close> = assert(io.popen(command))
   local out = pipe:read "a":gsub("%s", "")
   os.remove(path)
   return out

@@ -55,6 +55,24 @@ void orr_publish_log(lua_State *L, const orr_fiber *f, int level, int message, i
     lua_settop(L, top);
 }
 
+/* ---- values ---------------------------------------------------------------------------------- */
+
+void orr_publish_value(lua_State *L, const orr_fiber *f, int name, int value) {
+    const orr_runbox *r = f->run;
+    orr_field row[7] = {run_value(r), {.type = ORR_FIELD_TEXT}, {.type = ORR_FIELD_TEXT}};
+    if (!r->journal || !r->rt->durable) return;
+    row[1].bytes = lua_tolstring(L, name, &row[1].size);
+    row[2].bytes = lua_tolstring(L, value, &row[2].size);
+    orr_push_node_name(L, r, f->task.node);
+    row[3] = text_value(lua_tostring(L, -1));
+    row[4] = item_value(&f->task);
+    row[5] = integer_value(f->task.attempt);
+    row[6] = (orr_field){.type = ORR_FIELD_REAL, .real = (double)orr_run_time_now(r) / 1e9};
+    if (orr_store_put(orr_storage_any(r->rt), ORR_ROW_PUBLISHED, row, sizeof row / sizeof *row) != ORR_OK)
+        luaL_error(L, "not enough memory for a value that is published");
+    lua_pop(L, 1);
+}
+
 /* rt:keep_module(bundle, name, path, source): adds a module that a handler has just required to the
  * bundle. */
 int orr_rt_keep_module(lua_State *L) {

@@ -3,6 +3,7 @@
  * A ctx is a small userdata that names a fiber by its id. Every use looks the fiber up, so that one
  * kept beyond its attempt raises instead of reaching into another.
  */
+#include "lua/json.h"
 #include "lua/lazy.h"
 #include "run/inner.h"
 #include <string.h>
@@ -116,6 +117,27 @@ static int ctx_cost(lua_State *L) {
     set_arg(L, 2, "name");
     set_arg(L, 3, "amount");
     orr_event_queue(L, f->run->rt);
+    return 0;
+}
+
+/* ctx:publish(name, value): what others may read of the run, the last value of each name */
+static int ctx_publish(lua_State *L) {
+    orr_fiber *f = orr_check_own_ctx(L, 1, "ctx:publish");
+    size_t size;
+    luaL_checklstring(L, 2, &size);
+    luaL_argcheck(L, size > 0 && size <= ORR_PUBLISHED_NAME, 2,
+                  "a name of 1 to 128 bytes, such as \"progress\"");
+    luaL_checkany(L, 3);
+    lua_settop(L, 3);
+    orr_mask(L, f->run->script, 2);
+    orr_mask(L, f->run->script, 3);
+    orr_attempt_sign(f);
+    if (reported_before(L, f)) return 0;
+    if (!orr_json_encode(L, 3, &(orr_json_writing){.root = "value", .binary = true})) return lua_error(L);
+    luaL_argcheck(L, lua_rawlen(L, 4) <= ORR_PUBLISHED_VALUE, 3,
+                  "a value of at most 64 KiB as JSON: publish where the rest is");
+    orr_run_publish(L, f->run, 2, 4);
+    if (f->run->journal) f->run->rt->keeper->publish(L, f, 2, 4);
     return 0;
 }
 
@@ -355,11 +377,14 @@ static int ctx_newindex(lua_State *L) {
 
 void orr_open_ctx(lua_State *L, orr_script *s) {
     static const luaL_Reg methods[] = {
-        {"sleep", orr_ctx_sleep},     {"log", ctx_log},       {"progress", ctx_progress},
-        {"heartbeat", ctx_heartbeat}, {"emit", ctx_emit},     {"call", orr_ctx_call},
-        {"step", orr_ctx_step},       {"wait", orr_ctx_wait}, {"now", orr_ctx_now},
-        {"random", orr_ctx_random},   {"uuid", orr_ctx_uuid}, {"items", orr_ctx_items},
-        {"state", ctx_state},         {"cost", ctx_cost},     {NULL, NULL},
+        {"sleep", orr_ctx_sleep},   {"log", ctx_log},
+        {"progress", ctx_progress}, {"heartbeat", ctx_heartbeat},
+        {"emit", ctx_emit},         {"call", orr_ctx_call},
+        {"step", orr_ctx_step},     {"wait", orr_ctx_wait},
+        {"now", orr_ctx_now},       {"random", orr_ctx_random},
+        {"uuid", orr_ctx_uuid},     {"items", orr_ctx_items},
+        {"state", ctx_state},       {"cost", ctx_cost},
+        {"publish", ctx_publish},   {NULL, NULL},
     };
     lua_newtable(L);
     lua_pushliteral(L, "orrery.ctx");

@@ -98,6 +98,10 @@ enum { ORR_COST_NAME = 128 }; /* bytes of a name at most */
 void orr_run_add_cost(lua_State *L, orr_runbox *r, int name, int amount);
 /* Sets the field `costs` of the table at the top, where the run has counted something. */
 void orr_run_set_costs(lua_State *L, orr_runbox *r);
+/* published.c: ctx:publish keeps JSON under a name, at these indices; run:published([name]). */
+enum { ORR_PUBLISHED_NAME = 128, ORR_PUBLISHED_VALUE = 64 << 10 }; /* bytes at most */
+void orr_run_publish(lua_State *L, orr_runbox *r, int name, int value);
+int orr_run_published_method(lua_State *L);
 /* Pushes run:compensations(). */
 void orr_run_push_compensations(lua_State *L, orr_runbox *r);
 /* Drops the runs of which a record could not be kept. True when there was any. */

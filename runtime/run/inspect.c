@@ -224,6 +224,7 @@ void orr_open_run(lua_State *L, orr_script *s) {
         {"suspend", orr_run_suspend_method},
         {"why", orr_run_why_method},
         {"stats", run_stats},
+        {"published", orr_run_published_method},
         {"states", run_states},
         {"outputs", run_outputs},
         {"errors", run_errors},

@@ -152,6 +152,10 @@ typedef struct orr_keeper {
     void (*sign)(orr_fiber *f);
     /* Keeps a line of a handler's log, whose parts stand at these indices. */
     void (*log)(lua_State *L, const orr_fiber *f, int level, int message, int fields);
+    /* Keeps what a handler publishes: a name and JSON, at these indices. */
+    void (*publish)(lua_State *L, const orr_fiber *f, int name, int value);
+    /* Adds to the table at the top what earlier lives of the run have published: JSON by name. */
+    void (*published)(lua_State *L, const orr_runbox *r);
     /* Adds to the table at the top what earlier lives of the run have counted. */
     void (*costs)(lua_State *L, const orr_runbox *r);
     /* Rebuilds the child run whose id the options at `opts` name from its journal and lets it go

@@ -117,11 +117,12 @@ enum {
     RUN_COMPENSATIONS,
     RUN_CACHED,
     RUN_ITEM_NAMES,
-    RUN_OPTIONS, /* the keeper's: the first record's text, until it is made */
-    RUN_STEPS,   /* the keeper's */
-    RUN_WHYS,    /* the keeper's */
-    RUN_COSTS,   /* what its attempts have counted, by name; nil: nothing, or nothing yet */
-    RUN_TRIGGER, /* what started it, as the options say; nil where they do not */
+    RUN_OPTIONS,   /* the keeper's: the first record's text, until it is made */
+    RUN_STEPS,     /* the keeper's */
+    RUN_WHYS,      /* the keeper's */
+    RUN_COSTS,     /* what its attempts have counted, by name; nil: nothing, or nothing yet */
+    RUN_PUBLISHED, /* JSON of what its attempts have published, by name; nil: nothing, or nothing yet */
+    RUN_TRIGGER,   /* what started it, as the options say; nil where they do not */
     RUN_BEYOND,
     RUN_VALUES = RUN_BEYOND - 1
 };
@@ -179,6 +180,7 @@ struct orr_runbox {
     bool dropped;            /* given up before its end: RUN_ERROR says why */
     bool read_back;          /* it goes on from the journal of another life */
     bool costs_read;         /* what those counted is in RUN_COSTS */
+    bool published_read;     /* and what they published in RUN_PUBLISHED */
     bool forced;             /* it was resumed with force, and so are its children */
     bool child;              /* a run that waits for it has called it */
     bool ends_later;         /* it has ended, and its orphans have not */

@@ -250,6 +250,8 @@
       "different outputs")                                                                                   \
     X(COSTS_OF_RUN, "costs_of_run", "id text", "node, item, iteration, attempt, name, amount",               \
       "what the attempts of a run have counted, by name")                                                    \
+    X(PUBLISHED_OF_RUN, "published_of_run", "id text", "name, value, node, item, attempt, time",             \
+      "what handlers have published of a run, by name; `value` is JSON")                                     \
     X(COSTS_OF_WORKFLOW, "costs_of_workflow", "workflow text, limit integer", "run, node, name, amount",     \
       "what nodes have counted in the newest runs of a workflow that are over")                              \
     X(COST_STATS, "cost_stats", "workflow text?", "workflow, node, name, runs, amount",                      \

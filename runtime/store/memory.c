@@ -374,7 +374,8 @@ static orr_status put(orr_store *store, orr_row_kind kind, const orr_field *valu
     if (kind == ORR_ROW_STATE && !write_state(s, values, &made)) return ORR_ENOMEM;
     if (kind == ORR_ROW_TAKEN) take_message(s, values[0].integer);
     /* these are for tables, of which there are none */
-    bool for_tables = kind == ORR_ROW_LOG || kind == ORR_ROW_WHY || kind == ORR_ROW_WORKERS;
+    bool for_tables = kind == ORR_ROW_LOG || kind == ORR_ROW_PUBLISHED || kind == ORR_ROW_WHY ||
+                      kind == ORR_ROW_WORKERS;
     if (kind != ORR_ROW_TAKEN && kind != ORR_ROW_STATE && !for_tables) {
         row **link = find_row(s, kind, values), *old = *link;
         if (old == NULL || kind == ORR_ROW_CACHE) {

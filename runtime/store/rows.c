@@ -17,7 +17,8 @@ size_t orr_row_columns(orr_row_kind kind) {
 int orr_row_run(orr_row_kind kind) {
     if (kind == ORR_ROW_CACHE) return 4;
     if (kind == ORR_ROW_STATE) return ORR_STATE_RUN;
-    bool first = kind == ORR_ROW_LOG || kind == ORR_ROW_WHY || kind == ORR_ROW_LOCK || kind == ORR_ROW_UNLOCK;
+    bool first = kind == ORR_ROW_LOG || kind == ORR_ROW_PUBLISHED || kind == ORR_ROW_WHY ||
+                 kind == ORR_ROW_LOCK || kind == ORR_ROW_UNLOCK;
     return first ? 0 : -1;
 }
 

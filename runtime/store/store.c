@@ -120,7 +120,7 @@ static const char *const shapes[ORR_ROW_COUNT] = {
     [ORR_ROW_BUNDLE] = "tTTTTTR",   [ORR_ROW_MODULE] = "ttTT",   [ORR_ROW_BLOB] = "tv",
     [ORR_ROW_CACHE] = "tTTT!TRR",   [ORR_ROW_LOG] = "1TIIIRTTT", [ORR_ROW_WHY] = "1tIT",
     [ORR_ROW_TAKEN] = "i",          [ORR_ROW_LOCK] = "1tt",      [ORR_ROW_UNLOCK] = "1",
-    [ORR_ROW_STATE] = "ttTt!TRRTi", [ORR_ROW_WORKERS] = "it",
+    [ORR_ROW_STATE] = "ttTt!TRRTi", [ORR_ROW_WORKERS] = "it",    [ORR_ROW_PUBLISHED] = "1ttTIIR",
 };
 
 static bool fits(const orr_field *v, char shape) {

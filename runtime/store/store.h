@@ -192,6 +192,7 @@ orr_status orr_store_drop(orr_store *store, const uint8_t run[16]);
     X(BLOB, "hash, data")                                                                                    \
     X(CACHE, "key, workflow, node, type, run, output, created, expires")                                     \
     X(LOG, "run, node, item, iteration, attempt, time, level, message, fields")                              \
+    X(PUBLISHED, "run, name, value, node, item, attempt, time")                                              \
     X(WHY, "run, node, item, why")                                                                           \
     X(WORKERS, "pool, figures")                                                                              \
     X(TAKEN, "message")                                                                                      \

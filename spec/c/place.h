@@ -30,7 +30,7 @@ uint64_t place_last(orr_store *s, uint32_t n);
 int64_t place_number(orr_store *s, const char *sql);
 
 /* Makes a store one of version 5, 4 or 3: what came later goes. */
-#define PLACE_UNDO_7 "DROP TABLE IF EXISTS hook_deliveries; "
+#define PLACE_UNDO_7 "DROP TABLE IF EXISTS hook_deliveries; DROP TABLE IF EXISTS published; "
 #define PLACE_UNDO_6                                                                                         \
     PLACE_UNDO_7                                                                                             \
     "DROP TRIGGER runs_figures_move; DROP TRIGGER runs_figures_leave; DROP TABLE run_figures; "              \

@@ -372,6 +372,11 @@ local function signal_cells(signal)
     signal.data ~= nil and shortened(signal.data, VALUE) or "" }
 end
 
+local function published_cells(one)
+  return { term.clean(one.name), shortened(one.value, VALUE), one.node and where_of(one) or "",
+    shown.clock(one.time) }
+end
+
 local function child_cells(child)
   return { child.id, term.clean(child.workflow), { child.state, style = shown.style(child.state) },
     child.ended and term.duration(child.ended - child.created) or "" }
@@ -403,6 +408,7 @@ function show.text(run, row, args, options)
   local parts = {
     head(run, row, options), node_lines(run, options), chart_lines(run, options), path_lines(run, options),
     failure_lines(run, options), compensation_lines(run, options),
+    section("published", { "NAME", "VALUE", "NODE", "TIME" }, run.published, published_cells, options),
     section("steps", { "TIME", "NODE", "KIND", "NAME", "RESULT" }, run.steps, step_cells, options),
     section("signals", { "TIME", "NAME", "", "DATA" }, run.signals, signal_cells, options),
     section("child runs", { "RUN", "WORKFLOW", "STATE", ">TOOK" }, run.children, child_cells, options),

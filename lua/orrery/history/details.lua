@@ -252,6 +252,7 @@ function details.of(db, run, whole)
   if not run.ended then mark_interrupted(made.nodes, made.owner) end
   if run.state == "paused" then mark_paused(made.nodes) end
   made.children = children_of(db, run)
+  made.published = require("orrery.history.published").list(db, run.id)
   made.costs = add_costs(db, run, made.nodes)
   made.critical_path = require("orrery.history.critical").of(db, made)
   return made

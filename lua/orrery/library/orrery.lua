@@ -172,6 +172,10 @@ function Context:emit(event, data) end
 ---@param message string
 ---@param fields? table
 function Context:log(level, message, fields) end
+---Lets others read a value of the run: the last one of each name is kept with it.
+---@param name string of 1 to 128 bytes
+---@param value any plain data, of at most 64 KiB as JSON
+function Context:publish(name, value) end
 ---Counts what the attempt has used: tokens, money, requests. Kept with it, and added up by name.
 ---@param name string
 ---@param amount number from 0 to 1e15
@@ -440,6 +444,10 @@ function Run:errors() end
 function Run:items(node) end
 ---@return orrery.Stats
 function Run:stats() end
+---What its handlers have published.
+---@param name? string
+---@return any value of the name, nil where it has none; without a name all of them, by name
+function Run:published(name) end
 
 ---Lets a run of a store go in good order; this or another process can resume it.
 function Run:suspend() end

@@ -25,9 +25,9 @@ async function read_nodes(id, total) {
 }
 
 // Of an `each` node the number of its items is known; they are asked for when somebody looks.
-function as_shown(run, nodes, steps, signals) {
+function as_shown(run, nodes, steps, signals, published) {
   for (const node of nodes) node.item_count = node.items, delete node.items;
-  return { ...run, total: run.total ?? run.nodes, nodes, steps, signals };
+  return { ...run, total: run.total ?? run.nodes, nodes, steps, signals, published };
 }
 
 // Reads a run and shows it as it comes: what it is, then its parts, then what takes the server longest. Where it was shown
@@ -37,16 +37,16 @@ async function read_run(id, before, show) {
   const known = before ?? { ...NOTHING_YET, run: null };
   const [run, first] = await Promise.all([ask(run_path(id)), before ? null : part("nodes", { limit: FIRST })]);
   const total = run.total ?? run.nodes;
-  if (first) show({ ...known, made: made(), run: as_shown(run, first.nodes, [], []) });
+  if (first) show({ ...known, made: made(), run: as_shown(run, first.nodes, [], [], []) });
   const list = (name) => pages(run_path(id, `/${name}`), name, { limit: 1000 }, STEPS);
-  const [nodes, steps, signals, why, logs] = await Promise.all([first && !first.next ? first.nodes : read_nodes(id, total),
-    list("steps"), list("signals"), part("why"), part("logs", { tail: 1000 })]);
+  const [nodes, steps, signals, why, logs, { published }] = await Promise.all([first && !first.next ? first.nodes : read_nodes(id, total),
+    list("steps"), list("signals"), part("why"), part("logs", { tail: 1000 }), part("published")]);
   const words = {}, by_name = new Map(nodes.map((node) => [node.name, node]));
   for (const said of why.nodes.filter((one) => !one.item)) {
     words[said.node] = { sentence: why_words(said, made()), help: said.help };
     if (said.error && by_name.has(said.node)) by_name.get(said.node).help = { try: said.try, lines: said.place };
   }
-  const data = { ...known, made: made(), run: as_shown(run, nodes, steps, signals), why: words,
+  const data = { ...known, made: made(), run: as_shown(run, nodes, steps, signals, published), why: words,
     logs: { lines: logs.lines, before: 0 } };
   if (!before) show(data);
   data.graph = known.graph ?? await part("graph").catch(() => null);

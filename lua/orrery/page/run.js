@@ -7,6 +7,7 @@ import "./chart.js";
 import "./logs.js";
 import { el, fill, line } from "./dom.js";
 import { error_view, node_table, node_view, state_of, step_table, table_of } from "./nodes.js";
+import { published_table } from "./published.js";
 import { badge } from "./states.js";
 import { brief, value_view } from "./value.js";
 import { clock, duration, plural, time } from "./words.js";
@@ -72,7 +73,7 @@ class Run extends HTMLElement {
     this.main = el("div", { class: "main" }, this.failed,
       this.#section("graph", "Graph", this.graph), this.#section("time", "Time", this.chart),
       this.#section("nodes", "Nodes"), this.#section("logs", "Logs", this.logs), this.#section("values", "Input and output"),
-      this.#section("steps", "Steps"), this.#section("signals", "Signals"), this.#section("children", "Child runs"));
+      this.#section("published", "Published"), this.#section("steps", "Steps"), this.#section("signals", "Signals"), this.#section("children", "Child runs"));
     this.addEventListener("choose", (event) => this.choose(event.detail));
     fill(this, el("header", {}, this.head, this.actions), el("div", { class: "columns" }, this.main, this.panel));
   }
@@ -115,6 +116,7 @@ class Run extends HTMLElement {
     this.#parts.get("logs").section.hidden = logs.lines.length === 0;
     this.#renew("logs", [logs.before, logs.lines.length], () => this.logs.lines = logs);
     this.#part("values", [run.input, run.output, run.context], true, () => this.#values(run));
+    this.#part("published", run.published ?? [], run.published?.length > 0, () => published_table(run.published));
     this.#part("steps", run.steps, run.steps.length > 0, () => step_table(run.steps));
     this.#part("signals", run.signals, run.signals.length > 0, () => signal_table(run.signals));
     this.#part("children", run.children, run.children.length > 0, () => this.#children(run.children));

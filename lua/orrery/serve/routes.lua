@@ -229,6 +229,8 @@ local READS = {
   of_run("/signals", "signals", PAGE,
     { signals = { type = "array", items = "ReceivedSignal" }, next = "string?" },
     "The signals that it has received."),
+  of_run("/published", "published", nil, { published = { type = "array", items = "Published" } },
+    "What its handlers have published, the last value of each name."),
   of_run("/logs", "logs", { after = "integer?", tail = "integer?", limit = PAGE.limit, node = "string?",
     level = "string?", search = "string?" }, "LogPage",
     "Its log after a line, or from the end; a page of a search may have few lines and not be the last."),

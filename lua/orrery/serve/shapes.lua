@@ -76,6 +76,8 @@ shapes.ALL = {
     error = "any?", time = "number?" },
   ReceivedSignal = { seq = "integer", name = "string", data = "any?", sent = "number?", received = "number?",
     taken = "number?" },
+  Published = { name = "string", value = "any?", node = "string?", item = "integer?", attempt = "integer?",
+    time = "number?" },
   LogPage = { lines = list { id = "integer", node = "string?", item = "integer?", item_name = "string?",
     iteration = "integer?", attempt = "integer?", time = "number?", level = "string?", message = "string",
     message_bytes = "integer?", fields = "any?" }, last = "integer", more = "boolean" },

@@ -33,6 +33,13 @@ function Record:wait()
   return elsewhere.finished(runtimes[self], self.id)
 end
 
+--- What its handlers have published, as `run:published` of a run here.
+---@param name string|nil
+---@return any value of the name, nil where it has none; without a name all of them, by name
+function Record:published(name)
+  return require("orrery.history.published").of(runtimes[self]:store(), self.id, name)
+end
+
 local LOOK, CLAIM = 0.1, 10 -- seconds between two looks; looks between two attempts to take the run over
 
 local ELSEWHERE = { run_owned = true, run_ended = true }

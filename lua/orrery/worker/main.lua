@@ -105,8 +105,8 @@ local function method(name)
 end
 
 local methods = {
-  log = report "log", cost = report "cost", progress = report "progress", heartbeat = report "heartbeat",
-  emit = report "emit",
+  log = report "log", cost = report "cost", publish = report "publish", progress = report "progress",
+  heartbeat = report "heartbeat", emit = report "emit",
   sleep = method "sleep", wait = method "wait", now = method "now", random = method "random",
   uuid = method "uuid", items = method "items",
 }

@@ -28,9 +28,10 @@ static int forgive(int rc) {
 
 int orr_sqlite_put_row(orr_connection *c, const orr_op *op) {
     static const orr_sql statements[ORR_ROW_COUNT] = {
-        [ORR_ROW_BUNDLE] = ORR_SQL_BUNDLE, [ORR_ROW_MODULE] = ORR_SQL_MODULE, [ORR_ROW_BLOB] = ORR_SQL_BLOB,
-        [ORR_ROW_CACHE] = ORR_SQL_CACHE,   [ORR_ROW_LOG] = ORR_SQL_LOG,       [ORR_ROW_WHY] = ORR_SQL_WHY,
-        [ORR_ROW_TAKEN] = ORR_SQL_TAKEN,
+        [ORR_ROW_BUNDLE] = ORR_SQL_BUNDLE, [ORR_ROW_MODULE] = ORR_SQL_MODULE,
+        [ORR_ROW_BLOB] = ORR_SQL_BLOB,     [ORR_ROW_CACHE] = ORR_SQL_CACHE,
+        [ORR_ROW_LOG] = ORR_SQL_LOG,       [ORR_ROW_WHY] = ORR_SQL_WHY,
+        [ORR_ROW_TAKEN] = ORR_SQL_TAKEN,   [ORR_ROW_PUBLISHED] = ORR_SQL_PUBLISHED,
     };
     orr_field values[16];
     size_t n = orr_row_columns((orr_row_kind)op->detail);

@@ -103,6 +103,8 @@ enum {
     X(WORKERS, "INSERT OR REPLACE INTO meta (name, value) VALUES ('workers.' || ?1 || '.' || ?2, ?3)")       \
     X(LOG, "INSERT INTO logs (run, node, item, iteration, attempt, time, level, message, fields) "           \
            "SELECT number, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM runs WHERE id = ?1")                          \
+    X(PUBLISHED, "INSERT OR REPLACE INTO published (run, name, value, node, item, attempt, time) "           \
+                 "SELECT number, ?2, ?3, ?4, ?5, ?6, ?7 FROM runs WHERE id = ?1")                            \
     X(WHY,                                                                                                   \
       "UPDATE nodes SET why = ?4 WHERE run = (SELECT number FROM runs WHERE id = ?1) AND node = ?2 AND "     \
       "item = coalesce(?3, 0) " /* what is said of a cache stays true */                                     \
@@ -162,6 +164,7 @@ typedef enum { ORR_SQLS(ORR_ENUM_SQL) ORR_SQL_COUNT } orr_sql;
     X("steps")                                                                                               \
     X("signals")                                                                                             \
     X("timers")                                                                                              \
+    X("published")                                                                                           \
     X("logs")                                                                                                \
     X("inbox")                                                                                               \
     X("run_locks")                                                                                           \

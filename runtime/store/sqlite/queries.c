@@ -381,6 +381,8 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "SELECT node, item, iteration, attempt, message AS name, sum(json_extract(fields, '$')) AS amount "
         "FROM logs WHERE run = (SELECT number FROM runs WHERE id = :id) AND level = 'cost' "
         "GROUP BY node, item, iteration, attempt, message ORDER BY min(id)",
+    [ORR_QUERY_PUBLISHED_OF_RUN] =
+        "SELECT @ FROM published WHERE run = (SELECT number FROM runs WHERE id = :id) ORDER BY name",
     [ORR_QUERY_COSTS_OF_WORKFLOW] =
         "SELECT run, node, message AS name, sum(json_extract(fields, '$')) AS amount FROM logs "
         "WHERE run " NEWEST_OVER " AND level = 'cost' GROUP BY run, node, message ORDER BY run, min(id)",

@@ -430,13 +430,25 @@
     ");\n"                                                                                                   \
     "CREATE INDEX hook_deliveries_by_hook ON hook_deliveries (hook, id);\n"
 
+#define PUBLISHED_TABLE                                                                                      \
+    "CREATE TABLE published (             -- what handlers let be read of a run: the last value of a name\n" \
+    "  run     INTEGER NOT NULL,\n"                                                                          \
+    "  name    TEXT NOT NULL,\n"                                                                             \
+    "  value   TEXT NOT NULL,             -- JSON\n"                                                         \
+    "  node    TEXT,                      -- who published it, and when\n"                                   \
+    "  item    INTEGER,\n"                                                                                   \
+    "  attempt INTEGER,\n"                                                                                   \
+    "  time    REAL,\n"                                                                                      \
+    "  PRIMARY KEY (run, name)\n"                                                                            \
+    ") WITHOUT ROWID;\n"
+
 static const char *const to_1[] = {WORKFLOW_TABLES, RUN_TABLES, HISTORY_TABLES, KEPT_TABLES, NULL};
 static const char *const to_2[] = {COMMIT_TABLES, RETURNED_COLUMN, LESS_TO_COMMIT, NULL};
 static const char *const to_3[] = {CHECKSUMS, NULL};
 static const char *const to_4[] = {ITEM_COLUMNS, LOCK_TABLE, NULL};
 static const char *const to_5[] = {ARRIVAL_TABLE, STATE_TABLE, NULL};
 static const char *const to_6[] = {LIST_TABLES, FIGURE_TABLES, SCHEDULE_TABLES, ACCESS_TABLES, NULL};
-static const char *const to_7[] = {HOOK_TABLES, NULL};
+static const char *const to_7[] = {HOOK_TABLES, PUBLISHED_TABLE, NULL};
 
 /* What brings a store of version i to version i + 1. A released line never changes; the next
  * version is one more line. */

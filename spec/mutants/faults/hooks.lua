@@ -1,4 +1,4 @@
--- Faults in what comes to hooks.
+-- Faults in what comes to hooks, and in what runs let be read.
 local VERIFY, ACT, HOOKS = "lua/orrery/serve/hooks/verify.lua", "lua/orrery/serve/hooks/act.lua",
   "lua/orrery/serve/hooks/init.lua"
 
@@ -16,4 +16,9 @@ return {
   { name = "what proves who has sent a delivery is kept", file = HOOKS,
     from = "    if not KEPT_BACK[name] then made[name] = value end\n", to = "    made[name] = value\n",
     by = "hooks_spec" },
+  { name = "a handler that runs again publishes what it had before", file = "runtime/run/ctx.c",
+    from = "    if (reported_before(L, f)) return 0;\n    if (!orr_json_encode(L, 3", to = "    if (!orr_json_encode(L, 3",
+    by = "published_spec" },
+  { name = "what earlier lives have published is forgotten", file = "runtime/run/published.c",
+    from = "    if (!r->read_back || r->published_read) return;", to = "    if (r) return;", by = "published_spec" },
 }

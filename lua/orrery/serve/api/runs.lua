@@ -35,7 +35,7 @@ end
 
 runs.show, runs.nodes, runs.node, runs.items = about "run", about "nodes", about "node", about "items"
 runs.attempts, runs.steps, runs.signals = about "attempts", about "steps", about "signals"
-runs.logs, runs.why = about "logs", about "why"
+runs.logs, runs.why, runs.published = about "logs", about "why", about "published"
 
 local function drawn(name)
   return function(call)

@@ -63,6 +63,9 @@ end)
 asks.nodes, asks.items = about_run(parts.nodes), about_run(parts.items)
 asks.attempts, asks.steps = about_run(parts.attempts), about_run(parts.steps)
 asks.signals, asks.logs = about_run(parts.signals), about_run(logs.page)
+asks.published = about_run(function(db, run)
+  return { published = require("orrery.history.published").list(db, run.id) }
+end)
 asks.node = about_run(function(db, run, args) return parts.node(db, run, args.node) end)
 
 --- Why its nodes are where they are, or one of them.
