@@ -90,6 +90,26 @@ describe("hooks of orrery serve", function()
     end
   end)
 
+  it("answer who waits when the server is stopped", function()
+    local here <close> = place()
+    here:write("flows/waits.lua", [[
+local flow = require "orrery"
+local w = flow.workflow { name = "waits",
+  triggers = { flow.hook { name = "long", secrets = flow.secret "HOOK_OLD", wait = "300s" } } }
+w.it = flow.wait { signal = "go", timeout = "1h" }
+return w]])
+    local process, url = serve(here, ENV)
+    local status, answer
+    flow.gather { function() status, answer = send(url, "long", "a", {}) end, function()
+      here:until_true(function()
+        return uv.fs_stat(here.db) and #here:query "SELECT 1 FROM hook_deliveries" == 1
+      end, "the delivery")
+      process.handle:kill "sigterm"
+    end }
+    assert.same({ 202, "started", nil }, { status, answer.outcome, answer.state })
+    assert.equal(0, here:finish(process).code)
+  end)
+
   it("lose nothing that was answered and do nothing twice, whenever the server is killed", function()
     local here <close> = place()
     local answered = {}

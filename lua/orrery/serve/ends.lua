@@ -67,7 +67,7 @@ local function by_store(self, id, due)
   while true do
     local since, left = self.reads:value("orrery.serve.reads", "change"), due - core.hrtime() / 1e9
     local found = self.reads:value("orrery.serve.ends", "stored", id)
-    if found.ended or left <= 0 then return found.ended and found or nil end
+    if found.ended or left <= 0 or self.closed then return found.ended and found or nil end
     self.reads:changed(since, left)
   end
 end
@@ -94,8 +94,21 @@ function Ends:of(id, seconds)
   local due = core.hrtime() / 1e9 + seconds
   local run = launch.live(id)
   if not run then return by_store(self, id, due) end
-  if not run.ended then by_event(self, id, seconds) end
+  if not run.ended and not self.closed then by_event(self, id, seconds) end
   return of_run(run)
+end
+
+--- Nobody waits any more: who does goes on at once, and so does who comes later.
+function Ends:close()
+  self.closed = true
+  local all = {}
+  for _, waits in pairs(self.waiting) do
+    for wait in pairs(waits) do all[#all + 1] = wait end
+  end
+  for _, wait in ipairs(all) do
+    leave(self, wait)
+    wait.resume()
+  end
 end
 
 return ends

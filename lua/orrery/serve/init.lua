@@ -234,6 +234,7 @@ end
 function Host:drain()
   local flow = require "orrery"
   self.draining = true
+  self.ends:close()
   self:notify "STOPPING=1"
   if self.ticker then self.ticker:stop() end
   self.workflows:close()
