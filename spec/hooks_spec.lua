@@ -314,6 +314,23 @@ describe("starts that wait", function()
     assert.same({ "failed", "handler_error" }, { made.state, made.error.code })
     made = s:expect(201, "POST", "/api/v1/runs?wait=50ms", { token = token, body = { workflow = "waits" } })
     assert.is_nil(made.output)
+    -- it is in the audit before anybody waits
+    local asked = false
+    flow.gather { function()
+      s:ask("POST", "/api/v1/runs?wait=30s", { token = token, body = { workflow = "waits",
+        key = "audited" } })
+      asked = true
+    end, function()
+      local line
+      for _ = 1, 3000 do
+        line = require("orrery.serve.audit").list(s.store, nil, 1)[1]
+        if line and line.after and line.after.key == "audited" then break end
+        flow.sleep(0.01)
+      end
+      assert.same({ "audited", false }, { line.after.key, asked })
+      s.host.ends:close()
+    end }
+    assert.is_true(asked)
     assert.same({ 0, 400 }, { s.host.ends.n, s:ask("POST", "/api/v1/runs?wait=soon", { token = token,
       body = { workflow = "waits" } }).status })
   end)

@@ -2,6 +2,7 @@
 local core = require "orrery.core"
 local flow = require "orrery"
 local Place = require "spec.support.place"
+local uv = require "luv"
 local served = require "spec.support.served"
 
 local function workflow(run)
@@ -125,18 +126,55 @@ print(run:published "step", run:published().rows.n)
       return made, data.published
     end
     local made, list = told()
+    local before
     assert.same({ step = "new", rows = { n = 7 } }, made)
     assert.same({ "it", 1 }, { list[1].node, list[1].attempt })
     Place.has(here:ends(0, "show", "@last").out, "step")
     Place.has(here:ends(0, "look.lua").out, "new\t7")
     local again = here:start { "resume", "@last" }
     here:until_true(function() return here:counts().there == 2 end, "the handler once more")
-    assert.same({ step = "new", rows = { n = 7 } }, (told()))
+    made, before = told()
+    assert.same({ step = "new", rows = { n = 7 } }, made)
+    for i, each in ipairs(before) do assert.equal(list[i].time, each.time) end -- not published again
     here:ends(0, "signal", "@last", "go")
     here:finish(again)
     assert.same({ step = "new", rows = { n = 7 } }, (told()))
     here:ends(0, "prune", "--older", "0s")
     assert.same({}, here:query "SELECT * FROM published")
+  end)
+
+  it("is there in the next life of a run before anything is published in it", function()
+    local here <close> = Place.new { ["w.lua"] = [[
+local flow = require "orrery"
+local w = flow.workflow { name = "w" }
+w.it = { run = function(ctx)
+  ctx:publish("a", 1)
+  ctx:publish("b", 1)
+  ctx:step("one", function() return 1 end)
+  ctx:wait "go"
+  ctx:publish("b", 2)
+end }
+return w]], ["begin.lua"] = [[
+local flow = require "orrery"
+local rt = flow.runtime { store = "sqlite:.orrery/runs.db" }
+local run = flow.start("w.lua", { runtime = rt })
+while run.state ~= "waiting" do flow.sleep(0.01) end
+print(run.id)
+run:suspend()
+rt:close()
+]], ["on.lua"] = [[
+local flow = require "orrery"
+local rt = flow.runtime { store = "sqlite:.orrery/runs.db" }
+local run = require("orrery.store.resume").resume(arg[1], { runtime = rt })
+print(run:published "a", run:published "b")
+run:signal "go"
+rt:wait(run)
+print(run.state, run:published "a", run:published "b")
+]] }
+    uv.fs_mkdir(here.folder .. "/.orrery", 493)
+    local id = here:ends(0, "begin.lua").out:match "%S+"
+    local said = here:ends(0, "on.lua", id).out
+    assert.equal("1\t1\ncompleted\t1\t2\n", said)
   end)
 
   it("is told by the API", function()

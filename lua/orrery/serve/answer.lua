@@ -89,6 +89,7 @@ local function attempt(self, request)
     self:record(call, { action = row.does, target = call.target or params.id or params.name,
       status = options.status or row.status or 200, before = call.before, after = call.after })
   end
+  if options.wait then options.wait(value) end
   send(request, row, value, options)
 end
 

@@ -12,7 +12,8 @@
 ---             token is refused
 ---   calls     "module.function": the function of `orrery.serve.api.<module>` that answers. It gets
 ---             a call (see `orrery.serve.call`) and returns a value, which is sent as JSON, and
----             options `{ status, headers, type }` (with `type` the value is the text); it raises
+---             options `{ status, headers, type, wait }` (with `type` the value is the text;
+---             `wait(value)` is called once the audit has its line, and may wait); it raises
 ---             `problem.raise` or an error of the engine. A row with `streams` answers by
 ---             `call.request` itself, with `call.headers` among its headers
 ---   query     schema of the query's parameters, in the shorthand of `flow.schema`; their texts are

@@ -131,8 +131,10 @@ function start.start(call)
   local name, wait = call.body.workflow, wait_of(call)
   call:must(name)
   local made, options = begin(call, name)
-  local ended = wait and call.host.ends:of(made.id, wait)
-  if ended then made.state, made.output, made.error = ended.state, ended.output, ended.error end
+  options.wait = wait and function(value)
+    local ended = call.host.ends:of(value.id, wait)
+    if ended then value.state, value.output, value.error = ended.state, ended.output, ended.error end
+  end
   return made, options
 end
 
