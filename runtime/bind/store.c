@@ -48,6 +48,7 @@
  */
 #include "durable/durable.h"
 #include "bind/inner.h"
+#include "port/port.h"
 #include "store/sqlite/sqlite.h"
 
 #include <lauxlib.h>
@@ -460,6 +461,18 @@ static int store_owner(lua_State *L) {
     return 1;
 }
 
+/* store:figures() -> {commits, late, failing}: `late`, seconds since the oldest record came that no
+ * table shows yet. Nil where the store does not commit by itself. */
+static int store_figures(lua_State *L) {
+    orr_store_figures figures;
+    if (!orr_store_read_figures(check_store(L), &figures)) return 0;
+    lua_createtable(L, 0, 3);
+    orr_set_integer(L, "commits", (lua_Integer)figures.commits);
+    orr_set_seconds(L, "late", figures.late_since ? orr_port_now() - figures.late_since : 0);
+    orr_set_flag(L, "failing", figures.failing);
+    return 1;
+}
+
 static int store_send(lua_State *L) {
     orr_store *store = check_store(L);
     orr_reason reason = {""};
@@ -607,6 +620,7 @@ static void push_metatable(lua_State *L) {
         {"backup", store_backup},
         {"close", store_close},
         {"owner", store_owner},
+        {"figures", store_figures},
         {NULL, NULL},
     };
     /* clang-format on */

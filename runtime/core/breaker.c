@@ -168,12 +168,19 @@ static bool counts(orr_end end, const orr_error *error) {
            strcmp(error->code, "validation_error") != 0 && strcmp(error->code, "cancelled") != 0;
 }
 
+static const char *const state_names[] = {"closed", "open", "half_open"};
+
+void orr_core_breakers(const orr_core *core, void (*see)(void *ud, const char *name, const char *state),
+                       void *ud) {
+    for (const orr_breaker *b = core->breakers; b != NULL; b = b->next)
+        see(ud, b->name, state_names[b->state]);
+}
+
 const char *orr_core_breaker_state(const orr_core *core, const char *name, int64_t *until) {
-    static const char *const names[] = {"closed", "open", "half_open"};
     const orr_breaker *b = core->breakers;
     while (b != NULL && strcmp(b->name, name) != 0) b = b->next;
     if (b != NULL) *until = b->until;
-    return b != NULL ? names[b->state] : NULL;
+    return b != NULL ? state_names[b->state] : NULL;
 }
 
 /* Probes that are under way belong to a period that is over. */

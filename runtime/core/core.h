@@ -361,6 +361,19 @@ orr_status orr_core_pool_burst(orr_core *core, const char *name, double burst);
 bool orr_core_has_pool(const orr_core *core, const char *name);
 orr_status orr_core_pool_pause(orr_core *core, const char *name, bool paused);
 
+/* What a pool is at now. */
+typedef struct orr_pool_view {
+    const char *name;
+    uint32_t max, used, waiting; /* places, those that are taken, tasks in its lines */
+    bool keyed;                  /* made from the definition of its prefix */
+    bool paused;
+} orr_pool_view;
+/* Shows every pool, and every breaker with "closed", "open" or "half_open". What is called must not
+ * change the core. */
+void orr_core_pools(const orr_core *core, void (*see)(void *ud, const orr_pool_view *pool), void *ud);
+void orr_core_breakers(const orr_core *core, void (*see)(void *ud, const char *name, const char *state),
+                       void *ud);
+
 typedef struct orr_breaker_options {
     uint32_t threshold; /* failures within `window` that open it; 0 = 5 */
     int64_t window;     /* ns; 0 = 60 s */

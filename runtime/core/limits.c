@@ -126,6 +126,11 @@ orr_status orr_core_pool_pause(orr_core *core, const char *name, bool paused) {
     return ORR_OK;
 }
 
+void orr_core_pools(const orr_core *core, void (*see)(void *ud, const orr_pool_view *pool), void *ud) {
+    for (const orr_pool *p = core->pools; p != NULL; p = p->next)
+        see(ud, &(orr_pool_view){p->name, p->max, p->used, p->waiting, p->keyed, p->paused});
+}
+
 orr_pool *orr_pool_get(orr_core *core, const char *name, bool *nomem) {
     size_t prefix = prefix_of(name);
     orr_pool *pool = find(core, name, strlen(name));

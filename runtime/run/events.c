@@ -246,9 +246,11 @@ static int build(lua_State *L) {
 
 void orr_on_event(void *rtbox, const orr_event *event) {
     orr_rtbox *rt = rtbox;
-    if (!rt->n_listeners || rt->base.script->closed) return;
+    if (rt->base.script->closed) return;
     event_call c = {rt, event->run ? orr_run_ud(event->run) : NULL, event};
     if (c.r && c.r->incomplete) return; /* what its journal does not hold has not happened */
+    if (rt->tally) orr_tally_event(rt, c.r, event);
+    if (!rt->n_listeners) return;
     rt->base.script->guarded++;
     if (orr_protect(rt->base.script, build, &c) != LUA_OK) rt->n_lost++;
     rt->base.script->guarded--;
@@ -386,7 +388,7 @@ static int off(lua_State *L) {
     }
     if (--rt->n_listeners == 0 && rt->base.engine) {
         rt->listened = 0;
-        orr_core_listen(orr_engine_core(rt->base.engine), 0);
+        orr_core_listen(orr_engine_core(rt->base.engine), orr_tally_kinds(rt));
         orr_engine_precise(rt->base.engine, false);
     }
     return 0;
@@ -405,7 +407,7 @@ void orr_events_listen(lua_State *L, orr_rtbox *rt, uint32_t kinds) {
     lua_replace(L, fn);
     rt->n_listeners++;
     rt->listened |= kinds;
-    orr_core_listen(orr_engine_core(rt->base.engine), rt->listened);
+    orr_core_listen(orr_engine_core(rt->base.engine), rt->listened | orr_tally_kinds(rt));
     orr_engine_precise(rt->base.engine, true);
 }
 

@@ -157,6 +157,17 @@ bool orr_events_flush(orr_rtbox *rt);
 /* rt:on(fn) -> off() */
 int orr_rt_on(lua_State *L);
 
+/* ---- tally.c --------------------------------------------------------------------------------- */
+
+typedef struct orr_tally orr_tally;
+/* Which events the core is to be asked for because they are counted. */
+uint32_t orr_tally_kinds(const orr_rtbox *rt);
+/* Counts one; where rt->tally is there. `r` may be NULL. Raises nothing. */
+void orr_tally_event(const orr_rtbox *rt, orr_runbox *r, const orr_event *e);
+void orr_tally_free(orr_rtbox *rt);
+/* rt:tally() -> what was counted since it was asked first, and what there is now */
+int orr_rt_tally(lua_State *L);
+
 /* ---- ctx.c, view.c, step.c, ... -------------------------------------------------------------- */
 
 void orr_push_inputs(lua_State *L, orr_script *s, orr_runbox *r, uint32_t node);

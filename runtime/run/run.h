@@ -11,6 +11,7 @@
  * idempotency.c  idempotency keys                evaluate.c  conditions, lists, `until`, pools
  * clock.c      the time of a run
  * inspect.c    what can be asked of a run        control.c   cancelling, pausing, suspending
+ * tally.c      what those events add up to
  * events.c     events of the core for listeners  error.c     errors kept with a node
  * drop.c       giving a run up                   refill.c    runs that go on one by one
  * orphans.c    children that nobody waits for    cached.c    what was found in the cache
@@ -122,6 +123,7 @@ enum {
     RUN_WHYS,      /* the keeper's */
     RUN_COSTS,     /* what its attempts have counted, by name; nil: nothing, or nothing yet */
     RUN_PUBLISHED, /* JSON of what its attempts have published, by name; nil: nothing, or nothing yet */
+    RUN_TALLY,     /* since when its tasks do what they do, for rt:tally; nil: nobody counts */
     RUN_TRIGGER,   /* what started it, as the options say; nil where they do not */
     RUN_BEYOND,
     RUN_VALUES = RUN_BEYOND - 1
@@ -182,6 +184,7 @@ struct orr_runbox {
     bool costs_read;         /* what those counted is in RUN_COSTS */
     bool published_read;     /* and what they published in RUN_PUBLISHED */
     bool forced;             /* it was resumed with force, and so are its children */
+    uint16_t tallied;        /* its row of the runtime's tally + 1; 0: not looked for yet */
     bool child;              /* a run that waits for it has called it */
     bool ends_later;         /* it has ended, and its orphans have not */
     uint32_t n_orphans;      /* live runs whose `parent` it is */
@@ -326,6 +329,7 @@ struct orr_rtbox {
     /* those that Lua no longer needs: freed between two turns, never inside a hook of the core */
     orr_runbox *unneeded;
     uint32_t n_listeners, n_lost;
+    struct orr_tally *tally;        /* what events have added up to; NULL: nobody has asked */
     uint32_t listened;              /* kinds of the core's events that a listener wants */
     uint32_t queue_first, n_queued; /* events in RT_QUEUE, from index queue_first + 1 on */
     uint64_t *tickets;              /* of the events in the queue, from place 0 on */

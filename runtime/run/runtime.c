@@ -50,6 +50,7 @@ static void free_rt(orr_script *s, orr_owned *owned) {
     orr_run_table_free(rt);
     orr_engine_free(rt->base.engine);
     orr_mem_free(&s->alloc, rt->tickets, rt->cap_tickets, sizeof *rt->tickets);
+    orr_tally_free(rt);
     orr_free_box(s, owned, sizeof(orr_rtbox));
 }
 
@@ -419,6 +420,7 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"wait", rt_wait},
         {"step", rt_step},
         {"on", orr_rt_on},
+        {"tally", orr_rt_tally},
         {"pool", rt_pool},
         {"has_pool", rt_has_pool},
         {"pause_pool", rt_pause_pool},

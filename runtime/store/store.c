@@ -250,6 +250,12 @@ bool orr_store_displaced(const orr_store *store, orr_notice_kind *why) {
     return store->class->displaced != NULL && store->class->displaced(store, why);
 }
 
+bool orr_store_read_figures(const orr_store *store, orr_store_figures *figures) {
+    if (store->class->figures == NULL) return false;
+    store->class->figures(store, figures);
+    return true;
+}
+
 bool orr_store_owns(const orr_store *store) {
     return store->class->owns != NULL && store->class->owns(store);
 }

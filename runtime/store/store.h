@@ -367,6 +367,14 @@ orr_status orr_store_owner(orr_store *store, int64_t owner, orr_owner_state *sta
 /* Whether this store's owner may not go on with its runs, as far as can be seen without waiting:
  * *why is what a notice says later, ORR_NOTICE_LOST or ORR_NOTICE_BROKEN. */
 bool orr_store_displaced(const orr_store *store, orr_notice_kind *why);
+/* What a store that commits by itself has done, as its writer says now. */
+typedef struct orr_store_figures {
+    uint64_t commits;   /* those that had records */
+    int64_t late_since; /* orr_port_now when the oldest record came that no table shows yet; 0: none */
+    bool failing;       /* commits do not work at the moment, and are tried again */
+} orr_store_figures;
+/* False where the store does not commit by itself. */
+bool orr_store_read_figures(const orr_store *store, orr_store_figures *figures);
 /* Whether it certainly has its runs at this moment: nobody has displaced its owner, whose lock is
  * where others look for it. For what acts before its record is durable: a commit would find out
  * later. False where the store cannot tell. */

@@ -167,6 +167,7 @@ function World:alive(entry) return alive(self.ticker, entry) end
 function World:start(entry, time, cause)
   local own = self.ticker
   local run, message = begin(own, entry, book.key(entry.id, time), shown(entry, time, cause), time)
+  if run then own.count.late = own.count.late + math.max(0, own.clock() - time) end
   return run ~= nil, message
 end
 
@@ -395,7 +396,7 @@ function ticker.start(rt, db, workflows, options)
   options = options or {}
   local kept = rt:durable() and book.of_store(db or rt:store()) or book.in_memory()
   local self = setmetatable({ rt = rt, book = kept, entries = {},
-    clock = options.clock or core.time, count = { started = 0, skipped = {} } }, Ticker)
+    clock = options.clock or core.time, count = { started = 0, late = 0.0, skipped = {} } }, Ticker)
   self.world = setmetatable({ ticker = self }, World)
   self.off = rt:on(on_event(self))
   local ok, problem = pcall(self.reload, self, workflows)

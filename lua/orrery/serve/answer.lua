@@ -3,6 +3,7 @@ local calls = require "orrery.serve.call"
 local core = require "orrery.core"
 local gate = require "orrery.serve.gate"
 local problem = require "orrery.serve.problem"
+local uv = require "luv"
 
 local NOBODY = { name = "nobody", scope = "none", via = "none" }
 
@@ -26,9 +27,11 @@ local function send_problem(self, request, e)
   if document.status == 401 then headers["www-authenticate"] = 'Bearer realm="orrery"' end
   if document.code == "unauthorized" and wants_page(request) then -- a person gets the form instead
     headers["content-type"] = "text/html; charset=utf-8"
-    return request:respond(401, headers, (require("orrery.serve.api.login").form()))
+    request:respond(401, headers, (require("orrery.serve.api.login").form()))
+    return 401
   end
   request:respond(document.status, headers, core.json.encode(document, { sort = true, binary = true }))
+  return document.status
 end
 
 local function send(request, row, value, options)
@@ -36,7 +39,9 @@ local function send(request, row, value, options)
   headers["content-type"] = options.type or row.type or "application/json"
   for name, text in pairs(options.headers or {}) do headers[name] = text end
   local text = (options.type or row.type) and value or core.json.encode(value, { binary = true })
-  request:respond(options.status or row.status or 200, headers, text)
+  local status = options.status or row.status or 200
+  request:respond(status, headers, text)
+  return status
 end
 
 -- ---- the way through ----------------------------------------------------------------------------
@@ -76,21 +81,23 @@ local function handler_of(row)
   return require("orrery.serve.api." .. module)[name]
 end
 
-local function attempt(self, request)
+-- Leaves the row in `found`, also where it raises; returns the status.
+local function attempt(self, request, found)
   local row, params, who = admit(self, request)
+  found.row = row
   local call = calls.new { host = self, request = request, row = row, who = who, params = params,
     query = calls.query(row, request.query), body = calls.body(row, request),
       headers = gate.headers(request) }
   check_bounds(call)
   local value, options = handler_of(row)(call)
-  if row.streams then return end
+  if row.streams then return 200 end
   options = options or {}
   if row.scope and not READS[row.method] and not row.silent then
     self:record(call, { action = row.does, target = call.target or params.id or params.name,
       status = options.status or row.status or 200, before = call.before, after = call.after })
   end
   if options.wait then options.wait(value) end
-  send(request, row, value, options)
+  return send(request, row, value, options)
 end
 
 local function traced(e)
@@ -102,8 +109,14 @@ end
 ---@param self orrery.serve.Host
 ---@param request table as the server gives it
 return function(self, request)
-  local ok, e = xpcall(attempt, traced, self, request)
-  if ok then return end
-  local told, why = pcall(send_problem, self, request, e)
-  if not told then self.say(("an answer to %s could not be sent: %s"):format(request.path, tostring(why))) end
+  local began, found = uv.hrtime(), {}
+  local ok, status = xpcall(attempt, traced, self, request, found)
+  if not ok then
+    local told, sent = pcall(send_problem, self, request, status)
+    if not told then
+      self.say(("an answer to %s could not be sent: %s"):format(request.path, tostring(sent)))
+    end
+    status = told and sent or 500
+  end
+  self.metrics:answered(found.row, status, (uv.hrtime() - began) / 1e9)
 end

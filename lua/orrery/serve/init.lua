@@ -34,6 +34,7 @@ local serve = {}
 ---@field router orrery.serve.Router
 ---@field hooks orrery.serve.Hooks
 ---@field ends orrery.serve.Ends
+---@field metrics orrery.serve.Metrics
 ---@field read_only boolean|nil
 ---@field ready boolean|nil
 ---@field draining boolean|nil
@@ -55,6 +56,7 @@ function serve.new(options)
   self.hooks = require("orrery.serve.hooks").new(audit.journal(self.audit.thread, "orrery.serve.hooks.log"),
     options.say)
   self.ends = require("orrery.serve.ends").new(rt, self.reads)
+  self.metrics = require("orrery.serve.metrics").new(self)
   self.router = require("orrery.serve.router").new(require("orrery.serve.routes").ROWS)
   self.gate = gate.new { hosts = options.hosts, user_header = options.user_header,
     user_scope = options.user_scope,

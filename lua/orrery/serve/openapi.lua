@@ -48,7 +48,11 @@ end
 
 local function answer_of(row)
   if row.streams then return content(row.type or "text/event-stream", { type = "string" }) end
-  if row.type then return content(row.type, { type = "string" }) end
+  if row.type then
+    local made = content(row.type, { type = "string" })
+    if row.also then made[row.also] = { schema = { type = "string" } } end
+    return made
+  end
   return row.answer and content("application/json", schema_of(row.answer)) or nil
 end
 

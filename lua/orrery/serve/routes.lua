@@ -24,7 +24,7 @@
 ---   status    of an answer that is well: 200 where it is left out
 ---   words     what it does, one sentence
 ---   streams   true: text/event-stream, or what the row calls `type`
----   type      the media type of an answer that is no JSON
+---   type      the media type of an answer that is no JSON; `also`: another one that it may have
 ---   silent    true: changes nothing that belongs in the audit
 local routes = {}
 
@@ -43,6 +43,7 @@ local routes = {}
 ---@field words string
 ---@field streams? boolean
 ---@field type? string
+---@field also? string
 ---@field silent? boolean
 
 local PREFIX = "/api/v1"
@@ -275,6 +276,15 @@ local HOOKS = {
     "Does once more what a delivery was for; what it has done already is not done again.", status = 202 }),
 }
 
+-- ---- what is measured ---------------------------------------------------------------------------
+
+local MEASURED = {
+  { "GET", "/metrics", does = "metrics", scope = "read", calls = "metrics.show",
+    type = "text/plain; version=0.0.4; charset=utf-8",
+    also = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    words = "What the server measures, as Prometheus reads it; as OpenMetrics where Accept asks for it." },
+}
+
 -- ---- the table ----------------------------------------------------------------------------------
 
 local function take(into, rows, prefix)
@@ -288,6 +298,7 @@ end
 ---@type orrery.serve.Route[]
 routes.ROWS = {}
 take(routes.ROWS, PLAIN, "")
+take(routes.ROWS, MEASURED, "")
 take(routes.ROWS, CHANGES, PREFIX)
 take(routes.ROWS, SCHEDULES, PREFIX)
 take(routes.ROWS, HOOKS, PREFIX)

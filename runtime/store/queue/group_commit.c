@@ -10,6 +10,13 @@ static const int64_t RELAXED_DELAY = 20000000; /* ns */
 
 /* ---- handing over ---------------------------------------------------------------------------- */
 
+void orr_queue_figures(const orr_store *store, orr_store_figures *figures) {
+    const orr_queue *q = (const orr_queue *)store;
+    *figures = (orr_store_figures){.commits = atomic_load(&q->writer.recorded),
+                                   .late_since = atomic_load(&q->unprojected),
+                                   .failing = atomic_load(&q->failing)};
+}
+
 uint64_t orr_queue_durable(const orr_store *store) {
     return atomic_load_explicit(&((const orr_queue *)store)->durable, memory_order_acquire);
 }

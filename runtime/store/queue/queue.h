@@ -192,7 +192,7 @@ typedef struct orr_queue_writer {
     bool failing;
     int64_t retry;       /* when to try again, while failing */
     int64_t last_commit; /* when the last commit ended */
-    uint64_t recorded;   /* commits that had records */
+    _Atomic uint64_t recorded; /* commits that had records; any thread reads it */
     orr_bell bell;       /* it waits by it, once it has been idle for a while */
     orr_reason reason;
 } orr_queue_writer;
@@ -264,6 +264,7 @@ void orr_queue_submit(orr_store *store, bool urgent);
 orr_status orr_queue_sync(orr_store *store);
 void orr_queue_await(orr_store *store, uint32_t n);
 bool orr_queue_notice(orr_store *store, orr_notice *notice);
+void orr_queue_figures(const orr_store *store, orr_store_figures *figures);
 
 /* ---- for what a back end does on the caller's thread ----------------------------------------- */
 

@@ -333,6 +333,7 @@ static const orr_store_class class = {.kind = "sqlite",
                                       .backup = orr_sqlite_backup,
                                       .owner = orr_sqlite_owner,
                                       .displaced = orr_sqlite_displaced,
+                                      .figures = orr_queue_figures,
                                       .owns = orr_sqlite_owns};
 
 static const orr_queue_backend operations = {orr_sqlite_start, orr_sqlite_write, orr_sqlite_project,

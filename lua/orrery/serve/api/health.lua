@@ -7,10 +7,10 @@ function health.live() return { status = "ok" } end
 function health.ready(call)
   local host = call.host
   local served, broken = host.workflows:count()
-  local ready = host.ready and not host.draining
-  return { status = ready and "ok" or host.draining and "draining" or "starting", draining = host.draining
-    or false,
-    workflows = served, broken = broken }, { status = ready and 200 or 503 }
+  local status = host.draining and "draining" or not host.ready and "starting"
+    or (host.store:figures() or {}).failing and "store_failing" or "ok"
+  return { status = status, draining = host.draining or false, workflows = served, broken = broken },
+    { status = status == "ok" and 200 or 503 }
 end
 
 return health
