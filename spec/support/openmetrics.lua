@@ -1,13 +1,12 @@
--- openmetrics.lua: reads the text form of OpenMetrics 1.0 strictly, to judge what we write. It is
--- judged itself by the parser cases of the OpenMetrics repository.
+-- openmetrics.lua: reads the text form of OpenMetrics 1.0 strictly, to judge what we write: counters,
+-- gauges and histograms without times, units and exemplars; anything else is refused. It is judged
+-- itself by the parser cases of the OpenMetrics repository.
 --
 -- https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 local openmetrics = {}
 
 local TYPES = { unknown = { "" }, gauge = { "" }, counter = { "_total", "_created" },
-  histogram = { "_bucket", "_count", "_sum", "_created" },
-  gaugehistogram = { "_bucket", "_gcount", "_gsum" },
-  summary = { "", "_count", "_sum", "_created" }, info = { "_info" }, stateset = { "" } }
+  histogram = { "_bucket", "_count", "_sum", "_created" } }
 
 local function need(ok, line, why)
   if not ok then error(("%s: %s"):format(why, tostring(line)), 0) end
@@ -37,7 +36,8 @@ local function labels(text, at, line)
       if c == '"' then break end
       if c == "\\" then
         i = i + 1
-        c = need(({ ["\\"] = "\\", ['"'] = '"', n = "\n" })[text:sub(i, i)], line, "an escape is wrong")
+        local named = ({ ["\\"] = "\\", ['"'] = '"', n = "\n" })[text:sub(i, i)]
+        c = named or "\\" .. text:sub(i, i) -- an unknown escape stands for itself
       end
       value[#value + 1], i = c, i + 1
     end
@@ -73,16 +73,22 @@ local function check_histogram(family, set, line)
   local last, bound, inf = -1, -math.huge, nil
   for _, one in ipairs(set) do
     if one.suffix == "_bucket" then
-      local le = number(need(one.labels.le, one.line, "a bucket without le"), one.line)
+      local text = need(one.labels.le, one.line, "a bucket without le")
+      need(text == "+Inf" or text:find "^[%d.]+e?[+-]?%d*$" and text:find "[.e]", one.line,
+        "le is not written as a number is")
+      local le = number(text, one.line)
       need(le > bound and one.value >= last, one.line, "buckets are out of order")
       last, bound = one.value, le
       if le == math.huge then inf = one.value end
     end
   end
   need(inf, line, family.name .. " has no bucket +Inf")
+  local count, sum
   for _, one in ipairs(set) do
-    if one.suffix == "_count" then need(one.value == inf, one.line, "the count is not that of +Inf") end
+    if one.suffix == "_count" then count = need(one.value == inf, one.line, "the count is not that of +Inf") end
+    if one.suffix == "_sum" then sum = true end
   end
+  need(count and sum, line, family.name .. " lacks its count or sum")
 end
 
 --- Reads a text; raises what is wrong with it.
@@ -100,24 +106,22 @@ function openmetrics.read(text)
     return at
   end
   for line in text:gsub("# EOF\n?$", ""):gmatch "([^\n]*)\n" do
-    local kind, name, rest = line:match "^# (%u+) ([%a_:][%w_:]*) ?(.*)$"
+    local kind, name, rest = line:match "^# (%u+) ([%a_:][%w_:]*) (.*)$"
     if kind then
       local family = open(name, line)
-      need(not family[kind] and #family.samples == 0 and (kind == "HELP" or kind == "TYPE" or kind == "UNIT"),
-        line, "metadata is wrong")
+      need(not family[kind] and #family.samples == 0 and (kind == "HELP" or kind == "TYPE"), line,
+        "metadata is wrong")
       family[kind] = rest
-      if kind == "TYPE" then need(TYPES[rest], line, "there is no such type") end
-      if kind == "UNIT" and rest ~= "" then need(name:sub(-#rest - 1) == "_" .. rest, line, "the unit is wrong") end
+      if kind == "TYPE" then need(TYPES[rest], line, "a type that we do not write") end
     else
       local one = sample(line)
-      if not (at and one.name:sub(1, #at.name) == at.name
-        and (not at.TYPE or table.concat(TYPES[at.TYPE], " ") .. " ")) then open(one.name, line) end
+      if not at or one.name:sub(1, #at.name) ~= at.name then open(one.name, line) end
       local suffix = one.name:sub(#at.name + 1)
       local fits = false
       for _, allowed in ipairs(TYPES[at.TYPE or "unknown"]) do fits = fits or allowed == suffix end
       need(fits, line, "the name does not fit the type " .. (at.TYPE or "unknown"))
       one.suffix = suffix
-      if suffix ~= "" and at.TYPE ~= "gaugehistogram" and suffix ~= "_created" then
+      if suffix ~= "" and suffix ~= "_created" then
         need(one.value >= 0, line, "what is counted is negative, or no number")
       end
       local key = key_of(one.labels, suffix == "_bucket" and "le")
@@ -135,6 +139,9 @@ function openmetrics.read(text)
   end
   for _, family in pairs(families) do
     family.type = family.TYPE or "unknown"
+    for _, suffix in ipairs(TYPES[family.type]) do
+      need(suffix == "" or not families[family.name .. suffix], family.name, "the names of two families clash")
+    end
     if family.type == "histogram" then
       for _, set in pairs(family.sets) do check_histogram(family, set, family.name) end
     end

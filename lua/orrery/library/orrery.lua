@@ -330,6 +330,10 @@ function Store:get(kind, key) end
 ---@param id integer of a process in `owners`
 ---@return "lives"|"self"|"gone"|nil
 function Store:owner(id) end
+--- What its writer has done: commits with records, seconds since the oldest record came that no
+--- table shows yet, whether commits fail now. Nil of a store in memory.
+---@return { commits: integer, late: number, failing: boolean }|nil
+function Store:figures() end
 
 --- Lets what a stopped process holds of the store go, where it stands in the way of taking its run.
 --- Does not wait. Raises where the store cannot be read.
@@ -564,6 +568,11 @@ function Runtime:pause_pool(name, paused) end
 ---@param name string
 ---@param options {threshold: integer?, window: number?, cooldown: number?, probes: integer?}
 function Runtime:breaker(name, options) end
+--- What events have added up to, by workflow, since this was called first, and what there is now.
+--- Counters only grow. A hundred workflows and codes are told apart, others share the name "other".
+--- `bounds`: upper bounds of the buckets of the histograms, in seconds.
+---@return { workflows: table[], codes: table<string, integer>, bounds: number[], runs: table<string, integer>, nodes: table<string, integer>, running: integer, pools: table[], breakers: table<string, string> }
+function Runtime:tally() end
 ---@param name string
 ---@return "closed"|"open"|"half_open"|nil state nil: no run has asked for it yet
 ---@return number|nil until seconds since the epoch; of one that is open
