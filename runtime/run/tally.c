@@ -180,10 +180,10 @@ static int keep_time(lua_State *L) {
 #define TIMED                                                                                                \
     (ORR_EV_BIT(ORR_EV_NODE_READY) | ORR_EV_BIT(ORR_EV_NODE_STARTED) | ORR_EV_BIT(ORR_EV_NODE_WAITING) |     \
      ORR_EV_BIT(ORR_EV_NODE_RESUMED) | ORR_EV_BIT(ORR_EV_NODE_RETRYING) |                                    \
-     ORR_EV_BIT(ORR_EV_NODE_COMPLETED) | ORR_EV_BIT(ORR_EV_NODE_FAILED) |                                    \
-     ORR_EV_BIT(ORR_EV_NODE_SKIPPED) | ORR_EV_BIT(ORR_EV_NODE_CANCELLED) |                                   \
-     ORR_EV_BIT(ORR_EV_NODE_INTERRUPTED) | ORR_EV_BIT(ORR_EV_NODE_COMPENSATING) |                            \
-     ORR_EV_BIT(ORR_EV_NODE_COMPENSATED) | ORR_EV_BIT(ORR_EV_NODE_COMPENSATION_FAILED))
+     ORR_EV_BIT(ORR_EV_NODE_COMPLETED) | ORR_EV_BIT(ORR_EV_NODE_FAILED) | ORR_EV_BIT(ORR_EV_NODE_SKIPPED) |  \
+     ORR_EV_BIT(ORR_EV_NODE_CANCELLED) | ORR_EV_BIT(ORR_EV_NODE_INTERRUPTED) |                               \
+     ORR_EV_BIT(ORR_EV_NODE_COMPENSATING) | ORR_EV_BIT(ORR_EV_NODE_COMPENSATED) |                            \
+     ORR_EV_BIT(ORR_EV_NODE_COMPENSATION_FAILED))
 
 /* ---- counting -------------------------------------------------------------------------------- */
 

@@ -51,9 +51,9 @@ typedef struct orr_store_class {
     const char *(*path)(const orr_store *store); /* NULL: it is no file */
     orr_status (*backup)(orr_store *store, const char *path, orr_reason *reason);
     orr_status (*owner)(orr_store *store, int64_t owner, orr_owner_state *state, orr_reason *reason);
-    bool (*displaced)(const orr_store *store, orr_notice_kind *why); /* NULL: nobody can be */
+    bool (*displaced)(const orr_store *store, orr_notice_kind *why);     /* NULL: nobody can be */
     void (*figures)(const orr_store *store, orr_store_figures *figures); /* NULL: it has none */
-    bool (*owns)(const orr_store *store);                            /* NULL: it cannot tell */
+    bool (*owns)(const orr_store *store);                                /* NULL: it cannot tell */
     /* NULL: nobody blocks it */
     orr_status (*unblock)(orr_store *store, const uint8_t run[16], orr_reason *reason);
     /* Both NULL: it keeps no locks, since nobody else uses it */

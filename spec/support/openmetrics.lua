@@ -1,6 +1,6 @@
--- openmetrics.lua: reads the text form of OpenMetrics 1.0 strictly, to judge what we write: counters,
--- gauges and histograms without times, units and exemplars; anything else is refused. It is judged
--- itself by the parser cases of the OpenMetrics repository.
+-- openmetrics.lua: reads the text form of OpenMetrics 1.0 strictly, to judge what we write:
+-- counters, gauges and histograms without times, units and exemplars; anything else is refused. It
+-- is judged itself by the parser cases of the OpenMetrics repository.
 --
 -- https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 local openmetrics = {}
@@ -85,7 +85,7 @@ local function check_histogram(family, set, line)
   need(inf, line, family.name .. " has no bucket +Inf")
   local count, sum
   for _, one in ipairs(set) do
-    if one.suffix == "_count" then count = need(one.value == inf, one.line, "the count is not that of +Inf") end
+    if one.suffix == "_count" then count = need(one.value == inf, one.line, "it is not that of +Inf") end
     if one.suffix == "_sum" then sum = true end
   end
   need(count and sum, line, family.name .. " lacks its count or sum")
@@ -140,7 +140,7 @@ function openmetrics.read(text)
   for _, family in pairs(families) do
     family.type = family.TYPE or "unknown"
     for _, suffix in ipairs(TYPES[family.type]) do
-      need(suffix == "" or not families[family.name .. suffix], family.name, "the names of two families clash")
+      need(suffix == "" or not families[family.name .. suffix], family.name, "two families have one name")
     end
     if family.type == "histogram" then
       for _, set in pairs(family.sets) do check_histogram(family, set, family.name) end

@@ -568,10 +568,20 @@ function Runtime:pause_pool(name, paused) end
 ---@param name string
 ---@param options {threshold: integer?, window: number?, cooldown: number?, probes: integer?}
 function Runtime:breaker(name, options) end
+---@class orrery.Tally
+---@field workflows table[] of each `events` by name, `runs` and `attempts` as histograms, `waits`
+---@field codes table<string, integer> failures by the code of the error
+---@field bounds number[]
+---@field runs table<string, integer> live ones by state
+---@field nodes table<string, integer> theirs by state
+---@field running integer tasks that hold a slot
+---@field pools table[]
+---@field breakers table<string, string> states by name
+
 --- What events have added up to, by workflow, since this was called first, and what there is now.
 --- Counters only grow. A hundred workflows and codes are told apart, others share the name "other".
 --- `bounds`: upper bounds of the buckets of the histograms, in seconds.
----@return { workflows: table[], codes: table<string, integer>, bounds: number[], runs: table<string, integer>, nodes: table<string, integer>, running: integer, pools: table[], breakers: table<string, string> }
+---@return orrery.Tally
 function Runtime:tally() end
 ---@param name string
 ---@return "closed"|"open"|"half_open"|nil state nil: no run has asked for it yet

@@ -190,10 +190,10 @@ typedef struct orr_queue_writer {
     bool look_anyway; /* the last look failed */
     bool saw_change;  /* something may have changed since the look before the last */
     bool failing;
-    int64_t retry;       /* when to try again, while failing */
-    int64_t last_commit; /* when the last commit ended */
+    int64_t retry;             /* when to try again, while failing */
+    int64_t last_commit;       /* when the last commit ended */
     _Atomic uint64_t recorded; /* commits that had records; any thread reads it */
-    orr_bell bell;       /* it waits by it, once it has been idle for a while */
+    orr_bell bell;             /* it waits by it, once it has been idle for a while */
     orr_reason reason;
 } orr_queue_writer;
 

@@ -58,4 +58,14 @@ return {
   { name = "teardown comes when all tests have run", file = "lua/orrery/testing/execute.lua",
     from = "return stops or last[block] == i end", to = "return stops or i == #selected end",
     by = "test_command_spec" },
+
+  -- ---- what a server measures --------------------------------------------------------------------
+  { name = "the buckets of a histogram do not add up", file = "lua/orrery/serve/metrics/text.lua",
+    from = "    total = total + counts[i]\n", to = "    total = counts[i]\n", by = "serve_metrics_spec" },
+  { name = "a retry is no failure", file = "runtime/run/tally.c",
+    from = "e->kind == ORR_EV_NODE_FAILED || e->kind == ORR_EV_NODE_RETRYING;",
+    to = "e->kind == ORR_EV_NODE_FAILED;", by = "serve_metrics_spec" },
+  { name = "metrics are for tokens that are bound too", file = "lua/orrery/serve/routes.lua",
+    from = 'does = "metrics", scope = "read", calls', to = 'does = "metrics", scope = "read", of = "some", calls',
+    by = "serve_metrics_spec" },
 }

@@ -155,7 +155,8 @@ end
 ---@return orrery.serve.Gathered
 local function gather(self)
   local host, kept = self.host, kept_of(self)
-  local tally, count = host.rt:tally(), host.ticker and host.ticker.count or { started = 0, late = 0.0, skipped = {} }
+  local tally = host.rt:tally()
+  local count = host.ticker and host.ticker.count or { started = 0, late = 0.0, skipped = {} }
   local requests, latencies = requests_of(self)
   return { tally = tally, live = live_of(tally), bounds = self.bounds, kept = kept,
     build = { [require "orrery.version"] = 1 }, host = { started = self.started },
