@@ -165,6 +165,43 @@ export const tests = [
     for (const id of ids) assert.equal((await until_ended(ask, id)).state, "cancelled");
     await page.locator("tbody tr", { hasText: "cancelled" }).nth(1).waitFor();
   }),
+  logged_in("an action is done to all that the filter finds, and says of each what came of it", async ({ page, url, ask, start, place }) => {
+    const ids = [];
+    for (let i = 0; i < 3; i++) ids.push(await start("steady", undefined, { all: "yes" }));
+    const apart = await start("steady", undefined, { all: "no" });
+    await page.goto(`${url}#/runs?label=all%3Dyes`);
+    await page.locator("main .said", { hasText: "3 runs" }).waitFor();
+    const button = (word) => page.getByRole("button", { name: `${word} the chosen` });
+    assert.ok(await button("Pause").isDisabled());
+    await page.getByLabel("Choose all that are like this").press("Space");
+    await button("Retry").click();
+    await page.locator("main", { hasText: "no run that the filter finds is in a state for this" }).waitFor();
+    await button("Cancel").press("Enter");
+    const dialog = page.locator("dialog", { hasText: "Cancel 3 runs?" });
+    await dialog.waitFor();
+    await is_accessible(page);
+    await shot(page, place, "bulk-preview");
+    await ask(`/runs/${ids[0]}/cancel`, {});
+    await until_ended(ask, ids[0]);
+    const later = await start("steady", undefined, { all: "yes" });
+    await dialog.getByRole("button", { name: "Cancel 3 runs" }).click();
+    const results = page.getByRole("region", { name: "What came of it" });
+    await results.getByText("Cancel: 2 of 3 runs done, 1 not.").waitFor();
+    await results.getByRole("link", { name: ids[0].slice(0, 13) }).waitFor();
+    for (const id of ids) assert.equal((await until_ended(ask, id)).state, "cancelled");
+    for (const id of [apart, later]) assert.equal((await ask(`/runs/${id}`)).ended, undefined);
+    await is_accessible(page);
+    await shot(page, place, "bulk-results");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page);
+    await shot(page, place, "bulk-narrow");
+    await button("Signal").click();
+    await page.locator("#bulk-signal").fill("go");
+    await page.locator("dialog").getByRole("button", { name: "Signal 1 run" }).click();
+    await results.getByText("Signal: 1 of 1 run done.").waitFor();
+    assert.equal((await until_ended(ask, later)).state, "completed");
+    await ask(`/runs/${apart}/cancel`, {});
+  }),
   logged_in("a workflow has its graph, its source and its mistakes", async ({ page, url, place }) => {
     await page.goto(`${url}#/workflows`);
     await page.getByRole("link", { name: "broken" }).click();

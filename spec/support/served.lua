@@ -52,7 +52,8 @@ function served:token(scope, more)
   return (tokens.create(self.store, new))
 end
 
---- Asks; `options`: token, body (encoded unless it is a text), headers, peer.
+--- Asks; `options`: token, body (encoded unless it is a text), headers, peer,
+--- leaves (a stream's client does so after that many writes).
 ---@return { status: integer, headers: table, body: string, json: any }
 function served:ask(method, target, options)
   options = options or {}
@@ -69,12 +70,24 @@ function served:ask(method, target, options)
     assert(not got, "answered twice")
     got = { status = status, headers = answered, body = text }
   end
+  -- A stream whose client reads at once; `leaves` after so many writes.
+  local function stream(_, status, answered)
+    got = { status = status, headers = answered, body = "", writes = 0 }
+    local left
+    return { waiting = function() return 0 end, on_close = function(_, f) left = f end,
+      close = function() end, write = function(_, text)
+        got.body, got.writes = got.body .. text, got.writes + 1
+        if got.writes == options.leaves then left() end
+        return got.writes ~= options.leaves
+      end }
+  end
   local request = { method = method, target = target, path = path, query = query, headers = headers,
     body = body or "",
-    peer = options.peer or "127.0.0.1:50000", respond = respond }
+    peer = options.peer or "127.0.0.1:50000", respond = respond,
+    stream = stream }
   flow.gather { function() self.host:handle(request) end } -- in a fiber, as the server does
   assert(got, "no answer")
-  if (got.headers["content-type"] or ""):find "json" then got.json = core.json.decode(got.body) end
+  if (got.headers["content-type"] or ""):find "[/+]json$" then got.json = core.json.decode(got.body) end
   return got
 end
 
@@ -101,7 +114,7 @@ function served.unlike(method, target, answer)
   local content = response.content and response.content[kind]
   if not content then return ("%s %s: %d as %s is not described"):format(method, target, answer.status,
     kind) end
-  if not kind:find "json" then return nil end
+  if not kind:find "[/+]json$" then return nil end
   local key = row.path .. method .. (responses[tostring(answer.status)] and answer.status or "default")
   if not schemas[key] then
     local whole = { ["$schema"] = "https://json-schema.org/draft/2020-12/schema",

@@ -175,8 +175,11 @@ function filter.each(db, args, also)
   end
 end
 
--- The same for each of some workflows.
-local function of_each(chosen, workflows)
+--- The same for each of some workflows, as `list.page` takes it.
+---@param chosen table of `filter.chosen_by`
+---@param workflows string[]
+---@return table
+function filter.of_each(chosen, workflows)
   local each = {}
   for i, name in ipairs(workflows) do
     each[i] = { workflow = name }
@@ -193,7 +196,7 @@ end
 function filter.page(db, args)
   local limit = args.limit or 100
   local chosen, place = filter.chosen_by(db, args), list.place(args.cursor)
-  if args.workflows then chosen = of_each(chosen, args.workflows) end
+  if args.workflows then chosen = filter.of_each(chosen, args.workflows) end
   local rows, living, runs = list.page(db, chosen, place, limit), owners.living(db), {}
   for i, row in ipairs(rows) do
     runs[i] = plain_run.of(find.finish(row, living))

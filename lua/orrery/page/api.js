@@ -20,14 +20,18 @@ export function query_of(values) {
   return text && `?${text}`;
 }
 
-// Asks for a path below /api/v1. Raises a Problem; who is not logged in is taken to the login.
-export async function ask(path, { method = "GET", body, query } = {}) {
+// The answer of a path below /api/v1; who is not logged in is taken to the login.
+async function response_of(path, { method = "GET", body, query, signal } = {}) {
   const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
-  const response = await fetch(`/api/v1${path}${query_of(query)}`, { method, credentials: "same-origin", ...sent });
-  if (response.status === 401) {
-    location.assign("/login");
-    return new Promise(() => {});
-  }
+  const response = await fetch(`/api/v1${path}${query_of(query)}`, { method, credentials: "same-origin", signal, ...sent });
+  if (response.status !== 401) return response;
+  location.assign("/login");
+  return new Promise(() => {});
+}
+
+// Asks for a path below /api/v1. Raises a Problem.
+export async function ask(path, options) {
+  const response = await response_of(path, options);
   const text = await response.text();
   let value = null;
   try {
@@ -37,6 +41,20 @@ export async function ask(path, { method = "GET", body, query } = {}) {
   }
   if (!response.ok) throw new Problem(value, response.status);
   return value;
+}
+
+// Asks for an answer in lines of JSON, and gives each as it comes. Raises a Problem.
+export async function* ask_lines(path, options) {
+  const response = await response_of(path, options);
+  if (!response.ok) throw new Problem(await response.json().catch(() => null), response.status);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = "";;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const text of lines) yield parse(text);
+  }
 }
 
 export function run_path(id, rest = "") {

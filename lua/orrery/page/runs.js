@@ -1,6 +1,7 @@
 // runs.js: the list of runs, with what narrows it in the address, as it changes; and what is done with several at once.
 import { run_url } from "./actions.js";
 import { ask, query_of, run_path } from "./api.js";
+import { act_on_all } from "./bulk.js";
 import { ask_for, problem_view } from "./dialogs.js";
 import { el, fill, line } from "./dom.js";
 import { badge, word_of } from "./states.js";
@@ -13,7 +14,8 @@ const PAGE = 100, SETTLES_LIST = 500;
 const RUN_STATES = ["pending", "running", "waiting", "paused", "compensating", "completed", "failed", "cancelled",
   "compensated", "compensation_failed", "interrupted"];
 
-const BULK = [["cancel", "Cancel", true], ["pause", "Pause"], ["resume", "Resume"], ["retry", "Retry"]];
+const BULK = [["cancel", "Cancel", true], ["pause", "Pause"], ["resume", "Resume"], ["retry", "Retry"], ["signal", "Signal"]];
+const LISTS = ["state", "label"];
 
 function labels_text(labels) {
   return Object.entries(labels ?? {}).map(([name, value]) => `${name}=${value}`).join(" ");
@@ -38,6 +40,11 @@ function filter_form(query, workflows, change) {
     el("datalist", { id: "workflow-names" }, workflows.map((name) => el("option", { value: name }))));
 }
 
+// What narrows the list, as the body of a request has it.
+function filter_of(query) {
+  return Object.fromEntries([...new Set(query.keys())].map((name) => [name, LISTS.includes(name) ? query.getAll(name) : query.get(name)]));
+}
+
 // Does one thing to several runs, and says of each what came of it.
 async function act_on(name, word, danger, ids) {
   await ask_for(`${word} ${plural(ids.length, "run")}?`, el("ul", {}, ids.slice(0, 20).map((id) => el("li", {}, el("code", {}, id))),
@@ -54,14 +61,21 @@ export function runs_view(query, may) {
   let rows = new Map(), next = null;
 
   const more = el("button", { type: "button", class: "more", onclick: () => read(next) }, "Show older runs");
+  const results = el("div", {});
+  const all = el("input", { type: "checkbox", onchange: () => count_chosen() });
   const bulk = BULK.map(([name, word, danger]) => el("button", { type: "button", class: danger ? "danger" : null, disabled: true,
     onclick: async () => {
-      await act_on(name, word, danger, [...chosen]);
-      chosen.clear();
+      if (all.checked) {
+        await act_on_all(results, filter_of(query), [name, word, danger]);
+      } else {
+        await act_on(name, word, danger, [...chosen]);
+        chosen.clear();
+      }
       read();
     } }, `${word} the chosen`));
 
-  const count_chosen = () => bulk.forEach((button) => button.disabled = chosen.size === 0);
+  // A signal has a name, which is asked for where all are chosen.
+  const count_chosen = () => bulk.forEach((button, i) => button.disabled = !all.checked && (chosen.size === 0 || BULK[i][0] === "signal"));
   const box = (run) => el("input", { type: "checkbox", "aria-label": `Choose run ${run.short ?? run.id}`, checked: chosen.has(run.id),
     onchange: (event) => {
       if (event.target.checked) chosen.add(run.id);
@@ -106,7 +120,7 @@ export function runs_view(query, may) {
   ask("/workflows").catch(() => ({ workflows: [] })).then(({ workflows }) => fill(filters, filter_form(query, workflows.map((one) => one.name),
     (wanted) => location.hash = `#/runs${query_of(wanted)}`)));
   read();
-  const element = el("div", {}, el("h2", {}, "Runs"), filters, el("div", { class: "tools" }, may("operate") && bulk, said), trouble,
+  const element = el("div", {}, el("h2", {}, "Runs"), filters, el("div", { class: "tools" }, may("operate") && [el("label", {}, all, " Choose all that are like this"), bulk], said), results, trouble,
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Runs" }, el("table", {}, el("caption", { class: "hidden" }, "Runs, the newest first"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, el("span", { class: "hidden" }, "Chosen")), ["Run", "Workflow", "State", "Created", "Took", "Completed", "Labels, error"]
         .map((title) => el("th", { scope: "col" }, title)))), place)), more);

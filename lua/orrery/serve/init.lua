@@ -29,6 +29,7 @@ local serve = {}
 ---@field rt orrery.Runtime
 ---@field store orrery.Store
 ---@field reads orrery.serve.Reads
+---@field previews orrery.serve.Previews
 ---@field workflows orrery.serve.Workflows
 ---@field gate orrery.serve.Gate
 ---@field router orrery.serve.Router
@@ -51,7 +52,8 @@ function serve.new(options)
   local self = setmetatable({ rt = rt, store = store, options = options, say = options.say,
     read_only = options.read_only, starting = {}, mail = {},
       audit = audit.journal(require("orrery.serve.reads").open(store)),
-    reads = require("orrery.serve.reads").open(store) }, Host)
+    reads = require("orrery.serve.reads").open(store),
+    previews = require("orrery.serve.previews").new(core.time) }, Host)
   self.workflows = folder.new(options.paths, options.say)
   self.hooks = require("orrery.serve.hooks").new(audit.journal(self.audit.thread, "orrery.serve.hooks.log"),
     options.say)

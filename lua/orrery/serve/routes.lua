@@ -198,6 +198,17 @@ local SCHEDULES = {
     body = { from = "string", to = "string", dry = "boolean?" }, status = 202 }),
 }
 
+-- ---- many runs at once --------------------------------------------------------------------------
+
+local BULK = {
+  { "POST", "/bulk/preview", does = "bulk.preview", scope = "operate", of = "some", calls = "bulk.preview",
+    silent = true, body = "BulkFilter", answer = "BulkPreview",
+    words = "How many runs a filter chooses for an action, some of them, and a token for those of now." },
+  { "POST", "/bulk", does = "bulk.act", scope = "operate", of = "some", calls = "bulk.act", body = "Bulk",
+    streams = true, type = "application/x-ndjson",
+    words = "Does what was previewed: a line of JSON for each run and its result, and one with `end`." },
+}
+
 -- ---- what only reads runs -----------------------------------------------------------------------
 
 local PART = with(PAGE, { node = "string?" })
@@ -302,6 +313,7 @@ take(routes.ROWS, MEASURED, "")
 take(routes.ROWS, CHANGES, PREFIX)
 take(routes.ROWS, SCHEDULES, PREFIX)
 take(routes.ROWS, HOOKS, PREFIX)
+take(routes.ROWS, BULK, PREFIX)
 take(routes.ROWS, READS, PREFIX)
 
 --- What chooses runs in a query, and what asks for a page of a list.

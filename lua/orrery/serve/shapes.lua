@@ -65,6 +65,12 @@ shapes.ALL = {
   Approval = { name = "string?", approved = "boolean", why = "string?", id = "string?" },
   Fork = { from = "string[]?", input = "any?", set = { type = "object", optional = true } },
 
+  BulkFilter = { action = { "cancel", "pause", "resume", "retry", "signal" }, workflow = "string?",
+    state = "string[]?", label = "string[]?", since = "string?", ["until"] = "string?" },
+  BulkPreview = { action = "string", token = "string", expires = "number", count = "integer",
+    more = "boolean", examples = list "Run" },
+  Bulk = { token = "string", signal = { type = "object", optional = true } },
+
   Run = RUN, RunPage = { runs = list "Run", next = "string?" }, RunDetails = RUN_DETAILS,
   Node = NODE, NodePage = { nodes = list "Node", next = "string?" },
   ItemPage = { items = list "Node", next = "string?", total = "integer" },

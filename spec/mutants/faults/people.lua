@@ -49,4 +49,16 @@ return {
   { name = "a command that is given too much is called not executable", file = "runtime/bind/process.c",
     from = '    if (r->error == UV_E2BIG) return (fault){"exec_too_large", false};\n', to = "",
     by = "exec_spec" },
+
+  -- ---- many runs at once -------------------------------------------------------------------------
+  { name = "what was previewed is done as often as it is asked for", file = "lua/orrery/serve/api/bulk.lua",
+    from = "  call.host.previews:take(preview)\n", to = "",
+    by = "serve_bulk_spec" },
+  { name = "another than who previewed may do it", file = "lua/orrery/serve/previews.lua",
+    from = "preview.token == token and preview.who == who.name and preview.via == who.via",
+    to = "preview.token == token",
+    by = "serve_bulk_spec" },
+  { name = "a bulk action of a token is about all workflows", file = "lua/orrery/serve/reads/chosen.lua",
+    from = "  if args.workflows then wanted = filter.of_each(wanted, args.workflows) end\n", to = "",
+    by = "serve_bulk_spec" },
 }

@@ -1,7 +1,7 @@
 --- Streams of events (text/event-stream): what happens to a run, or to all, as the journals say it.
 --- What a client has seen it says in `Last-Event-ID`, or in the query as `after`, and gets what
 --- came after that.
-local flow = require "orrery"
+local paced = require "orrery.serve.paced"
 local uv = require "luv"
 
 local events = {}
@@ -10,23 +10,6 @@ local QUIET = 15 -- seconds after which something is sent, so that a client that
 
 -- Where it is now, which a client remembers; it shows no event of it.
 local function mark(place) return ("id: %s\n\n"):format(place) end
-
-local PIECE = 64 << 10           -- bytes that are written at a time, and that may wait before that
-local PATIENCE, PAUSE = 10, 0.01 -- seconds
-
--- Writes a text as fast as the client reads. False where it reads too little for too long, or has
--- left.
-local function write(stream, text, is_open)
-  for from = 1, #text, PIECE do
-    local due = uv.now() + PATIENCE * 1000
-    while stream:waiting() > PIECE do
-      if not is_open() or uv.now() >= due then return false end
-      flow.sleep(PAUSE)
-    end
-    if not stream:write(text:sub(from, from + PIECE - 1)) then return false end
-  end
-  return true
-end
 
 -- Sends pieces until the client leaves, is too slow, or there is nothing more to come.
 local function run_stream(call, next_piece)
@@ -42,7 +25,7 @@ local function run_stream(call, next_piece)
     local now = uv.now() / 1000
     if piece.text ~= "" or now - sent_at >= QUIET then
       sent_at = now
-      if not write(stream, piece.text ~= "" and piece.text or mark(piece.place), is_open) then break end
+      if not paced.write(stream, piece.text ~= "" and piece.text or mark(piece.place), is_open) then break end
     end
     if piece.gone then break end
     if not piece.more and open then reads:changed(piece.change, sent_at + QUIET - now) end
