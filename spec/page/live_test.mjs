@@ -254,6 +254,60 @@ export const tests = [
     await page.keyboard.press("Enter");
     await page.locator("orr-run h2", { hasText: "waiting" }).waitFor();
   }),
+  logged_in("schedules have a calendar, are paused, let go on and asked for a run", async ({ page, url, ask, place }) => {
+    await ask("/schedules", { workflow: "steady", name: "nightly", cron: "30 2 * * *", zone: "Europe/Berlin" });
+    await page.goto(`${url}#/schedules`);
+    await page.getByRole("link", { name: "steady:nightly" }).click();
+    await page.locator("td", { hasText: "02:30" }).nth(20).waitFor();
+    const button = (name) => page.getByRole("button", { name, exact: true });
+    await button("Pause").click();
+    await page.locator("#pause-why").fill("holidays");
+    await page.locator("dialog").getByRole("button", { name: "Pause" }).click();
+    await page.locator("main", { hasText: "holidays" }).waitFor();
+    await button("Resume").click();
+    await page.locator("h2", { hasText: "active" }).waitFor();
+    await button("Start a run now").click();
+    for (;;) {
+      const { runs } = await ask("/schedules/steady%3Anightly");
+      if (runs.length > 0) break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await page.reload();
+    await page.getByRole("region", { name: "Its last runs" }).getByRole("link").first().waitFor();
+    await is_accessible(page);
+    await shot(page, place, "schedule");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page);
+    await shot(page, place, "schedule-narrow");
+  }),
+  logged_in("pools are paused and breakers are shut", async ({ page, url, place, ask, start }) => {
+    await until_ended(ask, await start("tended"));
+    await page.goto(`${url}#/pools`);
+    await page.getByRole("button", { name: "Pause narrow" }).click();
+    await page.locator("tr", { hasText: "narrow" }).getByText("paused").waitFor();
+    await is_accessible(page);
+    await shot(page, place, "pools");
+    await page.getByRole("button", { name: "Resume narrow" }).click();
+    await page.getByRole("button", { name: "Pause narrow" }).waitFor();
+    await page.getByRole("button", { name: "Reset far" }).click();
+    await page.locator("tr", { hasText: "far" }).getByText("closed").waitFor();
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page);
+  }),
+  logged_in("the audit is narrowed and verified", async ({ page, url, place, ask, start }) => {
+    await ask(`/runs/${await start("steady")}/cancel`, {});
+    await page.goto(`${url}#/audit`);
+    await page.locator("tbody tr", { hasText: "run.start" }).first().waitFor();
+    await page.getByLabel("Action").fill("run.cancel");
+    await page.locator("tbody tr", { hasText: "run.cancel" }).first().waitFor();
+    assert.equal(await page.locator("tbody tr", { hasText: "run.start" }).count(), 0);
+    await page.getByRole("button", { name: "Verify" }).click();
+    await page.locator("main", { hasText: "are as they were written" }).waitFor();
+    await is_accessible(page);
+    await shot(page, place, "audit");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page);
+  }),
   ...["light", "dark"].map((colorScheme) => logged_in(`axe finds nothing, ${colorScheme}`, async ({ page, url, start }) => {
     const id = await start("approve", { city: "Oslo", kind: "a" });
     await page.goto(`${url}#/runs`);

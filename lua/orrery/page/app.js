@@ -4,12 +4,14 @@ import { problem_view } from "./dialogs.js";
 import { el, fill, line, plain } from "./dom.js";
 import { run_view } from "./live.js";
 import { runs_view } from "./runs.js";
+import { schedule_view, schedules_view } from "./schedules.js";
+import { audit_view, tend_view } from "./tend.js";
 import { theme_button } from "./theme.js";
 import { workflow_view, workflows_view } from "./workflows.js";
 
 const SCOPES = ["read", "run", "operate", "admin"];
 
-const PAGES = [["runs", "Runs"], ["workflows", "Workflows"]];
+const PAGES = [["runs", "Runs"], ["workflows", "Workflows"], ["schedules", "Schedules"], ["pools", "Pools"], ["audit", "Audit"]];
 
 const main = el("main", { tabindex: "-1" });
 const nav = el("nav", { "aria-label": "Pages" }, PAGES.map(([name, word]) => el("a", { href: `#/${name}` }, word)));
@@ -23,6 +25,10 @@ function view_of(kind, name, query) {
   if (kind === "runs" && name) return [run_view(name, may), `Run ${name}`];
   if (kind === "workflows" && name) return [workflow_view(name, may), `Workflow ${name}`];
   if (kind === "workflows") return [workflows_view(), "Workflows"];
+  if (kind === "schedules" && name) return [schedule_view(name, may), `Schedule ${name}`];
+  if (kind === "schedules") return [schedules_view(), "Schedules"];
+  if (kind === "pools") return [tend_view(may), "Pools and breakers"];
+  if (kind === "audit") return [audit_view(), "Audit"];
   return [runs_view(query, may), "Runs"];
 }
 
@@ -47,6 +53,7 @@ document.body.append(el("header", { class: "bar" }, el("h1", {}, "Orrery"), nav,
 try {
   me = await ask("/me");
   fill(who, line(me.name), me.read_only ? " (only looks)" : ` (${me.scope})`);
+  nav.lastChild.hidden = me.scope !== "admin";
   leave.hidden = me.via !== "session";
   addEventListener("hashchange", () => {
     show();

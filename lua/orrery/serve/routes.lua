@@ -160,6 +160,9 @@ local CHANGES = {
     query = { limit = PAGE.limit, before = "integer?" },
     answer = { entries = { type = "array", items = "AuditEntry" }, next = "integer?" },
     words = "What was changed, newest first." },
+  { "GET", "/audit/verify", does = "audit.verify", scope = "admin", calls = "access.verify_audit",
+    answer = { lines = "integer", last = "string?", wrong = "integer?" },
+    words = "Whether each line of the audit has the hash that it should; `wrong` is the first without." },
 }
 
 -- ---- what starts runs by itself -----------------------------------------------------------------

@@ -44,4 +44,9 @@ function access.audit(call)
   return { entries = core.json.array(rows), next = #rows == call.query.limit and rows[#rows].id or nil }
 end
 
+--- Whether all lines are as they were written. A long audit takes its time, on a thread.
+function access.verify_audit(call)
+  return call.host.reads:slowly("orrery.serve.audit", "verify"), { type = "application/json" }
+end
+
 return access
