@@ -346,3 +346,26 @@ int orr_sync(orr_runtime *rt) {
     int status = orr_api_call(rt, sync_store, rt);
     return status == ORR_ESCRIPT ? ORR_EIO : status;
 }
+
+/* ---- a copy ---------------------------------------------------------------------------------- */
+
+static int back_up(lua_State *L) {
+    orr_request *a = lua_touserdata(L, 1);
+    push_host(L, a->rt, "backup");
+    a->number = ORR_ESTATE;
+    if (!orr_check_rt(L, -1)->durable) return 0;
+    lua_pushstring(L, a->name);
+    lua_call(L, 2, 1);
+    a->number = lua_isnil(L, -1) ? ORR_OK : orr_api_refuse(a->rt, lua_tostring(L, -1));
+    return 0;
+}
+
+int orr_backup(orr_runtime *rt, const char *path) {
+    orr_request a = {.rt = rt, .name = path};
+    if (path == NULL) return orr_api_refuse(rt, "orr_backup: the path is NULL");
+    int status = orr_api_call(rt, back_up, &a);
+    if (status != ORR_OK) return status == ORR_ESCRIPT ? ORR_EIO : status;
+    if (a.number != ORR_ESTATE) return a.number;
+    return orr_api_fail(rt, ORR_ESTATE, "no_store",
+                        "orr_backup: the runtime has no store; config.store names one");
+}

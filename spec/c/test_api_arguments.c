@@ -116,6 +116,8 @@ static void no_runtime(void **state) {
     assert_int_equal(orr_retry_items(NULL, none), ORR_EINVAL);
     assert_int_equal(orr_suspend(NULL, none), ORR_EINVAL);
     assert_int_equal(orr_sync(NULL), ORR_EINVAL);
+    assert_int_equal(orr_backup(NULL, "b.db"), ORR_EINVAL);
+    assert_int_equal(orr_backup(NULL, NULL), ORR_EINVAL);
     assert_int_equal(orr_list_runs(NULL, NULL, 0), 0);
     assert_int_equal(orr_unregister(NULL, "a.b"), ORR_EINVAL);
     assert_int_equal(orr_close(NULL), ORR_OK);

@@ -201,6 +201,10 @@ static int f_sync(host *h) {
     return orr_sync(h->rt);
 }
 
+static int f_backup(host *h) {
+    return orr_backup(h->rt, "/nowhere/at/all/copy.db");
+}
+
 static int f_unregister(host *h) {
     return orr_unregister(h->rt, "test.late");
 }
@@ -327,6 +331,7 @@ static const struct {
     {"orr_suspend", f_suspend, true},
     {"orr_suspend of its own run", f_suspend_own, true},
     {"orr_sync", f_sync, false},
+    {"orr_backup", f_backup, false},
     {"orr_unregister", f_unregister, false},
     {"orr_list_runs", f_runs, false},
     {"orr_workflow_node", f_workflow_node, false},

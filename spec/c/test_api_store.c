@@ -560,6 +560,105 @@ static void an_older_program(void **state) {
     assert_null(orr_run_json(h->rt, run));
 }
 
+/* ---- orr_backup ------------------------------------------------------------------------------ */
+
+/* An allocator whose `left`-th call from now fails, and all later ones where `lasting` says so;
+ * 0: none. */
+typedef struct scarce {
+    uint64_t left;
+    bool lasting, failed;
+} scarce;
+
+static void *allocate(void *ud, void *ptr, size_t osize, size_t nsize) {
+    scarce *s = ud;
+    if (nsize == 0) {
+        free(ptr);
+        return NULL;
+    }
+    bool grows = ptr == NULL || nsize > osize;
+    if (grows && s->failed && s->lasting) return NULL;
+    if (grows && s->left > 0 && --s->left == 0) {
+        s->failed = true;
+        return NULL;
+    }
+    return realloc(ptr, nsize);
+}
+
+static void name_copy(const host *h, char *path, size_t size) {
+    snprintf(path, size, "%s/copy.db", h->folder);
+}
+
+static void a_copy_goes_on(void **state) {
+    host *h = *state;
+    char path[96], url[128];
+    name_copy(h, path, sizeof path);
+    orr_run_id run = start(h, order, NULL);
+    until(h, run, ORR_RUN_WAITING);
+    assert_int_equal(orr_backup(h->rt, path), ORR_OK); /* the run is live */
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_WAITING);
+    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":\"sea\"}"), ORR_OK);
+    until(h, run, ORR_RUN_COMPLETED);
+    orr_close(h->rt);
+    /* the copy is of before the signal */
+    snprintf(url, sizeof url, "sqlite:%s", path);
+    orr_config config = config_of(h);
+    config.store = url;
+    open_host(h, &config);
+    assert_int_equal(orr_state(h->rt, run), ORR_RUN_WAITING);
+    assert_int_equal(orr_resume(h->rt, run), ORR_OK);
+    assert_int_equal(orr_signal(h->rt, run, "shipped", "{\"by\":\"air\"}"), ORR_OK);
+    assert_int_equal(orr_wait(h->rt, run), ORR_OK);
+    assert_non_null(strstr(orr_output(h->rt, run), "air"));
+}
+
+static void a_copy_that_cannot_be(void **state) {
+    host *h = *state;
+    char path[96];
+    name_copy(h, path, sizeof path);
+    assert_int_equal(orr_backup(h->rt, NULL), ORR_EINVAL);
+    assert_int_equal(orr_backup(h->rt, ""), ORR_EINVAL);
+    assert_int_equal(orr_backup(h->rt, "/nowhere/at/all.db"), ORR_EINVAL);
+    assert_non_null(strstr(h->message, "the folder /nowhere/at does not exist"));
+    assert_int_equal(orr_backup(h->rt, "/proc/copy.db"), ORR_EIO);
+    assert_int_equal(orr_backup(h->rt, path), ORR_OK);
+    assert_int_equal(orr_backup(h->rt, path), ORR_EINVAL);
+    assert_non_null(strstr(h->message, "copy.db exists"));
+    orr_config config = config_of(h);
+    orr_close(h->rt);
+    config.store = NULL;
+    open_host(h, &config);
+    assert_int_equal(orr_backup(h->rt, "/tmp"), ORR_ESTATE);
+    assert_non_null(strstr(h->message, "no_store"));
+}
+
+/* Each allocation of a copy fails, once and for good: it says so, and the next one succeeds. */
+static void a_copy_without_memory(void **state) {
+    host *h = *state;
+    char path[96];
+    scarce s = {0};
+    orr_config config = config_of(h);
+    name_copy(h, path, sizeof path);
+    orr_close(h->rt);
+    config.alloc = allocate;
+    config.alloc_ud = &s;
+    open_host(h, &config);
+    uint64_t failures = 0;
+    for (int lasting = 0; lasting < 2; lasting++) {
+        for (uint64_t n = 1;; n++) {
+            s = (scarce){.left = n, .lasting = lasting != 0};
+            int status = orr_backup(h->rt, path);
+            bool failed = s.failed;
+            s = (scarce){0};
+            if (status != ORR_OK) assert_int_equal(status, ORR_ENOMEM);
+            unlink(path);
+            if (!failed) break;
+            failures += status != ORR_OK;
+        }
+    }
+    assert_true(failures > 0);
+    assert_int_equal(orr_backup(h->rt, path), ORR_OK);
+}
+
 static void texts(void **state) {
     char text[37];
     (void)state;
@@ -589,6 +688,9 @@ int main(void) {
         TEST(waits_no_longer_for_what_cannot_go_on),
         TEST(what_a_host_does_happens_now),
         TEST(a_native_answer_counts_when_it_is_taken),
+        TEST(a_copy_goes_on),
+        TEST(a_copy_that_cannot_be),
+        TEST(a_copy_without_memory),
         cmocka_unit_test(texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 --- What the C API asks of runs that may be in the store only: their state, resuming them, and
 --- messages to them.
+local backup = require "orrery.store.backup"
 local columns = require "orrery.history.column"
 local core = require "orrery.core"
 local launch = require "orrery.runtime.launch"
@@ -36,6 +37,18 @@ end
 function host.close(rt)
   local workers = package.loaded["orrery.worker.pools"]
   if workers then workers.close(rt) end
+end
+
+--- Copies the store, with all that was recorded until now. Returns why the copy cannot have that
+--- name; nil where it was made. Raises a message where writing fails.
+---@param rt orrery.Runtime with a store
+---@param path string
+---@return string|nil
+function host.backup(rt, path)
+  local refusal = backup.refusal(path)
+  if refusal then return refusal end
+  rt:sync()
+  backup.write(rt:store(), path)
 end
 
 --- The row of a run in the store, up to date; nil where there is none.

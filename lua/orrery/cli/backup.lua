@@ -7,22 +7,10 @@ local backup = {}
 backup.main = session.command("backup", function(db, args)
   local uv = require "luv"
   if args.file == "" then session.stop(2, "name the file of the copy: orrery backup FILE") end
-  if uv.fs_stat(args.file) then
-    session.stop(2, ("%s exists; name a file that does not"):format(args.file))
-  end
-  local folder = args.file:match "^(.*)/[^/]*$" or "."
-  if folder ~= "" and not uv.fs_stat(folder) then
-    session.stop(2, ("the folder %s does not exist; make it first"):format(folder))
-  end
-  local spools = require "orrery.store.spools"
-  local rows = spools.folder(args.file)
-  if uv.fs_stat(rows) then
-    session.stop(2, ("%s exists; move it away, or name another file: rows of outputs go there")
-      :format(rows))
-  end
-  if db.rows_folder then spools.copy(db.rows_folder, rows) end -- now: a run may be pruned meanwhile
-  db:backup(args.file)
-  if db.rows_folder then spools.copy(db.rows_folder, rows) end -- what was made meanwhile
+  local copy = require "orrery.store.backup"
+  local refusal = copy.refusal(args.file)
+  if refusal then session.stop(2, refusal) end
+  copy.write(db, args.file)
   local stat = uv.fs_stat(args.file)
   local bytes = stat and stat.size or 0
   if args.json then
