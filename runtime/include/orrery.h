@@ -861,11 +861,11 @@ ORR_API int orr_sync(orr_runtime *rt);
 
 /* Writes a copy of the store, with all that was recorded until now, to the file `path`, and the
  * rows of large outputs to the folder PATH-rows: what `orrery backup` does, and what
- * `orrery restore` takes. Runs of other processes go on meanwhile; this call waits for the disk, for
- * a time that grows with the store. `path` is only read during the call. May be called from a
- * callback. The file has its name once it is whole; after a failure, remove what is there.
- * ORR_EINVAL where the file is there already, or its folder is not; ORR_ESTATE without a store;
- * ORR_EIO where it cannot be written, and for a store that is in no file. */
+ * `orrery restore` takes. Runs of other processes go on meanwhile; this call waits for the disk,
+ * for a time that grows with the store. `path` is only read during the call. May be called from a
+ * callback. The file has its name once it is whole; after ORR_EIO or ORR_ENOMEM remove what this
+ * call left. ORR_EINVAL where the file is there already, or its folder is not; ORR_ESTATE without
+ * a store; ORR_EIO where it cannot be written, and for a store that is in no file. */
 ORR_API int orr_backup(orr_runtime *rt, const char *path);
 
 #ifdef __cplusplus
