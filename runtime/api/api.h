@@ -50,13 +50,13 @@ typedef struct orr_event_queue_ends {
 } orr_event_queue_ends;
 
 /* The handles of the host's: see value.c. */
-typedef struct orr_slot {
+typedef struct orr_value_slot {
     uint32_t number; /* of the handle to it */
     bool made;       /* by orr_value_array or orr_value_object, and not handed over yet */
-} orr_slot;
+} orr_value_slot;
 
 typedef struct orr_values {
-    orr_slot *slots;
+    orr_value_slot *slots;
     uint32_t n, room;
     uint32_t number; /* the last that was given */
     int table;       /* registry: [slot + 1] = value */

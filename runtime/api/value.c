@@ -15,7 +15,7 @@
 static bool grow(orr_runtime *rt) {
     orr_values *all = &rt->values;
     uint32_t n = all->room > 0 ? all->room * 2 : 16;
-    orr_slot *slots = orr_mem_resize(&rt->alloc, all->slots, all->room, n, sizeof *slots);
+    orr_value_slot *slots = orr_mem_resize(&rt->alloc, all->slots, all->room, n, sizeof *slots);
     if (slots == NULL) return false;
     all->slots = slots;
     all->room = n;
@@ -34,7 +34,7 @@ orr_value orr_api_keep_value(lua_State *L, orr_runtime *rt) {
     lua_rawseti(L, -2, (lua_Integer)all->n + 1);
     lua_pop(L, 1);
     if (++all->number == 0) all->number = 1;
-    all->slots[all->n] = (orr_slot){.number = all->number};
+    all->slots[all->n] = (orr_value_slot){.number = all->number};
     return (orr_value){all->n++, all->number};
 }
 

@@ -10,7 +10,7 @@ orr_alloc orr_rows_alloc(lua_State *L) {
     return alloc;
 }
 
-bool orr_bytes_reserve(orr_bytes *b, size_t more) {
+bool orr_bytes_reserve(orr_byte_list *b, size_t more) {
     if (b->room - b->size >= more) return true;
     size_t room = b->room < 256 ? 256 : b->room;
     while (room - b->size < more) {
@@ -24,14 +24,14 @@ bool orr_bytes_reserve(orr_bytes *b, size_t more) {
     return true;
 }
 
-bool orr_bytes_add(orr_bytes *b, const char *data, size_t size) {
+bool orr_bytes_add(orr_byte_list *b, const char *data, size_t size) {
     if (!orr_bytes_reserve(b, size)) return false;
     if (size > 0) memcpy(b->data + b->size, data, size);
     b->size += size;
     return true;
 }
 
-void orr_bytes_free(orr_bytes *b) {
+void orr_bytes_free(orr_byte_list *b) {
     orr_mem_free(&b->alloc, b->data, b->room, 1);
     b->data = NULL;
     b->size = b->room = 0;

@@ -42,7 +42,7 @@ typedef struct field {
 } field;
 
 typedef struct reader {
-    orr_bytes bytes; /* from `at` on: what was not read as rows yet */
+    orr_byte_list bytes; /* from `at` on: what was not read as rows yet */
     size_t at;
     lua_Integer line; /* of the record at `at` */
     size_t max_row;
@@ -515,7 +515,7 @@ static int csv_reader(lua_State *L) {
 /* ---- writing --------------------------------------------------------------------------------- */
 
 typedef struct writer {
-    orr_bytes bytes;
+    orr_byte_list bytes;
     char separator, quote;
     bool quotes;
 } writer;

@@ -21,24 +21,24 @@ void orr_rows_kind(lua_State *L, const char *name, lua_CFunction gc, const luaL_
 
 /* ---- bytes that grow: bytes.c ---------------------------------------------------------------- */
 
-typedef struct orr_bytes {
+typedef struct orr_byte_list {
     orr_alloc alloc;
     char *data;
     size_t size, room;
-} orr_bytes;
+} orr_byte_list;
 
 /* The allocator of the state. */
 orr_alloc orr_rows_alloc(lua_State *L);
 /* Room for `more` bytes behind those that are there; false where there is no memory. */
-bool orr_bytes_reserve(orr_bytes *b, size_t more);
-bool orr_bytes_add(orr_bytes *b, const char *data, size_t size);
-void orr_bytes_free(orr_bytes *b);
+bool orr_bytes_reserve(orr_byte_list *b, size_t more);
+bool orr_bytes_add(orr_byte_list *b, const char *data, size_t size);
+void orr_bytes_free(orr_byte_list *b);
 
 /* ---- values as bytes: pack.c ----------------------------------------------------------------- */
 
 /* Adds the plain value at idx; raises for what is none. What was added before an error is to be
  * dropped. */
-void orr_rows_pack(lua_State *L, orr_bytes *out, int idx);
+void orr_rows_pack(lua_State *L, orr_byte_list *out, int idx);
 /* Pushes the value at *at, which was packed, and moves on. */
 void orr_rows_unpack(lua_State *L, const char **at);
 
@@ -47,7 +47,7 @@ void orr_rows_unpack(lua_State *L, const char **at);
 /* Written at its end, through a buffer, and read anywhere. The first error is kept: all that comes
  * after it fails as well. */
 typedef struct orr_spool {
-    orr_bytes buffer; /* what stands at `written` */
+    orr_byte_list buffer; /* what stands at `written` */
     uint64_t written;
     int fd;    /* -1: not opened yet */
     int error; /* errno */

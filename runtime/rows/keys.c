@@ -114,7 +114,7 @@ static const char *look(keys *k, window *w, uint64_t at, size_t size) {
 }
 
 /* A key that fits in no window. */
-static const char *look_long(keys *k, orr_bytes *key, uint64_t at, size_t size) {
+static const char *look_long(keys *k, orr_byte_list *key, uint64_t at, size_t size) {
     key->size = 0;
     if (!orr_bytes_reserve(key, size)) return NULL;
     return orr_spool_read(&k->spool, at, key->data, size) ? key->data : NULL;
@@ -123,7 +123,7 @@ static const char *look_long(keys *k, orr_bytes *key, uint64_t at, size_t size) 
 /* All keys into a new table, from the spool, window by window. */
 static bool fill(keys *k) {
     window w = {.size = 0};
-    orr_bytes key = {.alloc = k->spool.buffer.alloc};
+    orr_byte_list key = {.alloc = k->spool.buffer.alloc};
     uint64_t at = 0, size = orr_spool_size(&k->spool);
     while (at < size) {
         uint32_t length = 0;

@@ -14,15 +14,15 @@
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-static bool add_text(orr_bytes *out, const char *text, size_t size) {
+static bool add_text(orr_byte_list *out, const char *text, size_t size) {
     uint32_t length = (uint32_t)size;
     return size <= UINT32_MAX && orr_bytes_add(out, (const char *)&length, sizeof length) &&
            orr_bytes_add(out, text, size);
 }
 
-static const char *pack(lua_State *L, orr_bytes *out, int idx, int depth);
+static const char *pack(lua_State *L, orr_byte_list *out, int idx, int depth);
 
-static bool add_count(orr_bytes *out, char letter, size_t count) {
+static bool add_count(orr_byte_list *out, char letter, size_t count) {
     uint32_t n = (uint32_t)count;
     return count <= UINT32_MAX && orr_bytes_add(out, &letter, 1) &&
            orr_bytes_add(out, (const char *)&n, sizeof n);
@@ -39,7 +39,7 @@ static bool is_list(lua_State *L, int idx) {
     return is;
 }
 
-static const char *pack_list(lua_State *L, orr_bytes *out, int idx, int depth) {
+static const char *pack_list(lua_State *L, orr_byte_list *out, int idx, int depth) {
     size_t count = lua_rawlen(L, idx), fields = 0;
     for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) fields++;
     if (fields != count) return "a table is a list or an object, not both";
@@ -53,7 +53,7 @@ static const char *pack_list(lua_State *L, orr_bytes *out, int idx, int depth) {
     return NULL;
 }
 
-static const char *pack_object(lua_State *L, orr_bytes *out, int idx, int depth) {
+static const char *pack_object(lua_State *L, orr_byte_list *out, int idx, int depth) {
     size_t at = out->size + 1, size;
     uint32_t count = 0;
     if (!add_count(out, 'o', 0)) return "there is not enough memory";
@@ -68,7 +68,7 @@ static const char *pack_object(lua_State *L, orr_bytes *out, int idx, int depth)
     return NULL;
 }
 
-static bool add_number(lua_State *L, orr_bytes *out, int idx) {
+static bool add_number(lua_State *L, orr_byte_list *out, int idx) {
     if (lua_isinteger(L, idx)) {
         lua_Integer n = lua_tointeger(L, idx);
         return orr_bytes_add(out, "i", 1) && orr_bytes_add(out, (const char *)&n, sizeof n);
@@ -78,7 +78,7 @@ static bool add_number(lua_State *L, orr_bytes *out, int idx) {
 }
 
 /* NULL, or what is wrong; the stack is then left as it is. */
-static const char *pack(lua_State *L, orr_bytes *out, int idx, int depth) {
+static const char *pack(lua_State *L, orr_byte_list *out, int idx, int depth) {
     size_t size;
     bool good;
     if (depth > DEEPEST || !lua_checkstack(L, LUA_MINSTACK)) return "it is nested too deeply";
@@ -99,7 +99,7 @@ static const char *pack(lua_State *L, orr_bytes *out, int idx, int depth) {
     return good ? NULL : "there is not enough memory";
 }
 
-void orr_rows_pack(lua_State *L, orr_bytes *out, int idx) {
+void orr_rows_pack(lua_State *L, orr_byte_list *out, int idx) {
     int top = lua_gettop(L);
     const char *wrong = pack(L, out, lua_absindex(L, idx), 0);
     lua_settop(L, top);

@@ -30,12 +30,12 @@ typedef struct entry {
 /* A sorted part of the spool, or the arena. */
 typedef struct run {
     uint64_t at, end; /* what was not read into the buffer yet */
-    orr_bytes buffer;
+    orr_byte_list buffer;
     size_t from; /* the record at hand, in the buffer */
 } run;
 
 typedef struct sorter {
-    orr_bytes arena;
+    orr_byte_list arena;
     entry *entries;
     size_t count, room, next; /* next: of what is given out, where there are no runs */
     orr_spool spool;

@@ -24,8 +24,8 @@
 struct orr_xml {
     const orr_xml_lib *lib;
     XML_Parser parser;
-    orr_bytes events;
-    orr_bytes held;                   /* pieces that wait */
+    orr_byte_list events;
+    orr_byte_list held;                   /* pieces that wait */
     size_t wait;                      /* bytes that are to come before they are parsed */
     uint64_t given;                   /* bytes that libexpat was given */
     size_t ready;                     /* bytes of events of whole values */
@@ -78,7 +78,7 @@ static void note_refused(orr_xml *x) {
 static bool add(orr_xml *x, orr_xml_kind kind, const char *name, size_t name_size, const char *value,
                 size_t size) {
     orr_xml_event e = {.kind = kind, .size = (uint32_t)name_size, .span = size};
-    orr_bytes *b = &x->events;
+    orr_byte_list *b = &x->events;
     if (b->size - x->begun + name_size + size > x->max_bytes) {
         note(x, "%s is larger than %s = %zu bytes", x->step_count ? "a row" : "the document",
              x->step_count ? "max_row" : "max_size", x->max_bytes);

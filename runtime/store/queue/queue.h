@@ -128,7 +128,7 @@ typedef enum {
     ORR_REST_WRITTEN,   /* after a commit, and after those who waited for it were notified */
     ORR_REST_PROJECTED, /* nothing more is to be worked into the tables now */
     ORR_REST_LEAVING    /* the store is closed: let go of what this process has there */
-} orr_rest;
+} orr_queue_rest;
 
 /* How the tables are brought on, slice by slice. */
 typedef struct orr_projecting {
@@ -171,7 +171,7 @@ typedef struct orr_queue_backend {
     orr_status (*look)(orr_queue *q, bool anyway, orr_queue_message visit, void *ud);
 
     /* Housekeeping; nobody waits for it. */
-    void (*rest)(orr_queue *q, orr_rest when);
+    void (*rest)(orr_queue *q, orr_queue_rest when);
 
     /* Opens a bell that rings when there may be something for `look`. False where there is none:
      * then it looks often. */

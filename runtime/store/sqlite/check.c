@@ -114,7 +114,7 @@ void orr_sqlite_note_owner(const orr_connection *c, int64_t first) {
         return; /* then more is looked through */
 }
 
-orr_check orr_sqlite_checked(const orr_sqlite *s, const orr_connection *c) {
+orr_check_kind orr_sqlite_checked(const orr_sqlite *s, const orr_connection *c) {
     check_state state;
     read_state(c->lock, &state);
     if (!is_of(&state, s)) return ORR_CHECK_DUE;

@@ -401,8 +401,8 @@ void orr_sqlite_note_crash(const orr_sqlite *s, const orr_connection *c, bool cr
 int64_t orr_sqlite_first_owner(const orr_sqlite *s, const orr_connection *c);
 void orr_sqlite_note_owner(const orr_connection *c, int64_t first);
 /* What is known of the file. The connection has had the commit lock. */
-typedef enum { ORR_CHECK_WHOLE, ORR_CHECK_DUE, ORR_CHECK_DAMAGED } orr_check;
-orr_check orr_sqlite_checked(const orr_sqlite *s, const orr_connection *c);
+typedef enum { ORR_CHECK_WHOLE, ORR_CHECK_DUE, ORR_CHECK_DAMAGED } orr_check_kind;
+orr_check_kind orr_sqlite_checked(const orr_sqlite *s, const orr_connection *c);
 /* Checks in the background what is to be checked. Stopping waits for no more than one page. */
 void orr_sqlite_check(orr_sqlite *s);
 void orr_sqlite_stop_check(orr_sqlite *s);
@@ -481,7 +481,7 @@ bool orr_sqlite_start(orr_queue *q);
 orr_status orr_sqlite_write(orr_queue *q, orr_batch *first, bool *recorded, orr_reason *reason);
 orr_status orr_sqlite_project(orr_queue *q, orr_projecting *how, orr_reason *reason);
 orr_status orr_sqlite_look(orr_queue *q, bool anyway, orr_queue_message visit, void *ud);
-void orr_sqlite_rest(orr_queue *q, orr_rest when);
+void orr_sqlite_rest(orr_queue *q, orr_queue_rest when);
 bool orr_sqlite_listen(orr_queue *q, orr_bell *bell);
 
 /* Puts a row that was queued. SQLite's result code. */

@@ -125,7 +125,7 @@ static void leave(orr_sqlite *s) {
     orr_sqlite_checkpoint(s, c, true);
 }
 
-void orr_sqlite_rest(orr_queue *q, orr_rest when) {
+void orr_sqlite_rest(orr_queue *q, orr_queue_rest when) {
     orr_sqlite *s = (orr_sqlite *)q;
     switch (when) {
     case ORR_REST_WRITTEN: bound(s); break;

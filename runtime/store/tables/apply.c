@@ -10,7 +10,7 @@
 static orr_span error_of(orr_applying *c) {
     const orr_error *e = c->record->error;
     return e == NULL ? (orr_span){NULL, 0}
-                     : orr_error_text(c->p, e->code, e->message, orr_payload(c->entry), &c->status);
+                     : orr_error_text(c->p, e->code, e->message, orr_payload_text(c->entry), &c->status);
 }
 
 /* ---- attempts -------------------------------------------------------------------------------- */
@@ -99,7 +99,7 @@ static void on_completed(orr_applying *c) {
     if (!c->fits) return;
     end_attempt(c, "completed");
     set_settled(c, ORR_NODE_COMPLETED);
-    c->node->output = orr_kept(c, orr_payload(c->entry));
+    c->node->output = orr_kept_text(c, orr_payload_text(c->entry));
     c->node->source = sources[c->record->reason];
     c->node->error = (orr_span){NULL, 0};
     c->node->set |= SET_ERROR;
@@ -210,7 +210,7 @@ static void on_interrupted(orr_applying *c) {
  * attempt. */
 static void on_compensated(orr_applying *c) {
     orr_attempt_entry *a = end_attempt(c, "completed");
-    if (a != NULL) a->output = orr_kept(c, orr_payload(c->entry));
+    if (a != NULL) a->output = orr_kept_text(c, orr_payload_text(c->entry));
     c->node->state = ORR_NODE_COMPENSATED;
     set_due(c, 0, NULL);
 }

@@ -226,11 +226,11 @@ static inline double orr_seconds(int64_t ns) {
     return (double)ns / 1e9;
 }
 
-static inline orr_span orr_payload(const orr_entry *e) {
+static inline orr_span orr_payload_text(const orr_entry *e) {
     return (orr_span){e->payload, e->payload_size};
 }
 
-static inline orr_span orr_kept(orr_applying *c, orr_span text) {
+static inline orr_span orr_kept_text(orr_applying *c, orr_span text) {
     return orr_keep(c->p, text, &c->status);
 }
 

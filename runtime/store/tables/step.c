@@ -17,13 +17,13 @@ static bool keep_blob(void *ud, const orr_field *values, size_t n) {
     enum { DATA, INTACT };
     resolving *r = ud;
     (void)n;
-    if (orr_field_number(&values[INTACT]) != 0) r->text = orr_kept(r->c, orr_field_words(&values[DATA]));
+    if (orr_field_number(&values[INTACT]) != 0) r->text = orr_kept_text(r->c, orr_field_words(&values[DATA]));
     else r->damaged = true;
     return false;
 }
 
 orr_span orr_resolved(orr_applying *c) {
-    orr_span payload = orr_payload(c->entry);
+    orr_span payload = orr_payload_text(c->entry);
     if (!c->entry->is_blob) return payload;
     orr_span name = orr_json_member(payload, "$blob");
     resolving r = {.c = c};
@@ -37,8 +37,8 @@ orr_span orr_resolved(orr_applying *c) {
 
 orr_span orr_shown(orr_applying *c, orr_span payload, const char *member) {
     orr_span value = orr_json_member(payload, member);
-    if (value.at == NULL || !c->entry->is_blob) return orr_kept(c, value);
-    return orr_member_text(c->p, orr_payload(c->entry), member, &c->status);
+    if (value.at == NULL || !c->entry->is_blob) return orr_kept_text(c, value);
+    return orr_member_text(c->p, orr_payload_text(c->entry), member, &c->status);
 }
 
 /* ---- timers ---------------------------------------------------------------------------------- */
