@@ -351,7 +351,7 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy $(wildcard runtime/*/*.h runtime/*/*/*.h) \
 	@touch $@
 
 lint-lua: | $(BUILD)/have-lint
-	luacheck --quiet lua stdlib spec examples bench runtime/host/embed.lua
+	luacheck --quiet lua stdlib spec examples bench runtime/host/embed.lua runtime/package
 
 C_FILES := $(sort $(C_SRC) $(wildcard runtime/*.h runtime/*/*.h runtime/*/*/*.h) \
   $(wildcard runtime/include/*.hpp spec/c/*.h))

@@ -128,7 +128,7 @@ describe("a program of others", function()
   setup(function()
     dir = command.shell("mktemp -d").out:match "%S+"
     local done = command.shell(([[
-      make --no-print-directory -o %s/built-with BUILD=%s DESTDIR=%s PREFIX=/usr install-library >/dev/null
+      make --no-print-directory -o %s/built-with BUILD=%s DESTDIR=%s PREFIX=/usr install-library amalgamation >/dev/null
       sed -i "s|^prefix=.*|prefix=%s/usr|" %s/usr/lib/pkgconfig/*.pc]]):format(BUILD, BUILD, dir, dir, dir))
     assert.equal(0, done.code, done.err)
     write("host.c", HOST)
@@ -158,6 +158,16 @@ describe("a program of others", function()
       libs=$(pkg-config --libs --static orrery-full | sed "s|-L$dir/usr/lib|-L$dir/archive|")
       cc -Wall $dir/host.c $dir/other_lua.c -rdynamic $(pkg-config --cflags orrery-full) $libs -o $dir/full-archive
       $dir/full-archive]])
+  end)
+
+  it("takes the library as one file of C, compiled by one call", function()
+    no_sanitizer()
+    assert.equal(SAYS, prints(([[
+      cc -O0 -w -c %s/amalgamation/orrery.c $(pkg-config --cflags lua5.4 lua5.4-luv libuv libcurl libpq) \
+        -o $dir/orrery.o
+      cc -w $dir/host.c $dir/orrery.o -I%s/amalgamation $(pkg-config --cflags lua5.4) -llua5.4-luv \
+        -llua5.4-lpeg -llua5.4 -luv -lsqlite3 -lmd -lz -lm -o $dir/one
+      $dir/one]]):format(BUILD, BUILD)))
   end)
 
   it("finds all libraries by CMake, wherever they lie", function()

@@ -101,7 +101,7 @@ static bool check_undos(orr_check *c) {
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static bool check_run(orr_check *c, const orr_run *run) {
-    orr_tally n = {0};
+    orr_check_tally n = {0};
     return orr_check_cells(c, run, &n) && orr_check_counts(c, run, &n) && orr_check_undo(c, run, &n) &&
            orr_check_run_lines(c, run) && orr_check_run_timers(c, run);
 }

@@ -37,13 +37,13 @@ typedef struct orr_check {
 } orr_check;
 
 /* What the walk over the cells of one run has found. */
-typedef struct orr_tally {
+typedef struct orr_check_tally {
     uint32_t by_state[ORR_NODE_STATE_COUNT]; /* nodes */
     uint32_t open, live, live_cleanup, queued, timed, running, touched, mores;
     uint64_t layers; /* marks of the layers of open nodes */
     uint64_t more;   /* marks of the orr_mores in use */
     uint64_t undo;   /* marks of nodes by their items that are to be undone */
-} orr_tally;
+} orr_check_tally;
 
 /* Spreads what is counted over the whole word. */
 static inline uint64_t orr_check_mark(uint64_t key) {
@@ -68,9 +68,9 @@ bool orr_check_broken(orr_check *c, const orr_run *run, uint32_t t, const char *
 bool orr_check_broken_at(orr_check *c, const char *kind, const char *name, const char *what);
 
 /* Each gives false when something is broken and has been reported. */
-bool orr_check_cells(orr_check *c, const orr_run *run, orr_tally *n);
-bool orr_check_counts(orr_check *c, const orr_run *run, const orr_tally *n);
-bool orr_check_undo(orr_check *c, const orr_run *run, orr_tally *n);
+bool orr_check_cells(orr_check *c, const orr_run *run, orr_check_tally *n);
+bool orr_check_counts(orr_check *c, const orr_run *run, const orr_check_tally *n);
+bool orr_check_undo(orr_check *c, const orr_run *run, orr_check_tally *n);
 bool orr_check_run_lines(orr_check *c, const orr_run *run);
 bool orr_check_pools(orr_check *c); /* the list of them, before all runs */
 bool orr_check_rings(orr_check *c); /* after all runs */

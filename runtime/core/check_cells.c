@@ -102,7 +102,7 @@ static bool check_shares(orr_check *c, const orr_run *run, uint32_t node, uint32
     return true;
 }
 
-static void count(const orr_run *run, uint32_t node, uint32_t t, orr_tally *n) {
+static void count(const orr_run *run, uint32_t node, uint32_t t, orr_check_tally *n) {
     const orr_cell *cell = &run->cells[t];
     bool live = orr_check_live(run, t), over = orr_is_over(run, t);
     n->live += live;
@@ -121,7 +121,7 @@ static void count(const orr_run *run, uint32_t node, uint32_t t, orr_tally *n) {
     if (!over) n->layers += orr_check_mark(run->plan->layer_of[node]);
 }
 
-static bool check_task(orr_check *c, const orr_run *run, uint32_t node, uint32_t t, orr_tally *n) {
+static bool check_task(orr_check *c, const orr_run *run, uint32_t node, uint32_t t, orr_check_tally *n) {
     if (!check_state(c, run, t) || !check_flags(c, run, node, t) || !check_queued(c, run, t)) return false;
     const orr_more *more = orr_more_of(run, t);
     if (more != NULL) {
@@ -215,7 +215,7 @@ static bool check_item_counts(orr_check *c, const orr_run *run, uint32_t node) {
 
 /* The items of all lists stand behind the nodes, one list after another. Those of a node that was
  * set back and got another list are nobody's. */
-static bool check_expansions(orr_check *c, const orr_run *run, orr_tally *n) {
+static bool check_expansions(orr_check *c, const orr_run *run, orr_check_tally *n) {
     uint32_t at = run->plan->n_nodes;
     for (uint32_t i = 0; i < run->n_expansions; i++) {
         const orr_expansion *e = &run->expansions[i];
@@ -235,7 +235,7 @@ static bool check_expansions(orr_check *c, const orr_run *run, orr_tally *n) {
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-bool orr_check_cells(orr_check *c, const orr_run *run, orr_tally *n) {
+bool orr_check_cells(orr_check *c, const orr_run *run, orr_check_tally *n) {
     uint32_t n_nodes = run->plan->n_nodes;
     PROVE(c, run, ORR_NONE, run->n_cells >= n_nodes && run->n_cells <= run->cap_cells,
           "the number of its cells is wrong");

@@ -26,7 +26,7 @@ static bool check_modes(orr_check *c, const orr_run *run) {
 }
 
 /* What goes on has something to wait for: otherwise it should have ended, or stalled. */
-static bool check_progress(orr_check *c, const orr_run *run, const orr_tally *n) {
+static bool check_progress(orr_check *c, const orr_run *run, const orr_check_tally *n) {
     bool undoes = orr_undo_task(run) != ORR_NONE;
     PROVE(c, run, ORR_NONE, !run->ended || n->open == 0, "it has ended, but nodes are left");
     PROVE(c, run, ORR_NONE, !run->ended || (n->live == 0 && !undoes),
@@ -57,7 +57,7 @@ static bool check_touched(orr_check *c, const orr_run *run, uint32_t flagged) {
     return true;
 }
 
-static bool check_mores(orr_check *c, const orr_run *run, const orr_tally *n) {
+static bool check_mores(orr_check *c, const orr_run *run, const orr_check_tally *n) {
     uint64_t used = n->more, all = 0;
     uint32_t left = run->n_mores - n->mores;
     PROVE(c, run, ORR_NONE, n->mores <= run->n_mores, "two of its tasks share the rest of their data");
@@ -71,7 +71,7 @@ static bool check_mores(orr_check *c, const orr_run *run, const orr_tally *n) {
     return true;
 }
 
-static bool check_layers(orr_check *c, const orr_run *run, const orr_tally *n) {
+static bool check_layers(orr_check *c, const orr_run *run, const orr_check_tally *n) {
     uint64_t layers = 0;
     if (run->layer_open == NULL) return true;
     for (uint32_t i = 0; i < run->plan->n_layers; i++) layers += run->layer_open[i] * orr_check_mark(i);
@@ -79,7 +79,7 @@ static bool check_layers(orr_check *c, const orr_run *run, const orr_tally *n) {
     return true;
 }
 
-bool orr_check_counts(orr_check *c, const orr_run *run, const orr_tally *n) {
+bool orr_check_counts(orr_check *c, const orr_run *run, const orr_check_tally *n) {
     for (int s = 0; s < ORR_NODE_STATE_COUNT; s++)
         PROVE(c, run, ORR_NONE, run->stats.by_state[s] == n->by_state[s],
               "the number of its nodes in one of the states is wrong");
@@ -124,7 +124,7 @@ static bool check_due(orr_check *c, const orr_run *run) {
 }
 
 /* Notes are of settled tasks whose node has a compensation; of those behind the turn it is over. */
-static bool check_notes(orr_check *c, const orr_run *run, orr_tally *n) {
+static bool check_notes(orr_check *c, const orr_run *run, orr_check_tally *n) {
     const orr_undo *undo = run->undo;
     for (uint32_t i = 0; i < undo->n; i++) {
         uint32_t t = undo->tasks[i];
@@ -139,7 +139,7 @@ static bool check_notes(orr_check *c, const orr_run *run, orr_tally *n) {
     return true;
 }
 
-bool orr_check_undo(orr_check *c, const orr_run *run, orr_tally *n) {
+bool orr_check_undo(orr_check *c, const orr_run *run, orr_check_tally *n) {
     const orr_undo *undo = run->undo;
     uint64_t open = 0;
     if (undo == NULL) return true;

@@ -1,5 +1,5 @@
 # What programs of others are built with (included by the Makefile): the libraries that bring their
-# own Lua, pkg-config, CMake, the Debian package.
+# own Lua, all of it as one file, pkg-config, CMake; and what a linked program counts on.
 
 PACKAGE := runtime/package
 
@@ -7,7 +7,8 @@ PACKAGE := runtime/package
 
 # For hosts that have no Lua, or another one: Lua, luv and LPeg are inside and hidden. libuv is not,
 # as a host may have a loop of its own; and Debian's archive of it can be part of no shared object.
-FULL_LIBS := $(BUILD)/liborrery-full.so $(BUILD)/liborrery-full.a
+# A sanitizer's library cannot be part of them.
+FULL_LIBS := $(if $(SANITIZE),,$(BUILD)/liborrery-full.so $(BUILD)/liborrery-full.a)
 FULL_SONAME := $(SONAME:liborrery%=liborrery-full%)
 lib: $(FULL_LIBS)
 
@@ -24,7 +25,7 @@ $(FULL_A):
 
 $(BUILD)/liborrery-full.so: $(LIB_OBJ) $(FULL_OBJ) $(EXPORTED) $(FULL_A)
 	$(call say,LINK)
-	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(FULL_SONAME) -Wl,--gc-sections \
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(FULL_SONAME) -Wl,--gc-sections -Wl,-z,defs \
 	  -Wl,--version-script=$(EXPORTED) -o $@ $(LIB_OBJ) $(FULL_OBJ) $(LPEG_A) $(FULL_A) \
 	  $(UV_SO) -lsqlite3 -lmd -lz $(SYSTEM_LIBS)
 
@@ -36,6 +37,31 @@ $(BUILD)/liborrery-full.a: $(LIB_OBJ)
 	@rm -f $@
 	$(Q)ar rcsD $@ $@.o
 	@rm -f $@.o
+
+# ---- one file ------------------------------------------------------------------------------------
+
+.PHONY: amalgamation
+AMALGAMATION := $(BUILD)/amalgamation
+amalgamation: $(AMALGAMATION)/orrery.c $(AMALGAMATION)/orrery.h ## all C of the library as one file
+$(AMALGAMATION)/orrery.c: $(PACKAGE)/amalgamate.lua $(LIB_SRC) $(BUILD)/gen/embedded.c \
+  $(wildcard runtime/*/*.h runtime/*/*/*.h)
+	@mkdir -p $(@D)
+	$(call say,JOIN)
+	$(Q)$(LUA) $< $(ORR_VERSION) runtime runtime/include $(LIB_SRC) $(BUILD)/gen/embedded.c >$@
+$(AMALGAMATION)/orrery.h: runtime/include/orrery.h
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+# ---- what a linked program counts on -------------------------------------------------------------
+
+# This version beside the one that spec/abi keeps. It takes all of the debug information.
+.PHONY: abi
+ABI_LIB  := $(BUILD)/abi/liborrery.so
+ABI_KEPT := spec/abi/liborrery.abi
+ABI_DUMP := abidw --no-corpus-path --no-show-locs $(ABI_LIB)
+abi: | $(BUILD)/have-abi ## compare the ABI with that of the last version (ABI=renew: keep this one)
+	$(Q)$(MAKE) BUILD=$(BUILD)/abi CFLAGS='-O0 -g' $(ABI_LIB)
+	$(Q)$(ABI_DUMP) | $(LUA) spec/abi/list.lua $(if $(filter renew,$(ABI)),>)$(ABI_KEPT)
 
 # ---- installing them -----------------------------------------------------------------------------
 

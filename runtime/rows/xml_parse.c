@@ -25,7 +25,7 @@ struct orr_xml {
     const orr_xml_lib *lib;
     XML_Parser parser;
     orr_byte_list events;
-    orr_byte_list held;                   /* pieces that wait */
+    orr_byte_list held;               /* pieces that wait */
     size_t wait;                      /* bytes that are to come before they are parsed */
     uint64_t given;                   /* bytes that libexpat was given */
     size_t ready;                     /* bytes of events of whole values */
