@@ -17,7 +17,7 @@
 
 enum { LIMIT = 60000 }; /* ms that a check may take on a slow machine */
 
-static orr_check known(orr_store *s) {
+static orr_check_kind known(orr_store *s) {
     orr_sqlite *of = (orr_sqlite *)s;
     orr_reason reason;
     return orr_sqlite_checked(of, orr_sqlite_mine(of, &reason));
@@ -28,7 +28,7 @@ static bool has_checker(orr_store *s) {
 }
 
 /* Until it is known, or the time is over. */
-static void wait_for(orr_store *s, orr_check wanted) {
+static void wait_for(orr_store *s, orr_check_kind wanted) {
     for (int i = 0; i < LIMIT && known(s) != wanted; i++) usleep(1000);
     assert_int_equal(known(s), wanted);
 }
