@@ -207,6 +207,25 @@ describe("a program of others", function()
     assert(said:sub(#CPP_SAYS + 1):find "^%-2 the save is damaged[^\n]*\n%-8 store_error: [^\n]*\n$", said)
   end)
 
+  it("is Debian's package manager, which finds a package with all of it", function()
+    no_sanitizer()
+    local said = prints(([[
+      make --no-print-directory -o %s/built-with BUILD=%s deb >/dev/null
+      deb=$(echo %s/orrery_*.deb); rm -rf $dir/root; dpkg -x $deb $dir/root
+      dpkg-deb -f $deb Depends | grep -o 'libc6\|libuv1\|libsqlite3-0\|lua-luv\|lua-lpeg\|liblua5.4-0' | sort -u
+      dpkg-deb -f $deb Recommends | grep -o libmicrohttpd
+      $dir/root/usr/bin/orrery --version
+      LUA_PATH="$dir/root/usr/share/lua/5.4/?.lua;$dir/root/usr/share/lua/5.4/?/init.lua;;" \
+      LUA_CPATH="$dir/root/usr/lib/lua/5.4/?.so;;" lua5.4 -e 'print(type(require("orrery").workflow))'
+      zcat $dir/root/usr/share/man/man1/orrery.1.gz | head -1
+      if command -v systemd-analyze >/dev/null; then
+        sed "s|/usr/bin/orrery|$dir/root&|" $dir/root/lib/systemd/system/orrery.service >$dir/orrery.service
+        systemd-analyze --man=no verify $dir/orrery.service 2>&1 | grep orrery.service || true
+      fi]]):format(BUILD, BUILD, BUILD))
+    assert.match("^libc6\nliblua5.4%-0\nlibsqlite3%-0\nlibuv1\nlua%-lpeg\nlua%-luv\nlibmicrohttpd\n"
+      .. "orrery %d.-\nfunction\n%.TH[^\n]*\n$", said)
+  end)
+
   it("is written in Python", function()
     no_sanitizer()
     assert.equal([[{"bill": 6, "note": "paid 6, thank you"}]] .. "\n'caviar'\n",

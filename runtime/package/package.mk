@@ -88,3 +88,5 @@ install-library: lib
 	$(call filled,OrreryConfigVersion.cmake.in,cmake/Orrery/OrreryConfigVersion.cmake)
 	$(call installed,C library,$(PREFIX)/lib/$(SONAME))
 	$(call installed,with Lua in,$(PREFIX)/lib/$(FULL_SONAME))
+
+include $(PACKAGE)/deb.mk
