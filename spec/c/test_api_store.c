@@ -657,6 +657,10 @@ static void a_copy_without_memory(void **state) {
     }
     assert_true(failures > 0);
     assert_int_equal(orr_backup(h->rt, path), ORR_OK);
+    /* the allocator ends with this function */
+    orr_close(h->rt);
+    config = config_of(h);
+    open_host(h, &config);
 }
 
 static void texts(void **state) {
