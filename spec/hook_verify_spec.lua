@@ -1,5 +1,5 @@
 -- Who has sent a delivery: the vectors that the makers of the forms give, and what is near them.
-local base64 = require "orrery.serve.hooks.base64"
+local signature = require "orrery.signature"
 local verify = require "orrery.serve.hooks.verify"
 
 -- standardwebhooks.com, and its libraries' tests
@@ -35,16 +35,26 @@ describe("deliveries", function()
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
       { ("\xaa"):rep(131), "Test Using Larger Than Block-Size Key - Hash Key First",
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54" },
-    } do assert.equal(case[3], verify.hmac(case[1], case[2])) end
+    } do assert.equal(case[3], signature.hmac(case[1], case[2])) end
+  end)
+
+  it("are not made of what is no text", function()
+    for _, case in ipairs { { nil, "a", 1, "" }, { "whsec_AAAA", 1, 1, "" }, { "whsec_AAAA", "a", 1.5, "" },
+      { "whsec_AAAA", "a", 1, {} } } do
+      local ok, message = pcall(signature.headers, case[1], case[2], case[3], case[4])
+      assert.is_false(ok)
+      assert.is_truthy(message:find("expected .+, got %a+$"), message)
+    end
   end)
 
   it("have base64 of RFC 4648", function()
     for text, coded in pairs { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==",
       ["\xff\xfe\0"] = "//4A" } do
-      assert.equal(text, base64.decode(coded))
+      assert.equal(text, signature.decode(coded))
+      if #coded % 4 == 0 then assert.equal(coded, signature.encode(text)) end
     end
     for _, text in ipairs { "Z", "Zg=a", "Zh==", "Zm9v*", "====", "Zm 9v" } do
-      assert.is_nil(base64.decode(text), text)
+      assert.is_nil(signature.decode(text), text)
     end
   end)
 

@@ -32,7 +32,7 @@ local function serve(here, env)
 end
 
 local function decoded_key(secret)
-  return require("orrery.serve.hooks.base64").decode((secret:gsub("^whsec_", "")))
+  return require("orrery.signature").decode((secret:gsub("^whsec_", "")))
 end
 
 -- The signature as base64, by another program than the one that is tested.

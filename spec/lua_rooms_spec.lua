@@ -5,8 +5,8 @@ local DOCS, TABLE = "docs/architecture.md", "<!-- rooms of Lua -->"
 -- itself.
 local BASICS = {
   defer = true, duration = true, errors = true, events = true, fileset = true, glob = true, mask = true,
-  nearest = true, secret = true, simulated = true, state = true, text = true, url = true, version = true,
-  where = true, wording = true,
+  nearest = true, secret = true, signature = true, simulated = true, state = true, text = true, url = true,
+  version = true, where = true, wording = true,
 }
 -- Modules in C. What only the command has is for the command.
 local IN_C = { ["orrery.core"] = true, ["orrery.host"] = "cli" }

@@ -53,6 +53,18 @@ describe("notify", function()
     assert.equal('{"x":[1]}', server.requests[2].body)
   end)
 
+  it("signs what it posts to a webhook, where it has a secret", function()
+    local verify = require "orrery.serve.hooks.verify"
+    local secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    local _, request = sent(notify.webhook { url = server.url "/hook", message = "m", secret = secret })
+    assert.equal("application/json", request.headers["content-type"])
+    assert.equal(request.headers["idempotency-key"], verify.delivery("standard", request, { secret },
+      os.time()))
+    assert.is_nil(verify.delivery("standard", request, { "whsec_" .. ("AAAA"):rep(8) }, os.time()))
+    assert.equal("config_error", failure(notify.webhook { url = server.url "/hook", message = "m",
+      secret = "no base64" }).code)
+  end)
+
   it("gives each message of a handler a key of its own, the same at every attempt", function()
     local tries = 0
     output { retry = { max = 1, delay = 0 }, run = function()

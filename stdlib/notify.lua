@@ -59,13 +59,25 @@ local function without_path(text, url, shown)
   return (table.concat(parts):gsub("(%a+://[^/%s]+)/[^%s…]%S*", "%1/…"))
 end
 
+-- Signs a request by Standard Webhooks: the very bytes that are sent. The time is the sender's
+-- clock, which a receiver compares with its own.
+local function sign(request, secret, id)
+  request.body, request.json = flow.json.encode(request.json), nil
+  request.headers["Content-Type"] = "application/json"
+  for name, value in pairs(flow.webhook_headers(secret, id, os.time(), request.body)) do
+    request.headers[name] = value
+  end
+end
+
 -- A handler may send several messages, and each has a key of its own.
 local function post(ctx, config, url, payload, headers)
   local key = ctx.idempotency_key .. "-" .. checksum(url .. flow.json.encode(payload))
   local all = { ["Idempotency-Key"] = key }
   for name, value in pairs(headers or {}) do all[name] = value end
-  local ok, answer = pcall(flow.http.request, { url = url, json = payload, headers = all,
-    max_time = config.max_time, ca = config.ca, parse = "text" })
+  local request = { url = url, json = payload, headers = all, max_time = config.max_time, ca = config.ca,
+    parse = "text" }
+  if config.secret then sign(request, config.secret, key) end
+  local ok, answer = pcall(flow.http.request, request)
   if ok then return answer end
   if type(answer) ~= "table" or not answer.code then error(answer, 0) end
   local shown = (url:match "^%a+://[^/?#]*" or ""):gsub("//[^@]*@", "//") .. "/…"
@@ -96,6 +108,7 @@ end
 
 local WEB_ERRORS = { "http_status", "http_address", "http_connect", "http_protocol", "http_resolve",
   "http_timeout", "http_tls", "http_too_large" }
+local SIGNED_ERRORS = { "config_error", table.unpack(WEB_ERRORS) }
 
 flow.channel {
   name = "log",
@@ -110,11 +123,13 @@ flow.channel {
 
 flow.channel {
   name = "webhook",
-  errors = WEB_ERRORS,
+  errors = SIGNED_ERRORS,
   doc = "Posts a message to a URL as JSON: { message, title, level, fields, workflow, run, node }, or what "
     .. "`payload` has. Outputs { channel, status }. " .. WEB,
   config = fields { url = url_field "the service", headers = "object?",
-    payload = { type = "object", optional = true, doc = "what is sent in place of the message" } },
+    payload = { type = "object", optional = true, doc = "what is sent in place of the message" },
+    secret = { type = "string", optional = true,
+      doc = "signs it by Standard Webhooks, so that the receiver knows its sender: \"whsec_…\"" } },
   examples = { [[flow.notify.webhook { url = flow.secret "HOOK_URL", message = "Storm in ${input.city}" }]] },
   send = function(ctx, config)
     local payload = config.payload or { message = clean(config.message), title = config.title,

@@ -233,6 +233,7 @@ local LATER = {
   agent = function() return require "orrery.definition.agent" end,
   connector = function() return require "orrery.definition.connector" end,
   resp = function() return require("orrery.redis").new end,
+  webhook_headers = function() return require("orrery.signature").headers end,
   rows = function() return require "orrery.rows" end,
   url = function() return require "orrery.url" end,
   retries = function() return require("orrery.definition.retry_policy").PRESETS end,

@@ -3,27 +3,9 @@
 ---
 --- Nothing here reads a clock or the network: the time is given, so that vectors can be tested.
 local core = require "orrery.core"
-local base64 = require "orrery.serve.hooks.base64"
+local signing = require "orrery.signature"
 
 local verify = {}
-
-local BLOCK = 64 -- bytes of a block of SHA-256
-
-local function bytes(hex) return (hex:gsub("%x%x", function(digits) return string.char(tonumber(digits,
-  16)) end)) end
-
-local function xored(key, with) return (key:gsub(".",
-  function(c) return string.char(c:byte() ~ with) end)) end
-
---- HMAC-SHA256 (RFC 2104).
----@param key string
----@param text string
----@return string hex 64 digits
-function verify.hmac(key, text)
-  if #key > BLOCK then key = bytes(core.sha256(key)) end
-  key = key .. ("\0"):rep(BLOCK - #key)
-  return core.sha256(xored(key, 0x5c) .. bytes(core.sha256(xored(key, 0x36) .. text)))
-end
 
 --- Whether two texts are the same, in a time that says nothing of where they differ.
 ---@param a string
@@ -48,7 +30,7 @@ end
 local function any_signed(keys, text, signatures)
   local found = false
   for _, key in ipairs(keys) do
-    local own = verify.hmac(key, text)
+    local own = signing.hmac(key, text)
     for _, signature in ipairs(signatures) do
       if verify.same(own, signature) then found = true end
     end
@@ -66,24 +48,15 @@ end
 
 local FORM = {}
 
--- The key stands behind "whsec_" as base64.
-local function standard_key(secret)
-  local key = base64.decode((secret:gsub("^whsec_", "")))
-  if key and #key > 0 then return key end
-  error(setmetatable({ code = "config_error", retryable = false,
-    message = "the secret of a hook by Standard Webhooks is base64, \"whsec_…\", and this one is not" },
-    core.error_mt), 0)
-end
-
 function FORM.standard(delivery, secrets, now)
   local headers = delivery.headers
   local id, time = headers["webhook-id"], headers["webhook-timestamp"]
   if not id or id == "" or not time then return nil, "it has no headers webhook-id and webhook-timestamp" end
   if not is_recent(time, now) then return nil, "its time is more than five minutes away" end
   local keys, signatures = {}, {}
-  for i, secret in ipairs(secrets) do keys[i] = standard_key(secret) end
+  for i, secret in ipairs(secrets) do keys[i] = signing.standard_key(secret) end
   for signature in (headers["webhook-signature"] or ""):gmatch "v1,(%S+)" do
-    local raw = base64.decode(signature)
+    local raw = signing.decode(signature)
     if raw then add(signatures, verify.hex(raw)) end
   end
   if any_signed(keys, id .. "." .. time .. "." .. delivery.body, signatures) then return id end
