@@ -71,7 +71,7 @@ describe("the annotations for editors", function()
     -- what comes when it is looked at
     local real = { retries = true, connector = true, sync = true, url = true, duration = true, pool = true,
       now = true, resp = true, invariant = true, model = true, effect = true, schedule = true, watch = true,
-      after_run = true, hook = true }
+      after_run = true, hook = true, alert = true, webhook_headers = true }
     for name in pairs(flow) do real[name] = true end
     for line in assert(io.popen "ls stdlib"):lines() do
       -- a folder where each type has a file of its own, but for what they share

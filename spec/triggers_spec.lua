@@ -35,6 +35,10 @@ describe("triggers", function()
       flow.hook { name = "orders", verify = "standard", secrets = { flow.secret "A", flow.secret "B" },
         wait = "30s" },
       { type = "schedule", name = "plain", every = 60 },
+      flow.alert { name = "fails", on = "failures", workflow = "load", limit = "20%", least = 5,
+        remind = "4h" },
+      flow.alert { name = "slow", on = "slow", workflow = "load", limit = "1.5 p95" },
+      flow.alert { name = "skips", on = "skipped", input = { text = "${alert.message}" } },
     })
     local w = flow.workflow { name = "etl", triggers = { flow.schedule { every = "1h" },
       flow.watch { path = "x" } } }
@@ -69,6 +73,18 @@ describe("triggers", function()
       { { flow.after_run { workflow = "w" } },
         "triggers[1]: workflow: a run after each of its own runs would never end; name another" },
       { { flow.after_run {} }, "triggers[1]: an after_run needs workflow" },
+      { { flow.alert {} }, "triggers[1]: an alert needs on" },
+      { { flow.alert { on = "failure", workflow = "x" } }, 'triggers[1]: on: expected "failures", "slow", '
+        .. '"skipped", "stalled" or "disk", got the string "failure"; did you mean "failures"?' },
+      { { flow.alert { on = "failures" } }, "triggers[1]: an alert on failures needs workflow" },
+      { { flow.alert { on = "failures", workflow = "w" } },
+        "triggers[1]: workflow: its own runs tell of others; watch them by another workflow" },
+      { { flow.alert { on = "slow", workflow = "x" } }, "triggers[1]: an alert on slow needs limit" },
+      { { flow.alert { on = "slow", workflow = "x", limit = "20%" } },
+        'triggers[1]: limit: of slow it is a duration, "10m", or one of the runs before, "2 p95": twice '
+        .. 'what 95 of 100 stay below; got the string "20%"' },
+      { { flow.alert { on = "disk", workflow = "x" } },
+        "triggers[1]: workflow: an alert on disk is not about one" },
       { { flow.hook {} }, "triggers[1]: a hook needs a name, of which its path is made" },
       { { flow.hook { name = "h" } },
         'triggers[1]: a hook needs secrets = flow.secret "NAME", by which it knows its sender; '
@@ -90,7 +106,7 @@ describe("triggers", function()
       { { flow.hook { name = "h", secrets = { flow.secret "A", flow.secret "B", flow.secret "C",
         flow.secret "D", flow.secret "E" } } }, "triggers[1]: secrets: expected one to 4 secrets, got 5" },
       { { { type = "schedul" } },
-        'triggers[1]: type: expected "schedule", "hook", "watch" or "after_run", got the string '
+        'triggers[1]: type: expected "schedule", "hook", "watch", "after_run" or "alert", got the string '
         .. '"schedul"; did you mean "schedule"?' },
       { { 3 }, "triggers[1]: expected flow.schedule { … } or another trigger, got 3" },
     } do assert.equal(case[2], mistakes(case[1])[1]) end

@@ -4,8 +4,8 @@ local flow = require "orrery"
 return flow.type {
   name = "trigger",
   doc = "Outputs what has started the run: { kind, time, payload }. kind is command, script, c_api, child "
-    .. "(with run and node), fork (with run), retry, schedule, watch or after_run (with schedule, the "
-    .. "trigger's id), or what a program gave flow.run as trigger.",
+    .. "(with run and node), fork (with run), retry, schedule, watch, after_run or alert (with "
+    .. "schedule, the trigger's id), hook, or what a program gave flow.run as trigger.",
   config = flow.schema {},
   output = flow.schema {
     kind = "string", time = { type = "number", doc = "seconds since 1970" },

@@ -245,7 +245,7 @@ local LATER = {
   effect = function() return require("orrery.simulated").effect end,
 }
 
-for _, kind in ipairs { "schedule", "hook", "watch", "after_run" } do
+for _, kind in ipairs { "schedule", "hook", "watch", "after_run", "alert" } do
   LATER[kind] = function() return require("orrery.definition.triggers").maker(kind) end
 end
 

@@ -217,6 +217,12 @@
       "number, id, state, ended",                                                                            \
       "runs of a workflow that have ended in one of the states since then, and that no other called, in "    \
       "the order of their ends")                                                                             \
+    X(RUNS_ENDED_LAST, "runs_ended_last", "workflow text, since number, before number, limit integer",       \
+      "number, id, state, created, ended",                                                                   \
+      "runs of a workflow that have ended from one time to before another, and that no other called, the "   \
+      "last to end first")                                                                                   \
+    X(RUNS_OPEN, "runs_open", "workflow text, limit integer", "number, id, seq, created",                    \
+      "runs of a workflow that have not ended, and that no other called, oldest first")                      \
     X(RUN_SECONDS, "run_seconds", "workflow text, limit integer", "seconds",                                 \
       "how long the last runs of a workflow took that completed or failed")
 

@@ -1,6 +1,8 @@
 --- What starts the runs of a workflow by itself: `triggers = { flow.schedule { … }, flow.hook { …
---- }, flow.watch { … }, flow.after_run { … } }`, and in JSON objects with a `type`. Here they are
---- read and checked; `orrery.schedule.ticker` acts on them, and `orrery.serve.hooks` on hooks.
+--- }, flow.watch { … }, flow.after_run { … }, flow.alert { … } }`, and in JSON objects with a
+--- `type`. Here they are read and checked; `orrery.schedule.ticker` acts on them, and
+--- `orrery.serve.hooks` on hooks.
+local alerts = require "orrery.definition.alerts"
 local core = require "orrery.core"
 local duration = require "orrery.duration"
 local errors = require "orrery.errors"
@@ -9,7 +11,7 @@ local triggers = {}
 
 ---@class orrery.Trigger
 ---@field id string WORKFLOW:NAME
----@field type "schedule"|"hook"|"watch"|"after_run"
+---@field type "schedule"|"hook"|"watch"|"after_run"|"alert"
 ---@field name string
 ---@field workflow string
 ---@field fields table as it was written
@@ -24,6 +26,12 @@ local triggers = {}
 ---@field run? orrery.template.Compiled the id of the run that it is for
 ---@field key? orrery.template.Compiled the key of the run that it starts or is for
 ---@field wait? number seconds that its sender waits for the run's end
+---@field on? string what an alert is about, as the fields below
+---@field limit? orrery.AlertLimit
+---@field window? number seconds
+---@field least? integer runs in the window, below which nothing is said
+---@field every? number seconds between two looks
+---@field remind? number seconds between two messages while it lasts
 
 ---@class orrery.TriggerReader
 ---@field made orrery.Trigger
@@ -104,6 +112,11 @@ local function secrets(r, field, value)
   return made
 end
 
+local function least(r, field, value)
+  if math.type(value) == "integer" and value >= 1 then return value end
+  r.say(field, "bad_value", ("%s: expected how many runs, got %s"):format(field, errors.show(value)))
+end
+
 local STATES = { "completed", "failed", "cancelled", "compensated", "compensation_failed" }
 
 local function states(r, field, value)
@@ -126,16 +139,19 @@ local KINDS = {
   watch = { ["!path"] = text, pattern = text, on = choice { "change", "create", "remove" }, settle = seconds,
     overlap = choice { "skip", "queue_one", "allow" }, input = template "trigger", },
   after_run = { ["!workflow"] = text, state = states, input = template "trigger" },
+  alert = { ["!on"] = choice(alerts.ON), workflow = text, schedule = text, window = seconds, every = seconds,
+    remind = seconds, least = least, input = template "alert" },
 }
 
 --- The kinds, in the order in which they are told.
-triggers.KINDS = { "schedule", "hook", "watch", "after_run" }
+triggers.KINDS = { "schedule", "hook", "watch", "after_run", "alert" }
 
 local function names_of(kind)
   local names = { "name", "type" }
   for field in pairs(KINDS[kind]) do
     if field ~= "times" then names[#names + 1] = (field:gsub("!", "")) end
   end
+  if kind == "alert" then names[#names + 1] = "limit" end
   if KINDS[kind].times then
     table.move(require("orrery.calendar.times").FIELDS, 1, 7, #names + 1, names)
   end
@@ -169,7 +185,7 @@ local function read_times(r, fields)
   for _, problem in ipairs(problems or {}) do r.say(problem.field, "bad_value", problem.message) end
 end
 
-local function a(kind) return (kind == "after_run" and "an " or "a ") .. kind end
+local function a(kind) return (kind:find "^a" and "an " or "a ") .. kind end
 
 local function check_fields(r, kind, fields)
   local known = {}
@@ -240,6 +256,7 @@ function triggers.read(fields, workflow, where, say, may)
     end
   end
   if kind == "hook" then check_hook(made, fields, say) end
+  if kind == "alert" then alerts.read(made, fields, say) end
   return made
 end
 

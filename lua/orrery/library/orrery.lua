@@ -114,13 +114,13 @@ function Saga:step(name, action, undo, keys) end
 ---@field cleanup_timeout? orrery.Duration of the cleanup nodes after a cancel (30 s)
 ---@field pools? table<string, integer|{max: integer?, rate: (string|number)?, burst: integer?}>
 ---@field env? string[] environment variables that expressions may read as env.NAME
----@field triggers? table[] what starts its runs by itself: flow.schedule { … }, flow.watch { … }, flow.after_run { … }, flow.hook { … }
+---@field triggers? table[] what starts its runs by itself: flow.schedule { … }, watch, after_run, hook, alert
 ---@field singleton? string|true a template of input, context and env: of the runs with one value one goes on at a time; nil: no lock
 ---@field on_conflict? "queue"|"cancel_running"|"skip"|"fail" ("queue") what becomes of a run whose lock another has
 ---@field estimates? "learned" nodes without an `estimate` take the median of earlier runs in the store
 
 ---@class orrery.Trigger
----@field kind string "command", "script", "c_api", "child", "fork", "retry", "schedule", "watch", "after_run", or what flow.run was given
+---@field kind string "command", "script", "c_api", "child", "fork", "retry", a trigger's type, or what flow.run was given
 ---@field schedule? string the id of the schedule or other trigger
 ---@field time number seconds since 1970
 ---@field payload? any
@@ -1003,6 +1003,33 @@ function flow.after_run(fields) end
 ---@param fields orrery.Hook
 ---@return table
 function flow.hook(fields) end
+---What starts a run that tells of something.
+---@class orrery.Alert
+---@field on "failures"|"slow"|"skipped"|"stalled"|"disk"
+---@field workflow? string whose runs it is about: of "failures", "slow" and "stalled"
+---@field schedule? string the id of the schedule that "skipped" is about; all where it is left out
+---@field limit? integer|string|number see docs/alerts.md
+---@field window? orrery.Duration ("1h") back from now
+---@field least? integer (1) runs that have to have ended in the window
+---@field every? orrery.Duration ("30s") between two looks
+---@field remind? orrery.Duration tells it again while it lasts
+---@field input? any of the run, with templates that read `alert`; all of `alert` where it is left out
+---@field name? string
+
+---A trigger that starts a run when something comes, and one when it is over.
+---@param fields orrery.Alert
+---@return table
+function flow.alert(fields) end
+
+---The headers by which a receiver knows who has sent a body, by Standard Webhooks. Raises
+---`config_error` where the secret has not its form.
+---@param secret string "whsec_…"
+---@param id string of the message, the same when it is sent again
+---@param time integer seconds since 1970
+---@param body string as it is sent
+---@return table<string, string> headers webhook-id, webhook-timestamp, webhook-signature
+function flow.webhook_headers(secret, id, time, body) end
+
 ---Declares a pool; without options it only asks for the declaration.
 ---@param name string
 ---@param options? {max: integer?, rate: (string|number)?, burst: integer?, default: boolean?}

@@ -1,4 +1,5 @@
---- Starts runs when they are due: those of schedules, of files that change, and after other runs.
+--- Starts runs when they are due: those of schedules, of files that change, after other runs, and
+--- of alerts.
 ---
 --- A look goes over all of them: what is due begins, one flush makes the runs durable, and one
 --- change of the store notes what is done with. A run has the key (schedule, time), so where the
@@ -16,16 +17,25 @@ local start = require "orrery.start"
 local triggers = require "orrery.definition.triggers"
 local uv = require "luv"
 
+---@class orrery.TickerStatus
+---@field schedules table[]
+---@field started integer
+---@field skipped table<string, integer>
+---@field untold integer
+---@field problems table<string, string>
+---@field wake number|nil
+
 ---@class orrery.Ticker
 ---@field rt orrery.Runtime
 ---@field book orrery.ScheduleBook
 ---@field entries table<string, table> by id
+---@field moved table<string, table> of alerts, by id: when runs last moved
 local Ticker = {}
 Ticker.__index = Ticker
 
 local ticker = {}
 
-local ACTED_ON = { schedule = true, watch = true, after_run = true }
+local ACTED_ON = { schedule = true, watch = true, after_run = true, alert = true }
 local FAR = 6 * 3600 -- the watermark of a calendar that was set back by more than that is not believed
 
 -- ---- what there is ------------------------------------------------------------------------------
@@ -118,6 +128,7 @@ local function begin(self, entry, key, value, time)
   local trigger = entry.trigger
   local ok, run = pcall(function()
     local input = trigger.input and trigger.input.fn({}, value)
+    if trigger.type == "alert" and not trigger.input then input = value end
     return start.start(entry.what, { runtime = self.rt, key = self.rt:durable() and key or nil, input = input,
       labels = { schedule = entry.id },
       trigger = { kind = trigger.type, schedule = entry.id, time = time, payload = value } })
@@ -224,6 +235,8 @@ end
 function LOOK.watch(self, entry, now) return require("orrery.schedule.watch").look(self, entry, now) end
 
 function LOOK.after_run(self, entry, now) return require("orrery.schedule.after").look(self, entry, now) end
+
+function LOOK.alert(self, entry, now) return require("orrery.schedule.alert").look(self, entry, now) end
 
 --- The ids of its entries, in their order.
 ---@return string[]
@@ -349,9 +362,9 @@ function Ticker:reload(list)
 end
 
 --- What it does: of each schedule its id, kind, workflow, next time, whether it is paused and how
---- many of its runs go on; how many runs it has started and times were skipped, by reason; what is
---- wrong with schedules that cannot run.
----@return { schedules: table[], started: integer, skipped: table<string, integer>, problems: table<string, string>, wake: number|nil }
+--- many of its runs go on; how many runs it has started and times were skipped, by reason; how many
+--- runs of alerts did not complete; what is wrong with schedules that cannot run.
+---@return orrery.TickerStatus
 function Ticker:status()
   local list = {}
   for _, id in ipairs(self:ids()) do
@@ -360,6 +373,7 @@ function Ticker:status()
       next = entry.next, paused = entry.paused ~= nil, running = #alive(self, entry) }
   end
   return { schedules = list, started = self.count.started, skipped = self.count.skipped,
+    untold = self.count.untold,
     problems = self.problems, wake = self.wake }
 end
 
@@ -395,8 +409,9 @@ end
 function ticker.start(rt, db, workflows, options)
   options = options or {}
   local kept = rt:durable() and book.of_store(db or rt:store()) or book.in_memory()
-  local self = setmetatable({ rt = rt, book = kept, entries = {},
-    clock = options.clock or core.time, count = { started = 0, late = 0.0, skipped = {} } }, Ticker)
+  local self = setmetatable({ rt = rt, book = kept, entries = {}, moved = {},
+    clock = options.clock or core.time, count = { started = 0, late = 0.0, untold = 0,
+      skipped = {} } }, Ticker)
   self.world = setmetatable({ ticker = self }, World)
   self.off = rt:on(on_event(self))
   local ok, problem = pcall(self.reload, self, workflows)

@@ -331,6 +331,11 @@ const char *const orr_sqlite_queries[ORR_QUERY_COUNT] = {
         "key < :to[:unfinished AND ended IS NULL] ORDER BY key DESC LIMIT :limit",
     [ORR_QUERY_RUNS_ENDED] = "SELECT @ FROM runs WHERE workflow = :workflow AND ended >= :since AND parent "
                              "IS NULL AND state " IN_STATES " ORDER BY ended, number LIMIT :limit",
+    [ORR_QUERY_RUNS_ENDED_LAST] =
+        "SELECT @ FROM runs WHERE workflow = :workflow AND ended >= :since AND ended < :before AND parent "
+        "IS NULL ORDER BY ended DESC, number DESC LIMIT :limit",
+    [ORR_QUERY_RUNS_OPEN] = "SELECT @ FROM runs WHERE +workflow = :workflow AND ended IS NULL AND parent IS "
+                            "NULL ORDER BY created, number LIMIT :limit",
     [ORR_QUERY_RUN_SECONDS] =
         "SELECT ended - created AS seconds FROM runs WHERE workflow = :workflow AND state IN ('completed', "
         "'failed') ORDER BY created DESC LIMIT :limit",

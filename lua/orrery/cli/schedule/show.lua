@@ -11,6 +11,10 @@ local function words_of(trigger)
   local f = trigger.fields
   if trigger.type == "watch" then return f.path end
   if trigger.type == "after_run" then return "after " .. f.workflow end
+  if trigger.type == "alert" then
+    return ("%s%s"):format(f.on, f.workflow and " of " .. f.workflow or f.schedule and " of " .. f.schedule
+      or "")
+  end
   local lines = type(f.cron) == "table" and table.concat(f.cron, " | ") or f.cron
   return ("%s%s"):format(lines or "every " .. tostring(f.every), f.zone and " " .. f.zone or "")
 end
