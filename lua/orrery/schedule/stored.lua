@@ -59,7 +59,7 @@ end
 function stored.find_schedule(db, word)
   local row = stored.find(db, word)
   if row.kind ~= "schedule" then
-    mistake.raise(("%s is no schedule but a %s, which has no times"):format(row.id, row.kind))
+    mistake.raise(("%s is no schedule but of type %s, which has no times"):format(row.id, row.kind))
   end
   return row, stored.trigger(row)
 end

@@ -3,7 +3,7 @@ local ALERT = "lua/orrery/schedule/alert.lua"
 
 return {
   { name = "an alert tells what it has told where the note of it was lost", file = ALERT,
-    from = "  if ticker:has(entry.trigger.workflow, key) then return end\n", to = "", by = "alerts_spec" },
+    from = "number = status.number + 1, since", to = "number = now // 1 | 0, since", by = "alerts_spec" },
   { name = "an alert is never over", file = ALERT, from = "  elseif not finding and status.since then",
     to = "  elseif false then", by = "alerts_spec" },
   { name = "what is posted to a webhook is signed without its id", file = "lua/orrery/signature.lua",
