@@ -241,6 +241,9 @@ bool orr_steps_signal(lua_State *L, orr_runbox *r);
 bool orr_steps_replaying(lua_State *L, orr_script *s, const orr_fiber *f);
 bool orr_steps_diverged(lua_State *L, orr_script *s, const orr_fiber *f);
 void orr_steps_forget(lua_State *L, const orr_runbox *r, const orr_task *task);
+void orr_steps_restart(lua_State *L, orr_script *s, const orr_fiber *f);
+uint32_t orr_steps_first(lua_State *L, const orr_fiber *f);
+void orr_steps_restarted(lua_State *L, const orr_fiber *f);
 /* Pushes a list of the ids of child runs that were begun and are not known to have ended, and that
  * no attempt is going to wait for. */
 void orr_steps_push_orphans(lua_State *L, const orr_runbox *r);

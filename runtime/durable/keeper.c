@@ -42,6 +42,9 @@ const orr_keeper orr_durable_keeper = {
     .replaying = orr_steps_replaying,
     .diverged = orr_steps_diverged,
     .forget = orr_steps_forget,
+    .restart = orr_steps_restart,
+    .first = orr_steps_first,
+    .restarted = orr_steps_restarted,
 };
 
 void orr_durable_open(lua_State *L, const orr_script *s) {

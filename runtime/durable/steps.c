@@ -9,6 +9,10 @@
  *     RUN_STEPS[task handle] = { iteration, divergence, [path] = { [0] = greatest ordinal,
  *     [ordinal] = entry } }
  *
+ * A handler that begins anew (ctx:restart) has no steps any more; the table then holds the value it
+ * began with, and the ordinal from which it counts on. Ordinals do not begin again, for the ids of
+ * child runs and what ctx:random gives are derived from them.
+ *
  * Values are kept as JSON text: a handler may change what it was given, and the next attempt must
  * see what was recorded.
  *
@@ -24,14 +28,14 @@
 #include <string.h>
 
 /* Of a task, beside the paths. */
-enum { T_ITERATION = 1, T_DIVERGED };
+enum { T_ITERATION = 1, T_DIVERGED, T_ORDINAL, T_RESTARTED };
 
 /* An entry. */
 enum { E_KIND = 1, E_NAME, E_ATTEMPT, E_STATE, E_DUE, E_TEXT };
 
 static const char *const kind_names[] = {
     [STEP_CALLED] = "step", [STEP_SLEEP] = "sleep", [STEP_WAIT] = "wait",
-    [STEP_CALL] = "call",   [STEP_NOW] = "now",
+    [STEP_CALL] = "call",   [STEP_NOW] = "now",     [STEP_RESTART] = "restart",
 };
 #define KINDS (sizeof kind_names / sizeof *kind_names)
 
@@ -210,7 +214,8 @@ void orr_steps_forget(lua_State *L, const orr_runbox *r, const orr_task *task) {
 static void push_step_text(lua_State *L, lua_Integer kind, int name) {
     name = lua_absindex(L, name);
     if (kind <= 0 || kind >= (lua_Integer)KINDS) lua_pushliteral(L, "a step of a newer version");
-    else if (kind == STEP_SLEEP || kind == STEP_NOW) lua_pushfstring(L, "ctx:%s", kind_names[kind]);
+    else if (kind == STEP_SLEEP || kind == STEP_NOW || kind == STEP_RESTART)
+        lua_pushfstring(L, "ctx:%s", kind_names[kind]);
     else lua_pushfstring(L, "ctx:%s(\"%s\")", kind_names[kind], lua_tostring(L, name));
 }
 
@@ -329,6 +334,10 @@ orr_step_state orr_steps_find(lua_State *L, orr_script *s, orr_fiber *f, orr_ste
     int top = lua_gettop(L), entry = top + 1;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     if (push_kept_divergence(L, s, f)) lua_error(L);
+    if (orr_fiber_at(s, f->root)->flags & ATTEMPT_RESTARTS) {
+        orr_push_restarting(L, s);
+        lua_error(L);
+    }
     step->due = -1;
     push_path(L, s, f);
     if (push_steps(L, f->run, &f->task)) lua_rawgeti(L, -1, f->ordinal);
@@ -617,6 +626,74 @@ void orr_steps_settle(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *s
     lua_settop(L, value);
 }
 
+/* ---- beginning anew -------------------------------------------------------------------------- */
+
+/* Pushes what takes the place of a task's steps: the text that the handler begins anew with is at
+ * `text`. */
+static void push_begun_anew(lua_State *L, const orr_task *task, lua_Integer ordinal, int text) {
+    lua_createtable(L, T_RESTARTED, 0);
+    const lua_Integer numbers[] = {[T_ITERATION] = (lua_Integer)task->iteration, [T_ORDINAL] = ordinal};
+    for (int i = T_ITERATION; i <= T_ORDINAL; i++) {
+        if (i == T_DIVERGED) lua_pushboolean(L, false);
+        else lua_pushinteger(L, numbers[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pushvalue(L, text);
+    lua_rawseti(L, -2, T_RESTARTED);
+}
+
+/* Puts the table at the top, which is popped, in the place of the task's steps. It does not raise
+ * where the task has such a table. */
+static void replace_task(lua_State *L, orr_runbox *r, const orr_task *task) {
+    orr_run_push_table(L, r, RUN_STEPS, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)orr_task_handle(task->node, task->item));
+    lua_pop(L, 1);
+    r->stepped = true;
+}
+
+void orr_steps_restart(lua_State *L, orr_script *s, const orr_fiber *f) {
+    int value = lua_gettop(L), name = value + 1;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lua_pushliteral(L, "restart");
+    orr_step_ref step = {.kind = STEP_RESTART, .state = STEP_VALUE, .name = name, .due = -1};
+    lua_pushvalue(L, value);
+    int text = push_kept(L, f->run, &step, name + 1);
+    if (step.state == STEP_ERROR) {
+        lua_settop(L, name + 1);
+        lua_error(L);
+    }
+    push_task(L, f->run, &f->task, true);
+    push_begun_anew(L, &f->task, (lua_Integer)f->ordinal, text);
+    int anew = lua_gettop(L);
+    if (f->run->journal) {
+        push_path(L, s, f);
+        push_payload(L, f, &step, anew + 1, text);
+        if (!note(L, f->run, ORR_REC_STEP, &f->task, -1)) lua_error(L);
+    }
+    lua_settop(L, anew);
+    replace_task(L, f->run, &f->task);
+    lua_settop(L, value);
+}
+
+uint32_t orr_steps_first(lua_State *L, const orr_fiber *f) {
+    int top = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    lua_Integer first = push_task(L, f->run, &f->task, false) ? integer_at(L, top + 1, T_ORDINAL) : 0;
+    lua_settop(L, top);
+    return (uint32_t)first;
+}
+
+void orr_steps_restarted(lua_State *L, const orr_fiber *f) {
+    int top = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (push_task(L, f->run, &f->task, false) && lua_rawgeti(L, top + 1, T_RESTARTED) == LUA_TSTRING)
+        orr_payload_decode(L, f->run, -1);
+    else lua_pushnil(L);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+}
+
 /* ---- reading back ---------------------------------------------------------------------------- */
 
 static lua_Integer kind_of(const char *name, size_t size) {
@@ -646,6 +723,11 @@ static orr_step_state push_restored(lua_State *L, const orr_runbox *r, int idx, 
 /* The text that the step holds is at the top. */
 static void keep_restored(lua_State *L, orr_runbox *r, const orr_record *rec, orr_step_ref *step, int path,
                           lua_Integer ordinal) {
+    if (step->kind == STEP_RESTART) {
+        push_begun_anew(L, &rec->task, ordinal, lua_gettop(L));
+        replace_task(L, r, &rec->task);
+        return;
+    }
     step->due = orr_run_read(r->run, rec->due);
     push_entry(L, step, &rec->task, lua_gettop(L));
     keep(L, r, &rec->task, path, ordinal);

@@ -17,12 +17,26 @@ static void fail_with_top(lua_State *L, orr_script *s, orr_fiber *f) {
     orr_keep_error(L, s, f, &runs->result.error);
 }
 
+static int call_handler(lua_State *L, orr_script *s, orr_fiber *f);
+
+/* Whether the handler that has ended, with its value or error at the top, begins anew: it called
+ * ctx:restart, and was not asked to stop since. */
+static bool begins_anew(lua_State *L, orr_fiber *f) {
+    if (!(f->flags & ATTEMPT_RESTARTS)) return false;
+    f->flags &= (uint16_t)~ATTEMPT_RESTARTS;
+    return !(f->flags & (FIBER_CANCELLED | ATTEMPT_DIVERGED)) && f->run->run && !orr_is_stopped(L, -1);
+}
+
 static int node_done(lua_State *L, int status, lua_KContext k) {
     orr_script *s = (orr_script *)k;
     orr_fiber *f = orr_fiber_current(s);
     orr_runs *runs = orr_runs_of(s);
     runs->reported = runs->later = false;
     status = orr_fiber_done(L, s, f, status);
+    while (begins_anew(L, f)) {
+        f->inner = f->newest = 0;
+        status = orr_fiber_done(L, s, f, call_handler(L, s, f));
+    }
     if (status == LUA_OK || status == LUA_YIELD) {
         runs->result = (orr_result){.end = ORR_END_COMPLETED, .port = ORR_PORT_ANY};
         bool undoes = f->phase == ORR_PHASE_COMPENSATE,
@@ -117,10 +131,12 @@ static bool another(orr_script *s, orr_fiber *f) {
 }
 
 /* Fetches the handler, gives it what it takes, and runs it under a pcall through which waits
- * pass. */
-static int run_handler(lua_State *L, orr_script *s, orr_fiber *f) {
+ * pass. The stack holds the script alone then; the status. */
+static int call_handler(lua_State *L, orr_script *s, orr_fiber *f) {
     orr_runbox *r = f->run;
     uint32_t node = f->task.node, how = r->plan->how[node];
+    lua_settop(L, 1);
+    if (r->stepped) f->ordinal = r->rt->keeper->first(L, f);
     lua_pushcfunction(L, orr_error_trace);
     lua_rawgeti(L, LUA_REGISTRYINDEX, r->handlers);
     lua_rawgeti(L, 3, how >> NODE_HANDLER_SHIFT);
@@ -128,8 +144,7 @@ static int run_handler(lua_State *L, orr_script *s, orr_fiber *f) {
         orr_push_ctx(L, s, f);
         if (how & TAKES_INPUTS) orr_push_inputs(L, s, r, node);
     }
-    int status = lua_pcallk(L, lua_gettop(L) - 4, 1, 2, (lua_KContext)s, node_done);
-    return node_done(L, status, (lua_KContext)s);
+    return lua_pcallk(L, lua_gettop(L) - 4, 1, 2, (lua_KContext)s, node_done);
 }
 
 /* An attempt, and those after it that need no coroutine of their own. One that waits comes back
@@ -138,8 +153,7 @@ static int node_base(lua_State *L) {
     orr_script *s = lua_touserdata(L, 1);
     orr_fiber *f = orr_fiber_current(s);
     do {
-        lua_settop(L, 1);
-        run_handler(L, s, f);
+        node_done(L, call_handler(L, s, f), (lua_KContext)s);
     } while (another(s, f));
     return 0;
 }

@@ -320,6 +320,12 @@ static void get_previous(lua_State *L, orr_fiber *f) {
     else orr_push_previous(L, f, until);
 }
 
+static void get_restarted(lua_State *L, orr_fiber *f) {
+    bool may = f->run->stepped && f->phase == ORR_PHASE_RUN && f->state != FIBER_VIEW;
+    if (may) f->run->rt->keeper->restarted(L, f);
+    else lua_pushnil(L);
+}
+
 static const struct {
     const char *name;
     void (*get)(lua_State *L, orr_fiber *f);
@@ -340,6 +346,7 @@ static const struct {
     {"attempt", get_attempt},
     {"iteration", get_iteration},
     {"previous", get_previous},
+    {"restarted", get_restarted},
     {"idempotency_key", get_idempotency_key},
     {"cancelled", get_cancelled},
     {"output", get_output},
@@ -377,14 +384,12 @@ static int ctx_newindex(lua_State *L) {
 
 void orr_open_ctx(lua_State *L, orr_script *s) {
     static const luaL_Reg methods[] = {
-        {"sleep", orr_ctx_sleep},   {"log", ctx_log},
-        {"progress", ctx_progress}, {"heartbeat", ctx_heartbeat},
-        {"emit", ctx_emit},         {"call", orr_ctx_call},
-        {"step", orr_ctx_step},     {"wait", orr_ctx_wait},
-        {"now", orr_ctx_now},       {"random", orr_ctx_random},
-        {"uuid", orr_ctx_uuid},     {"items", orr_ctx_items},
-        {"state", ctx_state},       {"cost", ctx_cost},
-        {"publish", ctx_publish},   {NULL, NULL},
+        {"sleep", orr_ctx_sleep},     {"log", ctx_log},       {"progress", ctx_progress},
+        {"heartbeat", ctx_heartbeat}, {"emit", ctx_emit},     {"call", orr_ctx_call},
+        {"step", orr_ctx_step},       {"wait", orr_ctx_wait}, {"now", orr_ctx_now},
+        {"random", orr_ctx_random},   {"uuid", orr_ctx_uuid}, {"items", orr_ctx_items},
+        {"state", ctx_state},         {"cost", ctx_cost},     {"publish", ctx_publish},
+        {"restart", orr_ctx_restart}, {NULL, NULL},
     };
     lua_newtable(L);
     lua_pushliteral(L, "orrery.ctx");

@@ -177,6 +177,7 @@ int orr_ctx_call(lua_State *L);
 int orr_ctx_step(lua_State *L);
 int orr_ctx_sleep(lua_State *L);
 int orr_ctx_now(lua_State *L);
+int orr_ctx_restart(lua_State *L);
 int orr_ctx_random(lua_State *L);
 int orr_ctx_uuid(lua_State *L);
 int orr_ctx_wait(lua_State *L);

@@ -17,7 +17,7 @@ typedef struct orr_rtbox orr_rtbox;
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 /* In journals as `k`, and in tables. */
-typedef enum { STEP_CALLED = 1, STEP_SLEEP, STEP_WAIT, STEP_CALL, STEP_NOW } orr_step_kind;
+typedef enum { STEP_CALLED = 1, STEP_SLEEP, STEP_WAIT, STEP_CALL, STEP_NOW, STEP_RESTART } orr_step_kind;
 
 typedef enum {
     STEP_NONE,  /* not recorded, or to be done again */
@@ -190,6 +190,13 @@ typedef struct orr_keeper {
     bool (*diverged)(lua_State *L, orr_script *s, const orr_fiber *f);
     /* Nobody will ask for the task's steps again. */
     void (*forget)(lua_State *L, const orr_runbox *r, const orr_task *task);
+    /* The handler begins anew with the value at the top, which stays: one record, where the run has
+     * a journal, and the task's steps are forgotten. Where it raises, nothing has changed. */
+    void (*restart)(lua_State *L, orr_script *s, const orr_fiber *f);
+    /* Where the handler that is about to run begins to count its steps. */
+    uint32_t (*first)(lua_State *L, const orr_fiber *f);
+    /* Pushes the value that the handler began anew with; nil where it did not. */
+    void (*restarted)(lua_State *L, const orr_fiber *f);
 } orr_keeper;
 
 #endif

@@ -40,9 +40,10 @@ enum {
     ATTEMPT_IN_STEP = FIBER_INHERITED, /* runs the function of a ctx:step: nothing is recorded by itself */
     ATTEMPT_CACHED = FIBER_CLIENTS,    /* what its handler returns was found in the cache */
     ATTEMPT_SILENT = 8192,             /* root: the keeper has reported its silence */
-    ATTEMPT_DIVERGED = 16384           /* root: it has left the course that is recorded */
+    ATTEMPT_DIVERGED = 16384,          /* root: it has left the course that is recorded */
+    ATTEMPT_RESTARTS = 32768           /* root: its handler is to begin anew where it ends */
 };
-_Static_assert(ATTEMPT_DIVERGED <= UINT16_MAX, "orr_fiber.flags is a uint16_t; one bit is left");
+_Static_assert(ATTEMPT_RESTARTS <= UINT16_MAX, "orr_fiber.flags is a uint16_t; no bit is left");
 
 /* ---- plans ----------------------------------------------------------------------------------- */
 
@@ -275,6 +276,8 @@ void orr_push_core_error(lua_State *L, orr_runbox *r, const orr_error *error, ui
 /* The error of a node, where it has one: true. Its field `node` is the node itself, or, of one that
  * was skipped because of a failure before it, the node because of which. */
 bool orr_push_error_of(lua_State *L, orr_runbox *r, uint32_t node);
+/* Pushes what ctx:restart raises. */
+void orr_push_restarting(lua_State *L, const orr_script *s);
 
 /* Gives up a run before its end, for the error at the top of L (popped): its attempts are dropped,
  * whoever waits is notified. No effect on one that is not live. Outside of the core only. */

@@ -129,6 +129,48 @@ int orr_ctx_step(lua_State *L) {
     return step_done(L, status, (lua_KContext)s);
 }
 
+/* ---- beginning anew -------------------------------------------------------------------------- */
+
+void orr_push_restarting(lua_State *L, const orr_script *s) {
+    orr_push_error(L, s, "cancelled", "ctx:restart was called: the handler ends here and begins anew");
+}
+
+/* ctx:restart(value): ends the handler, which begins anew with an empty list of steps and finds the
+ * value, plain data, as ctx.restarted. It raises; a handler that catches that begins anew where it
+ * ends. May wait. */
+int orr_ctx_restart(lua_State *L) {
+    orr_fiber *f = orr_step_outer_fiber(L, "ctx:restart");
+    orr_script *s = f->run->script;
+    if (f->kind != FIBER_NODE)
+        luaL_error(L, "ctx:restart cannot be used inside flow.gather, whose other functions go on; call it "
+                      "when flow.gather has returned");
+    if (f->phase != ORR_PHASE_RUN)
+        luaL_error(L,
+                   "ctx:restart can be used in a node's handler only, not in its fallback or compensation");
+    lua_settop(L, 2);
+    if (f->flags & FIBER_CANCELLED) {
+        orr_push_error(L, s, "cancelled", "the handler was asked to stop, so that it cannot begin anew");
+        return lua_error(L);
+    }
+    if (!orr_value_check(L, 2, "restart", "what a handler begins anew with is plain data")) {
+        orr_push_error(L, s, "invalid_output", lua_tostring(L, -1));
+        return lua_error(L);
+    }
+    orr_step_count(f);
+    if (f->run->journal) {
+        lua_pushliteral(L, "restart");
+        orr_step_ref step = {.kind = STEP_RESTART, .name = 3};
+        f->run->rt->keeper->find(L, s, f, &step); /* raises where other steps were recorded from here on */
+        orr_wait_begin(L, s, "ctx:restart");
+        lua_settop(L, 2);
+    }
+    f->run->rt->keeper->restart(L, s, f);
+    f->flags |= ATTEMPT_RESTARTS;
+    orr_push_restarting(L, s);
+    if (f->run->journal) return orr_run_hold(L, s, f->run, true);
+    return lua_error(L);
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 /* (due) */

@@ -154,6 +154,7 @@ function Saga:step(name, action, undo, keys) end
 ---@field item_name string|nil with `item_name`
 ---@field iteration integer from 1, with `loop`
 ---@field previous any with `loop`: the output of the iteration before, nil in the first
+---@field restarted any what `ctx:restart` gave; nil where the handler did not begin anew
 ---@field cancelled boolean whether it has been asked to stop
 ---@field trigger orrery.Trigger what has started the run
 ---@field idempotency_key string the same for all attempts
@@ -199,6 +200,9 @@ function Context:call(workflow, input, options) end
 ---@param ... any
 ---@return any
 function Context:step(name, fn, ...) end
+---Ends the handler and begins it anew, without its steps; it finds the value as `ctx.restarted`.
+---@param value any plain data
+function Context:restart(value) end
 ---Waits for a signal and returns its data. Raises `signal_timeout`.
 ---@param signal string
 ---@param options? {timeout: orrery.Duration}

@@ -131,6 +131,10 @@ function methods.step(_, name, fn, ...)
   return recorded
 end
 
+function methods.restart()
+  error("ctx:restart cannot be used in a worker; leave out strategy = \"thread\" of the node", 2)
+end
+
 function methods.call(_, what, ...)
   if type(what) == "string" then return ask("call", "call", message.pack(what, ...)) end
   local named, reason = require("orrery.bundle.reference").of(what)

@@ -47,6 +47,8 @@ static const char *const writes[ORR_WRITE_COUNT] = {
         "attempt = ?5 AND state = 'running'",
     [ORR_WRITE_TIMER_GONE] = "DELETE FROM timers WHERE run = ?1 AND node = ?2 AND item = ?3",
     [ORR_WRITE_TIMER] = "INSERT INTO timers(run, node, item, kind, due) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [ORR_WRITE_STEPS_GONE] =
+        "DELETE FROM steps WHERE run = ?1 AND node = ?2 AND item = ?3 AND iteration = ?4",
     [ORR_WRITE_STEP] =
         "INSERT OR REPLACE INTO steps(run, node, item, iteration, path, ordinal, name, kind, "
         "attempt, value, error, time) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",

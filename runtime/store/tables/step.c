@@ -71,6 +71,8 @@ static void take_signal(orr_applying *c, orr_span name) {
 }
 
 void orr_apply_step(orr_applying *c) {
+    static const char restart[] = "restart";
+    enum { STEP_KEY = 4 }; /* the columns that name the task */
     const orr_task *task = &c->record->task;
     orr_span payload = orr_resolved(c), path = orr_json_member(payload, "p"),
              name = orr_json_member(payload, "n");
@@ -88,6 +90,9 @@ void orr_apply_step(orr_applying *c) {
         orr_field_integer((int64_t)orr_json_number(orr_json_member(payload, "o"), 0)),
         orr_field_span(text_of(c, name)), orr_field_span(kind), orr_field_integer(task->attempt),
         orr_field_span(value), orr_field_span(error), orr_field_real(c->time)};
+    /* a handler that begins anew has no steps but that */
+    if (c->status == ORR_OK && kind.size == sizeof restart - 1 && memcmp(kind.at, restart, kind.size) == 0)
+        c->status = orr_sink_put(c->p, ORR_WRITE_STEPS_GONE, row, STEP_KEY);
     if (c->status == ORR_OK) c->status = ORR_PUT(c->p, ORR_WRITE_STEP, row);
     if (signal.at != NULL) take_signal(c, signal);
     if (value.at != NULL || error.at != NULL) return;

@@ -52,6 +52,7 @@
                      "interrupted, output")                                                                  \
     X(TIMER_GONE, "run, node, item")                                                                         \
     X(TIMER, "run, node, item, kind, due")                                                                   \
+    X(STEPS_GONE, "run, node, item, iteration")                                                              \
     X(STEP, "run, node, item, iteration, path, ordinal, name, kind, attempt, value, error, time")            \
     X(SIGNAL, "run, seq, name, data, sent, received")                                                        \
     /* the first signal of that name that was not taken is */                                                \
