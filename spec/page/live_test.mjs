@@ -156,6 +156,22 @@ export const tests = [
     await page.locator("main .said", { hasText: /^1 run$/ }).waitFor();
     await shot(page, place, "live-list");
   }),
+  logged_in("what happens before the stream has opened is seen, in each tab", async ({ page, context, url, ask, start }) => {
+    const waits = [];
+    await context.route("**/api/v1/events*", (route) => new Promise((open) => waits.push(open)).then(() => route.continue()));
+    const id = await start("steady"), other = await context.newPage();
+    await page.goto(`${url}#/runs?label=suite%3Dgap`);
+    await page.locator("main .said", { hasText: "No run is like that." }).waitFor();
+    await open_run(other, url, id);
+    await other.locator("orr-run h2", { hasText: "waiting" }).waitFor();
+    const missed = await start("steady", undefined, { suite: "gap" });
+    await ask(`/runs/${missed}/signal`, { name: "go" });
+    await ask(`/runs/${id}/signal`, { name: "go" });
+    for (const one of [missed, id]) await until_ended(ask, one);
+    for (const open of waits) open();
+    await page.locator("tbody tr", { has: page.locator(`a[href$="${missed}"]`) }).filter({ hasText: "completed" }).waitFor();
+    await other.locator("orr-run h2", { hasText: "completed" }).waitFor();
+  }),
   logged_in("several runs are cancelled at once, after a look", async ({ page, url, ask, start }) => {
     const ids = [await start("steady", undefined, { bulk: "yes" }), await start("steady", undefined, { bulk: "yes" })];
     await page.goto(`${url}#/runs?label=bulk%3Dyes`);

@@ -1,4 +1,4 @@
-// main.mjs: the tests of the page in a browser. usage: node main.mjs BUILD [PART OF A FILE'S NAME]
+// main.mjs: the tests of the page in a browser. usage: node main.mjs BUILD [PART OF A FILE'S NAME [PART OF A TEST'S]]
 //
 // Each file NAME_test.mjs gives { tests, begin, end }: begin makes what its tests share. A test gets that and a way to
 // open pages; one fails where it throws, or where a page of it had an error or broke its policy. The last line is
@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-const [build, part = ""] = process.argv.slice(2);
+const [build, part = "", of_test = ""] = process.argv.slice(2);
 const here = dirname(fileURLToPath(import.meta.url)), root = join(here, "../..");
 const PATIENCE = 60_000;
 
@@ -55,7 +55,7 @@ for (const file of files) {
   try {
     const { begin, tests, end } = await import(`./${file}`);
     const shared = await begin(place, folder, browser);
-    for (const one of tests) await run_test(shared, one) ? passed++ : failed++;
+    for (const one of tests.filter(({ name }) => name.includes(of_test))) await run_test(shared, one) ? passed++ : failed++;
     await end?.(shared);
   } catch (error) {
     console.log(`FAILED ${file}\n${error.stack ?? error}\n`);

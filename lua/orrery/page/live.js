@@ -90,7 +90,7 @@ export function run_view(id, may) {
     actions: ({ run }) => run_actions(run, may, again), link: run_url, load: (node) => read_node(id, node),
     node_actions: ({ run, why }, node) => help_button(run, why[node.name]?.help, may, again),
   };
-  const end = on_event((event) => event.run === id && again());
+  const end = on_event((event) => (event === null || event.run === id) && again());
   read();
   return { element: el("div", {}, said, view), stop() {
     end();

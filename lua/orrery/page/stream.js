@@ -12,13 +12,21 @@ function tell(message) {
   for (const listener of listeners) listener(message.event);
 }
 
+function tell_all(message) {
+  tell(message);
+  channel?.postMessage(message);
+}
+
+// A stream that begins nowhere begins with what is new when it opens. What was read before that may be older, so it is to
+// be read again: what happened in between, no event tells.
 function read_stream() {
-  const source = new EventSource(`/api/v1/events${last_seen && `?after=${encodeURIComponent(last_seen)}`}`);
-  source.onmessage = ({ data, lastEventId }) => {
-    const message = { id: lastEventId, event: JSON.parse(data) };
-    tell(message);
-    channel?.postMessage(message);
+  const from = last_seen, source = new EventSource(`/api/v1/events${from && `?after=${encodeURIComponent(from)}`}`);
+  let opened = from !== "";
+  source.onopen = () => {
+    if (!opened) tell_all({ id: "", event: null });
+    opened = true;
   };
+  source.onmessage = ({ data, lastEventId }) => tell_all({ id: lastEventId, event: JSON.parse(data) });
   source.onerror = () => {
     if (source.readyState === EventSource.CLOSED) setTimeout(read_stream, AGAIN);
   };
@@ -35,7 +43,7 @@ function begin() {
   });
 }
 
-// Calls a function with each event. Returns what ends that.
+// Calls a function with each event, and with null where some may have been missed. Returns what ends that.
 export function on_event(listener) {
   listeners.add(listener);
   if (!begun) begin();
