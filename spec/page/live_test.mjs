@@ -310,6 +310,42 @@ export const tests = [
     await page.setViewportSize({ width: 360, height: 740 });
     await fits(page);
   }),
+  logged_in("hooks tell what came to them, and a delivery is done once more", async ({ page, url, place }) => {
+    const send = async (body, id) => (await fetch(`${url}hooks/orders`, { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body),
+      headers: { "content-type": "application/json", "webhook-id": id } })).status;
+    assert.equal(await send({ type: "made", order: "<b>A-1</b>" }, "first"), 202);
+    assert.equal(await send({ type: "lost" }, "second"), 202);
+    assert.ok(await send({ type: "made", order: 7 }, "third") >= 400);
+    await page.goto(`${url}#/hooks`);
+    await page.locator("tr", { hasText: "orders" }).filter({ hasText: "hooked" }).waitFor();
+    await is_accessible(page);
+    await shot(page, place, "hooks");
+    await page.getByRole("link", { name: "orders", exact: true }).press("Enter");
+    await page.locator("main .said", { hasText: "3 deliveries" }).waitFor();
+    assert.equal(await page.locator("tbody tr", { hasText: "failed" }).count(), 1);
+    assert.equal(await page.locator("tbody tr", { hasText: "ignored" }).count(), 1);
+    await is_accessible(page);
+    await shot(page, place, "hook");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page);
+    await shot(page, place, "hook-narrow");
+    await page.locator("tbody tr", { hasText: "started" }).getByRole("link").first().click();
+    await page.locator(".json", { hasText: "<b>A-1</b>" }).waitFor();
+    await page.locator("tr", { hasText: "webhook-id" }).getByText("first").waitFor();
+    await page.getByRole("button", { name: "Redeliver" }).press("Enter");
+    await page.locator("[role=status]", { hasText: "existing" }).waitFor();
+    await is_accessible(page);
+    await fits(page);
+    await shot(page, place, "delivery");
+    await page.locator("[role=status] a").click();
+    await page.locator("#published", { hasText: "shelf" }).waitFor();
+    await fits(page);
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.locator("#published").screenshot({ path: `${place.shots}/published.png` });
+    await page.goto(`${url}#/hooks/orders`);
+    await page.locator("main .said", { hasText: "4 deliveries" }).waitFor();
+    await page.locator("tbody tr", { hasText: "once more" }).waitFor();
+  }),
   logged_in("the audit is narrowed and verified", async ({ page, url, place, ask, start }) => {
     await ask(`/runs/${await start("steady")}/cancel`, {});
     await page.goto(`${url}#/audit`);

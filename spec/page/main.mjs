@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 
 const [build, part = "", of_test = ""] = process.argv.slice(2);
 const here = dirname(fileURLToPath(import.meta.url)), root = join(here, "../..");
-const PATIENCE = 60_000;
+const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
 
 export const place = { build, root, orrery: join(build, "orrery"), flows: join(root, "spec/page/flows"), shots: join(here, "shots") };
 

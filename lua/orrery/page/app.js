@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { problem_view } from "./dialogs.js";
 import { el, fill, line, plain } from "./dom.js";
+import { delivery_view, hook_view, hooks_view } from "./hooks.js";
 import { run_view } from "./live.js";
 import { runs_view } from "./runs.js";
 import { schedule_view, schedules_view } from "./schedules.js";
@@ -11,7 +12,7 @@ import { workflow_view, workflows_view } from "./workflows.js";
 
 const SCOPES = ["read", "run", "operate", "admin"];
 
-const PAGES = [["runs", "Runs"], ["workflows", "Workflows"], ["schedules", "Schedules"], ["pools", "Pools"], ["audit", "Audit"]];
+const PAGES = [["runs", "Runs"], ["workflows", "Workflows"], ["schedules", "Schedules"], ["hooks", "Hooks"], ["pools", "Pools"], ["audit", "Audit"]];
 
 const main = el("main", { tabindex: "-1" });
 const nav = el("nav", { "aria-label": "Pages" }, PAGES.map(([name, word]) => el("a", { href: `#/${name}` }, word)));
@@ -21,12 +22,15 @@ function may(scope) {
   return me !== null && !me.read_only && SCOPES.indexOf(me.scope) >= SCOPES.indexOf(scope);
 }
 
-function view_of(kind, name, query) {
+function view_of([kind, name, part], query) {
   if (kind === "runs" && name) return [run_view(name, may), `Run ${name}`];
   if (kind === "workflows" && name) return [workflow_view(name, may), `Workflow ${name}`];
   if (kind === "workflows") return [workflows_view(), "Workflows"];
   if (kind === "schedules" && name) return [schedule_view(name, may), `Schedule ${name}`];
   if (kind === "schedules") return [schedules_view(), "Schedules"];
+  if (kind === "hooks" && part) return [delivery_view(name, part, may), `Delivery ${part} to ${name}`];
+  if (kind === "hooks" && name) return [hook_view(name), `Hook ${name}`];
+  if (kind === "hooks") return [hooks_view(), "Hooks"];
   if (kind === "pools") return [tend_view(may), "Pools and breakers"];
   if (kind === "audit") return [audit_view(), "Audit"];
   return [runs_view(query, may), "Runs"];
@@ -34,9 +38,9 @@ function view_of(kind, name, query) {
 
 function show() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [kind = "runs", name] = path.split("/").map(decodeURIComponent);
+  const parts = path.split("/").map(decodeURIComponent), kind = parts[0];
   shown?.stop?.();
-  const [view, title] = view_of(kind, name, new URLSearchParams(search));
+  const [view, title] = view_of(parts, new URLSearchParams(search));
   shown = view;
   document.title = `${plain(title)} · Orrery`;
   for (const link of nav.children) {
