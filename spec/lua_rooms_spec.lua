@@ -4,9 +4,9 @@ local DOCS, TABLE = "docs/architecture.md", "<!-- rooms of Lua -->"
 -- Files beside lua/orrery/init.lua that all rooms share; the others there are the module `orrery`
 -- itself.
 local BASICS = {
-  defer = true, duration = true, errors = true, events = true, fileset = true, glob = true, mask = true,
-  nearest = true, secret = true, signature = true, simulated = true, state = true, text = true, url = true,
-  version = true, where = true, wording = true,
+  defer = true, difference = true, duration = true, errors = true, events = true, fileset = true,
+  glob = true, mask = true, nearest = true, secret = true, signature = true, simulated = true, state = true,
+  text = true, url = true, version = true, where = true, wording = true,
 }
 -- Modules in C. What only the command has is for the command.
 local IN_C = { ["orrery.core"] = true, ["orrery.host"] = "cli" }

@@ -133,6 +133,9 @@ describe("the API of runs", function()
       { 400, "bad_request", "/runs?limit=0" }, { 400, "bad_request", "/runs?limit=1001" },
       { 400, "bad_request", "/runs?workflow=nope" }, { 400, "bad_request", "/runs?since=never" },
       { 400, "bad_request", "/runs/" .. id .. "/nodes?cursor=x" },
+      { 404, "run_not_found", "/runs/" .. id .. "/compare/00000000" },
+      { 400, "bad_request", "/runs/" .. id .. "/compare/" .. id .. "/nodes?cursor=x" },
+      { 400, "bad_request", "/runs/" .. id .. "/compare/" .. id .. "/nodes?cursor=ax" },
       { 400, "bad_request", "/runs/" .. id .. "/steps?cursor=zz" },
       { 400, "bad_request", "/runs/" .. id .. "/logs?level=loud" },
       { 400, "bad_request", "/runs/" .. id .. "/events?after=x" }, { 400, "bad_request", "/events?after=1" },
@@ -154,7 +157,8 @@ describe("the API of runs", function()
     assert.same({ "etl" },
       names(s:expect(200, "GET", "/api/v1/statistics", { token = bound }).workflows, "workflow"))
     for _, path in ipairs { "/runs?workflow=waits", "/runs/" .. waits, "/runs/" .. waits .. "/nodes",
-      "/runs/" .. waits .. "/events", "/runs/" .. waits .. "/logs/stream", "/statistics?workflow=waits" } do
+      "/runs/" .. waits .. "/events", "/runs/" .. waits .. "/logs/stream", "/statistics?workflow=waits",
+      "/runs/" .. etl .. "/compare/" .. waits, "/runs/" .. etl .. "/compare/" .. waits .. "/nodes" } do
       assert.equal(403, s:ask("GET", "/api/v1" .. path, { token = bound }).status, path)
     end
     s:expect(200, "GET", "/api/v1/runs/" .. etl, { token = bound })

@@ -98,7 +98,7 @@ describe("an assertion about values", function()
 end)
 
 describe("a difference", function()
-  local diff = require "orrery.testing.diff"
+  local diff, difference = require "orrery.testing.diff", require "orrery.difference"
 
   it("shows what is near it", function()
     local a, b = {}, {}
@@ -121,7 +121,7 @@ describe("a difference", function()
       for i = 1, math.random(0, 12) do a[i] = tostring(math.random(3)) end
       for i = 1, math.random(0, 12) do b[i] = tostring(math.random(3)) end
       local x, y = {}, {}
-      for _, line in ipairs(diff.lines(a, b)) do
+      for _, line in ipairs(difference.of(a, b)) do
         local sign, text = line:sub(1, 1), line:sub(3)
         if text ~= "…" then
           if sign ~= "+" then x[#x + 1] = text end

@@ -108,4 +108,15 @@ function find.one(db, prefix)
   return row_of(db, rows[1].number)
 end
 
+--- The same where there has to be one. Raises `run_not_found`.
+---@param db orrery.Store
+---@param prefix string
+---@return table row
+function find.must(db, prefix)
+  local run, message = find.one(db, prefix)
+  if run then return run end
+  error(setmetatable({ code = "run_not_found", message = message, retryable = false },
+    require("orrery.core").error_mt), 0)
+end
+
 return find

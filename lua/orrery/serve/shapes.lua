@@ -91,6 +91,17 @@ shapes.ALL = {
     kind = "string?", error = "any?", source = "string?", held = "string?", abandoned = "boolean?",
     left = "boolean?", help = { type = "object", optional = true }, ["..."] = "any" },
 
+  ComparedValue = { same = "boolean", one = "any?", other = "any?", one_bytes = "integer?",
+    other_bytes = "integer?" },
+  ComparedCode = { same = "boolean", known = "boolean", one = "string?", other = "string?", more = "boolean",
+    definition = "string[]", arguments = { type = "object", optional = true },
+    sources = list { name = "string", main = "boolean?", change = { "changed", "gone", "new" },
+      binary = "boolean?", lines = "string[]" } },
+  Comparison = { one = "object", other = "object", input = "ComparedValue", context = "ComparedValue",
+    output = "ComparedValue", code = "ComparedCode" },
+  ComparedNode = { name = "string", differs = "string[]", one = { type = "object", optional = true },
+    other = { type = "object", optional = true } },
+
   Pool = { name = "string", max = "integer?", rate = "number?", per = "number?", paused = "boolean" },
   Breaker = { name = "string", state = { "closed", "open", "half_open" }, ["until"] = "number?",
     threshold = "integer?",

@@ -45,6 +45,18 @@ end
 
 runs.graph, runs.timeline = drawn "graph", drawn "timeline"
 
+-- The answer about the run in the path and another, of which who asks may see the workflow as well.
+local function compared(name)
+  return function(call)
+    local reads = call.host.reads
+    local other = reads:value("orrery.serve.reads.asks", "which", call.params.other)
+    call:must(other.workflow)
+    return reads:slowly("orrery.serve.reads.compared", name, call.params.id, other.id, call.query or {}), JSON
+  end
+end
+
+runs.compare, runs.compare_nodes = compared "runs", compared "nodes"
+
 --- Figures over runs.
 ---@param call orrery.serve.Call
 ---@return string json

@@ -11,17 +11,10 @@ local asks = {}
 
 local array = core.json.array
 
--- The run of an id, or of the beginning of one.
-local function run_of(db, id)
-  local run, message = find.one(db, id)
-  if run then return run end
-  error(setmetatable({ code = "run_not_found", message = message, retryable = false }, core.error_mt), 0)
-end
-
 -- Of one moment, with the run in place of its id.
 local function about_run(fn)
   return function(db, id, args)
-    return db:snapshot(function() return fn(db, run_of(db, id), args or {}) end)
+    return db:snapshot(function() return fn(db, find.must(db, id), args or {}) end)
   end
 end
 
@@ -36,7 +29,7 @@ function asks.runs(db, args) return require("orrery.history.filter").page(db, ar
 ---@param id string or the beginning of one, or @last
 ---@return { id: string, workflow: string }
 function asks.which(db, id)
-  local run = run_of(db, id)
+  local run = find.must(db, id)
   return { id = run.id, workflow = run.workflow }
 end
 

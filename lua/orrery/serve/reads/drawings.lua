@@ -7,11 +7,6 @@ local timeline = require "orrery.history.timeline"
 
 local drawings = {}
 
-local function run_of(db, id)
-  local run, message = find.one(db, id)
-  return run or mistake.raise(message, "run_not_found")
-end
-
 --- The graph of a view (see `orrery.history.graph`).
 ---@param _ orrery.Store
 ---@param view orrery.graph.View
@@ -23,7 +18,7 @@ function drawings.of_view(_, view) return graph.of(view) end
 ---@param id string
 ---@return table
 function drawings.graph(db, id)
-  local run = run_of(db, id)
+  local run = find.must(db, id)
   return graph.of_run(db, run)
     or mistake.raise(("the store does not have the code of run %s, so its graph is not known"):format(run.id),
       "not_found")
@@ -36,7 +31,7 @@ end
 ---@return table
 function drawings.timeline(db, id)
   return db:snapshot(function()
-    local run, nodes = run_of(db, id), {}
+    local run, nodes = find.must(db, id), {}
     if run.nodes > graph.MOST then -- others wait meanwhile
       return { from = run.started or run.created, to = run.ended, started = 0, nodes = core.json.object(),
         critical = core.json.array(), left_out = true }
