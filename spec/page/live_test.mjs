@@ -1,7 +1,7 @@
 // live_test.mjs: the page of `orrery serve`, over its API, as runs go on.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fits, is_accessible, shot, tab_to } from "./check.mjs";
 
@@ -33,7 +33,7 @@ export async function begin(place, folder, browser) {
     return response.json();
   };
   const start = async (workflow, input, labels) => (await ask("/runs", { workflow, input, labels })).id;
-  return { place, url, state, ask, start, server };
+  return { place, folder, url, state, ask, start, server };
 }
 
 export function end({ server }) {
@@ -295,6 +295,73 @@ export const tests = [
     await page.setViewportSize({ width: 360, height: 740 });
     await fits(page);
     await shot(page, place, "schedule-narrow");
+  }),
+  logged_in("two runs stand beside each other, from the list and from a run", async ({ page, url, place, ask, start, wrong }) => {
+    const ids = [];
+    for (const city of ["Oslo", "Bern"]) {
+      ids.push(await start("approve", { city, kind: "a" }, { pair: "yes" }));
+      for (let i = 0; i < 200 && (await ask(`/runs/${ids.at(-1)}`)).state !== "waiting"; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await ask(`/runs/${ids[0]}/cancel`, {});
+    await until_ended(ask, ids[0]);
+    await page.goto(`${url}#/runs?label=pair%3Dyes`);
+    const button = page.getByRole("button", { name: "Compare two" });
+    for (const id of [...ids].reverse()) {
+      assert.ok(await button.isDisabled());
+      await page.locator("tr", { has: page.locator(`a[href$="${id}"]`) }).getByRole("checkbox").press("Space");
+    }
+    await button.press("Enter");
+    await page.waitForFunction(([one, other]) => location.hash === `#/compare/${one}/${other}`, ids);
+    await page.getByRole("region", { name: "Nodes of both" }).waitFor();
+    await page.locator(".part", { hasText: "Input" }).locator(".beside", { hasText: "Bern" }).waitFor();
+    await page.locator(".part", { hasText: "Code" }).getByText("the same").first().waitFor();
+    await page.getByRole("region", { name: "Nodes of both" }).locator("tbody tr", { hasText: "cancelled" }).first().waitFor();
+    await is_accessible(page);
+    await shot(page, place, "compare");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await is_accessible(page);
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page);
+    await shot(page, place, "compare-narrow");
+    await open_run(page, url, ids[1]);
+    await page.getByRole("button", { name: "Compare with…" }).press("Enter");
+    const dialog = page.locator("dialog");
+    assert.equal(await dialog.locator("input").inputValue(), ids[0]);
+    await is_accessible(page);
+    await dialog.locator("input").fill("00000000");
+    await dialog.getByRole("button", { name: "Compare" }).click();
+    await dialog.locator(".problem", { hasText: "00000000" }).waitFor();
+    assert.ok(wrong.every((text) => text.includes("404")));
+    wrong.length = 0;
+    await dialog.locator("input").fill(ids[0]);
+    await dialog.getByRole("button", { name: "Compare" }).click();
+    await page.waitForFunction(([one, other]) => location.hash === `#/compare/${one}/${other}`, ids);
+    await page.locator("h2", { hasText: "Two runs beside each other" }).waitFor();
+    await ask(`/runs/${ids[1]}/cancel`, {});
+  }),
+  logged_in("what differs in the code of two runs is shown by lines", async ({ page, url, place, folder, ask, start }) => {
+    const before = await start("hooked", { order: "a" });
+    await until_ended(ask, before);
+    const file = join(folder, "flows", "hooked.lua");
+    writeFileSync(file, readFileSync(file, "utf8").replace("  return ctx.input.order\n", "  return ctx.input.order .. '<b>!'\n").replace("return w\n", "w.late = { after = 'take', run = function() end }\nreturn w\n"));
+    await ask("/workflows/reload", {});
+    const later = await start("hooked", { order: "a" });
+    await until_ended(ask, later);
+    await page.goto(`${url}#/compare/${before}/${later}`);
+    await page.locator(".diff ins", { hasText: "<b>!" }).waitFor();
+    await page.locator(".diff del", { hasText: "return ctx.input.order" }).waitFor();
+    await page.locator("li", { hasText: 'node "late" is new' }).waitFor();
+    await page.locator("tr", { hasText: "late" }).getByText("presence").waitFor();
+    const rows = page.getByRole("region", { name: "Nodes of both" }).locator("tbody tr");
+    assert.equal(await rows.count(), 3);
+    await page.getByLabel("Only what differs").press("Space");
+    assert.equal(await rows.count(), 2);
+    await is_accessible(page);
+    await shot(page, place, "compare-code");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page);
+    await page.emulateMedia({ colorScheme: "dark" });
+    await is_accessible(page);
   }),
   logged_in("pools are paused and breakers are shut", async ({ page, url, place, ask, start }) => {
     await until_ended(ask, await start("tended"));

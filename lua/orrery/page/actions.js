@@ -4,9 +4,14 @@ import { act_button, ask_for } from "./dialogs.js";
 import { el, line } from "./dom.js";
 import { form_of } from "./form.js";
 import { value_view } from "./value.js";
+import { time } from "./words.js";
 
 export function run_url(id) {
   return `#/runs/${encodeURIComponent(id)}`;
+}
+
+export function compare_url(id, other) {
+  return `#/compare/${encodeURIComponent(id)}/${encodeURIComponent(other)}`;
 }
 
 const command = (id, name, body) => ask(run_path(id, `/${name}`), { method: "POST", body });
@@ -50,6 +55,21 @@ export async function decide(run, wait, approved) {
   () => command(run.id, "approve", { name: wait.name, approved, why: why.value || undefined }), !approved);
 }
 
+const RECENT = 20;
+
+// Asks for another run, of which the last ones of the workflow are offered, and leads to both beside each other.
+async function compare_with(run) {
+  const { runs } = await ask("/runs", { query: { workflow: run.workflow, limit: RECENT } });
+  const others = runs.filter((one) => one.id !== run.id);
+  const other = el("input", { type: "text", id: "compare-with", required: true, list: "compare-runs", spellcheck: "false", autocomplete: "off",
+    value: (others.find((one) => one.created <= run.created) ?? others[0])?.id ?? "" });
+  const found = await ask_for(`Compare run ${run.id}`, [
+    el("div", { class: "field" }, el("label", { for: "compare-with" }, "With run (its id, or the beginning of it)"), other),
+    el("datalist", { id: "compare-runs" }, others.map((one) => el("option", { value: one.id }, `${time(one.created)}, ${one.state}`))),
+  ], "Compare", () => ask(run_path(other.value.trim())));
+  if (found?.id) location.hash = compare_url(found.id, run.id);
+}
+
 const ENDED = new Set(["completed", "failed", "cancelled", "compensated", "compensation_failed"]);
 
 // What can be done with a run in its state; `changed` is called when something was.
@@ -78,7 +98,7 @@ export function run_actions(run, may, changed) {
     if (run.state === "failed" || run.state === "cancelled") list.push(button("Retry", at_once("retry"), "primary"));
     if (run.bundle) list.push(button("Fork", () => fork(run)));
   }
-  return list.length > 0 && el("div", { class: "actions" }, list);
+  return el("div", { class: "actions" }, list, act_button("Compare with…", () => compare_with(run)));
 }
 
 // A button for what helps a node that waits, as `/runs/{id}/why` names it; nothing where nobody can help, or may.

@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { problem_view } from "./dialogs.js";
 import { el, fill, line, plain } from "./dom.js";
+import { compare_view } from "./compare.js";
 import { delivery_view, hook_view, hooks_view } from "./hooks.js";
 import { run_view } from "./live.js";
 import { runs_view } from "./runs.js";
@@ -24,6 +25,7 @@ function may(scope) {
 
 function view_of([kind, name, part], query) {
   if (kind === "runs" && name) return [run_view(name, may), `Run ${name}`];
+  if (kind === "compare" && name && part) return [compare_view(name, part), "Two runs"];
   if (kind === "workflows" && name) return [workflow_view(name, may), `Workflow ${name}`];
   if (kind === "workflows") return [workflows_view(), "Workflows"];
   if (kind === "schedules" && name) return [schedule_view(name, may), `Schedule ${name}`];

@@ -64,6 +64,17 @@ export function shape(tag, properties, ...children) {
   return build(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);
 }
 
+// A part of a page that can be folded.
+export function part(title, ...children) {
+  return el("details", { class: "part", open: true }, el("summary", {}, el("h3", {}, title)), el("div", { class: "body" }, children));
+}
+
+// Names with what is known by them; those of nothing are left out.
+export function fact_list(list) {
+  return el("dl", { class: "facts" }, list.filter(([, fact]) => fact).map(([name, fact]) =>
+    el("div", {}, el("dt", {}, name), el("dd", {}, typeof fact === "string" ? line(fact) : fact))));
+}
+
 // Puts children in the place of those an element has.
 export function fill(node, ...children) {
   node.replaceChildren();

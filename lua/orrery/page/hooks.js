@@ -2,7 +2,7 @@
 import { run_url } from "./actions.js";
 import { ask } from "./api.js";
 import { act_button, problem_view } from "./dialogs.js";
-import { el, fill, line, lines } from "./dom.js";
+import { el, fact_list, fill, line, lines, part } from "./dom.js";
 import { table_of } from "./nodes.js";
 import { parse, value_view } from "./value.js";
 import { count, duration, plural, size, time } from "./words.js";
@@ -46,11 +46,6 @@ export function hooks_view() {
   return { element: el("div", {}, el("h2", {}, "Hooks"), place) };
 }
 
-function facts(list) {
-  return el("dl", { class: "facts" }, list.filter(([, text]) => text !== undefined && text !== "" && text !== null).map(([name, text]) =>
-    el("div", {}, el("dt", {}, name), el("dd", {}, text))));
-}
-
 export function hook_view(name) {
   const head = el("div", {}), place = el("div", {}), trouble = el("div", {});
   const said = el("span", { class: "said", role: "status" });
@@ -77,7 +72,7 @@ export function hook_view(name) {
   };
   const show_head = async () => {
     const hook = (await ask("/hooks")).hooks.find((one) => one.name === name && !one.problem);
-    if (hook) fill(head, facts([["Path", el("code", {}, line(`POST ${hook.path}`))],
+    if (hook) fill(head, fact_list([["Path", el("code", {}, line(`POST ${hook.path}`))],
       ["Workflow", el("a", { href: `#/workflows/${encodeURIComponent(hook.workflow)}`, class: "name" }, line(hook.workflow))],
       ["Does", hook.does], ["Verified by", hook.verify], ["Waits", hook.wait && duration(hook.wait)], ["Refused", refused_of(hook)]]));
   };
@@ -100,8 +95,6 @@ function body_view(one) {
   }
 }
 
-const part = (title, ...children) => el("details", { class: "part", open: true }, el("summary", {}, el("h3", {}, title)), el("div", { class: "body" }, children));
-
 export function delivery_view(name, id, may) {
   const place = el("div", {}), said = el("div", { class: "why", role: "status" });
   const redeliver = async () => {
@@ -111,8 +104,8 @@ export function delivery_view(name, id, may) {
   };
   ask(hook_path(name, `/${encodeURIComponent(id)}`)).then((one) => fill(place,
     el("h2", {}, `Delivery ${one.id} to `, el("a", { href: hook_url(name), class: "name" }, line(name)), " ", outcome_badge(one.outcome)),
-    facts([["Received", time(one.received)], ["Answered", String(one.status)], ["Run", run_link(one.run)], ["Delivery", one.delivery && line(one.delivery)],
-      ["Once more", one.again && el("a", { href: hook_url(name, one.again) }, `of ${one.again}`)], ["Query", one.query && line(one.query)], ["Size", size(one.bytes)]]),
+    fact_list([["Received", time(one.received)], ["Answered", String(one.status)], ["Run", run_link(one.run)], ["Delivery", one.delivery],
+      ["Once more", one.again && el("a", { href: hook_url(name, one.again) }, `of ${one.again}`)], ["Query", one.query], ["Size", size(one.bytes)]]),
     one.message && el("p", { class: "error" }, lines(one.message)),
     may("operate") && typeof one.body === "string" && el("div", { class: "actions" }, act_button("Redeliver", redeliver, "primary")), said,
     part("Body", body_view(one)),

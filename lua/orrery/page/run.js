@@ -5,7 +5,7 @@
 import "./graph.js";
 import "./chart.js";
 import "./logs.js";
-import { el, fill, line } from "./dom.js";
+import { el, fact_list, fill, line } from "./dom.js";
 import { error_view, node_table, node_view, state_of, step_table, table_of } from "./nodes.js";
 import { published_table } from "./published.js";
 import { badge } from "./states.js";
@@ -24,8 +24,7 @@ function facts(run, now) {
     ["Took", run.ended ? duration(run.ended - begun) : `${duration(now - begun)} so far`], ["Labels", labels_of(run.labels)],
     ["Key", run.key], ["Parent", run.parent], ["Forked from", run.forked_from], ["Lock", run.lock?.value],
     ["Owner", !run.ended && (owner ? `process ${owner.pid}${owner.alive ? "" : ", which is gone"}` : "nobody")]];
-  return el("dl", { class: "facts" }, list.filter(([, text]) => text).map(([name, text]) =>
-    el("div", {}, el("dt", {}, name), el("dd", {}, line(text)))));
+  return fact_list(list);
 }
 
 // Each node and item that failed.

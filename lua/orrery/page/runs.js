@@ -1,5 +1,5 @@
 // runs.js: the list of runs, with what narrows it in the address, as it changes; and what is done with several at once.
-import { run_url } from "./actions.js";
+import { compare_url, run_url } from "./actions.js";
 import { ask, query_of, run_path } from "./api.js";
 import { act_on_all } from "./bulk.js";
 import { ask_for, problem_view } from "./dialogs.js";
@@ -70,12 +70,20 @@ export function runs_view(query, may) {
       } else {
         await act_on(name, word, danger, [...chosen]);
         chosen.clear();
+        count_chosen();
       }
       read();
     } }, `${word} the chosen`));
+  const compare = el("button", { type: "button", disabled: true, onclick: () => {
+    const [one, other] = [...chosen].sort((a, b) => (rows.get(a)?.created ?? 0) - (rows.get(b)?.created ?? 0));
+    location.hash = compare_url(one, other);
+  } }, "Compare two");
 
   // A signal has a name, which is asked for where all are chosen.
-  const count_chosen = () => bulk.forEach((button, i) => button.disabled = !all.checked && (chosen.size === 0 || BULK[i][0] === "signal"));
+  const count_chosen = () => {
+    bulk.forEach((button, i) => button.disabled = !all.checked && (chosen.size === 0 || BULK[i][0] === "signal"));
+    compare.disabled = chosen.size !== 2;
+  };
   const box = (run) => el("input", { type: "checkbox", "aria-label": `Choose run ${run.short ?? run.id}`, checked: chosen.has(run.id),
     onchange: (event) => {
       if (event.target.checked) chosen.add(run.id);
@@ -85,7 +93,7 @@ export function runs_view(query, may) {
 
   const row = (run) => {
     const state = run.shown_state ?? run.state, begun = run.started ?? run.created;
-    const cells = [may("operate") && box(run), el("a", { href: run_url(run.id), class: "name" }, run.short ?? run.id.slice(0, 13)),
+    const cells = [box(run), el("a", { href: run_url(run.id), class: "name" }, run.short ?? run.id.slice(0, 13)),
       el("span", { class: "name" }, line(run.workflow)), badge(state), time(run.created),
       duration((run.ended ?? Date.now() / 1000) - begun), `${run.completed} of ${run.nodes}`,
       [labels_text(run.labels) && el("span", { class: "quiet" }, line(labels_text(run.labels))), run.error && el("span", { class: "bad" }, " ", brief(run.error.message ?? run.error.code ?? run.error, 120))]];
@@ -120,7 +128,7 @@ export function runs_view(query, may) {
   ask("/workflows").catch(() => ({ workflows: [] })).then(({ workflows }) => fill(filters, filter_form(query, workflows.map((one) => one.name),
     (wanted) => location.hash = `#/runs${query_of(wanted)}`)));
   read();
-  const element = el("div", {}, el("h2", {}, "Runs"), filters, el("div", { class: "tools" }, may("operate") && [el("label", {}, all, " Choose all that are like this"), bulk], said), results, trouble,
+  const element = el("div", {}, el("h2", {}, "Runs"), filters, el("div", { class: "tools" }, may("operate") && [el("label", {}, all, " Choose all that are like this"), bulk], compare, said), results, trouble,
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Runs" }, el("table", {}, el("caption", { class: "hidden" }, "Runs, the newest first"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, el("span", { class: "hidden" }, "Chosen")), ["Run", "Workflow", "State", "Created", "Took", "Completed", "Labels, error"]
         .map((title) => el("th", { scope: "col" }, title)))), place)), more);

@@ -2,7 +2,7 @@
 import { run_url } from "./actions.js";
 import { ask } from "./api.js";
 import { act_button, ask_for, problem_view } from "./dialogs.js";
-import { el, fill, line } from "./dom.js";
+import { el, fill, line, part } from "./dom.js";
 import { table_of } from "./nodes.js";
 import { badge } from "./states.js";
 import { value_view } from "./value.js";
@@ -92,8 +92,6 @@ function skips_of(one) {
   return [el("p", {}, line(causes)), table_of("Skipped", ["Time", "Times", "Why"], one.skips.map((skip) =>
     [time(skip.time), skip.n > 1 ? `${skip.n}, to ${time(skip.last)}` : "1", line(skip.reason)]))];
 }
-
-const part = (title, ...children) => el("details", { class: "part", open: true }, el("summary", {}, el("h3", {}, title)), el("div", { class: "body" }, children));
 
 export function schedule_view(id, may) {
   const place = el("div", {});

@@ -4,7 +4,7 @@ import "./graph.js";
 import { run_url } from "./actions.js";
 import { ask } from "./api.js";
 import { ask_for, problem_view } from "./dialogs.js";
-import { el, fill, line, lines } from "./dom.js";
+import { el, fill, line, lines, part } from "./dom.js";
 import { form_of } from "./form.js";
 import { table_of } from "./nodes.js";
 import { time } from "./words.js";
@@ -69,7 +69,6 @@ export function workflows_view() {
 
 export function workflow_view(name, may) {
   const place = el("div", {}), trouble = el("div", {});
-  const part = (title, ...children) => el("details", { class: "part", open: true }, el("summary", {}, el("h3", {}, title)), el("div", { class: "body" }, children));
   const show = async () => {
     const one = await ask(workflow_path(name));
     const [graph, source] = await Promise.all([one.state === "ready" ? ask(workflow_path(name, "/graph")) : null, ask(workflow_path(name, "/source"))]);

@@ -13,4 +13,6 @@ w.take = { run = function(ctx)
   return ctx.input.order
 end }
 
+w.fixed = { run = function() return 1 end }
+
 return w
