@@ -383,14 +383,15 @@ export const tests = [
     assert.equal(await send({ type: "made", order: "<b>A-1</b>" }, "first"), 202);
     assert.equal(await send({ type: "lost" }, "second"), 202);
     assert.ok(await send({ type: "made", order: 7 }, "third") >= 400);
+    const bytes = await fetch(`${url}hooks/orders`, { method: "POST", body: new Uint8Array([255, 254, 0]), headers: { "content-type": "application/octet-stream" } });
     await page.goto(`${url}#/hooks`);
     await page.locator("tr", { hasText: "orders" }).filter({ hasText: "hooked" }).waitFor();
     await is_accessible(page);
     await shot(page, place, "hooks");
     await page.getByRole("link", { name: "orders", exact: true }).press("Enter");
-    await page.locator("main .said", { hasText: "3 deliveries" }).waitFor();
+    await page.locator("main .said", { hasText: "4 deliveries" }).waitFor();
     assert.equal(await page.locator("tbody tr", { hasText: "failed" }).count(), 1);
-    assert.equal(await page.locator("tbody tr", { hasText: "ignored" }).count(), 1);
+    assert.equal(await page.locator("tbody tr", { hasText: "ignored" }).count(), 2);
     await is_accessible(page);
     await shot(page, place, "hook");
     await page.setViewportSize({ width: 360, height: 740 });
@@ -410,8 +411,11 @@ export const tests = [
     await page.setViewportSize({ width: 1280, height: 900 });
     await page.locator("#published").screenshot({ path: `${place.shots}/published.png` });
     await page.goto(`${url}#/hooks/orders`);
-    await page.locator("main .said", { hasText: "4 deliveries" }).waitFor();
+    await page.locator("main .said", { hasText: "5 deliveries" }).waitFor();
     await page.locator("tbody tr", { hasText: "once more" }).waitFor();
+    await page.locator("tbody tr", { hasText: String(bytes.status) }).filter({ hasText: "3 B" }).getByRole("link").first().click();
+    await page.locator(".json", { hasText: "$bytes" }).waitFor();
+    await page.getByRole("button", { name: "Redeliver" }).waitFor();
   }),
   logged_in("the audit is narrowed and verified", async ({ page, url, place, ask, start }) => {
     await ask(`/runs/${await start("steady")}/cancel`, {});

@@ -10,8 +10,8 @@ import { duration, plural, size, time } from "./words.js";
 
 const NODES = 500; // of a page
 
-function verdict(same, word = "the same") {
-  return same ? el("span", { class: "badge ok" }, "= ", word) : el("span", { class: "badge hold" }, "≠ not the same");
+function verdict(same) {
+  return same ? el("span", { class: "badge ok" }, "= the same") : el("span", { class: "badge hold" }, "≠ not the same");
 }
 
 function seconds_of(one) {
@@ -49,10 +49,12 @@ function side_of(title, value, bytes) {
   return el("div", {}, el("h4", {}, title), shown);
 }
 
+function sides(pair) {
+  return el("div", { class: "beside" }, side_of("First", pair.one, pair.one_bytes), side_of("Second", pair.other, pair.other_bytes));
+}
+
 function values(title, pair) {
-  const sides = pair.same ? side_of("Both", pair.one, pair.one_bytes)
-    : el("div", { class: "beside" }, side_of("First", pair.one, pair.one_bytes), side_of("Second", pair.other, pair.other_bytes));
-  return part(title, verdict(pair.same), sides);
+  return part(title, verdict(pair.same), pair.same ? side_of("Both", pair.one, pair.one_bytes) : sides(pair));
 }
 
 // ---- code ----------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ function code_view(code) {
   if (code.same) return [verdict(true), el("p", { class: "quiet" }, "Bundle ", el("span", { class: "name" }, code.one))];
   if (!code.known) return el("p", {}, "The store does not have the code of both.");
   return [verdict(false), code.more && el("p", { class: "quiet" }, "There is more than is shown here."),
-    code.arguments?.same === false && el("p", {}, "The arguments differ: ", brief(code.arguments.one), " and ", brief(code.arguments.other)),
+    code.arguments?.same === false && el("details", {}, el("summary", {}, "What it was built with differs: arguments, or files that were read"), sides(code.arguments)),
     code.definition.length > 0 && el("ul", {}, code.definition.map((sentence) => el("li", {}, lines(sentence)))),
     code.sources.map((file) => el("div", {}, el("h4", {}, el("span", { class: "name" }, line(file.name)), ` ${CHANGES[file.change]}`),
       file.binary ? el("p", {}, "It is no text.") : diff_view(file.name, file.lines)))];

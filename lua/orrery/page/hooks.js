@@ -83,9 +83,13 @@ export function hook_view(name) {
 
 // ---- one delivery --------------------------------------------------------------------------------
 
-// A body of JSON as a tree, and any other as its text.
+function is_kept(one) {
+  return one.body !== undefined && one.body !== null;
+}
+
+// A body of JSON as a tree, and any other as its text, or as the value that stands for bytes that are none.
 function body_view(one) {
-  if (one.body === undefined || one.body === null) return el("p", {}, `Its ${size(one.bytes)} are not kept.`);
+  if (!is_kept(one)) return el("p", {}, `Its ${size(one.bytes)} are not kept.`);
   if (typeof one.body !== "string") return value_view(one.body);
   if (one.body === "") return el("p", {}, "Nothing.");
   try {
@@ -107,7 +111,7 @@ export function delivery_view(name, id, may) {
     fact_list([["Received", time(one.received)], ["Answered", String(one.status)], ["Run", run_link(one.run)], ["Delivery", one.delivery],
       ["Once more", one.again && el("a", { href: hook_url(name, one.again) }, `of ${one.again}`)], ["Query", one.query], ["Size", size(one.bytes)]]),
     one.message && el("p", { class: "error" }, lines(one.message)),
-    may("operate") && typeof one.body === "string" && el("div", { class: "actions" }, act_button("Redeliver", redeliver, "primary")), said,
+    may("operate") && is_kept(one) && el("div", { class: "actions" }, act_button("Redeliver", redeliver, "primary")), said,
     part("Body", body_view(one)),
     part("Headers", table_of("Headers", ["Name", "Value"], Object.entries(one.headers).map(([key, value]) => [el("span", { class: "name" }, line(key)), line(value)])))),
   (problem) => fill(place, problem_view(problem)));
