@@ -44,7 +44,7 @@ orr_store *place_open(orr_store_mode mode) {
 
 void place_id(uint8_t id[16], uint32_t n) {
     memset(id, 0, 16);
-    memcpy(id + 12, &n, sizeof n);
+    for (int i = 0; i < 4; i++) id[12 + i] = (uint8_t)(n >> (8 * i)); /* in whatever byte order */
 }
 
 orr_journal *place_create(orr_store *s, uint32_t n) {

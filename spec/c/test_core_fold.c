@@ -59,7 +59,8 @@ static void be_let(journal *j, uint64_t seed) {
     if (h == 0) orr_run_cancel(j->run);
     if (h == 1 || h == 2) orr_run_pause(j->run);
     sim_pass(j->s, 20 * SECOND);
-    assert_int_equal(orr_run_admit(j->run), orr_run_waits(j->run) ? ORR_OK : ORR_ESTATE);
+    orr_status expected = orr_run_waits(j->run) ? ORR_OK : ORR_ESTATE;
+    assert_int_equal(orr_run_admit(j->run), expected);
     if (h == 1) orr_run_resume(j->run);
 }
 

@@ -96,7 +96,7 @@ static void on_each(void (*test)(orr_store *s)) {
 
 static void run_id(uint8_t id[16], uint32_t n) {
     memset(id, 0, 16);
-    memcpy(id + 12, &n, sizeof n);
+    for (int i = 0; i < 4; i++) id[12 + i] = (uint8_t)(n >> (8 * i)); /* in whatever byte order */
 }
 
 static orr_journal *create(orr_store *s, uint32_t n, const char *key) {
