@@ -54,12 +54,16 @@ orr_field orr_field_text(const char *text) {
 
 /* ---- checksums ------------------------------------------------------------------------------- */
 
+/* The type and the value or size, eight bytes each, the lowest first: a store may be read on a
+ * machine with another byte order. */
 static uint32_t add_value(uint32_t crc, const orr_field *v) {
-    uint64_t head[2] = {(uint64_t)v->type, 0};
+    uint64_t words[2] = {(uint64_t)v->type, 0};
+    uint8_t head[sizeof words];
     bool is_bytes = v->type >= ORR_FIELD_TEXT;
-    if (v->type == ORR_FIELD_INTEGER) head[1] = (uint64_t)v->integer;
-    else if (v->type == ORR_FIELD_REAL) memcpy(&head[1], &v->real, sizeof v->real);
-    else if (is_bytes) head[1] = v->size;
+    if (v->type == ORR_FIELD_INTEGER) words[1] = (uint64_t)v->integer;
+    else if (v->type == ORR_FIELD_REAL) memcpy(&words[1], &v->real, sizeof v->real);
+    else if (is_bytes) words[1] = v->size;
+    for (size_t i = 0; i < sizeof head; i++) head[i] = (uint8_t)(words[i / 8] >> (8 * (i % 8)));
     crc = orr_crc32c(crc, head, sizeof head);
     return is_bytes && v->size > 0 ? orr_crc32c(crc, v->bytes, v->size) : crc;
 }

@@ -90,7 +90,7 @@ void orr_table_free(const orr_alloc *alloc, orr_table *table) {
 }
 
 /* Multiply and shift over words of eight bytes, the golden ratio being the factor (Knuth, TAOCP
- * 3, 6.4). */
+ * 3, 6.4). The lowest byte of a word comes first, so that it is the same on every system. */
 uint64_t orr_hash_bytes(uint64_t seed, const void *bytes, size_t n) {
     const unsigned char *p = bytes;
     uint64_t h = seed ^ n;
@@ -98,6 +98,9 @@ uint64_t orr_hash_bytes(uint64_t seed, const void *bytes, size_t n) {
         uint64_t word = 0;
         size_t k = n < sizeof word ? n : sizeof word;
         memcpy(&word, p, k);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        word = __builtin_bswap64(word);
+#endif
         h = (h ^ word) * 0x9e3779b97f4a7c15u;
         h ^= h >> 29;
         p += k;
