@@ -47,7 +47,8 @@ override CPPFLAGS += $(if $(SANITIZE)$(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE 
 override LDFLAGS += -Wl,-z,relro,-z,now,-z,noexecstack
 # Addresses that depend on where the command is loaded take two bytes in place of twenty-four; and
 # nothing unwinds C but a debugger, which has tables of its own.
-override LDFLAGS += $(if $(SANITIZE),,-Wl,-z,pack-relative-relocs)
+PACKED_RELOCATIONS ?= -Wl,-z,pack-relative-relocs
+override LDFLAGS += $(if $(SANITIZE),,$(PACKED_RELOCATIONS))
 override CFLAGS += $(if $(SANITIZE),,-fno-asynchronous-unwind-tables)
 # The same sources give the same bytes in whatever folder.
 override CFLAGS += -ffile-prefix-map=$(CURDIR)=.
@@ -139,7 +140,7 @@ $(BUILD)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(call say,AR)
-	$(Q)ar rcsD $@ $^
+	$(Q)$(AR) rcsD $@ $^
 
 # The archives of Lua, luv, LPeg, libuv, SQLite, libmd and zlib are linked statically. Lua's is
 # taken whole. What has a public name is exported, so that C modules of the system find every
@@ -384,6 +385,7 @@ sanitize-thread:
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread OPTIMIZE=-O1 TEST_SRC='$(THREAD_TESTS)' test-c
 
 -include bench/bench.mk
+-include spec/systems/systems.mk
 
 .PHONY: errors
 errors: ## write docs/errors.md from the code, or say what lacks a text
@@ -410,4 +412,4 @@ clean: ## remove everything built
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z._-]+:.*## / {printf "make %-21s %s\n", $$1, $$2}' \
-	  $(filter Makefile bench/% examples/%,$(MAKEFILE_LIST))
+	  $(filter Makefile bench/% examples/% spec/%,$(MAKEFILE_LIST))
