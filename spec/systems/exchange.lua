@@ -1,6 +1,6 @@
--- exchange.lua: `orrery spec/systems/exchange.lua OTHER`, where OTHER is a command built for another
--- system. A run of this command is killed, OTHER reads its store and lets the run go on; this one
--- reads the copy that OTHER then makes of the store.
+-- exchange.lua: `orrery spec/systems/exchange.lua OTHER`, OTHER being a command for another system.
+-- A run of this command is killed, OTHER reads its store and lets the run go on; this one reads the
+-- copy that OTHER then makes of the store.
 package.path = "./?.lua;" .. package.path
 local core = require "orrery.core"
 local command = require "spec.support.command"
