@@ -35,7 +35,7 @@ $(BUILD)/liborrery-full.a: $(LIB_OBJ)
 	$(Q)ld -r -o $@.o $(LIB_OBJ) --whole-archive $(LUA_A) --no-whole-archive $(LUV_A) $(LPEG_A)
 	$(Q)objcopy --wildcard --keep-global-symbol='orr_*' $@.o
 	@rm -f $@
-	$(Q)ar rcsD $@ $@.o
+	$(Q)$(AR) rcsD $@ $@.o
 	@rm -f $@.o
 
 # ---- one file ------------------------------------------------------------------------------------
