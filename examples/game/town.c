@@ -61,19 +61,16 @@ bool town_frame(town *t, int64_t us, int64_t budget_us) {
 /* ---- opening --------------------------------------------------------------------------------- */
 
 bool town_reload(town *t, const char *folder) {
-    orr_workflow *days[KINDS] = {NULL};
     bool good = true;
     for (int kind = 0; kind < KINDS; kind++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s.lua", folder, kind_names[kind]);
-        days[kind] = orr_load_file(t->rt, path);
-        good = good && days[kind] != NULL;
+        /* a script with a mistake changes nothing: its kind goes on with what it has */
+        if (t->days[kind] == NULL) t->days[kind] = orr_load_file(t->rt, path);
+        else if (orr_reload(t->days[kind], path) != ORR_OK) good = false;
+        good = good && t->days[kind] != NULL;
     }
-    /* a script with a mistake changes nothing: the town goes on with what it has */
-    orr_workflow **old = good ? t->days : days;
-    for (int kind = 0; kind < KINDS; kind++) orr_workflow_free(old[kind]);
     if (!good) return false;
-    memcpy(t->days, days, sizeof days);
     t->folder = folder;
     t->script++;
     return true;

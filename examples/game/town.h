@@ -30,7 +30,8 @@ typedef struct town {
 town *town_open(const char *folder, uint64_t seed);
 /* NULL is allowed. */
 void town_close(town *t);
-/* Loads the scripts anew: days that begin take the new ones, days under way keep theirs. */
+/* Loads the scripts anew: days that begin take the new ones, days under way keep
+ * theirs. False where a script has a mistake: its kind keeps the old one. */
 bool town_reload(town *t, const char *folder);
 /* One frame: moves game time on by `us` and works for `budget_us`. What is due in a tick is done
  * before the next one, in as many frames as it takes. Returns whether it is done. */

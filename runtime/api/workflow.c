@@ -121,6 +121,53 @@ orr_workflow *orr_load_json(orr_runtime *rt, const char *source, const char *nam
     return load_from(rt, &l);
 }
 
+typedef struct reloading {
+    orr_workflow *workflow;
+    const char *name, *source;
+    int compiled;
+    const orr_plan *plan;
+} reloading;
+
+static int reload(lua_State *L) {
+    reloading *r = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "orrery.api.reload");
+    lua_call(L, 1, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->workflow->compiled);
+    lua_pushstring(L, r->name); /* NULL is nil */
+    lua_pushstring(L, r->source);
+    lua_call(L, 3, 1);
+    lua_getfield(L, -1, "plan");
+    r->plan = orr_check_plan(L, lua_gettop(L))->plan;
+    lua_pop(L, 1);
+    r->compiled = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/* The handle changes only when everything has gone well. */
+static int reload_from(reloading *r) {
+    orr_workflow *w = r->workflow;
+    int status = orr_api_call(w->rt, reload, r);
+    if (status != ORR_OK) return status;
+    luaL_unref(w->rt->L, LUA_REGISTRYINDEX, w->compiled);
+    w->compiled = r->compiled;
+    w->plan = r->plan;
+    w->hash[0] = '\0';
+    return ORR_OK;
+}
+
+int orr_reload(orr_workflow *workflow, const char *path) {
+    reloading r = {.workflow = workflow, .name = path};
+    return workflow != NULL ? reload_from(&r) : ORR_EINVAL;
+}
+
+int orr_reload_string(orr_workflow *workflow, const char *source, const char *name) {
+    reloading r = {.workflow = workflow, .source = source, .name = name != NULL ? name : "workflow.lua"};
+    if (workflow == NULL) return ORR_EINVAL;
+    if (source == NULL) return orr_api_refuse(workflow->rt, "orr_reload_string: the source is NULL");
+    return reload_from(&r);
+}
+
 /* ---- building -------------------------------------------------------------------------------- */
 
 struct orr_builder {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -75,6 +76,63 @@ static void runs_a_script(void **state) {
     assert_int_equal(orr_forget(rt, run), ORR_ENOTFOUND);
     assert_int_equal(orr_state(rt, run), ORR_RUN_STATE_COUNT);
     orr_close(rt);
+}
+
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void says(orr_runtime *rt, orr_run_id run, const char *output) {
+    assert_int_equal(orr_wait(rt, run), ORR_OK);
+    assert_string_equal(orr_output(rt, run), output);
+}
+
+/* The new code and its module are what new runs take; a live run, and a mistake, keep the old. */
+static void reloads(void **state) {
+    static const char old[] = "local flow = require 'orrery'\n"
+                              "package.path = '%s/?.lua;' .. package.path\n"
+                              "local said = require 'orr_test_said'\n"
+                              "local w = flow.workflow { name = 'hot', output = '${nodes.a}' }\n"
+                              "w.a = { run = function(ctx) ctx:sleep('1s') return said end }\n"
+                              "return w\n";
+    char folder[] = "/tmp/orr_reload_XXXXXX", path[64], module[64], text[512];
+    seen s = {0};
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/hot.lua", folder);
+    snprintf(module, sizeof module, "%s/orr_test_said.lua", folder);
+    snprintf(text, sizeof text, old, folder);
+    write_file(path, text);
+    write_file(module, "return 'old'\n");
+    orr_runtime *rt = open_one(&s, ORR_CLOCK_VIRTUAL);
+    orr_workflow *w = orr_load_file(rt, path), *from_text = orr_load_string(rt, greet, "greet.lua");
+    assert_string_equal(s.message, "");
+    assert_non_null(w);
+    orr_run_id live = orr_start(rt, w, NULL, NULL);
+    orr_step(rt, -1);
+    write_file(module, "return 'new'\n");
+    assert_int_equal(orr_reload(w, NULL), ORR_OK);
+    orr_run_id next = orr_start(rt, w, NULL, NULL);
+    says(rt, live, "\"old\"");
+    says(rt, next, "\"new\"");
+    write_file(module, "return returns\nend\n");
+    assert_int_equal(orr_reload(w, NULL), ORR_EDEFINITION);
+    assert_non_null(strstr(s.message, "orr_test_said.lua"));
+    says(rt, orr_start(rt, w, NULL, NULL), "\"new\"");
+    assert_int_equal(orr_reload_string(w, greet, "greet.lua"), ORR_OK);
+    assert_string_equal(orr_workflow_node(w, 0), "greet");
+    says(rt, orr_start(rt, w, "{\"who\":\"you\"}", NULL), "\"Hello, you\"");
+    assert_int_equal(orr_reload(from_text, NULL), ORR_EDEFINITION);
+    assert_non_null(strstr(s.message, "orr_reload_string"));
+    assert_int_equal(orr_reload_string(w, NULL, NULL), ORR_EINVAL);
+    assert_int_equal(orr_reload(NULL, path), ORR_EINVAL);
+    orr_close(rt);
+    remove(path);
+    remove(module);
+    rmdir(folder);
 }
 
 static const char triggered[] = "local flow = require 'orrery'\n"
@@ -452,6 +510,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words),
         cmocka_unit_test(runs_a_script),
+        cmocka_unit_test(reloads),
         cmocka_unit_test(says_who_started_it),
         cmocka_unit_test(one_run_at_a_time),
         cmocka_unit_test(takes_a_seed),

@@ -327,6 +327,8 @@ static void live(heap *h) {
         orr_start_options_init(&options);
         options.context_json = "{\"c\":1}";
         orr_run_id run = {{0}};
+        if (w != NULL && orr_reload_string(w, source, "w.lua") != ORR_OK) /* it is what it was */
+            assert_true(orr_workflow_size(w) > 0);
         if (w != NULL) run = orr_start(rt, w, "{\"n\": 2}", &options);
         if (!orr_run_id_is_none(run)) go_through(&l, rt, run);
         orr_close(rt);

@@ -21,19 +21,24 @@ local function note(origin, files)
   origin.reads = #files.reads > 0 and files.reads or nil
 end
 
---- Loads and compiles the file. Raises all its mistakes. May not wait.
----@param path string
+--- Loads and compiles the file, or a text in its place. Raises all its mistakes. May not wait.
+---@param path string or what a text is called
+---@param text? string that is no file's; where it is JSON, it does what `flow.load` allows a text
 ---@return orrery.Compiled
 ---@return orrery.Origin
-return function(path)
-  local text = read(path)
+return function(path, text)
   local json = path:find "%.json$" ~= nil
-  local origin = { name = path, path = path, text = text, format = json and "json" or "lua", modules = {},
-    missing = {}, first = {} }
+  local limits
+  if text then
+    json = not path:find "%.lua$"
+    limits = json and require("orrery.definition.limits").read {} or nil
+  end
+  local origin = { name = path, path = not text and path or nil, text = text or read(path),
+    format = json and "json" or "lua", limits = limits, modules = {}, missing = {}, first = {} }
   local env, scope = environment.new({}, function(file) table.insert(origin.modules, file) end)
   local _ <close> = types.enter(scope)
   local files, w, made = files_read.during(function()
-    return load_file.read(text, path, { format = origin.format }, env)
+    return load_file.read(origin.text, path, { format = origin.format, limits = limits }, env)
   end)
   note(origin, files)
   load_file.note(origin, made, w)
