@@ -6,8 +6,8 @@ local load_file = require "orrery.definition.load"
 local function file_of(compiled)
   local origin = compiled.workflow and load_file.origin(compiled.workflow)
   if origin and origin.path then return origin.path end
-  errors.raise { { kind = "no_file", message = "orr_reload: the workflow was not loaded from a file; give a path, "
-    .. "or call orr_reload_string" } }
+  errors.raise { { kind = "no_file",
+    message = "orr_reload: the workflow was not loaded from a file; give a path, or call orr_reload_string" } }
 end
 
 --- Loads what a workflow is from now on, and the modules that it requires. Raises all mistakes.
