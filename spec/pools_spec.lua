@@ -296,6 +296,83 @@ describe("a node with hold", function()
   end)
 end)
 
+-- ---- operating ----------------------------------------------------------------------------------
+
+local function named(list, name)
+  for _, each in ipairs(list) do
+    if each.name == name then return each end
+  end
+end
+
+describe("an operator", function()
+  it("sees what pools are at, and changes their places while runs go on", function()
+    local rt, name = flow.runtime { clock = "virtual" }, fresh()
+    flow.pool(name, { max = 1, rate = "600/1m", burst = 20 })
+    local w = flow.workflow { name = name }
+    w.work = { each = { 1, 2, 3, 4 }, pool = { name = name, hold = true }, run = function(ctx)
+      ctx:sleep "1s"
+    end }
+    w.watch = { run = function(ctx)
+      ctx:sleep "500ms"
+      assert.same({ name = name, max = 1, used = 1, waiting = 3, keyed = false, paused = false, rate = 10,
+        burst = 20, tokens = 20 }, named(rt:pools(), name))
+      rt:pause_pool(name, true)
+      assert.is_true(named(rt:pools(), name).paused)
+      rt:limit_pool(name, 3)
+      ctx:sleep "100ms"
+      assert.equal(1, named(rt:pools(), name).used)
+      rt:pause_pool(name, false)
+      ctx:sleep "1ms"
+      local pool = named(rt:pools(), name)
+      assert.same({ 3, 3, 1 }, { pool.max, pool.used, pool.waiting })
+      assert.is_true(pool.tokens >= 18 and pool.tokens < 19, pool.tokens)
+    end }
+    local run = flow.run(w, { runtime = rt })
+    assert.equal("completed", run.state, run.error and run.error.message)
+  end)
+
+  it("is told of a pool that is not there, and of places that are none", function()
+    local rt = flow.runtime { clock = "virtual" }
+    assert.error_matches(function() rt:limit_pool("nowhere", 1) end, "no pool is called nowhere")
+    assert.error_matches(function() rt:pause_pool("nowhere", true) end, "no pool is called nowhere")
+    rt:pool("here", { rate = 1 })
+    assert.error_matches(function() rt:limit_pool("here", -1) end, "pool here: max is not negative")
+    assert.is_nil(named(rt:pools(), "here").max)
+    rt:limit_pool("here", 4)
+    assert.equal(4, named(rt:pools(), "here").max)
+  end)
+
+  it("sees what breakers are at, and closes one", function()
+    local rt, name = flow.runtime { clock = "virtual" }, fresh()
+    local w = flow.workflow { name = name, on_error = "continue" }
+    local breaker = { name = name, threshold = 2, window = "1m", cooldown = "1h", probes = 3 }
+    local works = false
+    local function call()
+      if not works then flow.error { code = "down", message = "no answer" } end
+    end
+    w.one = { breaker = breaker, retry = { max = 5, delay = "1s", jitter = "none" }, run = call }
+    w.watch = { run = function(ctx)
+      ctx:sleep "500ms"
+      assert.same({ name = name, state = "closed", failures = 1, probing = 0, waiting = 0, threshold = 2,
+        window = 60, cooldown = 3600, probes = 3 }, named(rt:breakers(), name))
+      ctx:sleep "10s"
+      local seen = named(rt:breakers(), name)
+      assert.equal("open", seen.state)
+      assert.equal(1, seen.waiting)
+      assert.is_true(seen["until"] > ctx:now() + 3500, seen["until"])
+      works = true
+      assert.is_true(rt:reset_breaker(name))
+      seen = named(rt:breakers(), name)
+      assert.equal("closed", seen.state)
+      assert.equal(0, seen.waiting)
+      assert.is_nil(seen["until"])
+    end }
+    local run = flow.run(w, { runtime = rt })
+    assert.equal("completed", run.state, run.error and run.error.message)
+    assert.is_true(run:stats().ended - run:stats().started < 60)
+  end)
+end)
+
 -- ---- after a crash ------------------------------------------------------------------------------
 
 local CRASH = [[

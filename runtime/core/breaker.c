@@ -170,10 +170,32 @@ static bool counts(orr_end end, const orr_error *error) {
 
 static const char *const state_names[] = {"closed", "open", "half_open"};
 
-void orr_core_breakers(const orr_core *core, void (*see)(void *ud, const char *name, const char *state),
+/* Failures that are not older than the window. The ring begins at 0, and is full or has not come
+ * round. */
+static uint32_t recent(const orr_breaker *b) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n_failures; i++) n += b->core->now - b->failures[i] <= b->options.window;
+    return n;
+}
+
+static uint32_t still_held(const orr_breaker *b) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n_held; i++) n += is_held(b->held[i].run, b->held[i].task);
+    return n;
+}
+
+void orr_core_breakers(const orr_core *core, void (*see)(void *ud, const orr_breaker_view *breaker),
                        void *ud) {
-    for (const orr_breaker *b = core->breakers; b != NULL; b = b->next)
-        see(ud, b->name, state_names[b->state]);
+    for (const orr_breaker *b = core->breakers; b != NULL; b = b->next) {
+        bool is_open = b->state == BREAKER_OPEN;
+        see(ud, &(orr_breaker_view){.name = b->name,
+                                    .state = state_names[b->state],
+                                    .until = is_open ? b->until : 0,
+                                    .options = b->options,
+                                    .failures = recent(b),
+                                    .probing = b->probing,
+                                    .waiting = still_held(b)});
+    }
 }
 
 const char *orr_core_breaker_state(const orr_core *core, const char *name, int64_t *until) {

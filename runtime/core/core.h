@@ -359,7 +359,13 @@ orr_status orr_core_pool(orr_core *core, const char *name, uint32_t max, double 
 orr_status orr_core_pool_burst(orr_core *core, const char *name, double burst);
 /* Whether the name, or its part before the first ':', is defined. */
 bool orr_core_has_pool(const orr_core *core, const char *name);
+/* Nothing starts in it until it is let go on. A name "a:..." of which only "a" is defined is paused
+ * by itself. ORR_ENOTFOUND, ORR_ENOMEM. */
 orr_status orr_core_pool_pause(orr_core *core, const char *name, bool paused);
+/* Sets the places of a pool and of the keyed ones made from it, until it is defined anew; its
+ * tokens stay. What has a place keeps it. Of a name "a:..." of which only "a" is defined it sets
+ * those of that one, which then stays. ORR_ENOTFOUND, ORR_ENOMEM. */
+orr_status orr_core_pool_limit(orr_core *core, const char *name, uint32_t max);
 
 /* What a pool is at now. */
 typedef struct orr_pool_view {
@@ -367,12 +373,10 @@ typedef struct orr_pool_view {
     uint32_t max, used, waiting; /* places, those that are taken, tasks in its lines */
     bool keyed;                  /* made from the definition of its prefix */
     bool paused;
+    double rate, burst, tokens; /* tokens a second, how many are saved up at most and now; 0: no rate */
 } orr_pool_view;
-/* Shows every pool, and every breaker with "closed", "open" or "half_open". What is called must not
- * change the core. */
+/* Shows every pool. What is called must not change the core. */
 void orr_core_pools(const orr_core *core, void (*see)(void *ud, const orr_pool_view *pool), void *ud);
-void orr_core_breakers(const orr_core *core, void (*see)(void *ud, const char *name, const char *state),
-                       void *ud);
 
 typedef struct orr_breaker_options {
     uint32_t threshold; /* failures within `window` that open it; 0 = 5 */
@@ -381,6 +385,18 @@ typedef struct orr_breaker_options {
     uint32_t probes;    /* attempts let through while half open; 0 = 1 */
 } orr_breaker_options;
 orr_status orr_core_breaker(orr_core *core, const char *name, const orr_breaker_options *options);
+/* What a breaker is at now. */
+typedef struct orr_breaker_view {
+    const char *name;
+    const char *state;           /* "closed", "open" or "half_open" */
+    int64_t until;               /* when it is open: until then */
+    orr_breaker_options options; /* none of them 0 */
+    uint32_t failures;           /* that count now, within its window */
+    uint32_t probing, waiting;   /* probes under way; tasks that it holds back */
+} orr_breaker_view;
+/* Shows every breaker. What is called must not change the core. */
+void orr_core_breakers(const orr_core *core, void (*see)(void *ud, const orr_breaker_view *breaker),
+                       void *ud);
 /* "closed", "open" or "half_open", and until when it stays open; NULL: there is none of that
  * name. */
 const char *orr_core_breaker_state(const orr_core *core, const char *name, int64_t *until);

@@ -117,18 +117,61 @@ bool orr_core_has_pool(const orr_core *core, const char *name) {
     return find(core, name, strlen(name)) != NULL || (prefix > 0 && find(core, name, prefix) != NULL);
 }
 
+/* The pool of that name, which is made where only its prefix is defined: what is set of it is not
+ * forgotten when nobody uses it. NULL, and why. */
+static orr_pool *of_name(orr_core *core, const char *name, orr_status *status) {
+    bool nomem = false;
+    orr_pool *pool = orr_pool_get(core, name, &nomem);
+    *status = nomem ? ORR_ENOMEM : pool == NULL ? ORR_ENOTFOUND : ORR_OK;
+    return pool;
+}
+
 orr_status orr_core_pool_pause(orr_core *core, const char *name, bool paused) {
-    orr_pool *pool = find(core, name, strlen(name));
-    if (pool == NULL) return ORR_ENOTFOUND;
+    orr_status status;
+    orr_pool *pool = of_name(core, name, &status);
+    if (pool == NULL) return status;
     pool->paused = paused;
     core->pools_stuck = false;
     ORR_CHECKED(core);
     return ORR_OK;
 }
 
+static void set_places(orr_pool *pool, uint32_t max) {
+    pool->max = max;
+    repay(pool);
+}
+
+orr_status orr_core_pool_limit(orr_core *core, const char *name, uint32_t max) {
+    orr_status status;
+    orr_pool *pool = of_name(core, name, &status);
+    size_t len = strlen(name);
+    if (pool == NULL) return status;
+    pool->keyed = false;
+    set_places(pool, max);
+    for (orr_pool *p = core->pools; p != NULL; p = p->next)
+        if (p->keyed && strncmp(p->name, name, len) == 0 && p->name[len] == ':') set_places(p, max);
+    core->pools_stuck = false;
+    ORR_CHECKED(core);
+    return ORR_OK;
+}
+
+/* How many tokens there are by now, as far as time has gone on since the last was asked for. */
+static double tokens_of(const orr_pool *p) {
+    double tokens = p->tokens + (double)(p->core->now - p->refilled) / 1e9 * p->rate;
+    return tokens < p->burst ? tokens : p->burst;
+}
+
 void orr_core_pools(const orr_core *core, void (*see)(void *ud, const orr_pool_view *pool), void *ud) {
     for (const orr_pool *p = core->pools; p != NULL; p = p->next)
-        see(ud, &(orr_pool_view){p->name, p->max, p->used, p->waiting, p->keyed, p->paused});
+        see(ud, &(orr_pool_view){.name = p->name,
+                                 .max = p->max,
+                                 .used = p->used,
+                                 .waiting = p->waiting,
+                                 .keyed = p->keyed,
+                                 .paused = p->paused,
+                                 .rate = p->rate,
+                                 .burst = p->rate > 0 ? p->burst : 0,
+                                 .tokens = p->rate > 0 ? tokens_of(p) : 0});
 }
 
 orr_pool *orr_pool_get(orr_core *core, const char *name, bool *nomem) {
@@ -195,8 +238,7 @@ bool orr_pool_free_place(const orr_pool *pool) {
 bool orr_pool_token(orr_pool *pool, int64_t *due) {
     if (pool->rate <= 0) return true;
     int64_t now = pool->core->now;
-    pool->tokens += (double)(now - pool->refilled) / 1e9 * pool->rate;
-    if (pool->tokens > pool->burst) pool->tokens = pool->burst;
+    pool->tokens = tokens_of(pool);
     pool->refilled = now;
     /* what rounding may have eaten of a whole token is given back */
     if (pool->tokens >= 1 - 1e-9) return true;

@@ -168,6 +168,11 @@ void orr_tally_free(orr_rtbox *rt);
 /* rt:tally() -> what was counted since it was asked first, and what there is now */
 int orr_rt_tally(lua_State *L);
 
+/* Adds what pools.c has to the methods of runtimes, the table at the top. */
+void orr_open_pools(lua_State *L);
+/* A field of the table at idx that counts, 0 where it is missing. Raises where it is out of range. */
+uint32_t orr_count_field(lua_State *L, int idx, const char *key);
+
 /* ---- ctx.c, view.c, step.c, ... -------------------------------------------------------------- */
 
 void orr_push_inputs(lua_State *L, orr_script *s, orr_runbox *r, uint32_t node);

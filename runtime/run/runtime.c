@@ -122,7 +122,7 @@ static void open_storage(lua_State *L, orr_rtbox *rt, int opts) {
     lua_pop(L, 2);
 }
 
-static uint32_t count_field(lua_State *L, int idx, const char *key) {
+uint32_t orr_count_field(lua_State *L, int idx, const char *key) {
     lua_getfield(L, idx, key);
     lua_Integer n = luaL_optinteger(L, -1, 0);
     if (n < 0 || n > UINT32_MAX) luaL_error(L, "%s is out of range", key);
@@ -137,7 +137,7 @@ orr_rtbox *orr_runtime_new(lua_State *L, orr_script *s, int opts) {
         o.virtual_clock = clock != CLOCK_IS_REAL;
         o.now = orr_read_seconds(L, opts, "now");
         o.grace = orr_read_seconds(L, opts, "grace");
-        o.crash_limit = count_field(L, opts, "crash_limit");
+        o.crash_limit = orr_count_field(L, opts, "crash_limit");
         lua_getfield(L, opts, "watchdog");
         if (lua_toboolean(L, -1)) orr_fibers_watch(s);
         lua_getfield(L, opts, "contain");
@@ -255,80 +255,6 @@ static int rt_step(lua_State *L) {
     return 1;
 }
 
-static void check_status(lua_State *L, orr_status status, const char *what) {
-    if (status == ORR_OK) return;
-    luaL_error(L, "%s: %s", what,
-               status == ORR_ENOMEM ? "not enough memory" : "the settings are out of range");
-}
-
-/* rt:pool(name, {max=, rate=, per=, burst=}) */
-static int rt_pool(lua_State *L) {
-    orr_rtbox *rt = orr_check_rt(L, 1);
-    const char *name = luaL_checkstring(L, 2);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    lua_getfield(L, 3, "max");
-    lua_Integer max = luaL_optinteger(L, -1, UINT32_MAX);
-    lua_getfield(L, 3, "rate");
-    lua_Number rate = luaL_optnumber(L, -1, 0);
-    if (max < 0 || !(rate >= 0)) return luaL_error(L, "pool %s: max and rate are not negative", name);
-    int64_t per = orr_read_seconds(L, 3, "per");
-    lua_getfield(L, 3, "burst");
-    lua_Number burst = luaL_optnumber(L, -1, 0);
-    if (max > UINT32_MAX) max = UINT32_MAX;
-    orr_core *core = orr_engine_core(rt->base.engine);
-    check_status(L, orr_core_pool(core, name, (uint32_t)max, rate, per ? per : 1000000000), name);
-    if (burst != 0) check_status(L, orr_core_pool_burst(core, name, burst), name);
-    return 0;
-}
-
-static int rt_has_pool(lua_State *L) {
-    orr_rtbox *rt = orr_check_rt(L, 1);
-    lua_pushboolean(L, orr_core_has_pool(orr_engine_core(rt->base.engine), luaL_checkstring(L, 2)));
-    return 1;
-}
-
-/* rt:pause_pool(name, paused) */
-static int rt_pause_pool(lua_State *L) {
-    orr_rtbox *rt = orr_check_rt(L, 1);
-    const char *name = luaL_checkstring(L, 2);
-    if (orr_core_pool_pause(orr_engine_core(rt->base.engine), name, lua_toboolean(L, 3)) != ORR_OK)
-        return luaL_error(L, "no pool is called %s", name);
-    return 0;
-}
-
-/* rt:breaker(name, {threshold=, window=, cooldown=, probes=}) */
-static int rt_breaker(lua_State *L) {
-    orr_rtbox *rt = orr_check_rt(L, 1);
-    const char *name = luaL_checkstring(L, 2);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    orr_breaker_options o = {.threshold = count_field(L, 3, "threshold"),
-                             .window = orr_read_seconds(L, 3, "window"),
-                             .cooldown = orr_read_seconds(L, 3, "cooldown"),
-                             .probes = count_field(L, 3, "probes")};
-    check_status(L, orr_core_breaker(orr_engine_core(rt->base.engine), name, &o), name);
-    return 0;
-}
-
-/* rt:breaker_state(name) -> "closed", "open" or "half_open", and until when it stays open; nil:
- * there is none of that name */
-static int rt_breaker_state(lua_State *L) {
-    orr_rtbox *rt = orr_check_rt(L, 1);
-    int64_t until = 0;
-    const char *state = orr_core_breaker_state(orr_engine_core(rt->base.engine), luaL_checkstring(L, 2),
-                                               &until);
-    lua_pushstring(L, state);
-    if (state) lua_pushnumber(L, (lua_Number)until / 1e9);
-    return state ? 2 : 1;
-}
-
-/* rt:reset_breaker(name) -> whether there is one of that name: it is closed now */
-static int rt_reset_breaker(lua_State *L) {
-    orr_rtbox *rt = orr_check_rt(L, 1);
-    orr_core *core = orr_engine_core(rt->base.engine);
-    lua_pushboolean(L, orr_core_breaker_reset(core, luaL_checkstring(L, 2)) == ORR_OK);
-    return 1;
-}
-
 /* rt:now() -> seconds since the epoch on its clock */
 static int rt_now(lua_State *L) {
     lua_pushnumber(L, (lua_Number)orr_engine_now(orr_check_rt(L, 1)->base.engine) / 1e9);
@@ -421,12 +347,6 @@ void orr_open_rt(lua_State *L, orr_script *s) {
         {"step", rt_step},
         {"on", orr_rt_on},
         {"tally", orr_rt_tally},
-        {"pool", rt_pool},
-        {"has_pool", rt_has_pool},
-        {"pause_pool", rt_pause_pool},
-        {"breaker", rt_breaker},
-        {"breaker_state", rt_breaker_state},
-        {"reset_breaker", rt_reset_breaker},
         {"now", rt_now},
         {"hold", orr_rt_hold},
         {"advance", orr_rt_advance},
@@ -447,6 +367,7 @@ void orr_open_rt(lua_State *L, orr_script *s) {
     lua_pushliteral(L, "orrery.runtime");
     lua_setfield(L, -2, "__name");
     luaL_newlib(L, methods);
+    orr_open_pools(L);
     lua_pushvalue(L, -1);
     orr_runs_of(s)->rt_methods = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_setfield(L, -2, "__index");

@@ -306,9 +306,9 @@ static void see_pool(void *ud, const orr_pool_view *pool) {
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
 }
 
-static void see_breaker(void *ud, const char *name, const char *state) {
+static void see_breaker(void *ud, const orr_breaker_view *breaker) {
     lua_State *L = ud;
-    orr_set_text(L, name, state);
+    orr_set_text(L, breaker->name, breaker->state);
 }
 
 static void begin(lua_State *L, orr_rtbox *rt) {

@@ -90,6 +90,88 @@ static void a_key_stays_paused(void **state) {
     hand_drop(&h);
 }
 
+/* A key that nobody draws from yet is paused by itself. */
+static void a_key_is_paused_before_its_first_use(void **state) {
+    hand h = {.pool = "tenant:a"};
+    orr_policy p = {.priority = ORR_PRIO_NORMAL, .pool_is_dynamic = true};
+    (void)state;
+    hand_take(&h);
+    assert_int_equal(orr_core_pool_pause(h.core, "tenant:a", true), ORR_ENOTFOUND);
+    orr_core_pool(h.core, "tenant", 1, 0, 0);
+    assert_int_equal(orr_core_pool_pause(h.core, "tenant:a", true), ORR_OK);
+    orr_run *run = hand_run_one(&h, p);
+    hand_assert_idle(&h);
+    assert_int_equal(orr_core_pool_pause(h.core, "tenant:a", false), ORR_OK);
+    hand_expect(&h, ORR_ACT_START, run, 0);
+    hand_drop(&h);
+}
+
+typedef struct seen {
+    const char *name;
+    orr_pool_view pool;
+} seen;
+
+static void see(void *ud, const orr_pool_view *pool) {
+    seen *s = ud;
+    if (strcmp(s->name, pool->name) == 0) s->pool = *pool;
+}
+
+static orr_pool_view view_of(const hand *h, const char *name) {
+    seen s = {.name = name};
+    orr_core_pools(h->core, see, &s);
+    return s.pool;
+}
+
+/* More places are there at once; of fewer, those that are taken come free one by one, and the
+ * tokens are what they were. */
+static void the_places_of_a_pool_change(void **state) {
+    hand h = {0};
+    orr_policy p = {.priority = ORR_PRIO_NORMAL, .pool = "db"}, all[] = {p, p, p, p};
+    (void)state;
+    hand_take(&h);
+    assert_int_equal(orr_core_pool_limit(h.core, "db", 1), ORR_ENOTFOUND);
+    orr_core_pool(h.core, "db", 1, 10, 1000 * SECOND);
+    orr_run *run = hand_run(&h, shape(NULL, 4, all, 0, NULL), 0);
+    orr_action a = hand_expect(&h, ORR_ACT_START, run, 0);
+    hand_assert_idle(&h);
+    assert_int_equal(orr_core_pool_limit(h.core, "db", 2), ORR_OK);
+    orr_action b = hand_expect(&h, ORR_ACT_START, run, 1);
+    hand_assert_idle(&h);
+    orr_pool_view pool = view_of(&h, "db");
+    assert_int_equal(pool.max, 2);
+    assert_int_equal(pool.used, 2);
+    assert_int_equal(pool.waiting, 2);
+    assert_true(pool.tokens == 8 && pool.burst == 10 && pool.rate == 0.01);
+    assert_int_equal(orr_core_pool_limit(h.core, "db", 1), ORR_OK);
+    hand_works(&a);
+    hand_assert_idle(&h);
+    hand_works(&b);
+    hand_expect(&h, ORR_ACT_START, run, 2);
+    hand_assert_idle(&h);
+    hand_drop(&h);
+}
+
+/* The places of the definition are those of its keys, but for one that was given its own. */
+static void the_places_of_keys_change(void **state) {
+    hand h = {.pool = "tenant:a"};
+    orr_policy p = {.priority = ORR_PRIO_NORMAL, .pool_is_dynamic = true};
+    (void)state;
+    hand_take(&h);
+    orr_core_pool(h.core, "tenant", 1, 0, 0);
+    assert_int_equal(orr_core_pool_limit(h.core, "tenant:b", 7), ORR_OK);
+    orr_run *first = hand_run_one(&h, p), *second = hand_run_one(&h, p), *third = hand_run_one(&h, p);
+    hand_expect(&h, ORR_ACT_START, first, 0);
+    hand_assert_idle(&h);
+    orr_core_pool_limit(h.core, "tenant", 2);
+    hand_expect(&h, ORR_ACT_START, second, 0);
+    hand_assert_idle(&h);
+    assert_int_equal(view_of(&h, "tenant:b").max, 7);
+    orr_core_pool_limit(h.core, "tenant:a", 3);
+    hand_expect(&h, ORR_ACT_START, third, 0);
+    assert_int_equal(view_of(&h, "tenant").max, 2);
+    hand_drop(&h);
+}
+
 /* The definition of `ten` is none of `tenant:a`. */
 static void a_shorter_name_is_another_pool(void **state) {
     hand h = {.pool = "tenant:a"};
@@ -511,6 +593,9 @@ int main(void) {
         cmocka_unit_test(the_time_of_a_token),
         cmocka_unit_test(a_key_remembers_its_rate),
         cmocka_unit_test(a_key_stays_paused),
+        cmocka_unit_test(a_key_is_paused_before_its_first_use),
+        cmocka_unit_test(the_places_of_a_pool_change),
+        cmocka_unit_test(the_places_of_keys_change),
         cmocka_unit_test(a_shorter_name_is_another_pool),
         cmocka_unit_test(a_new_rate_counts_from_now),
         cmocka_unit_test(going_on_takes_no_token),

@@ -561,17 +561,50 @@ function Runtime:check() end
 ---@return fun() off
 function Runtime:on(fn) end
 ---@param name string
----@param options {max: integer?, rate: number?, per: number?}
+---@param options {max: integer?, rate: number?, per: number?, burst: number?}
 function Runtime:pool(name, options) end
+
+---@class orrery.PoolFigures
+---@field name string
+---@field max integer|nil places; nil: no bound
+---@field used integer
+---@field waiting integer tasks in line
+---@field keyed boolean made from the definition of its prefix
+---@field paused boolean
+---@field rate number|nil tokens a second; nil: no rate
+---@field burst number|nil
+---@field tokens number|nil that there are now
+
+---@return orrery.PoolFigures[]
+function Runtime:pools() end
 ---@param name string
 ---@return boolean
 function Runtime:has_pool(name) end
 ---@param name string
 ---@param paused boolean
 function Runtime:pause_pool(name, paused) end
+---Sets the places of a pool, until it is declared anew. What has a place keeps it.
+---@param name string
+---@param max integer
+function Runtime:limit_pool(name, max) end
 ---@param name string
 ---@param options {threshold: integer?, window: number?, cooldown: number?, probes: integer?}
 function Runtime:breaker(name, options) end
+
+---@class orrery.BreakerFigures
+---@field name string
+---@field state "closed"|"open"|"half_open"
+---@field until number|nil seconds since the epoch; of one that is open
+---@field failures integer within its window
+---@field probing integer attempts that are let through while it is half open
+---@field waiting integer tasks that it holds back
+---@field threshold integer
+---@field window number seconds
+---@field cooldown number seconds
+---@field probes integer
+
+---@return orrery.BreakerFigures[]
+function Runtime:breakers() end
 ---@class orrery.Tally
 ---@field workflows table[] of each `events` by name, `runs` and `attempts` as histograms, `waits`
 ---@field codes table<string, integer> failures by the code of the error

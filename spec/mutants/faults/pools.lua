@@ -31,6 +31,16 @@ return {
   { name = "hold makes no other policy", file = "runtime/core/plan/policy.c", from = "p->each_on_failure,  p->pool_hold,",
     to = "p->each_on_failure,", by = { "test_plan_policy", "pools_spec" } },
 
+  -- operating
+  { name = "a pool that is limited is full of tokens again", file = LIMITS,
+    from = "uint32_t max) {\n    pool->max = max;\n    repay(pool);",
+    to = "uint32_t max) {\n    define(pool, max, pool->rate, pool->burst);", by = "test_core_limit_edges" },
+  { name = "keys keep the places that their pool had", file = LIMITS,
+    from = "p->name[len] == ':') set_places(p, max);", to = "p->name[len] == ':') (void)p;",
+    by = "test_core_limit_edges" },
+  { name = "a breaker that is open has no end", file = "runtime/run/pools.c",
+    from = "if (b->until > 0) set_number", to = "if (b->until < 0) set_number", by = "pools_spec" },
+
   -- after a restart
   { name = "a held place is lost with its process", file = RECOVER, from = "    hold_again(run);\n    line_up(run);",
     to = "    (void)hold_again;\n    line_up(run);", by = HOLD },
@@ -87,7 +97,7 @@ return {
     to = "    define(pool, pool->max, pool->rate, pool->burst + 0 * burst);", by = "test_core_limit_edges" },
   { name = "half a burst is one", file = LIMITS, from = "    if (!(burst >= 1) || !isfinite(burst))", to = "    if (!(burst >= 0))",
     by = "test_core_limit_edges" },
-  { name = "the burst does not reach the runtime", file = "runtime/run/runtime.c", from = "    if (burst != 0) check_status(",
+  { name = "the burst does not reach the runtime", file = "runtime/run/pools.c", from = "    if (burst != 0) check_status(",
     to = "    if (burst < 0) check_status(", by = "pools_spec" },
 
   -- who declares what
