@@ -170,7 +170,8 @@ int orr_rt_tally(lua_State *L);
 
 /* Adds what pools.c has to the methods of runtimes, the table at the top. */
 void orr_open_pools(lua_State *L);
-/* A field of the table at idx that counts, 0 where it is missing. Raises where it is out of range. */
+/* A field of the table at idx that counts, 0 where it is missing. Raises where it is out of
+ * range. */
 uint32_t orr_count_field(lua_State *L, int idx, const char *key);
 
 /* ---- ctx.c, view.c, step.c, ... -------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* pools.c - the pools and breakers of a runtime, for Lua: what is defined, what they are at, and what
- * an operator changes while runs go on. */
+/* pools.c - the pools and breakers of a runtime, for Lua: what is defined, what they are at, and
+ * what an operator changes while runs go on. */
 #include "run/inner.h"
 
 static void check_status(lua_State *L, orr_status status, const char *what) {
