@@ -571,10 +571,11 @@ ORR_API orr_workflow *orr_load_string(orr_runtime *rt, const char *source, const
 ORR_API orr_workflow *orr_load_json(orr_runtime *rt, const char *source, const char *name, const char *allow);
 /* Hot reload: gives the workflow the code of `path`, NULL for the file it was loaded from, which is
  * read again with the modules that it requires. Runs that start from now on take the new code; live
- * ones keep theirs. On an error nothing has changed; all mistakes are in orr_last_error. The code has globals, modules and node types (other than those of orr_register) of
- * its own: what it assigns is not seen by other scripts. C modules, and what a searcher of the
- * host's own finds, are loaded once for the whole process and stay. Names that orr_workflow_node
- * has returned are valid no more. Costs what loading costs. ORR_EINVAL for NULL. */
+ * ones keep theirs. On an error nothing has changed; all mistakes are in orr_last_error. The code
+ * has globals, modules and node types (other than those of orr_register) of its own: what it
+ * assigns is not seen by other scripts. C modules, and what a searcher of the host's own finds, are
+ * loaded once for the whole process and stay. Names that orr_workflow_node has returned are valid
+ * no more. Costs what loading costs. ORR_EINVAL for NULL. */
 ORR_API int orr_reload(orr_workflow *workflow, const char *path);
 /* The same from a text, which is read as by orr_load_string. */
 ORR_API int orr_reload_string(orr_workflow *workflow, const char *source, const char *name);

@@ -7,7 +7,7 @@ local function file_of(compiled)
   local origin = compiled.workflow and load_file.origin(compiled.workflow)
   if origin and origin.path then return origin.path end
   errors.raise { { kind = "no_file",
-    message = "orr_reload: the workflow was not loaded from a file; give a path, or call orr_reload_string" } }
+    message = "orr_reload: the workflow came from no file; give a path, or call orr_reload_string" } }
 end
 
 --- Loads what a workflow is from now on, and the modules that it requires. Raises all mistakes.
