@@ -57,7 +57,7 @@ describe("the annotations for editors", function()
 
   it("name what a runtime and a plan have", function()
     local added = union(names_in("runtime/durable/keeper.c", OF_RUNTIMES),
-      names_in("runtime/bind/module.c", OF_RUNTIMES))
+      names_in("runtime/bind/module.c", OF_RUNTIMES), names_in("runtime/run/pools.c", METHODS))
     assert.same(union(names_in("runtime/run/runtime.c", METHODS), added), noted("orrery.Runtime", "Runtime"))
     assert.same(names_in("runtime/run/plan.c", METHODS), noted("orrery.Plan", "Plan"))
   end)
