@@ -371,8 +371,10 @@ format: | $(BUILD)/have-lint ## lay out all C as .clang-format says
 sanitize: ## C tests and specs under address, undefined, leak and thread sanitizers
 	@$(MAKE) sanitize-address; address=$$?; $(MAKE) sanitize-thread && exit $$address
 
+LSAN_KNOWN := suppressions=$(CURDIR)/spec/support/lsan_known:print_suppressions=0
 sanitize-address:
 	ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	LSAN_OPTIONS=$(LSAN_KNOWN) \
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined OPTIMIZE=-O1 test
 # Only what starts threads of our own, stores among it: the sanitizer sees nothing inside Debian's
 # Lua, so elsewhere it proves nothing. Tests of stores fork processes that own some. What is known
