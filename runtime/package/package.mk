@@ -77,7 +77,7 @@ pkg_config = $(call filled,orrery.pc.in,pkgconfig/$(1).pc,-e 's|@NAME@|$(1)|; s|
 install-library: lib
 	$(Q)install -d $(foreach folder,include lib/pkgconfig lib/cmake/Orrery,$(DESTDIR)$(PREFIX)/$(folder))
 	$(Q)install -m 644 runtime/include/orrery.h runtime/include/orrery.hpp $(DESTDIR)$(PREFIX)/include
-	$(Q)for name in liborrery liborrery-full; do \
+	$(Q)for name in liborrery $(if $(SANITIZE),,liborrery-full); do \
 	  install -m 644 $(BUILD)/$$name.a $(DESTDIR)$(PREFIX)/lib && \
 	  install -m 755 $(BUILD)/$$name.so $(DESTDIR)$(PREFIX)/lib/$$name$(SONAME:liborrery%=%) && \
 	  ln -sf $$name$(SONAME:liborrery%=%) $(DESTDIR)$(PREFIX)/lib/$$name.so || exit 1; done
