@@ -632,12 +632,10 @@ void orr_steps_settle(lua_State *L, orr_script *s, orr_fiber *f, orr_step_ref *s
  * `text`. */
 static void push_begun_anew(lua_State *L, const orr_task *task, lua_Integer ordinal, int text) {
     lua_createtable(L, T_RESTARTED, 0);
-    const lua_Integer numbers[] = {[T_ITERATION] = (lua_Integer)task->iteration, [T_ORDINAL] = ordinal};
-    for (int i = T_ITERATION; i <= T_ORDINAL; i++) {
-        if (i == T_DIVERGED) lua_pushboolean(L, false);
-        else lua_pushinteger(L, numbers[i]);
-        lua_rawseti(L, -2, i);
-    }
+    lua_pushinteger(L, (lua_Integer)task->iteration);
+    lua_rawseti(L, -2, T_ITERATION);
+    lua_pushinteger(L, ordinal);
+    lua_rawseti(L, -2, T_ORDINAL);
     lua_pushvalue(L, text);
     lua_rawseti(L, -2, T_RESTARTED);
 }
