@@ -141,8 +141,8 @@ int orr_run_journal(lua_State *L);
 
 /* ---- publish.c ------------------------------------------------------------------------------- */
 
-void orr_costs_load(lua_State *L, const orr_runbox *r);     /* costs.c */
-void orr_published_load(lua_State *L, const orr_runbox *r); /* published.c */
+void orr_costs_load(lua_State *L, const orr_runbox *r);     /* earlier.c */
+void orr_published_load(lua_State *L, const orr_runbox *r); /* earlier.c */
 void orr_publish_value(lua_State *L, const orr_fiber *f, int name, int value);
 void orr_publish_log(lua_State *L, const orr_fiber *f, int level, int message, int fields);
 int orr_rt_keep_module(lua_State *L);
