@@ -3,15 +3,13 @@
 ---
 --- Nothing here reads a clock: the time is given, so that vectors can be tested.
 local core = require "orrery.core"
+local bytes = require("orrery.text").unhex
 
 local signature = {}
 
 -- ---- HMAC ---------------------------------------------------------------------------------------
 
 local BLOCK = 64 -- bytes of a block of SHA-256
-
-local function bytes(hex) return (hex:gsub("%x%x", function(digits) return string.char(tonumber(digits,
-  16)) end)) end
 
 local function xored(key, with) return (key:gsub(".",
   function(c) return string.char(c:byte() ~ with) end)) end

@@ -307,7 +307,7 @@ end
 
 local function text_of(entry)
   if entry.text or entry.code then return entry.text end
-  return (entry.hex:gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end))
+  return require("orrery.text").unhex(entry.hex)
 end
 
 -- The workflow's own text and its modules by name. What was appended later does not replace what

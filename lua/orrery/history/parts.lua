@@ -5,7 +5,7 @@ local items = require "orrery.history.items"
 local mistake = require "orrery.history.mistake"
 local nodes = require "orrery.history.nodes"
 local core = require "orrery.core"
-local hex = require("orrery.text").hex
+local digits = require "orrery.text"
 
 local parts = {}
 
@@ -24,7 +24,7 @@ end
 local function key_of(text)
   if not text then return json.array { "" } end
   local plain = text:find "^%x+$" and #text % 2 == 0
-    and text:gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end)
+    and digits.unhex(text)
   local ok, key = pcall(json.decode, plain or "")
   if not ok or not json.is_array(key) then mistake.cursor(text) end
   return key
@@ -144,7 +144,7 @@ local ATTEMPTS = { name = "attempts", query = "attempts_page",
       error = column.plain(row.error), interrupted = above_none(row.interrupted) }
   end,
   behind = function(row)
-    return hex(json.encode { row.node, row.item, row.iteration, row.attempt, row.phase })
+    return digits.hex(json.encode { row.node, row.item, row.iteration, row.attempt, row.phase })
   end }
 
 local STEPS = { name = "steps", query = "steps_page",
@@ -156,7 +156,7 @@ local STEPS = { name = "steps", query = "steps_page",
       time = row.time }
   end,
   behind = function(row)
-    return hex(json.encode { row.node, row.item, row.iteration, row.path, row.ordinal, row.name })
+    return digits.hex(json.encode { row.node, row.item, row.iteration, row.path, row.ordinal, row.name })
   end }
 
 local SIGNALS = { name = "signals", query = "signals_page",

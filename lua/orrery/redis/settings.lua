@@ -1,5 +1,6 @@
 --- Where a Redis server is and who connects: by a URL, by fields, or by both.
 local errors = require "orrery.errors"
+local unescape = require("orrery.text").unescape
 
 local settings = {}
 
@@ -30,10 +31,6 @@ local settings = {}
 
 local function wrong(message, ...)
   errors.error { code = "config_error", retryable = false, message = "redis: " .. message:format(...) }
-end
-
-local function unescape(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
 local NO_TLS = "rediss:// is not spoken: hiredis, as Debian 12 has it, knows no TLS. Run a tunnel beside it, "

@@ -2,6 +2,7 @@
 local core = require "orrery.core"
 local problem = require "orrery.serve.problem"
 local shapes = require "orrery.serve.shapes"
+local unescape = require("orrery.text").unescape
 
 ---@class orrery.serve.Call
 ---@field host orrery.serve.Host
@@ -75,7 +76,7 @@ end
 -- ---- what was sent ------------------------------------------------------------------------------
 
 local function decoded(text)
-  text = text:gsub("+", " "):gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  text = unescape((text:gsub("+", " ")))
   if not utf8.len(text) then problem.raise("bad_request", "the query is not UTF-8") end
   return text
 end

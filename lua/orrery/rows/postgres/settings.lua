@@ -1,5 +1,6 @@
 --- Where a PostgreSQL server is and who connects: by a URL, by fields, or by both.
 local errors = require "orrery.errors"
+local unescape = require("orrery.text").unescape
 
 local settings = {}
 
@@ -35,10 +36,6 @@ local SOCKETS = "/var/run/postgresql" -- where Debian's server has its socket
 
 local function wrong(message, ...)
   errors.error { code = "config_error", retryable = false, message = "postgres: " .. message:format(...) }
-end
-
-local function unescape(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
 -- "a:1,[::1]:2" as a list. A URL's text is not told, for its password may stand in it.

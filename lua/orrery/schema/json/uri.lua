@@ -52,11 +52,7 @@ function uri.resolve(base, text)
 end
 
 --- Undoes %XX.
----@param text string
----@return string
-function uri.decode(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
+uri.decode = require("orrery.text").unescape
 
 --- The tokens of a JSON pointer (RFC 6901).
 ---@param pointer string begins with "/"

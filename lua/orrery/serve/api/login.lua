@@ -3,6 +3,7 @@
 local gate = require "orrery.serve.gate"
 local problem = require "orrery.serve.problem"
 local tokens = require "orrery.serve.tokens"
+local unescape = require("orrery.text").unescape
 
 local login = {}
 
@@ -63,7 +64,7 @@ end
 
 local function field(body, name)
   local value = ("&" .. body):match("&" .. name .. "=([^&]*)")
-  return value and value:gsub("%%(%x%x)", function(d) return string.char(tonumber(d, 16)) end)
+  return value and unescape(value)
 end
 
 function login.enter(call)

@@ -4,6 +4,7 @@ local core = require "orrery.core"
 local errors = require "orrery.errors"
 local problem = require "orrery.serve.problem"
 local run_row = require "orrery.history.run_row"
+local unescape = require("orrery.text").unescape
 
 local act = {}
 
@@ -24,15 +25,12 @@ local act = {}
 
 -- ---- what expressions read ----------------------------------------------------------------------
 
+local function plain(coded) return unescape((coded:gsub("+", " "))) end
+
 local function fields_of(text)
   local made = core.json.object()
   for part in text:gmatch "[^&]+" do
     local name, value = part:match "^([^=]*)=?(.*)$"
-    local function plain(coded)
-      return (coded:gsub("+", " "):gsub("%%(%x%x)", function(digits)
-        return string.char(tonumber(digits, 16))
-      end))
-    end
     made[plain(name)] = plain(value)
   end
   return made
